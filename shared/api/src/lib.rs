@@ -1,0 +1,20 @@
+//! The wire types of AI Mesh's four services: what travels as JSON over HTTP.
+//!
+//! Nothing here computes. Services convert these types into their own domain types at the edge
+//! (`routes/`), so that a change on the wire and a change in the domain stay two changes. Field
+//! names carry their units; hashes are lowercase hex; times are RFC 3339 in UTC.
+
+pub mod evaluator;
+pub mod psi_field;
+pub mod remembrancer;
+pub mod trainer;
+
+mod common;
+
+pub use common::{FieldError, Hash, Page, Problem};
+
+/// Seeds and counters travel in JSON, whose numbers are exact only below 2^53 (RFC 8785, 3.2.2.3).
+pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+/// The first seed that is held out for evaluation; training seeds stay below it.
+pub const FIRST_HELD_OUT_SEED: u64 = 1 << 32;

@@ -1,0 +1,306 @@
+//! The psi-field's wire types: windows in, field states and interventions out.
+
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+/// What one agent did in a window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct AgentWindow {
+    /// The agent's number; agents may join and leave between windows.
+    pub agent: u32,
+    /// Mean reward of its decisions; absent when it made none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_reward: Option<f64>,
+    /// Mean absolute temporal-difference error; absent when it learned nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0)))]
+    pub mean_abs_td_error: Option<f64>,
+    /// Its exploration rate.
+    #[garde(range(min = 0.0, max = 1.0))]
+    pub epsilon: f64,
+    /// States in its table.
+    pub q_table_size: u64,
+    /// Decisions it made.
+    pub decisions: u64,
+}
+
+/// What the whole swarm did in a window. A figure without data is absent, not 0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct SwarmWindow {
+    /// Requests routed / requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0, max = 1.0)))]
+    pub fill_rate: Option<f64>,
+    /// GPU-hours served / requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0, max = 1.0)))]
+    pub gpu_hours_fill: Option<f64>,
+    /// Mean cost of a routed request, in USD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avg_cost: Option<f64>,
+    /// Mean latency of a routed request, in ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avg_latency_ms: Option<f64>,
+    /// Mean reward per request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_reward: Option<f64>,
+    /// Share of the routed requests that each provider got, in catalog order; empty when none was routed.
+    #[serde(default)]
+    #[garde(length(max = 1000), inner(range(min = 0.0, max = 1.0)))]
+    pub provider_shares: Vec<f64>,
+}
+
+/// One window of a swarm's life.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// The window's number, from 0 without gaps.
+    #[garde(range(max = crate::MAX_SAFE_INTEGER))]
+    pub number: u64,
+    /// 1 to 10,000 agents with distinct numbers.
+    #[garde(length(min = 1, max = 10_000), dive)]
+    pub agents: Vec<AgentWindow>,
+    /// The swarm.
+    #[garde(dive)]
+    pub swarm: SwarmWindow,
+    /// Interventions that were applied since the last window.
+    #[serde(default)]
+    #[garde(length(max = 1000))]
+    pub acknowledged: Vec<Uuid>,
+}
+
+/// The field after a window. Every term is in [0, 1], and null until there is enough data.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FieldState {
+    /// Ψ: the stability of the whole.
+    pub psi: Option<f64>,
+    /// C: how well this window continues the retained past.
+    pub continuity: Option<f64>,
+    /// U: forecast skill over the naive forecast.
+    pub futurity: Option<f64>,
+    /// Φ: do the agents move together (Kuramoto order parameter).
+    pub phase_coherence: Option<f64>,
+    /// H: spread of routing choices and of performance.
+    pub entropy: Option<f64>,
+    /// PE: how surprising this window is; above 0.7 exactly when its tail probability is below 0.001.
+    pub prediction_error: Option<f64>,
+    /// M: how full the retention window is.
+    pub memory: Option<f64>,
+}
+
+/// A channel's part in an anomaly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ChannelDeviation {
+    /// The channel, e.g. `fill_rate`, `mean_reward`.
+    pub channel: String,
+    /// By how many standard deviations it was off its forecast.
+    pub z_score: f64,
+    /// What was observed.
+    pub observed: f64,
+    /// What the field expected.
+    pub expected: f64,
+}
+
+/// An agent's part in an anomaly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentDeviation {
+    /// The agent.
+    pub agent: u32,
+    /// How far its mean reward is from the swarm's, in the swarm's standard deviations.
+    pub z_score: f64,
+}
+
+/// An anomaly and what caused it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Anomaly {
+    /// How it was found: `prediction_error` (m of n windows over the threshold) or `cusum` (the reward drifted).
+    pub detector: String,
+    /// The channels that deviate, the worst first.
+    pub channels: Vec<ChannelDeviation>,
+    /// The agents that deviate, the worst first.
+    pub agents: Vec<AgentDeviation>,
+}
+
+/// What an intervention does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InterventionKind {
+    /// Reset: the targets forget what no longer holds.
+    Nigredo,
+    /// Explore: the targets' ε rises for a while.
+    Albedo,
+}
+
+/// Where an intervention stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InterventionStatus {
+    /// Sent in an answer.
+    Issued,
+    /// The swarm applied it.
+    Acknowledged,
+    /// The reward after it was compared with the reward before.
+    Assessed,
+    /// Never acknowledged in its time.
+    Expired,
+}
+
+/// How an intervention is to be carried out. Which fields are there depends on the kind.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct InterventionParameters {
+    /// Albedo: ε becomes min(`epsilon_max`, `epsilon_factor`·ε).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0, max = 100.0)))]
+    pub epsilon_factor: Option<f64>,
+    /// Albedo: the highest ε that it may lead to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0, max = 1.0)))]
+    pub epsilon_max: Option<f64>,
+    /// Albedo: for how many windows ε stays raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1, max = 100_000)))]
+    pub duration_windows: Option<u64>,
+}
+
+/// A command to the swarm, in the answer to a window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Intervention {
+    /// Derived from swarm, window and kind, so that the same windows give the same ids.
+    pub id: Uuid,
+    /// What it does.
+    pub kind: InterventionKind,
+    /// The agents it is for.
+    pub targets: Vec<u32>,
+    /// How.
+    pub parameters: InterventionParameters,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// The figures behind the reason.
+    #[schema(value_type = Object)]
+    pub evidence: serde_json::Map<String, serde_json::Value>,
+    /// The window whose answer carried it.
+    pub issued_at_window: u64,
+    /// In how many windows it must be acknowledged.
+    pub expires_after_windows: u64,
+    /// Issued by hand, not by the field.
+    pub by_operator: bool,
+}
+
+/// The reward before and after an intervention.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Assessment {
+    /// How many windows on each side.
+    pub windows: u64,
+    /// Mean reward before.
+    pub reward_before: f64,
+    /// Mean reward after.
+    pub reward_after: f64,
+    /// 95 % interval of the difference (Welch), low end.
+    pub difference_ci_low: f64,
+    /// 95 % interval of the difference (Welch), high end.
+    pub difference_ci_high: f64,
+}
+
+/// An intervention and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InterventionRecord {
+    /// The command.
+    #[serde(flatten)]
+    pub intervention: Intervention,
+    /// Where it stands.
+    pub status: InterventionStatus,
+    /// The window that acknowledged it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged_at_window: Option<u64>,
+    /// What it brought, once enough windows have passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assessment: Option<Assessment>,
+}
+
+/// An intervention by hand; it is sent in the answer to the next window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct NewIntervention {
+    /// What to do.
+    pub kind: InterventionKind,
+    /// For which agents; all that are in the last window when empty.
+    #[serde(default)]
+    #[garde(length(max = 10_000))]
+    pub targets: Vec<u32>,
+    /// Why: it goes into the record.
+    #[garde(length(bytes, min = 1, max = 2000))]
+    pub reason: String,
+}
+
+/// The answer to a window. The same window again gets the same answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WindowAnswer {
+    /// The swarm.
+    pub swarm: String,
+    /// The window that this answers.
+    pub window: u64,
+    /// The field after it.
+    pub state: FieldState,
+    /// The anomaly that this window completes, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anomaly: Option<Anomaly>,
+    /// What the swarm is to do before the next window.
+    pub interventions: Vec<Intervention>,
+}
+
+/// A swarm as the field knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Swarm {
+    /// Its id.
+    pub id: String,
+    /// The number that its next window must have.
+    pub next_window: u64,
+    /// The windows before this one can no longer be asked again.
+    pub checkpoint_window: u64,
+    /// How many agents the last window had.
+    pub agents: u64,
+    /// How many interventions were issued.
+    pub interventions: u64,
+    /// The field after the last window.
+    pub state: FieldState,
+    /// When the last window came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_window_at: Option<DateTime<Utc>>,
+}
+
+/// The field's whole state of a swarm, floats exact. Opaque to callers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct Snapshot {
+    /// The number that the next window must have.
+    pub next_window: u64,
+    /// The state.
+    #[schema(value_type = Object)]
+    pub field: serde_json::Value,
+}
+
+/// Which of a swarm's windows to list, oldest first.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WindowQuery {
+    /// Only windows from this number on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub from: Option<u64>,
+    /// Items a page, 1 to 1000 (default 100).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1, max = 1000)))]
+    pub limit: Option<u32>,
+}

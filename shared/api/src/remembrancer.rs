@@ -1,0 +1,416 @@
+//! The remembrancer's wire types: decisions, records, artifacts, the log and its proofs.
+
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::Hash;
+
+/// What an agent did with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Sent to `provider`.
+    Route,
+    /// Refused although a provider was feasible.
+    Hold,
+    /// No provider was feasible, or the chosen one was not.
+    Drop,
+}
+
+/// One request and what became of it. Its identity is (`run`, `sequence`).
+///
+/// Its RFC 8785 canonical JSON is the log's leaf, so it carries no clock time and no UUID: the same
+/// run gives the same bytes. Absent values are left out, never null.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct Decision {
+    /// The run's digest: SHA-256 of its canonical configuration, seed included.
+    pub run: Hash,
+    /// Position in the run, from 0 without gaps.
+    #[garde(range(max = crate::MAX_SAFE_INTEGER))]
+    pub sequence: u64,
+    /// The episode, from 0.
+    pub episode: u32,
+    /// The step within the episode, from 0.
+    pub step: u32,
+    /// The agent that decided, from 0.
+    pub agent: u32,
+    /// The tenant that asked.
+    #[garde(length(bytes, min = 1, max = 200))]
+    pub tenant: String,
+    /// The workload profile.
+    #[garde(length(bytes, min = 1, max = 200))]
+    pub workload: String,
+    /// The GPU type that the workload needs.
+    #[garde(length(bytes, min = 1, max = 200))]
+    pub gpu_type: String,
+    /// GPU-hours requested.
+    #[garde(range(min = 0.0, max = 1e12))]
+    pub gpu_hours: f64,
+    /// What the agent did.
+    pub action: Action,
+    /// Why: `ok`, `held`, `no_viable_provider`, `infeasible_choice`.
+    #[garde(length(bytes, min = 1, max = 200))]
+    pub reason: String,
+    /// The provider, when routed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(length(bytes, min = 1, max = 200))]
+    pub provider: Option<String>,
+    /// Price paid per GPU-hour, when routed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_usd_per_hour: Option<f64>,
+    /// Latency met, waiting included, when routed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<f64>,
+    /// Price times hours, when routed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<f64>,
+    /// The request's own reward.
+    pub reward: f64,
+    /// True when exploration chose the action.
+    pub explored: bool,
+    /// The probability with which the policy took this action here.
+    #[garde(range(min = 0.0, max = 1.0))]
+    pub propensity: f64,
+    /// The policy's estimate of the chosen action's value, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// How many steps of the run the deciding policy had learned from.
+    #[garde(range(max = crate::MAX_SAFE_INTEGER))]
+    pub policy_version: u64,
+    /// True when the request was set aside to the end of the step first.
+    pub deferred: bool,
+    /// What the waiting cost, in ms; 0 when not deferred.
+    pub wait_ms: f64,
+}
+
+/// Consecutive decisions of one run. All are recorded or none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionBatch {
+    /// 1 to 20,000 decisions of one run with consecutive sequence numbers.
+    #[garde(length(min = 1, max = 20_000), dive)]
+    pub decisions: Vec<Decision>,
+    /// Only when a run that began on another log goes on here: the Merkle frontier (RFC 6962 roots of
+    /// the complete subtrees, largest first) over the decisions before the first of this batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(length(max = 64)))]
+    pub frontier: Option<Vec<Hash>>,
+}
+
+/// Proof that consecutive decisions were committed together. The same decisions always get the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Receipt {
+    /// The run's digest.
+    pub run: Hash,
+    /// The first decision that this receipt covers.
+    pub first_sequence: u64,
+    /// How many it covers.
+    pub count: u64,
+    /// The log index of the first.
+    pub first_log_index: u64,
+    /// The log's size right after the commit.
+    pub tree_size: u64,
+    /// The log's root right after the commit.
+    pub root_hash: Hash,
+}
+
+/// The answer to a batch: one receipt for each commit that its decisions came in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BatchReceipts {
+    /// How many decisions were new; the others had been recorded before, byte for byte the same.
+    pub recorded: u64,
+    /// In the order of the sequence numbers.
+    pub receipts: Vec<Receipt>,
+}
+
+/// Where a run's decisions stand in this log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RunHead {
+    /// The run's digest.
+    pub run: Hash,
+    /// The first sequence number that this log holds (above 0 when the run began on another log).
+    pub first_sequence: u64,
+    /// The next sequence number that this log expects.
+    pub next_sequence: u64,
+    /// RFC 6962 root over all of the run's decisions so far, in order.
+    pub run_root: Hash,
+}
+
+/// A decision with its place in the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecordedDecision {
+    /// The decision's index in the log.
+    pub log_index: u64,
+    /// The decision itself.
+    #[serde(flatten)]
+    pub decision: Decision,
+}
+
+/// Which decisions to list. All filters must match.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[garde(allow_unvalidated)]
+pub struct DecisionQuery {
+    /// Only this run's decisions (its digest).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Hash>,
+    /// Only this episode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episode: Option<u32>,
+    /// Only this step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    /// Only this agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<u32>,
+    /// Only this tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// Only this provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Only this action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
+    /// Only decisions from this sequence number on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_sequence: Option<u64>,
+    /// Items a page, 1 to 1000 (default 100).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1, max = 1000)))]
+    pub limit: Option<u32>,
+    /// Where the page starts: `next_cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordKind {
+    /// A run's lifecycle: created, checkpointed, ended (with its root).
+    Run,
+    /// An intervention of the psi-field: issued, acknowledged, assessed.
+    Intervention,
+    /// A component's version and the evidence for it.
+    Deployment,
+    /// An evaluation's result.
+    Evaluation,
+    /// A merge of learned tables.
+    Federation,
+    /// Anything else worth remembering.
+    Note,
+}
+
+/// A record to append.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct NewRecord {
+    /// The caller's id for it; without one the `Idempotency-Key` header, else a new UUIDv7.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(length(bytes, min = 1, max = 200))]
+    pub id: Option<String>,
+    /// What it is about.
+    pub kind: RecordKind,
+    /// The thing it is about, e.g. `run:0198…` or `swarm:default`: records are listed by it.
+    #[garde(length(bytes, min = 1, max = 200))]
+    #[schema(example = "component:ai-mesh-training")]
+    pub subject: String,
+    /// The content, a JSON object.
+    #[schema(value_type = Object)]
+    pub body: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A record as it stands in the log. Its canonical JSON without `log_index` is the leaf.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Record {
+    /// Its index in the log.
+    pub log_index: u64,
+    /// Its id.
+    pub id: String,
+    /// What it is about.
+    pub kind: RecordKind,
+    /// The thing it is about.
+    pub subject: String,
+    /// When it was first recorded.
+    pub recorded_at: DateTime<Utc>,
+    /// The content.
+    #[schema(value_type = Object)]
+    pub body: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Which records to list, oldest first unless `newest_first`. All filters must match.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[garde(allow_unvalidated)]
+pub struct RecordQuery {
+    /// Only this kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<RecordKind>,
+    /// Only records about this thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The newest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_first: Option<bool>,
+    /// Items a page, 1 to 1000 (default 100).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1, max = 1000)))]
+    pub limit: Option<u32>,
+    /// Where the page starts: `next_cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// A stored artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Artifact {
+    /// SHA-256 of the content: its name.
+    pub sha256: Hash,
+    /// Its length.
+    pub size_bytes: u64,
+    /// Its media type, as it was put.
+    #[schema(example = "application/json")]
+    pub media_type: String,
+}
+
+/// The log's head, as a C2SP signed note and in parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Checkpoint {
+    /// How many leaves.
+    pub tree_size: u64,
+    /// The root over them.
+    pub root_hash: Hash,
+    /// The signed note (C2SP tlog-checkpoint), to be kept as it is.
+    pub note: String,
+}
+
+/// The key that the log signs with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogKey {
+    /// The note verifier key (C2SP signed-note): `name+hash+base64`.
+    pub verifier_key: String,
+}
+
+/// Which leaf to prove: by `log_index`, by `record`, or by `run` and `sequence`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[garde(allow_unvalidated)]
+pub struct LeafQuery {
+    /// The leaf's index in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_index: Option<u64>,
+    /// A record's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// A run's digest, with `sequence`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Hash>,
+    /// A decision's sequence number in `run`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// The size of the tree to prove against; the whole log by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree_size: Option<u64>,
+}
+
+/// Proof that a leaf is in the tree (RFC 6962, 2.1.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InclusionProof {
+    /// The leaf's index.
+    pub log_index: u64,
+    /// The tree's size.
+    pub tree_size: u64,
+    /// The leaf's hash.
+    pub leaf_hash: Hash,
+    /// The tree's root.
+    pub root_hash: Hash,
+    /// The audit path, from the leaf up.
+    pub path: Vec<Hash>,
+}
+
+/// Two sizes of the log.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[garde(allow_unvalidated)]
+pub struct ConsistencyQuery {
+    /// The older, smaller size, at least 1.
+    #[garde(range(min = 1))]
+    pub from: u64,
+    /// The newer size; the whole log by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
+}
+
+/// Proof that the newer tree only appended to the older (RFC 6962, 2.1.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConsistencyProof {
+    /// The older size.
+    pub from: u64,
+    /// The newer size.
+    pub to: u64,
+    /// The older root.
+    pub from_root: Hash,
+    /// The newer root.
+    pub to_root: Hash,
+    /// The proof's nodes.
+    pub path: Vec<Hash>,
+}
+
+/// All that is needed to verify one record offline: `mesh verify FILE`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// The record or decision: its canonical JSON is the leaf, so apart from white space these very
+    /// characters are what is proved.
+    #[schema(value_type = Object)]
+    pub record: Box<serde_json::value::RawValue>,
+    /// Its index in the log.
+    pub log_index: u64,
+    /// The audit path to the checkpoint's root, from the leaf up.
+    pub inclusion_path: Vec<Hash>,
+    /// The signed checkpoint.
+    pub checkpoint: String,
+    /// The log's verifier key. Trust it only when you know it from elsewhere.
+    pub verifier_key: String,
+}
+
+/// The answer to a verification.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Verdict {
+    /// True only when the record is in the log that the checkpoint signs.
+    pub valid: bool,
+    /// What was checked, or what does not hold.
+    pub detail: String,
+}
+
+/// What a record's answer says about where it went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecordReceipt {
+    /// The record's id.
+    pub id: String,
+    /// Its index in the log.
+    pub log_index: u64,
+    /// Its leaf hash.
+    pub leaf_hash: Hash,
+    /// The log's size right after the commit.
+    pub tree_size: u64,
+    /// The log's root right after the commit.
+    pub root_hash: Hash,
+}
+
+/// The subject of all records about a run.
+#[must_use]
+pub fn run_subject(run: Uuid) -> String {
+    format!("run:{run}")
+}

@@ -1,0 +1,398 @@
+//! The trainer's wire types: runs, their metrics, agents and checkpoints.
+
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::Hash;
+
+/// Where requests come from. `preset` is applied on top of the catalog and the workloads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields, default)]
+#[garde(allow_unvalidated)]
+pub struct EnvironmentSpec {
+    /// `default`, `contended`, `overloaded`, `congested` or `steady`.
+    #[schema(example = "contended")]
+    pub preset: Option<String>,
+    /// A provider catalog in the public schema (`providers.json`); the built-in one when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub providers: Option<serde_json::Value>,
+    /// Workloads in the public schema (`workloads.json`); the built-in ones when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub workloads: Option<serde_json::Value>,
+}
+
+/// Experience replay of the tabular learner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReplaySpec {
+    /// Whether to replay at all.
+    #[garde(skip)]
+    pub enabled: bool,
+    /// Transitions kept for each agent; the oldest goes first.
+    #[garde(range(min = 1, max = 1_000_000))]
+    pub capacity: u32,
+    /// Transitions replayed by each agent after each step.
+    #[garde(range(min = 1, max = 10_000))]
+    pub batch_size: u32,
+}
+
+impl Default for ReplaySpec {
+    fn default() -> Self {
+        Self { enabled: true, capacity: 2000, batch_size: 32 }
+    }
+}
+
+/// What the run does while psi-field is away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PsiFieldMode {
+    /// Wait for it: the run stays reproducible.
+    #[default]
+    Required,
+    /// Go on without it: the run's record then says that it is not reproducible.
+    BestEffort,
+    /// Never ask it.
+    Off,
+}
+
+/// Which decisions go to the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Recording {
+    /// Every one.
+    #[default]
+    All,
+    /// None; the run root is computed all the same.
+    None,
+}
+
+/// A training run to start. Everything has a default; `{}` is a valid run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields, default)]
+#[schema(example = json!({"agents": 10, "episodes": 2, "algorithm": "q-learning", "seed": 7, "environment": {"preset": "contended"}}))]
+pub struct NewRun {
+    /// Agents in the swarm, 1 to 1000.
+    #[garde(range(min = 1, max = 1000))]
+    pub agents: u32,
+    /// Episodes of the whole run.
+    #[garde(range(min = 1, max = 10_000_000))]
+    pub episodes: u32,
+    /// Steps of an episode.
+    #[garde(range(min = 1, max = 100_000))]
+    pub steps_per_episode: u32,
+    /// `q-learning`, or a hand rule to record without learning.
+    #[garde(length(bytes, min = 1, max = 100))]
+    pub algorithm: String,
+    /// α in (0, 1].
+    #[garde(range(min = 1e-9, max = 1.0))]
+    pub learning_rate: f64,
+    /// γ in [0, 1].
+    #[garde(range(min = 0.0, max = 1.0))]
+    pub discount: f64,
+    /// ε in [0, 1].
+    #[garde(range(min = 0.0, max = 1.0))]
+    pub epsilon: f64,
+    /// Experience replay.
+    #[garde(dive)]
+    pub replay: ReplaySpec,
+    /// Whether an agent may choose only feasible providers. Without it an infeasible choice drops the request.
+    #[garde(skip)]
+    pub feasibility_mask: bool,
+    /// What is learned from: `excess-cost` or `seed`.
+    #[garde(skip)]
+    pub reward: String,
+    /// Episode e is drawn from seed + e, which must stay below 2^32.
+    #[garde(range(max = crate::FIRST_HELD_OUT_SEED - 1))]
+    pub seed: u64,
+    /// Providers, tenants and demand.
+    #[garde(dive)]
+    pub environment: EnvironmentSpec,
+    /// What to do with psi-field.
+    #[garde(skip)]
+    pub psi_field: PsiFieldMode,
+    /// What to record.
+    #[garde(skip)]
+    pub recording: Recording,
+    /// A checkpoint every so many episodes; one is always made at the end.
+    #[garde(range(min = 1, max = 1_000_000))]
+    pub checkpoint_every: u32,
+    /// Stop after this many of the episodes, without changing anything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1)))]
+    pub stop_after: Option<u32>,
+    /// A checkpoint (an artifact's SHA-256) to go on from. Every other field must be as in the run it comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub resume_from: Option<Hash>,
+}
+
+impl Default for NewRun {
+    fn default() -> Self {
+        Self {
+            agents: 10,
+            episodes: 50,
+            steps_per_episode: 120,
+            algorithm: "q-learning".into(),
+            learning_rate: 0.1,
+            discount: 0.99,
+            epsilon: 0.1,
+            replay: ReplaySpec::default(),
+            feasibility_mask: true,
+            reward: "excess-cost".into(),
+            seed: 1,
+            environment: EnvironmentSpec::default(),
+            psi_field: PsiFieldMode::default(),
+            recording: Recording::default(),
+            checkpoint_every: 10,
+            stop_after: None,
+            resume_from: None,
+        }
+    }
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Accepted; waits for its turn.
+    Queued,
+    /// At work.
+    Running,
+    /// Reached its last episode.
+    Completed,
+    /// Reached `stop_after`; its checkpoint goes on from there.
+    Stopped,
+    /// Cancelled; its checkpoint goes on from there.
+    Cancelled,
+    /// Could not go on; `error` says why.
+    Failed,
+}
+
+impl RunStatus {
+    /// True when nothing more will happen.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Queued | Self::Running)
+    }
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// Episodes done.
+    pub episodes_done: u32,
+    /// Episodes in all.
+    pub episodes_total: u32,
+    /// Steps done in the episode that is under way.
+    pub step: u32,
+    /// Decisions made, those before a resume included.
+    pub decisions: u64,
+    /// Decisions that the ledger holds.
+    pub decisions_recorded: u64,
+    /// Decisions a second since the run began or went on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decisions_per_second: Option<f64>,
+    /// What the run waits for, when it waits: `remembrancer` or `psi-field`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
+}
+
+/// A training run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Run {
+    /// Its id on this trainer.
+    pub id: Uuid,
+    /// SHA-256 of its canonical configuration: the `run` of its decisions.
+    pub digest: Hash,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// What it was asked for.
+    pub config: NewRun,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<DateTime<Utc>>,
+    /// How far it is.
+    pub progress: Progress,
+    /// RFC 6962 root over its decisions so far in order; set at every checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_root: Option<Hash>,
+    /// False when the run went on without psi-field (`best_effort`) and so cannot be repeated exactly.
+    pub reproducible: bool,
+    /// Its last checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
+    /// The learned policy (an artifact), when it is completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_sha256: Option<Hash>,
+    /// The id of its ledger record, when it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_id: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A point that a run can go on from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Checkpoint {
+    /// The artifact that holds it.
+    pub sha256: Hash,
+    /// Episodes done at it.
+    pub episodes_done: u32,
+    /// Decisions made at it.
+    pub decisions: u64,
+    /// The run root at it.
+    pub run_root: Hash,
+}
+
+/// One episode, as in `training_metrics.csv`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EpisodeMetrics {
+    /// The episode, from 0.
+    pub episode: u32,
+    /// Mean reward per request.
+    pub avg_reward: Option<f64>,
+    /// Requests routed / requested.
+    pub fill_rate: Option<f64>,
+    /// GPU-hours served / requested.
+    pub gpu_hours_fill: Option<f64>,
+    /// Mean cost of a routed request.
+    pub avg_cost_usd: Option<f64>,
+    /// Mean latency of a routed request, waiting included.
+    pub avg_latency_ms: Option<f64>,
+    /// Mean ε of the agents at the episode's end.
+    pub epsilon: f64,
+    /// States in all agents' tables.
+    pub q_table_size: u64,
+    /// Ψ after the episode's last window.
+    pub psi: Option<f64>,
+    /// C after the episode's last window.
+    pub continuity: Option<f64>,
+    /// The highest PE of the episode's windows.
+    pub prediction_error: Option<f64>,
+    /// Interventions applied in the episode.
+    pub interventions: u32,
+    /// Paid / cheapest list price for the same hours.
+    pub cost_index: Option<f64>,
+    /// Paid per GPU-hour served.
+    pub cost_per_gpu_hour_usd: Option<f64>,
+    /// Requests set aside / requested.
+    pub deferred_share: Option<f64>,
+    /// The worst tenant's GPU-hours fill.
+    pub worst_tenant_gpu_hours_fill: Option<f64>,
+}
+
+/// One window: a simulator step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WindowMetrics {
+    /// The window's number in the run, from 0.
+    pub window: u64,
+    /// The episode, from 0.
+    pub episode: u32,
+    /// The step, from 0.
+    pub step: u32,
+    /// Requests of the window.
+    pub requests: u64,
+    /// Mean reward per request.
+    pub avg_reward: Option<f64>,
+    /// The `seed` reward of the window.
+    pub seed_reward: Option<f64>,
+    /// Requests routed / requested.
+    pub fill_rate: Option<f64>,
+    /// GPU-hours served / requested.
+    pub gpu_hours_fill: Option<f64>,
+    /// Mean cost of a routed request.
+    pub avg_cost_usd: Option<f64>,
+    /// Mean latency of a routed request, waiting included.
+    pub avg_latency_ms: Option<f64>,
+    /// Ψ.
+    pub psi: Option<f64>,
+    /// C.
+    pub continuity: Option<f64>,
+    /// PE.
+    pub prediction_error: Option<f64>,
+    /// Interventions that the answer carried.
+    pub interventions: u32,
+}
+
+/// One agent of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Agent {
+    /// Its number, from 0.
+    pub agent: u32,
+    /// States in its table.
+    pub q_table_size: u64,
+    /// Mean reward of its own requests in the last episode.
+    pub avg_reward: Option<f64>,
+    /// Its exploration rate now.
+    pub epsilon: f64,
+    /// Decisions it made since the run began or went on.
+    pub decisions: u64,
+}
+
+/// How fine the metrics are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// One row an episode: the columns of `training_metrics.csv`.
+    #[default]
+    Episode,
+    /// One row a window; the last 100,000 are kept.
+    Window,
+}
+
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// JSON.
+    Json,
+    /// CSV with a header.
+    Csv,
+}
+
+/// Which metrics.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[garde(allow_unvalidated)]
+pub struct MetricsQuery {
+    /// One row an episode (default) or a window.
+    #[serde(default)]
+    pub resolution: Resolution,
+    /// JSON or CSV; by default what `Accept` asks for, else JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// Only rows from this episode or window on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// Rows a page, 1 to 10,000 (default 1000; CSV has all).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1, max = 10_000)))]
+    pub limit: Option<u32>,
+}
+
+/// Which runs to list, newest first.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[garde(allow_unvalidated)]
+pub struct RunQuery {
+    /// Only runs that stand here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<RunStatus>,
+    /// Items a page, 1 to 1000 (default 100).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1, max = 1000)))]
+    pub limit: Option<u32>,
+    /// Where the page starts: `next_cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
