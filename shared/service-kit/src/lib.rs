@@ -1,1 +1,35 @@
-//! placeholder
+//! What every service shares, so that all four behave alike: configuration, logs, metrics,
+//! problem+json, keys, limits, health, documents and shutdown.
+//!
+//! A service is its routes, its readiness and one call of [`app`]; `main.rs` is [`run`] around
+//! [`load_config`], [`listen`] and [`serve`].
+
+mod app;
+mod auth;
+mod boundary;
+mod config;
+mod error;
+mod extract;
+mod limits;
+mod metrics;
+mod openapi;
+mod operations;
+mod run;
+mod server;
+pub mod telemetry;
+
+use std::{future::Future, pin::Pin};
+
+pub use app::app;
+pub use config::{ConfigError, HttpConfig, load_config, load_config_from};
+pub use error::{ApiError, ApiResult};
+pub use extract::{Json, Path, Query};
+pub use limits::{BodyLimit, BodyLimited, body_limit};
+pub use metrics::Metrics;
+pub use openapi::{ServiceInfo, openapi};
+pub use operations::Readiness;
+pub use run::run;
+pub use server::{BindError, bind, listen, serve, shutdown_signal};
+
+/// A future on the heap.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

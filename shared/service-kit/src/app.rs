@@ -1,0 +1,80 @@
+use std::{any::Any, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    http::StatusCode,
+    middleware::{from_fn_with_state, map_response},
+    response::{IntoResponse as _, Redirect, Response},
+    routing::get,
+};
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
+
+use crate::{
+    ApiError, HttpConfig, Metrics, Readiness, ServiceInfo,
+    auth::{Access, require_key},
+    boundary::{Boundary, boundary},
+    limits, openapi,
+    operations::{healthz, metrics as metrics_route, readyz},
+};
+
+/// A service, whole: its routes behind keys and limits, and beside them `/` (leads to `/docs`),
+/// `/docs`, `/openapi.json`, `/healthz`, `/readyz` and `/metrics`. Every error is a problem+json with
+/// the request's id, and every request is logged and counted once.
+///
+/// Without a key one gets the documents, health and readiness, and nothing else.
+pub fn app(
+    info: ServiceInfo,
+    routes: OpenApiRouter,
+    http: &HttpConfig,
+    metrics: Metrics,
+    readiness: Readiness,
+) -> Router {
+    let (router, document) = openapi(&info, routes);
+    let access = Access::of(http);
+    // The last layer is the outermost: the key comes first, so that strangers take up no permits.
+    let api = router
+        .layer(limits::body_limit(http.body_limit_bytes))
+        .layer(from_fn_with_state(Duration::from_secs(http.request_timeout_seconds), limits::timeout))
+        .layer(from_fn_with_state(
+            Arc::new(Semaphore::new(http.max_concurrent_requests)),
+            limits::concurrency,
+        ))
+        .layer(from_fn_with_state(access.clone(), require_key));
+    let metrics_route = Router::new()
+        .route("/metrics", get(metrics_route))
+        .with_state(metrics.clone())
+        .layer(from_fn_with_state(access, require_key));
+    let swagger = SwaggerUi::new("/docs")
+        .url("/openapi.json", document)
+        .config(SwaggerConfig::new(["/openapi.json"]).validator_url("none"));
+    Router::new()
+        .merge(api)
+        .merge(metrics_route)
+        .merge(swagger)
+        .route("/", get(|| async { Redirect::temporary("/docs") }))
+        .route("/healthz", get(healthz).with_state(info.name))
+        .route("/readyz", get(readyz).with_state(readiness))
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Boundary { service: info.name, metrics }, boundary))
+        .layer(map_response(harden))
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".to_owned());
+    ApiError::internal(format!("a handler panicked: {message}")).into_response()
+}
+
+/// A browser must not guess types.
+async fn harden(mut response: Response) -> Response {
+    let nosniff = axum::http::HeaderValue::from_static("nosniff");
+    response.headers_mut().entry(axum::http::header::X_CONTENT_TYPE_OPTIONS).or_insert(nosniff);
+    response
+}

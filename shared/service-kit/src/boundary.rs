@@ -1,0 +1,228 @@
+//! The outermost layer: gives a request its id, logs and counts it once, and sees to it that every
+//! error leaves as a problem.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+use tracing::Instrument as _;
+
+use crate::{
+    Metrics,
+    error::{Cause, INTERNAL_DETAIL, problem_response, title},
+    limits,
+};
+
+/// What the boundary needs.
+#[derive(Clone)]
+pub(crate) struct Boundary {
+    pub(crate) service: &'static str,
+    pub(crate) metrics: Metrics,
+}
+
+pub(crate) async fn boundary(State(state): State<Boundary>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(request.headers());
+    // Handlers that call other services pass it on.
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        request.headers_mut().insert(REQUEST_ID, value);
+    }
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().map(|matched| matched.as_str().to_owned());
+    let span = tracing::info_span!(
+        "request",
+        service = state.service,
+        request_id = id,
+        trace_id = trace_id(request.headers()),
+    );
+    let in_flight = InFlight::enter(&state.metrics);
+    let response = next.run(request).instrument(span.clone()).await;
+    drop(in_flight);
+    let response = finish(response, &method, &path, &id).await;
+
+    let latency = started.elapsed();
+    let status = response.status();
+    count(&state.metrics, &method, route.as_deref(), status, latency.as_secs_f64());
+    let latency_ms = latency.as_secs_f64() * 1e3;
+    span.in_scope(|| {
+        let (status, cause) = (status.as_u16(), response.extensions().get::<Cause>());
+        match (status, cause) {
+            (500.., Some(cause)) => {
+                tracing::error!(%method, path, status, latency_ms, %cause, "request failed")
+            }
+            (500.., None) => tracing::error!(%method, path, status, latency_ms, "request failed"),
+            // Probes and scrapes come every few seconds and say nothing while they succeed.
+            (..400, _) if is_probe(&path) => tracing::debug!(%method, path, status, latency_ms, "request"),
+            _ => tracing::info!(%method, path, status, latency_ms, "request"),
+        }
+    });
+    response
+}
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Turns an error that is not yet a problem into one, writes the request's id into it and into the
+/// header.
+async fn finish(response: Response, method: &Method, path: &str, id: &str) -> Response {
+    let status = response.status();
+    let mut response = if status.is_client_error() || status.is_server_error() {
+        let (mut parts, body) = response.into_parts();
+        let mut problem = match parts.extensions.get::<Arc<api::Problem>>() {
+            Some(problem) => problem.as_ref().clone(),
+            None => foreign_problem(status, &parts.headers, body, method, path).await,
+        };
+        problem.request_id = Some(id.to_owned());
+        let (fresh, body) = problem_response(status, &problem).into_parts();
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts.headers.remove(header::CONTENT_ENCODING);
+        parts.headers.extend(fresh.headers);
+        Response::from_parts(parts, body)
+    } else {
+        response
+    };
+    if let Ok(value) = HeaderValue::from_str(id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// The problem for an error that axum, a library or a service's fallback made. A 4xx keeps its short
+/// text; a 5xx says nothing of the inside.
+async fn foreign_problem(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: axum::body::Body,
+    method: &Method,
+    path: &str,
+) -> api::Problem {
+    let text = if status.is_client_error() { limits::text_of(body, 1000).await } else { None };
+    let (code, detail) = match status {
+        StatusCode::NOT_FOUND => {
+            ("not_found", format!("There is nothing at `{path}`; `/docs` lists the routes."))
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let allowed =
+                headers.get(header::ALLOW).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
+            ("method_not_allowed", format!("{method} is not possible at `{path}`; {allowed} is."))
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("body_too_large", text.unwrap_or_else(|| "The body is too long.".into()))
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            ("unsupported_media_type", text.unwrap_or_else(|| "The body's content-type does not fit.".into()))
+        }
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            ("invalid_request", text.unwrap_or_else(|| "The request is not valid.".into()))
+        }
+        status if status.is_client_error() => {
+            ("bad_request", text.unwrap_or_else(|| "The request is not valid.".into()))
+        }
+        _ => ("internal_error", INTERNAL_DETAIL.to_owned()),
+    };
+    api::Problem {
+        kind: format!("/problems/{code}"),
+        title: title(status),
+        status: status.as_u16(),
+        code: code.to_owned(),
+        detail,
+        request_id: None,
+        errors: Vec::new(),
+    }
+}
+
+/// The caller's id for the request if it is one that can stand in a log line, else a new UUIDv7.
+fn request_id(headers: &HeaderMap) -> String {
+    let sane = |id: &&str| {
+        (1..=128).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
+    };
+    match headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane) {
+        Some(id) => id.to_owned(),
+        None => uuid::Uuid::now_v7().to_string(),
+    }
+}
+
+/// The trace of a W3C `traceparent`: `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`.
+fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
+    let (_version, trace) = (parts.next()?, parts.next()?);
+    let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    (trace.len() == 32 && hex(trace) && trace.bytes().any(|b| b != b'0')).then_some(trace)
+}
+
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics")
+}
+
+fn count(metrics: &Metrics, method: &Method, route: Option<&str>, status: StatusCode, seconds: f64) {
+    // The route, not the path, and only the usual methods: a label's values must be few.
+    let route = route.unwrap_or("unmatched").to_owned();
+    let method = match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS") => known.to_owned(),
+        _ => "other".to_owned(),
+    };
+    let labels = [("method", method), ("route", route)];
+    metrics
+        .histogram("http_request_duration_seconds", "How long requests took to the answer's head.", &labels)
+        .record(seconds);
+    let [method, route] = labels;
+    metrics
+        .counter(
+            "http_requests_total",
+            "Requests answered.",
+            &[method, route, ("status", status.as_u16().to_string())],
+        )
+        .increment(1);
+}
+
+/// Counts a request for as long as it is at work, also when its caller hangs up and it is dropped.
+struct InFlight(metrics::Gauge);
+
+impl InFlight {
+    fn enter(metrics: &Metrics) -> Self {
+        let gauge = metrics.gauge("http_requests_in_flight", "Requests at work now.", &[]);
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callers_request_id_is_kept_only_when_it_can_stand_in_a_log_line() {
+        let id_for = |given: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, HeaderValue::from_str(given).unwrap());
+            request_id(&headers)
+        };
+        assert_eq!(id_for("cli-7:retry_2.a"), "cli-7:retry_2.a");
+        for hostile in ["", "a b", "x\" level=\"error", &"a".repeat(129)] {
+            assert_ne!(id_for(hostile), hostile);
+            assert!(uuid::Uuid::parse_str(&id_for(hostile)).is_ok());
+        }
+    }
+
+    #[test]
+    fn the_trace_id_is_read_as_the_w3c_wrote_it() {
+        // The example of https://www.w3.org/TR/trace-context/#traceparent-header
+        let mut headers = HeaderMap::new();
+        let example = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        headers.insert("traceparent", HeaderValue::from_static(example));
+        assert_eq!(trace_id(&headers), Some("0af7651916cd43dd8448eb211c80319c"));
+        headers.insert("traceparent", HeaderValue::from_static("00-00000000000000000000000000000000-b7-01"));
+        assert_eq!(trace_id(&headers), None);
+    }
+}

@@ -1,0 +1,392 @@
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use figment::{
+    Figment, Metadata, Profile, Provider,
+    error::Kind,
+    providers::{Format as _, Serialized, Toml},
+    value::{Dict, Map, Value},
+};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+
+/// How a service listens and what it lets in.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Where to listen. Port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// Who has one of these may call: `Authorization: Bearer <key>`. Empty: everybody may, and then
+    /// only loopback is bound.
+    #[serde(deserialize_with = "api_keys")]
+    pub api_keys: Vec<String>,
+    /// Bind an address that others can reach although there are no keys.
+    pub allow_insecure_bind: bool,
+    /// The longest request body, in bytes. A route may have its own limit.
+    pub body_limit_bytes: usize,
+    /// How long a request may take to its answer's head, in seconds.
+    pub request_timeout_seconds: u64,
+    /// How many requests are worked on at once; the next one gets 503.
+    pub max_concurrent_requests: usize,
+    /// How long running requests get to end at shutdown, in seconds.
+    pub shutdown_grace_seconds: u64,
+}
+
+impl HttpConfig {
+    /// The defaults on loopback with this port.
+    #[must_use]
+    pub fn on_port(port: u16) -> Self {
+        Self { bind: SocketAddr::from(([127, 0, 0, 1], port)), ..Self::default() }
+    }
+
+    /// Refuses what would let strangers in. [`load_config`] asks this for a field named `http`, and
+    /// [`listen`](crate::listen) before it binds.
+    ///
+    /// # Errors
+    /// The address can be reached from outside, there are no keys, and that was not asked for by name.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.bind.ip().is_loopback() || !self.api_keys.is_empty() || self.allow_insecure_bind {
+            return Ok(());
+        }
+        Err(ConfigError(format!(
+            "http.bind is {}, which others can reach, but http.api_keys is empty: set keys, bind 127.0.0.1, or set \
+             http.allow_insecure_bind = true if anybody may call",
+            self.bind
+        )))
+    }
+
+    /// `shutdown_grace_seconds` as a duration.
+    #[must_use]
+    pub fn shutdown_grace(&self) -> Duration {
+        Duration::from_secs(self.shutdown_grace_seconds)
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+            api_keys: Vec::new(),
+            allow_insecure_bind: false,
+            body_limit_bytes: 16 << 20,
+            request_timeout_seconds: 30,
+            max_concurrent_requests: 256,
+            shutdown_grace_seconds: 10,
+        }
+    }
+}
+
+impl fmt::Debug for HttpConfig {
+    /// Everything but the keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpConfig")
+            .field("bind", &self.bind)
+            .field("api_keys", &format_args!("[{} hidden]", self.api_keys.len()))
+            .field("allow_insecure_bind", &self.allow_insecure_bind)
+            .field("body_limit_bytes", &self.body_limit_bytes)
+            .field("request_timeout_seconds", &self.request_timeout_seconds)
+            .field("max_concurrent_requests", &self.max_concurrent_requests)
+            .field("shutdown_grace_seconds", &self.shutdown_grace_seconds)
+            .finish()
+    }
+}
+
+/// A setting that cannot be: says which, where it came from, and what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    /// A setting that the service itself finds wrong.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+/// Reads a service's settings: `C::default()`, over it the TOML file (if one is given), over it the
+/// environment.
+///
+/// Every field that `C::default()` serialises has the variable `AI_MESH_<SERVICE>_<PATH>`, with the
+/// path's parts joined by `_`: `http.bind` of `psi-field` is `AI_MESH_PSI_FIELD_HTTP_BIND`. Lists are
+/// written with commas, or as TOML. `C` and its parts must be `deny_unknown_fields`.
+///
+/// # Errors
+/// The file is not there or not TOML; a key or a variable that does not exist; a value that does not
+/// fit. The message names the key, its source and what was expected.
+pub fn load_config<C>(service: &str, file: Option<&Path>) -> Result<C, ConfigError>
+where
+    C: Serialize + DeserializeOwned + Default,
+{
+    let environment = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        // What is not Unicode becomes a value that no field takes, and is named by its error.
+        Some((name, value.to_string_lossy().into_owned()))
+    });
+    load_config_from(service, file, environment)
+}
+
+/// [`load_config`] with the environment as an argument.
+///
+/// # Errors
+/// As [`load_config`].
+pub fn load_config_from<C>(
+    service: &str,
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<C, ConfigError>
+where
+    C: Serialize + DeserializeOwned + Default,
+{
+    let defaults = serde_json::to_value(C::default())
+        .map_err(|error| ConfigError(format!("the default settings of {service}: {error}")))?;
+    let mut figment = Figment::from(Serialized::defaults(&defaults));
+    if let Some(file) = file {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| ConfigError(format!("the settings file {}: {error}", file.display())))?;
+        figment = figment.merge(TomlFile { path: file.to_owned(), text });
+    }
+    let mut leaves = Vec::new();
+    collect_leaves(&defaults, &mut Vec::new(), &mut leaves);
+    let prefix = format!("AI_MESH_{}_", service.to_uppercase().replace('-', "_"));
+    for (name, text) in environment {
+        let Some(rest) = name.strip_prefix(&prefix) else { continue };
+        let Some(leaf) = leaves.iter().find(|leaf| leaf.path.join("_").eq_ignore_ascii_case(rest)) else {
+            let known: Vec<_> =
+                leaves.iter().map(|leaf| format!("{prefix}{}", leaf.path.join("_").to_uppercase())).collect();
+            return Err(ConfigError(format!(
+                "the environment variable {name} is no setting of {service}; there are {}",
+                known.join(", ")
+            )));
+        };
+        figment = leaf.set(figment, &name, &text, |figment| figment.extract::<C>().is_ok());
+    }
+    let config = figment.extract::<C>().map_err(|error| describe(service, &error))?;
+    if let Ok(http) = figment.extract_inner::<HttpConfig>("http") {
+        http.check()?;
+    }
+    Ok(config)
+}
+
+/// A setting as the defaults show it.
+struct Leaf<'a> {
+    path: Vec<String>,
+    default: &'a serde_json::Value,
+}
+
+impl Leaf<'_> {
+    /// The text of a variable as the field wants it: the default's type says whether `8001` is a
+    /// number or a text. An absent default says nothing, so there both are tried.
+    fn set(&self, figment: Figment, name: &str, text: &str, fits: impl Fn(&Figment) -> bool) -> Figment {
+        let variable = |value: Value| Variable { name: name.to_owned(), path: self.path.clone(), value };
+        let parsed = || text.parse::<Value>().unwrap_or_else(|never| match never {});
+        match self.default {
+            serde_json::Value::String(_) => figment.merge(variable(Value::from(text))),
+            serde_json::Value::Array(_) if !text.trim_start().starts_with('[') => {
+                let items: Vec<Value> =
+                    text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(Value::from).collect();
+                figment.merge(variable(Value::from(items)))
+            }
+            serde_json::Value::Null => {
+                let as_text = figment.clone().merge(variable(Value::from(text)));
+                if fits(&as_text) { as_text } else { figment.merge(variable(parsed())) }
+            }
+            _ => figment.merge(variable(parsed())),
+        }
+    }
+}
+
+fn collect_leaves<'a>(value: &'a serde_json::Value, path: &mut Vec<String>, leaves: &mut Vec<Leaf<'a>>) {
+    match value {
+        serde_json::Value::Object(fields) if !fields.is_empty() || path.is_empty() => {
+            for (name, value) in fields {
+                path.push(name.clone());
+                collect_leaves(value, path, leaves);
+                path.pop();
+            }
+        }
+        default => leaves.push(Leaf { path: path.clone(), default }),
+    }
+}
+
+/// One environment variable as a source of its own, so that an error names it.
+struct Variable {
+    name: String,
+    path: Vec<String>,
+    value: Value,
+}
+
+impl Provider for Variable {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(format!("the environment variable {}", self.name))
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let nested = figment::util::nest(&self.path.join("."), self.value.clone());
+        Ok(nested.into_dict().unwrap_or_default()).map(|dict| Profile::Default.collect(dict))
+    }
+}
+
+/// A settings file, named by its path in errors.
+struct TomlFile {
+    path: PathBuf,
+    text: String,
+}
+
+impl Provider for TomlFile {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(format!("the file {}", self.path.display()))
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Toml::string(&self.text).data()
+    }
+}
+
+fn describe(service: &str, error: &figment::Error) -> ConfigError {
+    let source = error.metadata.as_ref().map_or_else(|| "the settings".to_owned(), |m| m.name.to_string());
+    let key = error.path.join(".");
+    let what = match &error.kind {
+        Kind::UnknownField(field, expected) => {
+            let place = if key.is_empty() || key == *field || key.ends_with(&format!(".{field}")) {
+                if key.is_empty() { field.clone() } else { key.clone() }
+            } else {
+                format!("{key}.{field}")
+            };
+            return ConfigError(format!(
+                "{service}: `{place}` in {source} is no setting; there are {}",
+                expected.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            ));
+        }
+        kind => kind.to_string(),
+    };
+    if key.is_empty() {
+        ConfigError(format!("{service}: {source}: {what}"))
+    } else {
+        ConfigError(format!("{service}: `{key}` in {source}: {what}"))
+    }
+}
+
+/// A key that is empty or has blanks or control characters can never be sent in a header.
+fn api_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let keys = Vec::<String>::deserialize(deserializer)?;
+    // Never quote a key: this text reaches the terminal and the log.
+    match keys.iter().position(|key| key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic())) {
+        Some(index) => Err(serde::de::Error::custom(format!(
+            "key number {} is empty or has characters other than visible ASCII",
+            index + 1
+        ))),
+        None => Ok(keys),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Config {
+        http: HttpConfig,
+        remembrancer_url: String,
+        data_dir: Option<PathBuf>,
+        threads: Option<u32>,
+    }
+
+    impl Default for Config {
+        fn default() -> Self {
+            Self {
+                http: HttpConfig::on_port(8001),
+                remembrancer_url: "http://127.0.0.1:8002".into(),
+                data_dir: None,
+                threads: None,
+            }
+        }
+    }
+
+    fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), toml).unwrap();
+        let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        load_config_from("psi-field", Some(file.path()), environment)
+            .map_err(|error| error.to_string().replace(&file.path().display().to_string(), "FILE"))
+    }
+
+    #[test]
+    fn the_environment_beats_the_file_and_the_file_beats_the_defaults() {
+        let config = load(
+            "threads = 3\nremembrancer_url = \"http://file\"\n[http]\nrequest_timeout_seconds = 5",
+            &[
+                ("AI_MESH_PSI_FIELD_REMEMBRANCER_URL", "http://environment"),
+                ("AI_MESH_PSI_FIELD_HTTP_API_KEYS", "one, 2"),
+                ("AI_MESH_PSI_FIELD_DATA_DIR", "/srv/1"),
+                ("AI_MESH_TRAINER_NOT_OURS", "x"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.remembrancer_url, "http://environment");
+        assert_eq!(config.threads, Some(3));
+        assert_eq!(config.data_dir.as_deref(), Some(Path::new("/srv/1")));
+        assert_eq!(config.http.request_timeout_seconds, 5);
+        assert_eq!(config.http.api_keys, ["one", "2"]);
+        assert_eq!(config.http.bind.port(), 8001);
+    }
+
+    #[test]
+    fn an_optional_text_may_look_like_a_number_and_an_optional_number_is_one() {
+        let config =
+            load("", &[("AI_MESH_PSI_FIELD_DATA_DIR", "17"), ("AI_MESH_PSI_FIELD_THREADS", "17")]).unwrap();
+        assert_eq!(config.data_dir.as_deref(), Some(Path::new("17")));
+        assert_eq!(config.threads, Some(17));
+    }
+
+    #[test]
+    fn an_error_names_the_key_its_source_and_what_was_expected() {
+        let error = load("", &[("AI_MESH_PSI_FIELD_HTTP_BIND", "localhost")]).unwrap_err();
+        assert!(error.contains("`http.bind`"), "{error}");
+        assert!(error.contains("AI_MESH_PSI_FIELD_HTTP_BIND"), "{error}");
+        assert!(error.contains("socket address"), "{error}");
+
+        let error = load("threads = \"many\"", &[]).unwrap_err();
+        assert!(error.contains("`threads` in the file FILE"), "{error}");
+        assert!(error.contains("u32"), "{error}");
+
+        let error = load("[http]\nbody_limit = 5", &[]).unwrap_err();
+        assert!(error.contains("`http.body_limit` in the file FILE is no setting"), "{error}");
+        assert!(error.contains("`body_limit_bytes`"), "{error}");
+
+        let error = load("", &[("AI_MESH_PSI_FIELD_HTTP_PORT", "1")]).unwrap_err();
+        assert!(error.contains("AI_MESH_PSI_FIELD_HTTP_PORT is no setting"), "{error}");
+        assert!(error.contains("AI_MESH_PSI_FIELD_HTTP_BIND"), "{error}");
+
+        let error = load("threads = [", &[]).unwrap_err();
+        assert!(error.contains("the file FILE"), "{error}");
+    }
+
+    #[test]
+    fn a_settings_file_that_is_not_there_is_named() {
+        let file = Path::new("/nowhere/settings.toml");
+        let error = load_config_from::<Config>("trainer", Some(file), []).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/settings.toml"), "{error}");
+    }
+
+    #[test]
+    fn binding_for_others_needs_keys_or_the_explicit_wish() {
+        let bind = ("AI_MESH_PSI_FIELD_HTTP_BIND", "0.0.0.0:8000");
+        let error = load("", &[bind]).unwrap_err();
+        assert!(error.contains("http.allow_insecure_bind"), "{error}");
+        assert!(load("", &[bind, ("AI_MESH_PSI_FIELD_HTTP_ALLOW_INSECURE_BIND", "true")]).is_ok());
+        assert!(load("", &[bind, ("AI_MESH_PSI_FIELD_HTTP_API_KEYS", "k1")]).is_ok());
+    }
+
+    #[test]
+    fn keys_are_in_no_error_and_in_no_debug_output() {
+        let error = load("", &[("AI_MESH_PSI_FIELD_HTTP_API_KEYS", "[\"geheim schluessel\"]")]).unwrap_err();
+        assert!(!error.contains("geheim"), "{error}");
+        assert!(error.contains("key number 1"), "{error}");
+        let config = load("", &[("AI_MESH_PSI_FIELD_HTTP_API_KEYS", "geheim")]).unwrap();
+        assert!(!format!("{config:?}").contains("geheim"));
+    }
+}

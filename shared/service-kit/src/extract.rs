@@ -1,0 +1,212 @@
+//! Strict extractors: what does not fit is a problem that points at every wrong field.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request, path::ErrorKind, rejection::PathRejection},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use garde::Validate;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_path_to_error::Segment;
+
+use crate::{ApiError, limits};
+
+/// A JSON body, both ways. As an argument it is parsed strictly, then validated:
+/// 415 `unsupported_media_type`, 413 `body_too_large`, 400 `malformed_json` (with line and column),
+/// 422 `invalid_request` (with a JSON pointer for each wrong field).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Json<T>(pub T);
+
+/// The query string, parsed strictly, then validated: 422 `invalid_request` with `?name` pointers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Query<T>(pub T);
+
+/// The path's parameters: 422 `invalid_request` with `{name}` pointers when one does not parse.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Path<T>(pub T);
+
+impl<S, T> FromRequest<S> for Json<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        require_json(request.headers())?;
+        let limit = limits::limit_of(&request);
+        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                limits::too_large(limit)
+            } else {
+                ApiError::new(
+                    StatusCode::BAD_REQUEST,
+                    "unreadable_body",
+                    "The request's body broke off before its end. Send it again.",
+                )
+            }
+        })?;
+        let value = parse(&body)?;
+        validate(&value, |path| pointer(&path))?;
+        Ok(Self(value))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+            Err(error) => ApiError::internal(error).into_response(),
+        }
+    }
+}
+
+impl<S, T> FromRequestParts<S> for Query<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+        let value: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
+            let name = error.path().to_string();
+            let pointer = if name == "." { "?".to_owned() } else { format!("?{name}") };
+            invalid("query string", vec![api::FieldError { pointer, detail: error.into_inner().to_string() }])
+        })?;
+        validate(&value, |path| format!("?{}", path.join(".")))?;
+        Ok(Self(value))
+    }
+}
+
+impl<S, T> FromRequestParts<S> for Path<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Send,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(error)) => {
+                let name = match error.kind() {
+                    ErrorKind::ParseErrorAtKey { key, .. }
+                    | ErrorKind::InvalidUtf8InPathParam { key }
+                    | ErrorKind::DeserializeError { key, .. } => format!("{{{key}}}"),
+                    _ => "{}".to_owned(),
+                };
+                let detail = error.kind().to_string();
+                Err(invalid("path", vec![api::FieldError { pointer: name, detail }]))
+            }
+            // The route has no parameters although the handler asks for them: a mistake in this service.
+            Err(rejection) => Err(ApiError::internal(rejection)),
+        }
+    }
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+        return Ok(());
+    }
+    let given = if given.is_empty() { "has no content-type".into() } else { format!("is `{given}`") };
+    Err(ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        format!("The body {given}; send JSON with `content-type: application/json`."),
+    ))
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        if !error.inner().is_data() {
+            return malformed(error.inner());
+        }
+        let pointer = pointer(&segments(error.path()));
+        invalid("body", vec![api::FieldError { pointer, detail: error.into_inner().to_string() }])
+    })?;
+    json.end().map_err(|error| malformed(&error))?;
+    Ok(value)
+}
+
+fn malformed(error: &serde_json::Error) -> ApiError {
+    // serde_json's message ends with the place: `expected value at line 1 column 5`.
+    ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", format!("The body is not JSON: {error}."))
+}
+
+fn validate<T: Validate<Context = ()>>(
+    value: &T,
+    pointer: impl Fn(Vec<String>) -> String,
+) -> Result<(), ApiError> {
+    value.validate().map_err(|report| {
+        let errors = report.iter().map(|(path, error)| {
+            let detail = error.message().to_owned();
+            api::FieldError { pointer: pointer(garde_segments(path)), detail }
+        });
+        invalid("request", errors.collect())
+    })
+}
+
+fn invalid(what: &str, errors: Vec<api::FieldError>) -> ApiError {
+    let detail = match errors.as_slice() {
+        [] => format!("The {what} is not valid."),
+        [one] if one.pointer.is_empty() => format!("The {what} is not valid: {}.", one.detail),
+        [one] => format!("The {what} is not valid: `{}`: {}.", one.pointer, one.detail),
+        many => format!("The {what} is not valid in {} places; `errors` names each.", many.len()),
+    };
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail).with_errors(errors)
+}
+
+fn segments(path: &serde_path_to_error::Path) -> Vec<String> {
+    path.iter()
+        .filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(index.to_string()),
+            Segment::Map { key } => Some(key.clone()),
+            Segment::Enum { .. } | Segment::Unknown => None, // not a step in the JSON
+        })
+        .collect()
+}
+
+/// garde prints `agents[3].epsilon`; its components themselves are not public.
+fn garde_segments(path: &garde::error::Path) -> Vec<String> {
+    let text = path.to_string().replace('[', ".").replace(']', "");
+    text.split('.').filter(|segment| !segment.is_empty()).map(str::to_owned).collect()
+}
+
+/// RFC 6901, section 3: `~` is `~0` and `/` is `~1`.
+fn pointer(segments: &[String]) -> String {
+    segments.iter().map(|s| format!("/{}", s.replace('~', "~0").replace('/', "~1"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_are_escaped_as_rfc_6901_says() {
+        // RFC 6901, section 5: "/a~1b" names the key "a/b", "/m~0n" the key "m~n".
+        assert_eq!(pointer(&["a/b".into()]), "/a~1b");
+        assert_eq!(pointer(&["m~n".into(), "0".into()]), "/m~0n/0");
+        assert_eq!(pointer(&[]), "");
+    }
+
+    #[test]
+    fn what_is_no_json_and_what_is_no_such_body_are_told_apart() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Body {
+            #[allow(dead_code)] // only parsed
+            list: Vec<u8>,
+        }
+        let code = |text: &str| parse::<Body>(text.as_bytes()).unwrap_err().code();
+        assert_eq!(code("{\"list\": [1,"), "malformed_json");
+        assert_eq!(code("{\"list\": []} {}"), "malformed_json");
+        assert_eq!(code("{\"list\": [1, 300]}"), "invalid_request");
+        assert_eq!(code("[]"), "invalid_request");
+    }
+}

@@ -1,0 +1,76 @@
+//! The routes that every service has for its operator: health, readiness, metrics.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use serde::Serialize;
+use utoipa::{OpenApi, ToSchema};
+
+use crate::{ApiError, BoxFuture, Json, Metrics};
+
+/// Asked by `/readyz`: what the service lacks to serve, each in a sentence that an operator can act
+/// on. Empty means ready. It should answer within a second.
+pub type Readiness = Arc<dyn Fn() -> BoxFuture<Vec<String>> + Send + Sync>;
+
+/// The OpenAPI document of these routes, to be merged into a service's own.
+#[derive(OpenApi)]
+#[openapi(paths(healthz, readyz, metrics), tags((name = "operations", description = "For whoever runs the service")))]
+pub(crate) struct OperationsDocument;
+
+/// The service runs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// Always `ok`; a service that is not does not answer.
+    #[schema(example = "ok")]
+    status: &'static str,
+    /// The service's name.
+    #[schema(example = "trainer")]
+    service: &'static str,
+    /// The service's version.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+}
+
+/// The service can serve.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Ready {
+    /// Always true: a service that is not ready answers 503.
+    ready: bool,
+}
+
+/// Whether the process is alive. Never needs a key.
+#[utoipa::path(get, path = "/healthz", tag = "operations", security(()),
+    responses((status = 200, description = "It is alive.", body = Health)))]
+pub(crate) async fn healthz(State(service): State<&'static str>) -> Json<Health> {
+    Json(Health { status: "ok", service, version: env!("CARGO_PKG_VERSION") })
+}
+
+/// Whether the service can serve; if not, `detail` says what is missing. Never needs a key.
+#[utoipa::path(get, path = "/readyz", tag = "operations", security(()),
+    responses((status = 200, description = "It can serve.", body = Ready)))]
+pub(crate) async fn readyz(State(readiness): State<Readiness>) -> Result<Json<Ready>, ApiError> {
+    let missing = match tokio::time::timeout(READINESS_LIMIT, readiness()).await {
+        Ok(missing) => missing,
+        Err(_) => vec![format!("the readiness check did not end within {} s", READINESS_LIMIT.as_secs())],
+    };
+    if missing.is_empty() {
+        return Ok(Json(Ready { ready: true }));
+    }
+    let detail = format!("Not ready: {}.", missing.join("; "));
+    Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail)
+        .retry_after(Duration::from_secs(1)))
+}
+
+/// The service's metrics in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "operations",
+    responses((status = 200, description = "All metrics.", body = String, content_type = "text/plain")))]
+pub(crate) async fn metrics(State(metrics): State<Metrics>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+}
+
+/// Well below the usual ten seconds of whoever probes.
+const READINESS_LIMIT: Duration = Duration::from_secs(5);

@@ -1,0 +1,165 @@
+use std::{
+    future::{Future as _, IntoFuture as _},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    extract::{Request, State},
+    http::StatusCode,
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::{ApiError, ConfigError, HttpConfig};
+
+/// An address that cannot be listened on, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else listens there.
+    #[error(
+        "cannot listen on {0}: the port is in use. Stop what uses it (`ss -ltnp 'sport = :{port}'` names it), or \
+         choose another port",
+        port = .0.port()
+    )]
+    InUse(SocketAddr),
+    /// Ports below 1024 are for privileged users.
+    #[error("cannot listen on {0}: not permitted. Choose a port from 1024 on, or run with the privilege")]
+    NotPermitted(SocketAddr),
+    /// The address belongs to another machine.
+    #[error(
+        "cannot listen on {0}: this machine has no such address. Choose 127.0.0.1, 0.0.0.0 or one of its own"
+    )]
+    NoSuchAddress(SocketAddr),
+    /// Anything else.
+    #[error("cannot listen on {0}")]
+    Other(SocketAddr, #[source] io::Error),
+    /// The settings would let strangers in.
+    #[error(transparent)]
+    Refused(#[from] ConfigError),
+}
+
+/// Listens on an address; port 0 takes a free one.
+///
+/// # Errors
+/// The address is in use, not permitted or not this machine's.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse(address),
+        io::ErrorKind::PermissionDenied => BindError::NotPermitted(address),
+        io::ErrorKind::AddrNotAvailable => BindError::NoSuchAddress(address),
+        _ => BindError::Other(address, error),
+    })
+}
+
+/// [`bind`], after [`HttpConfig::check`].
+///
+/// # Errors
+/// As [`bind`], and when the settings would let strangers in.
+pub async fn listen(http: &HttpConfig) -> Result<TcpListener, BindError> {
+    http.check()?;
+    bind(http.bind).await
+}
+
+/// Serves until `shutdown` is cancelled; then takes no more connections and gives running requests
+/// and streams `grace` to end. What still runs after that is cut off, so that this function returns.
+///
+/// # Errors
+/// The listener failed.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    grace: Duration,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let cut = CancellationToken::new();
+    // Whoever drops this future (a test, a supervisor) ends the requests too.
+    let cut_when_dropped = cut.clone().drop_guard();
+    let app = app.layer(from_fn_with_state(cut.clone(), until_cut));
+    let server = axum::serve(listener, app).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let deadline = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(grace).await;
+    };
+    let served = tokio::select! {
+        served = server.into_future() => served,
+        () = deadline => {
+            tracing::warn!(grace_seconds = grace.as_secs_f64(), "requests did not end in time and are cut off");
+            Ok(())
+        }
+    };
+    drop(cut_when_dropped);
+    served
+}
+
+/// Ends when the process is asked to end: SIGTERM or SIGINT.
+pub async fn shutdown_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+        if let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM: shutting down"),
+                _ = interrupt.recv() => tracing::info!("SIGINT: shutting down"),
+            }
+            return;
+        }
+        tracing::error!("signals cannot be watched: only SIGKILL will end this process");
+        std::future::pending::<()>().await;
+    }
+    #[cfg(not(unix))]
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Runs a request until the server is cut off; its body too, which may be an endless stream.
+async fn until_cut(State(cut): State<CancellationToken>, request: Request, next: Next) -> Response {
+    let response = tokio::select! {
+        response = next.run(request) => response,
+        () = cut.cancelled() => {
+            let detail = "The service is shutting down. Try again in a few seconds.";
+            return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", detail)
+                .retry_after(Duration::from_secs(2))
+                .into_response();
+        }
+    };
+    response.map(|inner| Body::new(CutBody { inner, cut: Box::pin(cut.cancelled_owned()) }))
+}
+
+/// A body that breaks off when the server is cut off.
+struct CutBody {
+    inner: Body,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl HttpBody for CutBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) {
+            return Poll::Ready(frame);
+        }
+        self.cut.as_mut().poll(context).map(|()| Some(Err(axum::Error::new("the service shut down"))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.inner.size_hint()
+    }
+}
