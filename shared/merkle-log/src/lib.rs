@@ -1,1 +1,25 @@
-//! placeholder
+//! A verifiable append-only log, as pure arithmetic: same arguments, same bytes.
+//!
+//! - [`leaf_hash`], [`node_hash`]: the Merkle tree hash of RFC 6962, section 2.1.
+//! - [`canonical_json`]: RFC 8785, what a leaf's bytes are.
+//! - [`Frontier`]: the smallest state that a growing tree's root can be computed from.
+//! - [`proof`]: inclusion and consistency proofs (RFC 6962, RFC 9162).
+//! - [`tile`]: the tree as 256-wide tiles (C2SP tlog-tiles).
+//! - [`note`], [`checkpoint`]: the signed tree head (C2SP signed-note, tlog-checkpoint).
+//! - [`evidence`]: one record, verified offline from public key, checkpoint and proof.
+//!
+//! Nothing here reads a clock, makes randomness or does I/O: keys and stored nodes are arguments.
+
+pub mod canonical;
+pub mod checkpoint;
+pub mod evidence;
+pub mod frontier;
+pub mod note;
+pub mod proof;
+pub mod tile;
+
+mod hash;
+
+pub use canonical::{CanonicalError, canonical_json, canonical_leaf_hash};
+pub use frontier::{Frontier, InvalidFrontier};
+pub use hash::{EMPTY_ROOT, Hash, leaf_hash, node_hash};

@@ -1,0 +1,83 @@
+//! One record, verified offline: public key, signed checkpoint, audit path, and the record's own text.
+
+use crate::{
+    Hash,
+    checkpoint::{Checkpoint, CheckpointError},
+    leaf_hash,
+    note::{KeyError, VerifierKey},
+    proof::{ProofError, verify_inclusion},
+};
+
+/// What was proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The record's leaf hash.
+    pub leaf_hash: Hash,
+    /// Its index in the log.
+    pub log_index: u64,
+    /// The checkpoint that covers it.
+    pub checkpoint: Checkpoint,
+}
+
+/// A record is not proved to be in the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The record's text is not JSON.
+    #[error("the record is not JSON: {0}")]
+    NotJson(String),
+    /// The key is malformed.
+    #[error("verifier key: {0}")]
+    Key(#[from] KeyError),
+    /// The checkpoint is malformed, not signed by the key, or of another log.
+    #[error("checkpoint: {0}")]
+    Checkpoint(#[from] CheckpointError),
+    /// The path does not lead from the record to the checkpoint's root.
+    #[error("inclusion: {0}")]
+    Inclusion(#[from] ProofError),
+}
+
+/// Verifies that the record stands at `log_index` in the log whose head `checkpoint_note` is, signed by
+/// `verifier_key` (its text form). The record's characters are hashed as they are, white space between
+/// JSON tokens aside: a record that only means the same is rejected, so nothing in it can be touched.
+///
+/// # Errors
+/// When anything does not hold; the error says what.
+pub fn verify(
+    record_text: &str,
+    log_index: u64,
+    inclusion_path: &[Hash],
+    checkpoint_note: &str,
+    verifier_key: &str,
+) -> Result<Verified, VerifyError> {
+    let key = VerifierKey::parse(verifier_key)?;
+    let checkpoint = Checkpoint::verify(checkpoint_note, &key)?;
+    let leaf_hash = leaf_hash(minify(record_text)?.as_bytes());
+    verify_inclusion(&leaf_hash, log_index, checkpoint.size, inclusion_path, &checkpoint.root)?;
+    Ok(Verified { leaf_hash, log_index, checkpoint })
+}
+
+/// A JSON text without the white space between its tokens, and otherwise unchanged.
+///
+/// # Errors
+/// When the text is not JSON: dropping white space could make it so.
+pub fn minify(json: &str) -> Result<String, VerifyError> {
+    serde_json::from_str::<serde::de::IgnoredAny>(json)
+        .map_err(|error| VerifyError::NotJson(error.to_string()))?;
+    let mut minified = String::with_capacity(json.len());
+    let (mut in_text, mut escaped) = (false, false);
+    for c in json.chars() {
+        if in_text {
+            in_text = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+        } else if matches!(c, ' ' | '\t' | '\n' | '\r') {
+            continue;
+        } else {
+            in_text = c == '"';
+        }
+        minified.push(c);
+    }
+    Ok(minified)
+}
+
+#[cfg(test)]
+mod tests;
