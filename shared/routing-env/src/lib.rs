@@ -1,1 +1,35 @@
-//! placeholder
+//! A simulator of GPU routing over several providers: pure and deterministic.
+//!
+//! A [`Catalog`] of providers and [`Workloads`] of tenants make an [`Environment`]; an [`Episode`] of it
+//! asks for decisions turn by turn and tells what became of them. Everything random comes from
+//! streams that are derived from the episode's seed ([`generator`]).
+
+mod catalog;
+mod environment;
+mod episode;
+mod events;
+mod input;
+mod market;
+mod metrics;
+mod preset;
+mod request;
+mod reward;
+mod streams;
+mod trace;
+mod workloads;
+
+pub use catalog::{Catalog, GLOBAL_REGION, Provider, UNLISTED_PRICE_USD_PER_HOUR};
+pub use environment::Environment;
+pub use episode::{Choice, Episode, MAX_WAITING, Observation, StepOutcome, Turn};
+pub use events::{Effect, Event};
+pub use input::{InputError, OrderedMap};
+pub use market::{Candidate, Market, ProviderState};
+pub use metrics::{Fate, Metrics, Resolution, Routed, Tally, size_class};
+pub use preset::{Preset, UnknownPreset};
+pub use request::Request;
+pub use reward::{RewardKind, UnknownReward};
+pub use streams::{Stream, generator};
+pub use trace::Trace;
+pub use workloads::{
+    Actions, ArrivalOrder, ScenarioEvent, SimulationSettings, Tenant, Weights, WorkloadProfile, Workloads,
+};

@@ -1,0 +1,241 @@
+//! The environment: a catalog and workloads, with every name turned into an index.
+
+use serde::Serialize;
+
+use crate::{
+    catalog::Catalog,
+    events::Event,
+    input::{Checker, InputError},
+    market::ProviderState,
+    preset::Preset,
+    workloads::Workloads,
+};
+
+/// Routing GPU requests of several tenants to several providers.
+///
+/// * **Description**: each step, tenants ask for GPU-hours; each request is routed to a provider, held,
+///   or deferred to the end of the step. Capacities and budgets last for one step.
+/// * **Actions**: route to a feasible provider; hold and defer where the workloads allow them.
+/// * **Observations**: [`crate::Observation`]: the request, the feasible candidates with price and
+///   latency, the providers' state, the tenants' budgets, the phase of the step.
+/// * **Start**: step 0, all capacities and budgets whole.
+/// * **Rewards**: [`crate::RewardKind`].
+/// * **End**: after `steps` steps, or where the trace ends.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    catalog: Catalog,
+    workloads: Workloads,
+    preset: Preset,
+    regions: Vec<String>,
+    gpu_types: Vec<String>,
+    profiles: Vec<Profile>,
+    mixes: Vec<Vec<(usize, f64)>>,
+    /// `[gpu_type]`: the lowest base price in the catalog, whatever the region.
+    list_prices: Vec<Option<f64>>,
+    /// `[region · gpu types + gpu type]`: the providers that could serve it, with their base prices.
+    eligible: Vec<Vec<(usize, f64)>>,
+    timed_events: Vec<Event>,
+}
+
+/// A workload profile with its GPU type as an index.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Profile {
+    pub(crate) gpu_type: usize,
+    pub(crate) hours: [f64; 2],
+}
+
+impl Environment {
+    /// Puts a catalog and workloads together and applies the preset on top of them.
+    ///
+    /// # Errors
+    /// When the preset makes a figure of the workloads leave its range.
+    pub fn new(catalog: Catalog, workloads: Workloads, preset: Preset) -> Result<Self, InputError> {
+        let workloads = preset.applied_to(workloads);
+        let mut regions: Vec<String> = Vec::new();
+        let mut gpu_types: Vec<String> = Vec::new();
+        for provider in &catalog.providers {
+            for region in &provider.regions {
+                index_of_or_insert(&mut regions, region);
+            }
+            for gpu in &provider.gpu_types {
+                index_of_or_insert(&mut gpu_types, gpu);
+            }
+        }
+        for tenant in &workloads.tenants {
+            index_of_or_insert(&mut regions, &tenant.region);
+        }
+        let profiles = workloads
+            .workload_profiles
+            .iter()
+            .map(|(_, p)| Profile {
+                gpu_type: index_of_or_insert(&mut gpu_types, &p.gpu_type),
+                hours: p.gpu_hours,
+            })
+            .collect();
+        let position = |name: &str| workloads.workload_profiles.iter().position(|(n, _)| n == name);
+        let mixes = workloads
+            .tenants
+            .iter()
+            .map(|t| t.mix.iter().filter_map(|(name, share)| position(name).map(|i| (i, *share))).collect())
+            .collect();
+        let list_prices = gpu_types
+            .iter()
+            .map(|gpu| catalog.providers.iter().filter_map(|p| p.base_price(gpu)).reduce(f64::min))
+            .collect();
+        let eligible = regions
+            .iter()
+            .flat_map(|region| gpu_types.iter().map(move |gpu| (region, gpu)))
+            .map(|(region, gpu)| {
+                let serving = catalog.providers.iter().enumerate().filter(|(_, p)| p.serves(region));
+                serving.filter_map(|(i, p)| p.base_price(gpu).map(|price| (i, price))).collect()
+            })
+            .collect();
+        let check = Checker { file: "workloads" };
+        let timed_events = workloads
+            .scenarios
+            .iter()
+            .enumerate()
+            .map(|(i, event)| Event::from_file(event, &catalog, &check, &format!("/scenarios/{i}")))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            catalog,
+            workloads,
+            preset,
+            regions,
+            gpu_types,
+            profiles,
+            mixes,
+            list_prices,
+            eligible,
+            timed_events,
+        })
+    }
+
+    /// The project's own catalog and workloads under a preset.
+    #[must_use]
+    pub fn built_in(preset: Preset) -> Self {
+        #[allow(clippy::expect_used)] // a test builds every preset
+        Self::new(Catalog::built_in(), Workloads::built_in(), preset).expect("valid built-in files")
+    }
+
+    /// The same environment with episodes of another length.
+    #[must_use]
+    pub fn with_steps(mut self, steps: u32) -> Self {
+        self.workloads.simulation.steps = steps;
+        self
+    }
+
+    /// The provider catalog.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The workloads, the preset applied.
+    #[must_use]
+    pub fn workloads(&self) -> &Workloads {
+        &self.workloads
+    }
+
+    /// The preset that was applied.
+    #[must_use]
+    pub fn preset(&self) -> Preset {
+        self.preset
+    }
+
+    /// Steps of an episode.
+    #[must_use]
+    pub fn steps(&self) -> u32 {
+        self.workloads.simulation.steps
+    }
+
+    /// All GPU types of catalog and workloads; requests name them by index.
+    #[must_use]
+    pub fn gpu_types(&self) -> &[String] {
+        &self.gpu_types
+    }
+
+    /// The name of a workload profile.
+    #[must_use]
+    pub fn workload_name(&self, workload: usize) -> &str {
+        &self.workloads.workload_profiles.0[workload].0
+    }
+
+    /// What defines this environment, as deterministic JSON text. It keeps the order of workload
+    /// mixes, which matters, and so is not RFC 8785.
+    #[must_use]
+    pub fn definition(&self) -> String {
+        #[derive(Serialize)]
+        struct Definition<'a> {
+            catalog: &'a Catalog,
+            workloads: &'a Workloads,
+        }
+        #[allow(clippy::expect_used)] // string keys and finite numbers only
+        serde_json::to_string(&Definition { catalog: &self.catalog, workloads: &self.workloads })
+            .expect("serialisable")
+    }
+
+    /// The lowest base price of the GPU type in the catalog; `None` when no provider has it.
+    #[must_use]
+    pub fn list_price(&self, gpu_type: usize) -> Option<f64> {
+        self.list_prices[gpu_type]
+    }
+
+    /// A tenant's budget for one step, in USD.
+    #[must_use]
+    pub fn budget(&self, tenant: usize) -> f64 {
+        self.workloads.tenants[tenant].budget_usd_per_step * self.workloads.budget_multiplier
+    }
+
+    /// How many requests a tenant is expected to make in a step.
+    #[must_use]
+    pub fn expected_requests(&self, tenant: usize) -> f64 {
+        self.workloads.tenants[tenant].avg_requests_per_step * self.workloads.demand_multiplier
+    }
+
+    /// A provider without any event.
+    #[must_use]
+    pub fn base_state(&self, provider: usize) -> ProviderState {
+        let p = &self.catalog.providers[provider];
+        ProviderState {
+            active: true,
+            latency_ms: p.base_latency_ms,
+            price_multiplier: 1.0,
+            capacity: p.capacity_gpu_hours_per_step,
+            remaining: p.capacity_gpu_hours_per_step,
+            reputation: p.reputation,
+        }
+    }
+
+    pub(crate) fn profile(&self, workload: usize) -> Profile {
+        self.profiles[workload]
+    }
+
+    /// A tenant's workloads with their cumulative draw, in the file's order.
+    pub(crate) fn mix(&self, tenant: usize) -> &[(usize, f64)] {
+        &self.mixes[tenant]
+    }
+
+    pub(crate) fn timed_events(&self) -> &[Event] {
+        &self.timed_events
+    }
+
+    pub(crate) fn eligible(&self, region: usize, gpu_type: usize) -> &[(usize, f64)] {
+        &self.eligible[region * self.gpu_types.len() + gpu_type]
+    }
+
+    pub(crate) fn region_index(&self, region: &str) -> Option<usize> {
+        self.regions.iter().position(|r| r == region)
+    }
+
+    pub(crate) fn regions(&self) -> &[String] {
+        &self.regions
+    }
+}
+
+fn index_of_or_insert(names: &mut Vec<String>, name: &str) -> usize {
+    names.iter().position(|n| n == name).unwrap_or_else(|| {
+        names.push(name.to_owned());
+        names.len() - 1
+    })
+}

@@ -1,0 +1,109 @@
+//! Requests: generated for each step, or read from a trace.
+
+use rand::{Rng, RngExt, seq::SliceRandom};
+use rand_distr::{Distribution, Normal};
+use rand_pcg::Pcg64;
+
+use crate::{
+    environment::Environment,
+    streams::{Stream, generator},
+    workloads::ArrivalOrder,
+};
+
+/// One request for GPU time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Request {
+    /// The tenant's index.
+    pub tenant: usize,
+    /// The workload profile's index.
+    pub workload: usize,
+    /// The GPU type's index.
+    pub gpu_type: usize,
+    /// GPU-hours.
+    pub hours: f64,
+    /// The highest latency that it accepts, in ms.
+    pub max_latency_ms: f64,
+    /// The lowest reputation that it accepts.
+    pub min_reputation: f64,
+    pub(crate) region: usize,
+}
+
+impl Request {
+    pub(crate) fn of_tenant(
+        env: &Environment,
+        tenant: usize,
+        workload: usize,
+        gpu_type: usize,
+        hours: f64,
+    ) -> Self {
+        let t = &env.workloads().tenants[tenant];
+        #[allow(clippy::expect_used)] // `Environment::new` indexes every tenant's region
+        let region = env.region_index(&t.region).expect("indexed region");
+        Self {
+            tenant,
+            workload,
+            gpu_type,
+            hours,
+            max_latency_ms: t.max_latency_ms,
+            min_reputation: t.min_reputation,
+            region,
+        }
+    }
+}
+
+/// Draws an episode's requests, step by step.
+#[derive(Clone, Debug)]
+pub(crate) struct Demand {
+    requests: Pcg64,
+    arrivals: Pcg64,
+    /// `[tenant]`: a request of each tenant, to be filled in.
+    templates: Vec<Request>,
+    /// `[tenant]`: how many requests it makes; `None` when it makes none on average.
+    counts: Vec<Option<Normal<f64>>>,
+}
+
+impl Demand {
+    pub(crate) fn new(env: &Environment, seed: u64) -> Self {
+        let spread = 2.0 * env.workloads().demand_multiplier.sqrt();
+        let tenants = 0..env.workloads().tenants.len();
+        Self {
+            requests: generator(seed, Stream::Requests),
+            arrivals: generator(seed, Stream::Arrivals),
+            templates: tenants.clone().map(|t| Request::of_tenant(env, t, 0, 0, 0.0)).collect(),
+            counts: tenants.map(|t| Normal::new(env.expected_requests(t), spread).ok()).collect(),
+        }
+    }
+
+    /// n = max(0, trunc(normal(mean, 2·√m))) for each tenant in file order.
+    pub(crate) fn draw_step(&mut self, env: &Environment, into: &mut Vec<Request>) {
+        into.clear();
+        for (tenant, count) in self.counts.iter().enumerate() {
+            let Some(count) = count else { continue };
+            let n = count.sample(&mut self.requests).max(0.0).trunc() as usize;
+            let mix = env.mix(tenant);
+            for _ in 0..n {
+                let workload = draw_workload(mix, &mut self.requests);
+                let profile = env.profile(workload);
+                let [low, high] = profile.hours;
+                let hours = low + (high - low) * self.requests.random::<f64>();
+                into.push(Request { workload, gpu_type: profile.gpu_type, hours, ..self.templates[tenant] });
+            }
+        }
+        if env.workloads().arrival_order == ArrivalOrder::Shuffled {
+            into.shuffle(&mut self.arrivals);
+        }
+    }
+}
+
+/// Cumulative, in file order; the last one takes what rounding leaves.
+fn draw_workload(mix: &[(usize, f64)], rng: &mut impl Rng) -> usize {
+    let draw: f64 = rng.random();
+    let mut cumulative = 0.0;
+    for &(workload, share) in mix {
+        cumulative += share;
+        if draw < cumulative {
+            return workload;
+        }
+    }
+    mix[mix.len() - 1].0
+}
