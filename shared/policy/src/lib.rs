@@ -1,1 +1,21 @@
-//! placeholder
+//! Learners and hand rules behind one trait, and the swarm that they form: pure and deterministic.
+//!
+//! A [`Swarm`] plays the steps of a [`routing_env::Episode`]; its agents are [`Policy`]s. What it has
+//! learned is written as a [`PolicyFile`].
+
+mod file;
+mod policy;
+mod q_learning;
+mod q_table;
+mod replay;
+mod rules;
+mod swarm;
+
+pub use file::{Fingerprint, POLICY_FORMAT, PolicyFile, Training};
+pub use policy::{Decision, Exploration, Learner, LearningWindow, Policy};
+pub use q_learning::{MAX_PROVIDERS, QLearning, QLearningConfig};
+pub use replay::ReplayConfig;
+pub use rules::{Rule, UnknownRule};
+pub use swarm::{
+    AgentStep, Command, DecidedRequest, LEARNERS, StepReport, Swarm, SwarmConfig, SwarmError, SwarmState,
+};

@@ -1,0 +1,130 @@
+//! The policy file: a learned policy with all that is needed to act on it and to judge it.
+
+use routing_env::Environment;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::swarm::{Swarm, SwarmConfig, SwarmError};
+
+/// The file's format and version.
+pub const POLICY_FORMAT: &str = "ai-mesh-policy/1";
+
+/// A learned policy (`swarm_final.json`). Same training, same bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFile {
+    /// [`POLICY_FORMAT`].
+    pub format: String,
+    /// How the swarm was made.
+    pub swarm: SwarmConfig,
+    /// The catalog and the tenants that it was trained for.
+    pub trained_for: Fingerprint,
+    /// What it was trained on.
+    pub training: Training,
+    /// Each agent's knowledge.
+    pub agents: Vec<Value>,
+}
+
+/// The names that a policy's tables refer to, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fingerprint {
+    /// The catalog's provider ids.
+    pub providers: Vec<String>,
+    /// The workloads' tenant ids.
+    pub tenants: Vec<String>,
+}
+
+/// What a policy was trained on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// The preset.
+    pub preset: String,
+    /// The reward.
+    pub reward: String,
+    /// The seed of episode 0; episode e had this plus e.
+    pub first_seed: u64,
+    /// How many episodes.
+    pub episodes: u32,
+    /// Decisions made in training.
+    pub decisions: u64,
+}
+
+impl Fingerprint {
+    /// That of an environment.
+    #[must_use]
+    pub fn of(env: &Environment) -> Self {
+        Self {
+            providers: env.catalog().providers.iter().map(|p| p.id.clone()).collect(),
+            tenants: env.workloads().tenants.iter().map(|t| t.id.clone()).collect(),
+        }
+    }
+}
+
+impl PolicyFile {
+    /// The file of a trained swarm.
+    #[must_use]
+    pub fn new(swarm: &Swarm, env: &Environment, training: Training) -> Self {
+        Self {
+            format: POLICY_FORMAT.into(),
+            swarm: swarm.config().clone(),
+            trained_for: Fingerprint::of(env),
+            training,
+            agents: swarm.state().knowledge,
+        }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it is not a policy file of this version.
+    pub fn parse(bytes: &[u8]) -> Result<Self, SwarmError> {
+        let file: Self = serde_json::from_slice(bytes)
+            .map_err(|e| SwarmError::Mismatch(format!("expected a policy file (swarm_final.json): {e}")))?;
+        if file.format != POLICY_FORMAT {
+            return Err(SwarmError::Mismatch(format!(
+                "expected the format {POLICY_FORMAT}, found `{}`",
+                file.format
+            )));
+        }
+        Ok(file)
+    }
+
+    /// The swarm, ready to act: it neither learns nor explores.
+    ///
+    /// # Errors
+    /// When it was trained for other providers or tenants, or the file is damaged.
+    pub fn swarm(&self, env: &Environment) -> Result<Swarm, SwarmError> {
+        let here = Fingerprint::of(env);
+        for (what, trained, found) in [
+            ("providers", &self.trained_for.providers, &here.providers),
+            ("tenants", &self.trained_for.tenants, &here.tenants),
+        ] {
+            if trained != found {
+                return Err(SwarmError::Mismatch(format!(
+                    "the policy was trained for the {what} {}, this environment has {}: train one for this catalog",
+                    trained.join(", "),
+                    found.join(", ")
+                )));
+            }
+        }
+        if self.swarm.agents == 0 || self.swarm.agents as usize != self.agents.len() {
+            return Err(SwarmError::Mismatch(format!(
+                "expected the knowledge of {} agents, found {}",
+                self.swarm.agents,
+                self.agents.len()
+            )));
+        }
+        let mut swarm = Swarm::new(self.swarm.clone(), env)?;
+        swarm.restore_knowledge(&self.agents)?;
+        swarm.freeze();
+        Ok(swarm)
+    }
+
+    /// The seeds that it was trained on, which a test may not use.
+    #[must_use]
+    pub fn training_seeds(&self) -> std::ops::Range<u64> {
+        self.training.first_seed..self.training.first_seed + u64::from(self.training.episodes)
+    }
+}

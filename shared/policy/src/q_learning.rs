@@ -1,0 +1,347 @@
+//! Tabular Q-learning with ε-greedy exploration and experience replay (Watkins 1989; Lin 1992).
+//!
+//! State: latency, price and remaining capacity of every provider, each in four bins. Actions: every
+//! provider, hold, defer. It knows neither tenant nor job size nor budget, which is why good hand rules
+//! beat it; it is here because it is the specified agent and the yardstick for better ones.
+
+use rand::RngExt;
+use rand_pcg::Pcg64;
+use routing_env::{Choice, Environment, Market, Observation, Stream, generator};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    policy::{Decision, Exploration, Learner, LearningWindow, Policy},
+    q_table::{Knowledge, QTable, StateKey},
+    replay::{Replay, ReplayConfig, Transition},
+};
+
+/// The agent's settings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct QLearningConfig {
+    /// α in (0, 1].
+    pub learning_rate: f64,
+    /// γ in [0, 1].
+    pub discount: f64,
+    /// ε in [0, 1].
+    pub epsilon: f64,
+    /// Experience replay; `None` for none.
+    pub replay: Option<ReplayConfig>,
+    /// Whether only feasible providers may be chosen.
+    pub feasibility_mask: bool,
+}
+
+/// The most providers that a set of allowed actions can hold beside hold and defer.
+pub const MAX_PROVIDERS: usize = 126;
+
+/// The learner.
+#[derive(Clone)]
+pub struct QLearning {
+    config: QLearningConfig,
+    providers: usize,
+    bins: Bins,
+    table: QTable,
+    exploration: Exploration,
+    frozen: bool,
+    rng: Pcg64,
+    replay_rng: Pcg64,
+    replay: Option<Replay>,
+    /// This step's turns.
+    turns: Vec<Visit>,
+    /// The last turn before this step, whose next state is not known yet.
+    open: Option<(Visit, f64)>,
+    window: LearningWindow,
+}
+
+/// A state in which an action was taken.
+#[derive(Clone, Copy)]
+struct Visit {
+    state: u32,
+    action: u16,
+    /// The actions that were allowed, a bit each.
+    allowed: u128,
+}
+
+impl QLearning {
+    /// An agent that knows nothing yet. `env` must have at most [`MAX_PROVIDERS`] providers.
+    #[must_use]
+    pub fn new(config: QLearningConfig, env: &Environment) -> Self {
+        let providers = env.catalog().providers.len();
+        debug_assert!(providers <= MAX_PROVIDERS);
+        Self {
+            config,
+            providers,
+            bins: Bins::new(env),
+            table: QTable::new(providers + 2),
+            exploration: Exploration { epsilon: config.epsilon, raised: None },
+            frozen: false,
+            rng: generator(0, Stream::Agent(0)),
+            replay_rng: generator(0, Stream::Replay(0)),
+            replay: config.replay.map(Replay::new),
+            turns: Vec::new(),
+            open: None,
+            window: LearningWindow::default(),
+        }
+    }
+
+    fn choice(&self, action: usize) -> Choice {
+        match action.checked_sub(self.providers) {
+            None => Choice::Route(action),
+            Some(0) => Choice::Hold,
+            Some(_) => Choice::Defer,
+        }
+    }
+
+    fn allowed(&self, observation: &Observation<'_>) -> u128 {
+        let mut allowed = if self.config.feasibility_mask {
+            observation.candidates.iter().fold(0, |set, c| set | 1 << c.provider)
+        } else {
+            (1 << self.providers) - 1
+        };
+        allowed |= u128::from(observation.may_hold) << self.providers;
+        allowed | u128::from(observation.may_defer) << (self.providers + 1)
+    }
+
+    fn update(&mut self, transition: &Transition) -> f64 {
+        let next = transition.next.map_or(0.0, |(state, allowed)| self.table.best(state, allowed).1);
+        let value = self.table.value_mut(transition.state, transition.action);
+        let error = transition.reward + self.config.discount * next - *value;
+        *value += self.config.learning_rate * error;
+        error
+    }
+
+    fn learn(&mut self, visit: Visit, reward: f64, next: Option<&Visit>) {
+        let transition = Transition {
+            state: visit.state,
+            action: visit.action,
+            reward,
+            next: next.map(|v| (v.state, v.allowed)),
+        };
+        let error = self.update(&transition);
+        self.table.count_visit(visit.state);
+        self.window.abs_td_error += error.abs();
+        self.window.updates += 1;
+        if let Some(replay) = &mut self.replay {
+            replay.push(transition);
+        }
+    }
+}
+
+impl Policy for QLearning {
+    fn name(&self) -> &'static str {
+        "q-learning"
+    }
+
+    fn begin_episode(&mut self, seed: u64, agent: u32) {
+        self.rng = generator(seed, Stream::Agent(agent));
+        self.replay_rng = generator(seed, Stream::Replay(agent));
+        self.bins.begin_step();
+    }
+
+    fn decide(&mut self, observation: &Observation<'_>) -> Decision {
+        let key = self.bins.key(observation.market);
+        let allowed = self.allowed(observation);
+        if self.frozen {
+            // an unknown state has no values: all actions are worth 0, and the first wins the tie
+            let (action, value) = match self.table.find(key) {
+                Some(state) => self.table.best(state, allowed),
+                None => (allowed.trailing_zeros() as usize, 0.0),
+            };
+            return Decision { value: Some(value), ..Decision::certain(self.choice(action)) };
+        }
+        let state = self.table.find_or_insert(key);
+        let epsilon = self.exploration.now();
+        let (best, _) = self.table.best(state, allowed);
+        let explored = epsilon > 0.0 && self.rng.random::<f64>() < epsilon;
+        let count = allowed.count_ones();
+        let action = if explored { nth_bit(allowed, self.rng.random_range(0..count)) } else { best };
+        let share = epsilon / f64::from(count);
+        self.turns.push(Visit { state, action: action as u16, allowed }); // at most 128 actions
+        Decision {
+            choice: self.choice(action),
+            explored,
+            propensity: if action == best { 1.0 - epsilon + share } else { share },
+            value: Some(self.table.value(state, action)),
+        }
+    }
+
+    fn end_step(&mut self, rewards: &[f64]) {
+        self.bins.begin_step();
+        if self.frozen {
+            return;
+        }
+        debug_assert_eq!(rewards.len(), self.turns.len());
+        let turns = std::mem::take(&mut self.turns);
+        for (visit, reward) in turns.iter().zip(rewards) {
+            if let Some((before, reward)) = self.open.replace((*visit, *reward)) {
+                self.learn(before, reward, Some(visit));
+            }
+        }
+        self.turns = turns;
+        self.turns.clear();
+        if let Some(replay) = self.replay.take() {
+            for _ in 0..replay.batch_size() {
+                if let Some(transition) = replay.draw(&mut self.replay_rng) {
+                    self.update(&transition);
+                }
+            }
+            self.replay = Some(replay);
+        }
+        self.exploration.end_window();
+    }
+
+    fn end_episode(&mut self) {
+        if let Some((last, reward)) = self.open.take() {
+            self.learn(last, reward, None);
+        }
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Policy> {
+        Box::new(self.clone())
+    }
+
+    fn learner(&self) -> Option<&dyn Learner> {
+        Some(self)
+    }
+
+    fn learner_mut(&mut self) -> Option<&mut dyn Learner> {
+        Some(self)
+    }
+}
+
+/// What going on needs beside the table.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Progress {
+    exploration: Exploration,
+    replay: Option<Vec<Transition>>,
+    replay_next: usize,
+}
+
+impl Learner for QLearning {
+    fn table_size(&self) -> u64 {
+        self.table.len() as u64
+    }
+
+    fn epsilon(&self) -> f64 {
+        if self.frozen { 0.0 } else { self.exploration.now() }
+    }
+
+    fn take_window(&mut self) -> LearningWindow {
+        std::mem::take(&mut self.window)
+    }
+
+    fn freeze(&mut self) {
+        self.frozen = true;
+    }
+
+    fn forget(&mut self) {
+        self.table = QTable::new(self.providers + 2);
+        self.replay = self.config.replay.map(Replay::new);
+        self.open = None;
+        self.exploration.raised = None;
+    }
+
+    fn explore(&mut self, factor: f64, max: f64, windows: u64) {
+        self.exploration.raise(factor, max, windows);
+    }
+
+    fn knowledge(&self) -> serde_json::Value {
+        serde_json::to_value(self.table.knowledge(self.providers)).unwrap_or_default()
+    }
+
+    fn progress(&self) -> serde_json::Value {
+        let order = self.table.sorted_positions();
+        let replay = self.replay.as_ref().map(|r| r.transitions().map(|t| t.renumbered(&order)).collect());
+        let replay_next = self.replay.as_ref().map_or(0, Replay::next);
+        serde_json::to_value(Progress { exploration: self.exploration, replay, replay_next })
+            .unwrap_or_default()
+    }
+
+    fn restore(
+        &mut self,
+        knowledge: &serde_json::Value,
+        progress: Option<&serde_json::Value>,
+    ) -> Result<(), String> {
+        let knowledge = Knowledge::deserialize(knowledge).map_err(|e| format!("the agent's states: {e}"))?;
+        self.table = QTable::from_knowledge(&knowledge, self.providers)?;
+        self.open = None;
+        if let Some(progress) = progress {
+            let progress =
+                Progress::deserialize(progress).map_err(|e| format!("the agent's progress: {e}"))?;
+            self.exploration = progress.exploration;
+            if let (Some(config), Some(transitions)) = (self.config.replay, progress.replay) {
+                let (states, actions) = (self.table.len() as u32, self.providers + 2);
+                if !transitions.iter().all(|t| t.fits(states, actions)) {
+                    return Err("the agent's replay memory names states that are not in its table".into());
+                }
+                self.replay = Some(Replay::restored(config, transitions, progress.replay_next)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Turns a market into a state key: for each provider two bits each of latency, price and capacity.
+#[derive(Clone)]
+struct Bins {
+    base_latency_ms: Vec<f64>,
+    inverse_capacity: Vec<f64>,
+    /// The latency and price bits, which change with the step only.
+    of_step: Option<StateKey>,
+}
+
+/// Providers a word of the key holds.
+const PER_WORD: usize = 10;
+
+impl Bins {
+    fn new(env: &Environment) -> Self {
+        let providers = &env.catalog().providers;
+        Self {
+            base_latency_ms: providers.iter().map(|p| p.base_latency_ms).collect(),
+            inverse_capacity: providers
+                .iter()
+                .map(|p| 1.0 / p.capacity_gpu_hours_per_step.max(1e-9))
+                .collect(),
+            of_step: None,
+        }
+    }
+
+    fn begin_step(&mut self) {
+        self.of_step = None;
+    }
+
+    fn key(&mut self, market: &Market) -> StateKey {
+        let states = market.providers();
+        let base_latency_ms = &self.base_latency_ms;
+        let mut key = self
+            .of_step
+            .get_or_insert_with(|| {
+                let mut key = StateKey::from_elem(0, states.len().div_ceil(PER_WORD));
+                for (p, state) in states.iter().enumerate() {
+                    let latency = level(state.latency_ms / base_latency_ms[p], [1.0, 1.2, 1.5]);
+                    let price = level(state.price_multiplier, [1.0, 1.25, 1.6]);
+                    key[p / PER_WORD] |= (latency << 4 | price << 2) << (p % PER_WORD * 6);
+                }
+                key
+            })
+            .clone();
+        for (p, state) in states.iter().enumerate() {
+            let left = if state.active { state.remaining * self.inverse_capacity[p] } else { 0.0 };
+            key[p / PER_WORD] |= level(left, [0.05, 0.35, 0.7]) << (p % PER_WORD * 6);
+        }
+        key
+    }
+}
+
+/// How many of the bounds the value is above.
+fn level(value: f64, bounds: [f64; 3]) -> u64 {
+    bounds.into_iter().map(|bound| u64::from(value > bound)).sum()
+}
+
+/// The position of the n-th set bit.
+fn nth_bit(mut set: u128, n: u32) -> usize {
+    for _ in 0..n {
+        set &= set - 1;
+    }
+    set.trailing_zeros() as usize
+}

@@ -1,0 +1,407 @@
+//! A swarm: agents that take requests in turn and share the team's reward.
+
+use routing_env::{Environment, Episode, Metrics, Request, Resolution, RewardKind, Turn};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    policy::{LearningWindow, Policy},
+    q_learning::{MAX_PROVIDERS, QLearning, QLearningConfig},
+    replay::ReplayConfig,
+    rules::Rule,
+};
+
+/// How a swarm is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SwarmConfig {
+    /// A learner (`q-learning`) or a hand rule.
+    pub algorithm: String,
+    /// How many agents, at least 1.
+    pub agents: u32,
+    /// α in (0, 1].
+    pub learning_rate: f64,
+    /// γ in [0, 1].
+    pub discount: f64,
+    /// ε in [0, 1].
+    pub epsilon: f64,
+    /// Experience replay; none when absent.
+    pub replay: Option<ReplayConfig>,
+    /// Whether only feasible providers may be chosen.
+    pub feasibility_mask: bool,
+}
+
+/// Why a swarm cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SwarmError {
+    /// No learner and no rule has the name.
+    #[error(
+        "unknown algorithm `{0}`: expected q-learning, weighted-score, cheapest, fastest, random or greedy-reward"
+    )]
+    UnknownAlgorithm(String),
+    /// The catalog is too large for the learner.
+    #[error("q-learning handles at most {MAX_PROVIDERS} providers, this catalog has {0}")]
+    TooManyProviders(usize),
+    /// The file or checkpoint is of another swarm or environment, or damaged.
+    #[error("{0}")]
+    Mismatch(String),
+}
+
+/// Names of the algorithms that learn.
+pub const LEARNERS: [&str; 1] = ["q-learning"];
+
+/// The swarm.
+pub struct Swarm {
+    config: SwarmConfig,
+    agents: Vec<Box<dyn Policy>>,
+    steps_learned: u64,
+    rewards: Vec<f64>,
+    rewards_by_agent: Vec<Vec<f64>>,
+}
+
+/// A decided request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DecidedRequest {
+    /// The agent whose turn it was.
+    pub agent: u32,
+    /// What was asked.
+    pub request: Request,
+    /// What became of it.
+    pub resolution: Resolution,
+    /// What the waiting cost, in ms; 0 when it did not wait.
+    pub wait_ms: f64,
+    /// The request's own reward.
+    pub reward: f64,
+    /// True when exploration chose.
+    pub explored: bool,
+    /// The probability of the choice; the product of both for a request that waited.
+    pub propensity: f64,
+    /// The estimated value of the last choice.
+    pub value: Option<f64>,
+}
+
+/// An agent's part in a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct AgentStep {
+    /// Requests that it decided.
+    pub decisions: u64,
+    /// Sum of their own rewards.
+    pub reward: f64,
+    /// What it learned.
+    pub learning: LearningWindow,
+}
+
+/// What a swarm did in a step. Kept by the caller, so that its memory is used again.
+#[derive(Debug)]
+pub struct StepReport {
+    /// The step, from 0.
+    pub step: u32,
+    /// How many steps the deciding policy had learned from.
+    pub policy_version: u64,
+    /// The requests in order of arrival.
+    pub decisions: Vec<DecidedRequest>,
+    /// The agents.
+    pub agents: Vec<AgentStep>,
+    /// The step's figures.
+    pub metrics: Metrics,
+}
+
+impl StepReport {
+    /// A report of nothing.
+    #[must_use]
+    pub fn new(env: &Environment) -> Self {
+        Self {
+            step: 0,
+            policy_version: 0,
+            decisions: Vec::new(),
+            agents: Vec::new(),
+            metrics: Metrics::new(env),
+        }
+    }
+}
+
+/// A command of the psi-field.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Command {
+    /// The targets forget what they have learned.
+    Nigredo,
+    /// The targets' ε becomes min(`max`, `factor`·ε) for so many windows.
+    Albedo {
+        /// What ε is multiplied by.
+        factor: f64,
+        /// The highest ε that it may lead to.
+        max: f64,
+        /// For how many windows.
+        windows: u64,
+    },
+}
+
+/// What training goes on from. Only between episodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SwarmState {
+    /// How many steps were learned from.
+    pub steps_learned: u64,
+    /// Each agent's knowledge.
+    pub knowledge: Vec<Value>,
+    /// Each agent's progress.
+    pub progress: Vec<Value>,
+}
+
+impl Swarm {
+    /// A swarm that knows nothing yet.
+    ///
+    /// # Errors
+    /// An unknown algorithm, or a catalog that it cannot handle.
+    pub fn new(config: SwarmConfig, env: &Environment) -> Result<Self, SwarmError> {
+        let agent: Box<dyn Policy> = if config.algorithm == "q-learning" {
+            let providers = env.catalog().providers.len();
+            if providers > MAX_PROVIDERS {
+                return Err(SwarmError::TooManyProviders(providers));
+            }
+            let settings = QLearningConfig {
+                learning_rate: config.learning_rate,
+                discount: config.discount,
+                epsilon: config.epsilon,
+                replay: config.replay,
+                feasibility_mask: config.feasibility_mask,
+            };
+            Box::new(QLearning::new(settings, env))
+        } else {
+            let rule: Rule = config
+                .algorithm
+                .parse()
+                .map_err(|_| SwarmError::UnknownAlgorithm(config.algorithm.clone()))?;
+            rule.policy()
+        };
+        let agents = (0..config.agents).map(|_| agent.boxed_clone()).collect();
+        Ok(Self { config, agents, steps_learned: 0, rewards: Vec::new(), rewards_by_agent: Vec::new() })
+    }
+
+    /// One agent that follows a hand rule.
+    #[must_use]
+    pub fn of_rule(rule: Rule) -> Self {
+        let config = SwarmConfig {
+            algorithm: rule.name().into(),
+            agents: 1,
+            learning_rate: 0.0,
+            discount: 0.0,
+            epsilon: 0.0,
+            replay: None,
+            feasibility_mask: true,
+        };
+        Self {
+            config,
+            agents: vec![rule.policy()],
+            steps_learned: 0,
+            rewards: Vec::new(),
+            rewards_by_agent: Vec::new(),
+        }
+    }
+
+    /// How it was made.
+    #[must_use]
+    pub fn config(&self) -> &SwarmConfig {
+        &self.config
+    }
+
+    /// The agents.
+    #[must_use]
+    pub fn agents(&self) -> &[Box<dyn Policy>] {
+        &self.agents
+    }
+
+    /// True when it learns.
+    #[must_use]
+    pub fn is_learner(&self) -> bool {
+        self.agents[0].learner().is_some()
+    }
+
+    /// Stops learning and exploring: what was learned is acted on.
+    pub fn freeze(&mut self) {
+        self.agents.iter_mut().filter_map(|a| a.learner_mut()).for_each(super::policy::Learner::freeze);
+    }
+
+    /// Starts an episode.
+    pub fn begin_episode(&mut self, seed: u64) {
+        for (agent, number) in self.agents.iter_mut().zip(0..) {
+            agent.begin_episode(seed, number);
+        }
+    }
+
+    /// Plays one step and learns from it; false when the episode is over.
+    pub fn run_step(
+        &mut self,
+        episode: &mut Episode<'_>,
+        reward: RewardKind,
+        report: &mut StepReport,
+    ) -> bool {
+        if !episode.begin_step() {
+            return false;
+        }
+        let count = self.agents.len();
+        let turn_of = |arrival: u64| (arrival % count as u64) as usize;
+        report.decisions.clear();
+        let first_arrival = {
+            let outcome = episode.outcome();
+            report.decisions.extend(
+                outcome.requests.iter().zip(outcome.resolutions).zip(outcome.first_arrival..).map(
+                    |((&request, &resolution), arrival)| DecidedRequest {
+                        agent: turn_of(arrival) as u32, // at most u32 agents
+                        request,
+                        resolution,
+                        wait_ms: 0.0,
+                        reward: 0.0,
+                        explored: false,
+                        propensity: 1.0,
+                        value: None,
+                    },
+                ),
+            );
+            outcome.first_arrival
+        };
+        while let Some(turn) = episode.turn() {
+            match turn {
+                Turn::Request(observation) => {
+                    let decision = self.agents[turn_of(observation.arrival)].decide(&observation);
+                    let decided = &mut report.decisions[observation.index];
+                    decided.explored |= decision.explored;
+                    decided.propensity *= decision.propensity;
+                    decided.value = decision.value;
+                    episode.act(decision.choice);
+                }
+                Turn::Waiting { market, requests, waiting } => {
+                    // all that wait are ordered together, by the agent whose request has waited longest
+                    let mut order = waiting.to_vec();
+                    let agent = turn_of(first_arrival + waiting[0] as u64);
+                    self.agents[agent].order_waiting(market, requests, &mut order);
+                    episode.order_waiting(&order);
+                }
+            }
+        }
+        let outcome = episode.outcome();
+        report.step = outcome.step;
+        report.policy_version = self.steps_learned;
+        report.metrics.clone_from(outcome.metrics);
+        report.agents.clear();
+        report.agents.resize(count, AgentStep::default());
+        for (index, decided) in report.decisions.iter_mut().enumerate() {
+            decided.resolution = outcome.resolutions[index];
+            decided.wait_ms = outcome.waits_ms[index];
+            decided.reward = reward.of_request(&decided.resolution);
+            let agent = &mut report.agents[decided.agent as usize];
+            agent.decisions += 1;
+            agent.reward += decided.reward;
+        }
+        self.learn(outcome.turns, outcome.first_arrival, reward, report);
+        true
+    }
+
+    /// Ends an episode.
+    pub fn end_episode(&mut self) {
+        self.agents.iter_mut().for_each(|agent| agent.end_episode());
+    }
+
+    /// Carries out a command; targets that do not exist are passed over. Hand rules take none.
+    pub fn apply(&mut self, command: Command, targets: &[u32]) {
+        for &target in targets {
+            let agent = self.agents.get_mut(target as usize);
+            let Some(learner) = agent.and_then(|a| a.learner_mut()) else { continue };
+            match command {
+                Command::Nigredo => learner.forget(),
+                Command::Albedo { factor, max, windows } => learner.explore(factor, max, windows),
+            }
+        }
+    }
+
+    /// What training goes on from. Only between episodes.
+    #[must_use]
+    pub fn state(&self) -> SwarmState {
+        let learners = || self.agents.iter().filter_map(|a| a.learner());
+        SwarmState {
+            steps_learned: self.steps_learned,
+            knowledge: learners().map(super::policy::Learner::knowledge).collect(),
+            progress: learners().map(super::policy::Learner::progress).collect(),
+        }
+    }
+
+    /// Takes a state that a swarm of the same configuration gave.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub fn restore(&mut self, state: &SwarmState) -> Result<(), SwarmError> {
+        self.check_count(state.knowledge.len())?;
+        self.check_count(state.progress.len())?;
+        self.steps_learned = state.steps_learned;
+        let learners = self.agents.iter_mut().filter_map(|a| a.learner_mut());
+        for (i, (learner, (knowledge, progress))) in
+            learners.zip(state.knowledge.iter().zip(&state.progress)).enumerate()
+        {
+            let result = learner.restore(knowledge, Some(progress));
+            result.map_err(|what| SwarmError::Mismatch(format!("agent {i}: {what}")))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn restore_knowledge(&mut self, knowledge: &[Value]) -> Result<(), SwarmError> {
+        self.check_count(knowledge.len())?;
+        for (i, (learner, knowledge)) in
+            self.agents.iter_mut().filter_map(|a| a.learner_mut()).zip(knowledge).enumerate()
+        {
+            let result = learner.restore(knowledge, None);
+            result.map_err(|what| SwarmError::Mismatch(format!("agent {i}: {what}")))?;
+        }
+        Ok(())
+    }
+
+    fn check_count(&self, found: usize) -> Result<(), SwarmError> {
+        let expected = self.agents.iter().filter(|a| a.learner().is_some()).count();
+        if found == expected {
+            return Ok(());
+        }
+        Err(SwarmError::Mismatch(format!("expected the knowledge of {expected} agents, found {found}")))
+    }
+
+    fn learn(
+        &mut self,
+        turns: &[(usize, Option<Resolution>)],
+        first_arrival: u64,
+        reward: RewardKind,
+        report: &mut StepReport,
+    ) {
+        if self.is_learner() {
+            let count = self.agents.len();
+            reward.of_team(turns, &mut self.rewards);
+            self.rewards_by_agent.resize_with(count, Vec::new);
+            self.rewards_by_agent.iter_mut().for_each(Vec::clear);
+            for ((index, resolution), reward) in turns.iter().zip(&self.rewards) {
+                // without a feasible provider nobody decided
+                if resolution.is_none_or(|r| r.fate != routing_env::Fate::NoViableProvider) {
+                    let agent = (first_arrival + *index as u64) % count as u64;
+                    self.rewards_by_agent[agent as usize].push(*reward);
+                }
+            }
+            for ((agent, rewards), step) in
+                self.agents.iter_mut().zip(&self.rewards_by_agent).zip(&mut report.agents)
+            {
+                agent.end_step(rewards);
+                if let Some(learner) = agent.learner_mut() {
+                    step.learning = learner.take_window();
+                }
+            }
+        }
+        self.steps_learned += 1;
+    }
+}
+
+impl Clone for Swarm {
+    fn clone(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            agents: self.agents.iter().map(|a| a.boxed_clone()).collect(),
+            steps_learned: self.steps_learned,
+            rewards: Vec::new(),
+            rewards_by_agent: Vec::new(),
+        }
+    }
+}
