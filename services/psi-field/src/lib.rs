@@ -1,1 +1,3 @@
-//! placeholder
+//! The psi-field service: one Ψ-field a swarm.
+
+pub mod field;

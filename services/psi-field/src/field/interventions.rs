@@ -1,0 +1,322 @@
+use std::collections::{BTreeMap, VecDeque};
+
+use api::psi_field::{
+    Assessment, Intervention, InterventionKind, InterventionParameters, InterventionRecord,
+    InterventionStatus,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{assessment::welch, settings::Settings};
+
+/// So many interventions are kept in full; the oldest that are done with go first.
+const MOST_KEPT: usize = 1000;
+/// Operators may have so many on the way at once.
+const MOST_PENDING: usize = 100;
+/// The namespace of all ids of interventions (UUIDv5, RFC 9562, 5.5).
+const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_7a2e_0b0c_5d54_9a55_3f0c_7d5e_11a9);
+
+/// An intervention with what its assessment needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Tracked {
+    sequence: u64,
+    record: InterventionRecord,
+    before: Vec<f64>,
+    after: Vec<f64>,
+    /// Nothing more will happen to it.
+    done: bool,
+}
+
+/// A swarm's interventions from issue to assessment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Interventions {
+    issued: u64,
+    last_issued_at: Option<u64>,
+    tracked: VecDeque<Tracked>,
+    /// The swarm's last rewards, as many as an assessment needs.
+    rewards: VecDeque<f64>,
+    /// Operators' interventions on their way, by the window whose answer will carry them.
+    pending: BTreeMap<u64, Vec<Intervention>>,
+}
+
+/// What the field wants done, before it has an identity.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// What to do.
+    pub kind: InterventionKind,
+    /// For which agents.
+    pub targets: Vec<u32>,
+    /// Why.
+    pub reason: String,
+    /// The figures behind it.
+    pub evidence: Map<String, Value>,
+}
+
+/// Why an acknowledgement or an operator's intervention was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InterventionError {
+    /// The swarm acknowledges what it was never sent.
+    #[error("intervention {0} was never issued to this swarm; acknowledge only ids from its answers")]
+    Unknown(Uuid),
+    /// The next window already carries another one of that kind.
+    #[error(
+        "the answer to window {window} already carries another {kind} issued by hand ({id}); wait until it was delivered"
+    )]
+    Pending {
+        /// The window whose answer carries it.
+        window: u64,
+        /// Its kind.
+        kind: &'static str,
+        /// Its id.
+        id: Uuid,
+    },
+    /// Too many are on the way.
+    #[error("{MOST_PENDING} interventions wait for delivery already; post windows first")]
+    TooMany,
+}
+
+impl Interventions {
+    /// Takes a window's acknowledgements.
+    ///
+    /// # Errors
+    /// [`InterventionError::Unknown`] for an id that was never issued; then nothing is taken.
+    pub(super) fn acknowledge(
+        &mut self,
+        window: u64,
+        ids: &[Uuid],
+    ) -> Result<Vec<InterventionRecord>, InterventionError> {
+        if let Some(id) = ids.iter().find(|id| !self.tracked.iter().any(|t| t.record.intervention.id == **id))
+        {
+            return Err(InterventionError::Unknown(*id));
+        }
+        let mut changed = Vec::new();
+        let before: Vec<f64> = self.rewards.iter().copied().collect();
+        for tracked in &mut self.tracked {
+            // Said twice, or after its time: it stands as it stood.
+            if tracked.record.status == InterventionStatus::Issued
+                && ids.contains(&tracked.record.intervention.id)
+            {
+                tracked.record.status = InterventionStatus::Acknowledged;
+                tracked.record.acknowledged_at_window = Some(window);
+                tracked.before.clone_from(&before);
+                changed.push(tracked.record.clone());
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Takes the window's reward: assesses what has enough of them, and expires what was not acknowledged.
+    pub(super) fn advance(
+        &mut self,
+        window: u64,
+        reward: Option<f64>,
+        settings: &Settings,
+    ) -> Vec<InterventionRecord> {
+        let enough = usize::try_from(settings.assessment_windows).unwrap_or(usize::MAX);
+        let mut changed = Vec::new();
+        for tracked in &mut self.tracked {
+            let record = &mut tracked.record;
+            match record.status {
+                InterventionStatus::Issued => {
+                    let last =
+                        record.intervention.issued_at_window + record.intervention.expires_after_windows;
+                    if window >= last {
+                        record.status = InterventionStatus::Expired;
+                        tracked.done = true;
+                        changed.push(record.clone());
+                    }
+                }
+                InterventionStatus::Acknowledged if !tracked.done => {
+                    tracked.after.extend(reward);
+                    if tracked.after.len() >= enough {
+                        // Without two rewards before it there is no interval, and so no verdict: it stays
+                        // acknowledged.
+                        if let Some(assessment) = assess(&tracked.before, &tracked.after) {
+                            record.assessment = Some(assessment);
+                            record.status = InterventionStatus::Assessed;
+                            changed.push(record.clone());
+                        }
+                        tracked.done = true;
+                        (tracked.before, tracked.after) = (Vec::new(), Vec::new());
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Some(reward) = reward {
+            self.rewards.push_back(reward);
+            while self.rewards.len() > enough {
+                self.rewards.pop_front();
+            }
+        }
+        changed
+    }
+
+    /// Whether the field must keep still because something was issued not long ago.
+    #[must_use]
+    pub(super) fn cooling_down(&self, window: u64, settings: &Settings) -> bool {
+        self.last_issued_at.is_some_and(|last| window.saturating_sub(last) < settings.cooldown_windows)
+    }
+
+    /// Issues what the field wants.
+    pub(super) fn issue(
+        &mut self,
+        swarm: &str,
+        lineage: &str,
+        window: u64,
+        wish: Wish,
+        settings: &Settings,
+    ) -> InterventionRecord {
+        let record = issued(command(swarm, lineage, window, wish, false, settings));
+        self.track(record.clone());
+        record
+    }
+
+    /// Issues an operator's intervention for the answer to `window`, the next one. Asked for again in
+    /// the same words, it is the same one.
+    ///
+    /// # Errors
+    /// [`InterventionError::Pending`] when another of that kind is already on the way.
+    pub(super) fn request(
+        &mut self,
+        swarm: &str,
+        lineage: &str,
+        window: u64,
+        wish: Wish,
+        settings: &Settings,
+    ) -> Result<InterventionRecord, InterventionError> {
+        let intervention = command(swarm, lineage, window, wish, true, settings);
+        let waiting = self.pending.values().flatten();
+        if let Some(other) = waiting.clone().find(|other| other.id == intervention.id) {
+            return if *other == intervention {
+                Ok(issued(intervention))
+            } else {
+                Err(InterventionError::Pending {
+                    window,
+                    kind: kind_name(intervention.kind),
+                    id: intervention.id,
+                })
+            };
+        }
+        if waiting.count() >= MOST_PENDING {
+            return Err(InterventionError::TooMany);
+        }
+        self.pending.entry(window).or_default().push(intervention.clone());
+        Ok(issued(intervention))
+    }
+
+    /// Puts an operator's intervention that was recorded before a restart back on its way, once.
+    pub(super) fn replay(&mut self, intervention: Intervention) {
+        let waiting = self.pending.entry(intervention.issued_at_window).or_default();
+        if !waiting.iter().any(|other| other.id == intervention.id) {
+            waiting.push(intervention);
+        }
+    }
+
+    /// The operators' interventions that the answer to this window carries. From here on they count as issued.
+    pub(super) fn deliver(&mut self, window: u64) -> Vec<Intervention> {
+        let delivered = self.pending.remove(&window).unwrap_or_default();
+        for intervention in &delivered {
+            self.track(issued(intervention.clone()));
+        }
+        delivered
+    }
+
+    /// How many there were and are, those on their way included.
+    #[must_use]
+    pub(super) fn count(&self) -> u64 {
+        self.issued + self.pending.values().map(|p| p.len() as u64).sum::<u64>()
+    }
+
+    /// The window of the last one.
+    #[must_use]
+    pub(super) fn last_issued_at(&self) -> Option<u64> {
+        self.last_issued_at
+    }
+
+    /// The records that are kept, oldest first, each with its number among all that there ever were.
+    pub(super) fn records(&self) -> impl Iterator<Item = (u64, InterventionRecord)> {
+        let tracked = self.tracked.iter().map(|t| (t.sequence, t.record.clone()));
+        let waiting = self.pending.values().flatten().map(|intervention| issued(intervention.clone()));
+        tracked.chain((self.issued..).zip(waiting))
+    }
+
+    /// The same but for what is still on its way: what the windows so far determine.
+    #[must_use]
+    pub(super) fn same_past(&self, other: &Self) -> bool {
+        Self { pending: BTreeMap::new(), ..self.clone() }
+            == Self { pending: BTreeMap::new(), ..other.clone() }
+    }
+
+    fn track(&mut self, record: InterventionRecord) {
+        self.last_issued_at = Some(record.intervention.issued_at_window);
+        let (before, after) = (Vec::new(), Vec::new());
+        self.tracked.push_back(Tracked { sequence: self.issued, record, before, after, done: false });
+        self.issued += 1;
+        if self.tracked.len() > MOST_KEPT {
+            let oldest = self.tracked.iter().position(|t| t.done).unwrap_or(0);
+            self.tracked.remove(oldest);
+        }
+    }
+}
+
+/// The kind's name on the wire.
+#[must_use]
+pub fn kind_name(kind: InterventionKind) -> &'static str {
+    match kind {
+        InterventionKind::Nigredo => "nigredo",
+        InterventionKind::Albedo => "albedo",
+    }
+}
+
+fn issued(intervention: Intervention) -> InterventionRecord {
+    InterventionRecord {
+        intervention,
+        status: InterventionStatus::Issued,
+        acknowledged_at_window: None,
+        assessment: None,
+    }
+}
+
+fn command(
+    swarm: &str,
+    lineage: &str,
+    window: u64,
+    wish: Wish,
+    by_operator: bool,
+    settings: &Settings,
+) -> Intervention {
+    let by = if by_operator { "operator" } else { "field" };
+    let name = format!("{swarm}\n{lineage}\n{window}\n{}\n{by}", kind_name(wish.kind));
+    let parameters = match wish.kind {
+        InterventionKind::Nigredo => InterventionParameters::default(),
+        InterventionKind::Albedo => InterventionParameters {
+            epsilon_factor: Some(settings.epsilon_factor),
+            epsilon_max: Some(settings.epsilon_max),
+            duration_windows: Some(settings.epsilon_windows),
+        },
+    };
+    Intervention {
+        id: Uuid::new_v5(&NAMESPACE, name.as_bytes()),
+        kind: wish.kind,
+        targets: wish.targets,
+        parameters,
+        reason: wish.reason,
+        evidence: wish.evidence,
+        issued_at_window: window,
+        expires_after_windows: settings.expires_after_windows,
+        by_operator,
+    }
+}
+
+fn assess(before: &[f64], after: &[f64]) -> Option<Assessment> {
+    let (low, high) = welch(before, after)?;
+    Some(Assessment {
+        windows: after.len() as u64,
+        reward_before: super::numbers::mean(before.iter().copied())?,
+        reward_after: super::numbers::mean(after.iter().copied())?,
+        difference_ci_low: low,
+        difference_ci_high: high,
+    })
+}
