@@ -345,3 +345,45 @@ fn nth_bit(mut set: u128, n: u32) -> usize {
     }
     set.trailing_zeros() as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use routing_env::Preset;
+
+    use super::*;
+
+    #[test]
+    fn an_update_moves_the_value_by_alpha_times_the_error() {
+        let config = QLearningConfig {
+            learning_rate: 0.5,
+            discount: 0.9,
+            epsilon: 0.0,
+            replay: None,
+            feasibility_mask: true,
+        };
+        let mut agent = QLearning::new(config, &Environment::built_in(Preset::Default));
+        let (here, there) = (StateKey::from_elem(1, 1), StateKey::from_elem(2, 1));
+        let (here, there) = (agent.table.find_or_insert(here), agent.table.find_or_insert(there));
+        *agent.table.value_mut(there, 0) = 7.0;
+        *agent.table.value_mut(there, 3) = 20.0;
+        *agent.table.value_mut(there, 5) = 99.0; // not allowed there
+        let transition = Transition { state: here, action: 2, reward: 4.0, next: Some((there, 0b1001)) };
+        // error = 4 + .9·20 − 0 = 22; the value moves by .5·22
+        assert_eq!(agent.update(&transition), 22.0);
+        assert_eq!(agent.table.value(here, 2), 11.0);
+        // at the episode's end nothing follows: error = 4 − 11
+        assert_eq!(agent.update(&Transition { next: None, ..transition }), -7.0);
+        assert_eq!(agent.table.value(here, 2), 7.5);
+    }
+
+    #[test]
+    fn levels_count_the_bounds_that_are_exceeded() {
+        let bounds = [1.0, 1.2, 1.5];
+        assert_eq!([0.5, 1.0, 1.1, 1.3, 9.0].map(|v| level(v, bounds)), [0, 0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn the_nth_bit_counts_set_bits_only() {
+        assert_eq!([0, 1, 2].map(|n| nth_bit(0b1010_0100, n)), [2, 5, 7]);
+    }
+}

@@ -1,0 +1,66 @@
+//! Decisions a second on one core: the simulator with the baseline, and Q-learning in training.
+//! Every iteration is the next `contended` episode; divan prints the rate in items (decisions) a second.
+#![allow(clippy::unwrap_used, reason = "a benchmark may fail by panicking")]
+
+use divan::{Bencher, counter::ItemsCount};
+use policy::{ReplayConfig, Rule, StepReport, Swarm, SwarmConfig};
+use routing_env::{Environment, Episode, Preset, RewardKind};
+
+fn main() {
+    divan::main();
+}
+
+fn play(env: &Environment, swarm: &mut Swarm, report: &mut StepReport, seed: u64) -> u64 {
+    let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
+    let mut decisions = 0;
+    swarm.begin_episode(seed);
+    while swarm.run_step(&mut episode, RewardKind::ExcessCost, report) {
+        decisions += report.decisions.len() as u64;
+    }
+    swarm.end_episode();
+    decisions
+}
+
+fn bench(bencher: Bencher<'_, '_>, mut swarm: Swarm, env: &Environment) {
+    let mut report = StepReport::new(env);
+    // an episode's mean number of decisions
+    let decisions: u64 = (0..5).map(|seed| play(env, &mut swarm.clone(), &mut report, seed)).sum::<u64>() / 5;
+    let mut seed = 0;
+    bencher.counter(ItemsCount::new(decisions)).bench_local(|| {
+        seed += 1;
+        play(env, &mut swarm, &mut report, seed)
+    });
+}
+
+fn learner(agents: u32, replay: Option<ReplayConfig>) -> SwarmConfig {
+    SwarmConfig {
+        algorithm: "q-learning".into(),
+        agents,
+        learning_rate: 0.1,
+        discount: 0.99,
+        epsilon: 0.1,
+        replay,
+        feasibility_mask: true,
+    }
+}
+
+#[divan::bench]
+fn simulator_with_the_baseline(bencher: Bencher<'_, '_>) {
+    let env = Environment::built_in(Preset::Contended);
+    bench(bencher, Swarm::of_rule(Rule::BASELINE), &env);
+}
+
+#[divan::bench(args = [1, 10, 100])]
+fn q_learning_without_replay(bencher: Bencher<'_, '_>, agents: u32) {
+    let env = Environment::built_in(Preset::Contended);
+    let swarm = Swarm::new(learner(agents, None), &env).unwrap();
+    bench(bencher, swarm, &env);
+}
+
+#[divan::bench(args = [1, 10, 100])]
+fn q_learning_with_replay(bencher: Bencher<'_, '_>, agents: u32) {
+    let env = Environment::built_in(Preset::Contended);
+    let swarm =
+        Swarm::new(learner(agents, Some(ReplayConfig { capacity: 2000, batch_size: 32 })), &env).unwrap();
+    bench(bencher, swarm, &env);
+}
