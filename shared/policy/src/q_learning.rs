@@ -1,8 +1,9 @@
 //! Tabular Q-learning with ε-greedy exploration and experience replay (Watkins 1989; Lin 1992).
 //!
-//! State: latency, price and remaining capacity of every provider, each in four bins. Actions: every
-//! provider, hold, defer. It knows neither tenant nor job size nor budget, which is why good hand rules
-//! beat it; it is here because it is the specified agent and the yardstick for better ones.
+//! State: latency, price and remaining capacity of every provider, each in four bins. Actions: the
+//! providers; it neither holds nor defers, because its state cannot tell which jobs are worth it. It
+//! knows neither tenant nor job size nor budget, which is why good hand rules beat it; it is here
+//! because it is the specified agent and the yardstick for better ones.
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
@@ -30,8 +31,8 @@ pub struct QLearningConfig {
     pub feasibility_mask: bool,
 }
 
-/// The most providers that a set of allowed actions can hold beside hold and defer.
-pub const MAX_PROVIDERS: usize = 126;
+/// The most providers that a set of allowed actions can hold.
+pub const MAX_PROVIDERS: usize = 128;
 
 /// The learner.
 #[derive(Clone)]
@@ -71,7 +72,7 @@ impl QLearning {
             config,
             providers,
             bins: Bins::new(env),
-            table: QTable::new(providers + 2),
+            table: QTable::new(providers),
             exploration: Exploration { epsilon: config.epsilon, raised: None },
             frozen: false,
             rng: generator(0, Stream::Agent(0)),
@@ -83,22 +84,12 @@ impl QLearning {
         }
     }
 
-    fn choice(&self, action: usize) -> Choice {
-        match action.checked_sub(self.providers) {
-            None => Choice::Route(action),
-            Some(0) => Choice::Hold,
-            Some(_) => Choice::Defer,
-        }
-    }
-
     fn allowed(&self, observation: &Observation<'_>) -> u128 {
-        let mut allowed = if self.config.feasibility_mask {
+        if self.config.feasibility_mask {
             observation.candidates.iter().fold(0, |set, c| set | 1 << c.provider)
         } else {
-            (1 << self.providers) - 1
-        };
-        allowed |= u128::from(observation.may_hold) << self.providers;
-        allowed | u128::from(observation.may_defer) << (self.providers + 1)
+            u128::MAX >> (128 - self.providers)
+        }
     }
 
     fn update(&mut self, transition: &Transition) -> f64 {
@@ -146,7 +137,7 @@ impl Policy for QLearning {
                 Some(state) => self.table.best(state, allowed),
                 None => (allowed.trailing_zeros() as usize, 0.0),
             };
-            return Decision { value: Some(value), ..Decision::certain(self.choice(action)) };
+            return Decision { value: Some(value), ..Decision::certain(Choice::Route(action)) };
         }
         let state = self.table.find_or_insert(key);
         let epsilon = self.exploration.now();
@@ -155,9 +146,9 @@ impl Policy for QLearning {
         let count = allowed.count_ones();
         let action = if explored { nth_bit(allowed, self.rng.random_range(0..count)) } else { best };
         let share = epsilon / f64::from(count);
-        self.turns.push(Visit { state, action: action as u16, allowed }); // at most 128 actions
+        self.turns.push(Visit { state, action: action as u16, allowed }); // at most MAX_PROVIDERS
         Decision {
-            choice: self.choice(action),
+            choice: Choice::Route(action),
             explored,
             propensity: if action == best { 1.0 - epsilon + share } else { share },
             value: Some(self.table.value(state, action)),
@@ -235,7 +226,7 @@ impl Learner for QLearning {
     }
 
     fn forget(&mut self) {
-        self.table = QTable::new(self.providers + 2);
+        self.table = QTable::new(self.providers);
         self.replay = self.config.replay.map(Replay::new);
         self.open = None;
         self.exploration.raised = None;
@@ -246,7 +237,7 @@ impl Learner for QLearning {
     }
 
     fn knowledge(&self) -> serde_json::Value {
-        serde_json::to_value(self.table.knowledge(self.providers)).unwrap_or_default()
+        serde_json::to_value(self.table.knowledge()).unwrap_or_default()
     }
 
     fn progress(&self) -> serde_json::Value {
@@ -270,7 +261,7 @@ impl Learner for QLearning {
                 Progress::deserialize(progress).map_err(|e| format!("the agent's progress: {e}"))?;
             self.exploration = progress.exploration;
             if let (Some(config), Some(transitions)) = (self.config.replay, progress.replay) {
-                let (states, actions) = (self.table.len() as u32, self.providers + 2);
+                let (states, actions) = (self.table.len() as u32, self.providers);
                 if !transitions.iter().all(|t| t.fits(states, actions)) {
                     return Err("the agent's replay memory names states that are not in its table".into());
                 }

@@ -10,6 +10,7 @@ pub(crate) type StateKey = SmallVec<[u64; 2]>;
 /// Values of every action in every state seen.
 #[derive(Clone)]
 pub(crate) struct QTable {
+    /// One a provider.
     actions: usize,
     states: FxHashMap<StateKey, u32>,
     keys: Vec<StateKey>,
@@ -86,11 +87,11 @@ impl QTable {
     }
 
     /// The table in the order of the keys, so that equal tables are equal bytes.
-    pub(crate) fn knowledge(&self, providers: usize) -> Knowledge {
+    pub(crate) fn knowledge(&self) -> Knowledge {
         let state = |state: u32| {
             let row = state as usize;
             StateValues {
-                bins: bins_text(&self.keys[row], providers),
+                bins: bins_text(&self.keys[row], self.actions),
                 visits: self.visits[row],
                 values: self.values[row * self.actions..][..self.actions].to_vec(),
             }
@@ -99,7 +100,7 @@ impl QTable {
     }
 
     pub(crate) fn from_knowledge(knowledge: &Knowledge, providers: usize) -> Result<Self, String> {
-        let mut table = Self::new(providers + 2);
+        let mut table = Self::new(providers);
         for state in &knowledge.states {
             let key = parse_bins(&state.bins, providers).ok_or_else(|| {
                 format!("expected {providers} groups of three digits 0 to 3, found `{}`", state.bins)
@@ -143,7 +144,7 @@ pub(crate) struct StateValues {
     /// For each provider its levels of latency, price and capacity: `003.013.…`.
     bins: String,
     visits: u64,
-    /// Every provider's, then hold's, then defer's.
+    /// Every provider's.
     values: Vec<f64>,
 }
 

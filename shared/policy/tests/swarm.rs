@@ -174,7 +174,7 @@ fn a_damaged_policy_file_is_refused() {
         ("/swarm/agents", json!(2), "knowledge of 2 agents, found 1"),
         ("/swarm/algorithm", json!("magic"), "unknown algorithm `magic`"),
         ("/agents/0/states/0/bins", json!("9"), "groups of three digits"),
-        ("/agents/0/states/0/values", json!([1.0]), "expected 9 values"),
+        ("/agents/0/states/0/values", json!([1.0]), "expected 7 values"),
         ("/agents/0/states/0/visits", json!(-1), "agent 0"),
     ] {
         let error = damage(pointer, value);
