@@ -1,1 +1,24 @@
-//! placeholder
+//! Typed clients of the four services over [`api`], and the durable decision recorder.
+//!
+//! Every call has a deadline and an error that says whether trying again can help
+//! ([`ClientError::is_transient`]); [`retry_while_transient`] does so for ever. The [`Recorder`]
+//! carries decisions from a computing thread to the remembrancer without losing or reordering one.
+
+mod connection;
+mod endpoint;
+mod error;
+mod evaluator;
+mod psi_field;
+mod recorder;
+mod remembrancer;
+mod retry;
+mod trainer;
+
+pub use endpoint::Endpoint;
+pub use error::{ClientError, ServiceProblem};
+pub use evaluator::Evaluator;
+pub use psi_field::PsiField;
+pub use recorder::{RecordError, Recorder, RecorderOptions};
+pub use remembrancer::Remembrancer;
+pub use retry::{Wait, retry_while_transient};
+pub use trainer::Trainer;

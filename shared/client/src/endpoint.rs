@@ -1,0 +1,55 @@
+use std::{fmt, time::Duration};
+
+/// Where a service is, and how to be let in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The base URL, e.g. `http://127.0.0.1:8002`; a path in it is kept.
+    pub url: String,
+    /// Sent as `Authorization: Bearer <key>`.
+    pub api_key: Option<String>,
+    /// How long a call may take; calls that move artifacts get ten times this.
+    pub timeout: Duration,
+}
+
+impl Endpoint {
+    /// A service without a key, with 30 s for a call.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), api_key: None, timeout: Duration::from_secs(30) }
+    }
+
+    /// With this key, if any.
+    #[must_use]
+    pub fn with_api_key(mut self, key: Option<String>) -> Self {
+        self.api_key = key;
+        self
+    }
+
+    /// With this much time for a call.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    /// Everything but the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("url", &self.url)
+            .field("api_key", &self.api_key.as_ref().map(|_| "hidden"))
+            .field("timeout", &self.timeout)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_in_no_debug_output() {
+        let endpoint = Endpoint::new("http://localhost").with_api_key(Some("geheim".into()));
+        assert!(!format!("{endpoint:?}").contains("geheim"));
+    }
+}

@@ -1,0 +1,92 @@
+use api::{
+    Page,
+    psi_field::{InterventionRecord, NewIntervention, Snapshot, Swarm, Window, WindowAnswer, WindowQuery},
+};
+
+use crate::{ClientError, Endpoint, connection::Connection};
+
+/// The psi-field's client. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct PsiField {
+    connection: Connection,
+}
+
+/// Every call fails with a [`ClientError`] that says whether trying again can help.
+#[allow(clippy::missing_errors_doc)] // said once above
+impl PsiField {
+    /// A client of the psi-field there; nothing is called yet.
+    ///
+    /// # Errors
+    /// The URL or the key cannot be used.
+    pub fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
+        Ok(Self { connection: Connection::new(endpoint)? })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        self.connection.endpoint()
+    }
+
+    /// `GET /readyz`: fine when it can serve.
+    pub async fn ready(&self) -> Result<(), ClientError> {
+        self.connection.ready().await
+    }
+
+    /// `POST /v1/swarms/{id}/windows`. The same window again gets the same answer, so that the call may
+    /// be repeated; another body under its number, or a gap, gets 409.
+    pub async fn post_window(&self, swarm: &str, window: &Window) -> Result<WindowAnswer, ClientError> {
+        self.connection.post(&["v1", "swarms", swarm, "windows"]).json(window).answer().await
+    }
+
+    /// `GET /v1/swarms/{id}/windows`: the answers, oldest first.
+    pub async fn windows(&self, swarm: &str, query: &WindowQuery) -> Result<Page<WindowAnswer>, ClientError> {
+        self.connection.get(&["v1", "swarms", swarm, "windows"]).query(query).answer().await
+    }
+
+    /// `GET /v1/swarms`.
+    pub async fn swarms(&self) -> Result<Page<Swarm>, ClientError> {
+        self.connection.get(&["v1", "swarms"]).answer().await
+    }
+
+    /// `GET /v1/swarms/{id}`.
+    pub async fn swarm(&self, swarm: &str) -> Result<Swarm, ClientError> {
+        self.connection.get(&["v1", "swarms", swarm]).answer().await
+    }
+
+    /// `GET /v1/swarms/{id}/interventions`.
+    pub async fn interventions(&self, swarm: &str) -> Result<Page<InterventionRecord>, ClientError> {
+        self.connection.get(&["v1", "swarms", swarm, "interventions"]).answer().await
+    }
+
+    /// `POST /v1/swarms/{id}/interventions`: one by hand, sent in the answer to the next window.
+    pub async fn post_intervention(
+        &self,
+        swarm: &str,
+        intervention: &NewIntervention,
+        idempotency_key: Option<&str>,
+    ) -> Result<InterventionRecord, ClientError> {
+        self.connection
+            .post(&["v1", "swarms", swarm, "interventions"])
+            .idempotency_key(idempotency_key)
+            .json(intervention)
+            .answer()
+            .await
+    }
+
+    /// `GET /v1/swarms/{id}/snapshot`: the field's whole state.
+    pub async fn snapshot(&self, swarm: &str) -> Result<Snapshot, ClientError> {
+        self.connection.get(&["v1", "swarms", swarm, "snapshot"]).answer().await
+    }
+
+    /// `PUT /v1/swarms/{id}/snapshot`: the field goes on from this state.
+    pub async fn put_snapshot(&self, swarm: &str, snapshot: &Snapshot) -> Result<(), ClientError> {
+        self.connection.put(&["v1", "swarms", swarm, "snapshot"]).json(snapshot).bytes().await.map(drop)
+    }
+
+    /// `POST /v1/swarms/{id}/checkpoints`: marks the state as one that windows are never asked again
+    /// from before, and answers it.
+    pub async fn checkpoint(&self, swarm: &str) -> Result<Snapshot, ClientError> {
+        self.connection.post(&["v1", "swarms", swarm, "checkpoints"]).answer().await
+    }
+}

@@ -1,0 +1,139 @@
+use api::{
+    Hash, Page,
+    remembrancer::{
+        Artifact, BatchReceipts, Checkpoint, ConsistencyProof, ConsistencyQuery, DecisionBatch,
+        DecisionQuery, Evidence, InclusionProof, LeafQuery, LogKey, NewRecord, Record, RecordQuery,
+        RecordReceipt, RecordedDecision, RunHead, Verdict,
+    },
+};
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use crate::{ClientError, Endpoint, connection::Connection};
+
+/// The remembrancer's client. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Remembrancer {
+    connection: Connection,
+}
+
+/// Every call fails with a [`ClientError`] that says whether trying again can help.
+#[allow(clippy::missing_errors_doc)] // said once above
+impl Remembrancer {
+    /// A client of the remembrancer there; nothing is called yet.
+    ///
+    /// # Errors
+    /// The URL or the key cannot be used.
+    pub fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
+        Ok(Self { connection: Connection::new(endpoint)? })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        self.connection.endpoint()
+    }
+
+    /// `GET /readyz`: fine when it can serve.
+    pub async fn ready(&self) -> Result<(), ClientError> {
+        self.connection.ready().await
+    }
+
+    /// `POST /v1/decisions`. The same batch again gets the same receipts, so that the call may be
+    /// repeated; another body under the same identity gets 409.
+    pub async fn post_decisions(&self, batch: &DecisionBatch) -> Result<BatchReceipts, ClientError> {
+        self.connection.post(&["v1", "decisions"]).json(batch).answer().await
+    }
+
+    /// [`Self::post_decisions`] with a batch that is JSON already.
+    pub(crate) async fn post_encoded_decisions(&self, batch: Bytes) -> Result<BatchReceipts, ClientError> {
+        self.connection.post(&["v1", "decisions"]).body("application/json", batch).answer().await
+    }
+
+    /// `GET /v1/decisions`.
+    pub async fn decisions(&self, query: &DecisionQuery) -> Result<Page<RecordedDecision>, ClientError> {
+        self.connection.get(&["v1", "decisions"]).query(query).answer().await
+    }
+
+    /// `GET /v1/log/runs/{digest}`: where the run's decisions stand in the log.
+    pub async fn run_head(&self, run: &Hash) -> Result<RunHead, ClientError> {
+        self.connection.get(&["v1", "log", "runs", &run.to_string()]).answer().await
+    }
+
+    /// `POST /v1/records`. A record with an id may be posted again; it gets the same receipt.
+    pub async fn post_record(&self, record: &NewRecord) -> Result<RecordReceipt, ClientError> {
+        self.connection.post(&["v1", "records"]).json(record).answer().await
+    }
+
+    /// `GET /v1/records`.
+    pub async fn records(&self, query: &RecordQuery) -> Result<Page<Record>, ClientError> {
+        self.connection.get(&["v1", "records"]).query(query).answer().await
+    }
+
+    /// `GET /v1/records/{id}`.
+    pub async fn record(&self, id: &str) -> Result<Record, ClientError> {
+        self.connection.get(&["v1", "records", id]).answer().await
+    }
+
+    /// `PUT /v1/artifacts/{sha256}`, under the SHA-256 of the content. May be repeated.
+    pub async fn put_artifact(
+        &self,
+        media_type: &str,
+        content: impl Into<Bytes>,
+    ) -> Result<Artifact, ClientError> {
+        let content = content.into();
+        let name = sha256(&content).to_string();
+        self.connection.put(&["v1", "artifacts", &name]).body(media_type, content).large().answer().await
+    }
+
+    /// `GET /v1/artifacts/{sha256}`: the content, checked against its name.
+    pub async fn artifact(&self, name: &Hash) -> Result<Bytes, ClientError> {
+        let path = ["v1", "artifacts", &name.to_string()];
+        let content = self.connection.get(&path).accept("*/*").large().bytes().await?;
+        if sha256(&content) != *name {
+            return Err(ClientError::InvalidAnswer {
+                url: format!("{}/{}", self.endpoint().url.trim_end_matches('/'), path.join("/")),
+                status: 200,
+                detail: format!(
+                    "the content's SHA-256 is {}, not the one it was asked for by",
+                    sha256(&content)
+                ),
+            });
+        }
+        Ok(content)
+    }
+
+    /// `GET /v1/log/checkpoint`: the log's signed head.
+    pub async fn log_checkpoint(&self) -> Result<Checkpoint, ClientError> {
+        self.connection.get(&["v1", "log", "checkpoint"]).answer().await
+    }
+
+    /// `GET /v1/log/key`: the key that the log signs with.
+    pub async fn log_key(&self) -> Result<LogKey, ClientError> {
+        self.connection.get(&["v1", "log", "key"]).answer().await
+    }
+
+    /// `GET /v1/log/evidence`: all that is needed to verify one leaf offline.
+    pub async fn evidence(&self, query: &LeafQuery) -> Result<Evidence, ClientError> {
+        self.connection.get(&["v1", "log", "evidence"]).query(query).answer().await
+    }
+
+    /// `GET /v1/log/proofs/inclusion`.
+    pub async fn inclusion_proof(&self, query: &LeafQuery) -> Result<InclusionProof, ClientError> {
+        self.connection.get(&["v1", "log", "proofs", "inclusion"]).query(query).answer().await
+    }
+
+    /// `GET /v1/log/proofs/consistency`.
+    pub async fn consistency_proof(&self, query: &ConsistencyQuery) -> Result<ConsistencyProof, ClientError> {
+        self.connection.get(&["v1", "log", "proofs", "consistency"]).query(query).answer().await
+    }
+
+    /// `POST /v1/verify`.
+    pub async fn verify(&self, evidence: &Evidence) -> Result<Verdict, ClientError> {
+        self.connection.post(&["v1", "verify"]).json(evidence).answer().await
+    }
+}
+
+fn sha256(content: &[u8]) -> Hash {
+    Hash(Sha256::digest(content).into())
+}

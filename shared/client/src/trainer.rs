@@ -1,0 +1,109 @@
+use api::{
+    Page,
+    psi_field::Intervention,
+    trainer::{
+        Agent, Checkpoint, EpisodeMetrics, Format, MetricsQuery, NewRun, Resolution, Run, RunQuery,
+        WindowMetrics,
+    },
+};
+use uuid::Uuid;
+
+use crate::{ClientError, Endpoint, connection::Connection};
+
+/// The trainer's client. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Trainer {
+    connection: Connection,
+}
+
+/// Every call fails with a [`ClientError`] that says whether trying again can help.
+#[allow(clippy::missing_errors_doc)] // said once above
+impl Trainer {
+    /// A client of the trainer there; nothing is called yet.
+    ///
+    /// # Errors
+    /// The URL or the key cannot be used.
+    pub fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
+        Ok(Self { connection: Connection::new(endpoint)? })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        self.connection.endpoint()
+    }
+
+    /// `GET /readyz`: fine when it can serve.
+    pub async fn ready(&self) -> Result<(), ClientError> {
+        self.connection.ready().await
+    }
+
+    /// `POST /v1/runs`. The same key again gets the same run, so that the call may be repeated.
+    pub async fn create_run(&self, run: &NewRun, idempotency_key: Option<&str>) -> Result<Run, ClientError> {
+        self.connection.post(&["v1", "runs"]).idempotency_key(idempotency_key).json(run).answer().await
+    }
+
+    /// `GET /v1/runs`, newest first.
+    pub async fn runs(&self, query: &RunQuery) -> Result<Page<Run>, ClientError> {
+        self.connection.get(&["v1", "runs"]).query(query).answer().await
+    }
+
+    /// `GET /v1/runs/{id}`.
+    pub async fn run(&self, id: Uuid) -> Result<Run, ClientError> {
+        self.connection.get(&["v1", "runs", &id.to_string()]).answer().await
+    }
+
+    /// `POST /v1/runs/{id}/cancel`: it ends at the next step, with a checkpoint.
+    pub async fn cancel_run(&self, id: Uuid) -> Result<Run, ClientError> {
+        self.connection.post(&["v1", "runs", &id.to_string(), "cancel"]).answer().await
+    }
+
+    /// `GET /v1/runs/{id}/metrics`, one row an episode. The query's resolution and format are set.
+    pub async fn episode_metrics(
+        &self,
+        id: Uuid,
+        query: &MetricsQuery,
+    ) -> Result<Page<EpisodeMetrics>, ClientError> {
+        let query =
+            MetricsQuery { resolution: Resolution::Episode, format: Some(Format::Json), ..query.clone() };
+        self.connection.get(&["v1", "runs", &id.to_string(), "metrics"]).query(&query).answer().await
+    }
+
+    /// `GET /v1/runs/{id}/metrics`, one row a window. The query's resolution and format are set.
+    pub async fn window_metrics(
+        &self,
+        id: Uuid,
+        query: &MetricsQuery,
+    ) -> Result<Page<WindowMetrics>, ClientError> {
+        let query =
+            MetricsQuery { resolution: Resolution::Window, format: Some(Format::Json), ..query.clone() };
+        self.connection.get(&["v1", "runs", &id.to_string(), "metrics"]).query(&query).answer().await
+    }
+
+    /// `GET /v1/runs/{id}/metrics` as CSV: all rows, with a header. The query's format is set.
+    pub async fn metrics_csv(&self, id: Uuid, query: &MetricsQuery) -> Result<String, ClientError> {
+        let query = MetricsQuery { format: Some(Format::Csv), ..query.clone() };
+        self.connection
+            .get(&["v1", "runs", &id.to_string(), "metrics"])
+            .query(&query)
+            .accept("text/csv")
+            .large()
+            .text()
+            .await
+    }
+
+    /// `GET /v1/runs/{id}/agents`.
+    pub async fn agents(&self, id: Uuid) -> Result<Page<Agent>, ClientError> {
+        self.connection.get(&["v1", "runs", &id.to_string(), "agents"]).answer().await
+    }
+
+    /// `GET /v1/runs/{id}/interventions`: those that the run was sent.
+    pub async fn interventions(&self, id: Uuid) -> Result<Page<Intervention>, ClientError> {
+        self.connection.get(&["v1", "runs", &id.to_string(), "interventions"]).answer().await
+    }
+
+    /// `GET /v1/runs/{id}/checkpoints`.
+    pub async fn checkpoints(&self, id: Uuid) -> Result<Page<Checkpoint>, ClientError> {
+        self.connection.get(&["v1", "runs", &id.to_string(), "checkpoints"]).answer().await
+    }
+}
