@@ -1,1 +1,54 @@
-//! placeholder
+//! The remembrancer: a searchable transparency log over PostgreSQL. Every decision and every record is a
+//! leaf of one append-only Merkle tree; whoever has a receipt or a checkpoint can prove what was recorded.
+//!
+//! - [`log`]: the order (one writer), the tree in tiles, and proofs.
+//! - [`decisions`], [`records`], [`artifacts`]: what is remembered.
+//! - [`leaves`], [`signing`]: evidence for a leaf, and the key that checkpoints are signed with.
+//! - [`fsck`]: everything computed again from the rows.
+
+mod config;
+mod error;
+mod routes;
+mod state;
+
+pub mod artifacts;
+pub mod database;
+pub mod decisions;
+pub mod fsck;
+pub mod leaves;
+pub mod log;
+pub mod records;
+pub mod signing;
+
+use service_kit::{Metrics, ServiceInfo};
+use utoipa_axum::router::OpenApiRouter;
+
+pub use config::Config;
+pub use error::{InvalidField, LedgerError, NotFound};
+pub use state::{AppState, BuildError};
+
+const INFO: ServiceInfo = ServiceInfo {
+    name: "remembrancer",
+    title: "AI Mesh remembrancer",
+    description: "The ledger: every decision and record in one append-only log, searchable, and provable offline.",
+};
+
+/// The service, whole. It opens its database and makes its key; when the database is away it is alive but
+/// not ready, and opens the log as soon as it can.
+///
+/// # Errors
+/// Settings with which it can never work: a key that cannot be used, or a URL that is none.
+pub async fn build(config: Config) -> Result<axum::Router, BuildError> {
+    let metrics = Metrics::new();
+    let state = AppState::new(&config, &metrics).await?;
+    let readiness = state.readiness();
+    let routes = routes::routes(&config).with_state(state);
+    Ok(service_kit::app(INFO, routes, &config.http, metrics, readiness))
+}
+
+/// The service's OpenAPI document, as `/openapi.json` answers it.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let document = routes::routes(&Config::default()).into_openapi();
+    service_kit::openapi(&INFO, OpenApiRouter::with_openapi(document)).1
+}

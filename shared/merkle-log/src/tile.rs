@@ -180,6 +180,13 @@ impl Edge {
         changed
     }
 
+    /// The partial tiles, the lowest level first.
+    #[must_use]
+    pub fn partial_tiles(&self) -> Vec<Tile> {
+        let ids = Self::tile_ids(self.size).into_iter();
+        ids.map(|id| Tile { id, hashes: self.tiles[usize::from(id.level)].clone() }).collect()
+    }
+
     /// The tree's frontier, and by it the root.
     #[must_use]
     pub fn frontier(&self) -> Frontier {
@@ -224,12 +231,18 @@ impl TileSet {
         self.tiles.insert(id, hashes);
     }
 
-    /// Hashes of one tile.
+    /// A tile's hashes, if it was added.
+    #[must_use]
+    pub fn get(&self, id: TileId) -> Option<&[Hash]> {
+        self.tiles.get(&id).map(Vec::as_slice)
+    }
+
+    /// Some hashes of one tile.
     ///
     /// # Errors
     /// When they are not all there.
     pub fn hashes(&self, id: TileId, positions: Range<usize>) -> Result<&[Hash], MissingHash> {
-        let tile = self.tiles.get(&id).map(Vec::as_slice).unwrap_or_default();
+        let tile = self.get(id).unwrap_or_default();
         tile.get(positions.clone()).ok_or(MissingHash { id, position: tile.len().max(positions.start) })
     }
 }

@@ -1,0 +1,199 @@
+use api::Hash;
+use merkle_log::{CanonicalError, tile::MissingHash};
+
+/// What a domain function returns.
+pub(crate) type Result<T> = std::result::Result<T, LedgerError>;
+
+/// The ledger cannot do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Fields of the request that cannot be recorded as they are.
+    #[error("the request is not valid: {}", .0.first().map_or("", |field| &field.detail))]
+    Invalid(Vec<InvalidField>),
+    /// Another decision is recorded under this identity.
+    #[error("another decision is recorded as sequence {sequence} of the run {run}")]
+    DecisionConflict {
+        /// The run's digest.
+        run: Hash,
+        /// The first sequence number that differs.
+        sequence: u64,
+    },
+    /// The batch does not join what is recorded of its run.
+    #[error("expected sequence {expected} of the run {run}, got {actual}")]
+    SequenceGap {
+        /// The run's digest.
+        run: Hash,
+        /// The sequence number that this log expects next.
+        expected: u64,
+        /// Where the batch starts.
+        actual: u64,
+        /// True when the log has nothing of the run yet.
+        unknown_run: bool,
+    },
+    /// The batch starts before what this log holds of its run.
+    #[error("this log holds the run {run} only from sequence {first} on, got {actual}")]
+    BeforeRunStart {
+        /// The run's digest.
+        run: Hash,
+        /// The first sequence number that this log holds.
+        first: u64,
+        /// Where the batch starts.
+        actual: u64,
+    },
+    /// The frontier is not that of the decisions before the batch.
+    #[error("the frontier of the run {run} does not fit sequence {sequence}: {reason}")]
+    FrontierMismatch {
+        /// The run's digest.
+        run: Hash,
+        /// Where the batch starts.
+        sequence: u64,
+        /// What does not fit.
+        reason: String,
+    },
+    /// Another record has this id.
+    #[error("another record is recorded under the id {0:?}")]
+    RecordConflict(String),
+    /// An artifact's content has another digest than its name.
+    #[error("the content's SHA-256 is {actual}, expected {expected}")]
+    DigestMismatch {
+        /// The name.
+        expected: Hash,
+        /// The content's digest.
+        actual: Hash,
+    },
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(NotFound),
+    /// The tree is smaller than the size that was asked for.
+    #[error("the log has {size} leaves, expected at least {asked}")]
+    BeyondLog {
+        /// The size that was asked for.
+        asked: u64,
+        /// The log's size.
+        size: u64,
+    },
+    /// The database cannot be reached, or went away in the middle.
+    #[error("the database is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// The log is not open for use: migrations or the check of its head are outstanding or failed.
+    #[error("the log is not open: {0}")]
+    NotOpen(String),
+    /// What is stored contradicts itself.
+    #[error("the stored log is inconsistent: {0}. Run `remembrancer fsck`")]
+    Inconsistent(String),
+    /// The work was cut off, by a shutdown or a fault in this service.
+    #[error("the work was cut off: {0}")]
+    Interrupted(String),
+    /// The database refused a statement.
+    #[error("the database refused a statement")]
+    Database(#[source] sqlx::Error),
+}
+
+/// A field of a request that cannot be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidField {
+    /// JSON pointer into the request's body, or `?name` for a query parameter.
+    pub pointer: String,
+    /// What was expected there.
+    pub detail: String,
+}
+
+/// What is not there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotFound {
+    /// No decision of this run is recorded.
+    #[error("no decision of the run {0} is recorded in this log")]
+    Run(Hash),
+    /// The run has no such decision in this log.
+    #[error("this log has no sequence {sequence} of the run {run}")]
+    Decision {
+        /// The run's digest.
+        run: Hash,
+        /// The sequence number.
+        sequence: u64,
+    },
+    /// No record has this id.
+    #[error("no record has the id {0:?}")]
+    Record(String),
+    /// No artifact has this digest.
+    #[error("no artifact with the SHA-256 {0} is stored")]
+    Artifact(Hash),
+    /// The log has no such leaf.
+    #[error("the log has no leaf {0}")]
+    Leaf(u64),
+    /// The tree has no such tile, or it is narrower.
+    #[error("the tree has no such tile, or it is not as wide yet")]
+    Tile,
+}
+
+impl LedgerError {
+    /// One wrong field.
+    pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid(vec![InvalidField { pointer: pointer.into(), detail: detail.into() }])
+    }
+}
+
+impl From<NotFound> for LedgerError {
+    fn from(what: NotFound) -> Self {
+        Self::NotFound(what)
+    }
+}
+
+impl From<MissingHash> for LedgerError {
+    fn from(missing: MissingHash) -> Self {
+        Self::Inconsistent(missing.to_string())
+    }
+}
+
+impl From<sqlx::Error> for LedgerError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_unavailable(&error) { Self::Unavailable(error) } else { Self::Database(error) }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for LedgerError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
+        match error {
+            Execute(error) | ExecuteMigration(error, _) => error.into(),
+            other => Self::Database(sqlx::Error::Migrate(Box::new(other))),
+        }
+    }
+}
+
+/// A canonicalisation error of the part of a request at `base`.
+pub(crate) fn uncanonical(base: &str, error: &CanonicalError) -> InvalidField {
+    InvalidField { pointer: format!("{base}{}", error.pointer()), detail: error.problem().to_owned() }
+}
+
+/// Whether the same call may succeed once the database is back.
+fn is_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_) // a connection that broke off within a message
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => true,
+        // 08: connection; 53: too many connections, no memory or disk; 57P0x: shutting down, crashed,
+        // starting; 40: rolled back for another transaction's sake.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            ["08", "53", "57P0", "40"].iter().any(|class| code.starts_with(class))
+        }),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_connection_is_an_outage_and_a_refused_statement_is_not() {
+        let broken = sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        assert!(matches!(LedgerError::from(broken), LedgerError::Unavailable(_)));
+        assert!(matches!(LedgerError::from(sqlx::Error::PoolTimedOut), LedgerError::Unavailable(_)));
+        assert!(matches!(LedgerError::from(sqlx::Error::RowNotFound), LedgerError::Database(_)));
+    }
+}

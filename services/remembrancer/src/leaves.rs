@@ -1,0 +1,83 @@
+//! A leaf by any of its names, and the evidence for it.
+
+use api::remembrancer::Evidence;
+use merkle_log::{canonical_json, note::NoteSigner};
+use serde_json::value::RawValue;
+use sqlx::PgPool;
+
+use crate::{
+    decisions,
+    error::{LedgerError, NotFound, Result},
+    log::{self, Head},
+    records,
+    signing::sign_head,
+};
+
+/// Which leaf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeafName {
+    /// By its index in the log.
+    Index(u64),
+    /// By a record's id.
+    Record(String),
+    /// By a decision's identity.
+    Decision {
+        /// The run's digest.
+        run: api::Hash,
+        /// The sequence number.
+        sequence: u64,
+    },
+}
+
+/// The index of a leaf.
+///
+/// # Errors
+/// The database's; there is no such leaf.
+pub async fn find(db: &PgPool, name: &LeafName, head: Head) -> Result<u64> {
+    let index = match name {
+        LeafName::Index(index) => *index,
+        LeafName::Record(id) => records::get(db, id).await?.log_index,
+        LeafName::Decision { run, sequence } => decisions::locate(db, *run, *sequence).await?,
+    };
+    if index < head.size { Ok(index) } else { Err(NotFound::Leaf(index).into()) }
+}
+
+/// The canonical JSON that was hashed into the leaf, from the row.
+///
+/// # Errors
+/// The database's; the row is gone.
+pub async fn text(db: &PgPool, index: u64) -> Result<String> {
+    if let Some(row) = decisions::at_index(db, index).await? {
+        let bytes =
+            canonical_json(&row.decision).map_err(|error| LedgerError::Inconsistent(error.to_string()))?;
+        return String::from_utf8(bytes).map_err(|error| LedgerError::Inconsistent(error.to_string()));
+    }
+    match records::at_index(db, index).await? {
+        Some(record) => record.leaf_text(),
+        None => Err(LedgerError::Inconsistent(format!("the leaf {index} has no row"))),
+    }
+}
+
+/// All that is needed to verify a leaf offline, against the tree of `size` leaves of the log at `head`.
+///
+/// # Errors
+/// The database's; there is no such leaf in that tree.
+pub async fn evidence(
+    db: &PgPool,
+    signer: &NoteSigner,
+    name: &LeafName,
+    tree: Head,
+    head: Head,
+) -> Result<Evidence> {
+    let log_index = find(db, name, head).await?;
+    let record = text(db, log_index).await?;
+    let (_, path) = log::inclusion(db, log_index, tree.size).await?;
+    Ok(Evidence {
+        record: RawValue::from_string(record)
+            .map_err(|error| LedgerError::Inconsistent(error.to_string()))?,
+        log_index,
+        inclusion_path: path.into_iter().map(api::Hash).collect(),
+        checkpoint: sign_head(signer, tree)?,
+        verifier_key: signer.verifier_key().to_string(),
+    })
+}

@@ -1,0 +1,364 @@
+//! Records: everything but decisions. The leaf is the canonical JSON of
+//! `{body, id, kind, recorded_at, subject}`.
+
+use api::remembrancer::{NewRecord, Record, RecordKind, RecordReceipt};
+use chrono::{DateTime, Utc};
+use merkle_log::{canonical_json, leaf_hash};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sqlx::{PgConnection, PgExecutor, PgPool};
+
+use crate::{
+    error::{InvalidField, LedgerError, NotFound, Result, uncanonical},
+    log::{Sequencer, digest, signed, unsigned},
+};
+
+/// A record that can be appended: checked and canonicalised.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    id: String,
+    kind: &'static str,
+    subject: String,
+    body: String,
+}
+
+/// A record as it is stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its index in the log.
+    pub log_index: u64,
+    /// Its id.
+    pub id: String,
+    /// Its kind's name.
+    pub kind: String,
+    /// What it is about.
+    pub subject: String,
+    /// When it was recorded, to the microsecond.
+    pub recorded_at: DateTime<Utc>,
+    /// The body's canonical JSON.
+    pub body: String,
+    /// The log's root right after it.
+    pub root: Vec<u8>,
+}
+
+/// What became of an append.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The receipt, the same every time.
+    pub receipt: RecordReceipt,
+    /// True when it was recorded just now.
+    pub new: bool,
+}
+
+/// Which records to list. All that is given must match.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this kind.
+    pub kind: Option<RecordKind>,
+    /// About this thing.
+    pub subject: Option<String>,
+    /// The newest first.
+    pub newest_first: bool,
+    /// Only after this log index, in the list's direction.
+    pub after: Option<u64>,
+}
+
+impl Draft {
+    /// Checks a record. `id` is the caller's, or one that was made for it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Invalid`] with the place of each wrong field.
+    pub fn new(record: NewRecord, id: String) -> Result<Self> {
+        let mut wrong = Vec::new();
+        for (pointer, text) in [("/id", &id), ("/subject", &record.subject)] {
+            if text.contains('\0') {
+                let detail = "expected text without NUL characters".into();
+                wrong.push(InvalidField { pointer: pointer.into(), detail });
+            }
+        }
+        find_nul("/body", &record.body, &mut wrong);
+        let body = match canonical_json(&record.body) {
+            Ok(body) => String::from_utf8(body).unwrap_or_default(), // JSON is UTF-8
+            Err(error) => {
+                wrong.push(uncanonical("/body", &error));
+                String::new()
+            }
+        };
+        if !wrong.is_empty() {
+            return Err(LedgerError::Invalid(wrong));
+        }
+        Ok(Self { id, kind: kind_name(record.kind), subject: record.subject, body })
+    }
+}
+
+impl Stored {
+    /// The leaf's text. The body's canonical JSON is taken as it is stored, for reading and writing it once
+    /// more could refuse a number that it was made from.
+    ///
+    /// # Errors
+    /// None that is known: the parts are texts.
+    pub fn leaf_text(&self) -> Result<String> {
+        #[derive(Serialize)]
+        struct Rest<'a> {
+            id: &'a str,
+            kind: &'a str,
+            recorded_at: DateTime<Utc>,
+            subject: &'a str,
+        }
+        let rest =
+            Rest { id: &self.id, kind: &self.kind, recorded_at: self.recorded_at, subject: &self.subject };
+        let rest = canonical_json(&rest).map_err(|error| LedgerError::Inconsistent(error.to_string()))?;
+        // `body` sorts before the others: `{"body":…,` and the rest without its brace.
+        let rest = String::from_utf8_lossy(&rest[1..]);
+        Ok(format!("{{\"body\":{},{rest}", self.body))
+    }
+
+    /// The record on the wire.
+    ///
+    /// # Errors
+    /// When the row holds what the service never writes.
+    pub fn to_api(&self) -> Result<Record> {
+        let bad =
+            |what: &str| LedgerError::Inconsistent(format!("the {what} of the record {}", self.log_index));
+        Ok(Record {
+            log_index: self.log_index,
+            id: self.id.clone(),
+            kind: serde_json::from_value(Value::from(self.kind.as_str())).map_err(|_| bad("kind"))?,
+            subject: self.subject.clone(),
+            recorded_at: self.recorded_at,
+            body: serde_json::from_str(&self.body).map_err(|_| bad("body"))?,
+        })
+    }
+
+    fn receipt(&self) -> Result<RecordReceipt> {
+        Ok(RecordReceipt {
+            id: self.id.clone(),
+            log_index: self.log_index,
+            leaf_hash: api::Hash(leaf_hash(self.leaf_text()?.as_bytes())),
+            tree_size: self.log_index + 1,
+            root_hash: api::Hash(digest(&self.root)?),
+        })
+    }
+}
+
+/// Records a draft once: the same id and content again gets the same receipt.
+///
+/// # Errors
+/// Another record has the id; nothing is written then. The database's.
+pub async fn append(sequencer: &Sequencer, draft: &Draft, now: DateTime<Utc>) -> Result<Recorded> {
+    let mut append = sequencer.begin().await?;
+    if let Some(stored) = find(&mut *append.db(), &draft.id).await? {
+        let same = stored.kind == draft.kind && stored.subject == draft.subject && stored.body == draft.body;
+        if !same {
+            return Err(LedgerError::RecordConflict(draft.id.clone()));
+        }
+        return Ok(Recorded { receipt: stored.receipt()?, new: false });
+    }
+    let mut stored = Stored {
+        log_index: append.next_index(),
+        id: draft.id.clone(),
+        kind: draft.kind.into(),
+        subject: draft.subject.clone(),
+        recorded_at: now,
+        body: draft.body.clone(),
+        root: Vec::new(),
+    };
+    let leaf = leaf_hash(stored.leaf_text()?.as_bytes());
+    stored.root = append.integrate(&[leaf]).await?.root.to_vec();
+    insert(append.db(), &stored).await?;
+    append.commit().await?;
+    Ok(Recorded { receipt: stored.receipt()?, new: true })
+}
+
+/// The record with this id.
+///
+/// # Errors
+/// The database's; there is none.
+pub async fn get(db: &PgPool, id: &str) -> Result<Stored> {
+    let missing = || LedgerError::from(NotFound::Record(id.into()));
+    if id.contains('\0') {
+        return Err(missing()); // no such id can be recorded
+    }
+    find(db, id).await?.ok_or_else(missing)
+}
+
+/// The record at this log index, if there is one.
+///
+/// # Errors
+/// The database's.
+pub async fn at_index(db: &PgPool, log_index: u64) -> Result<Option<Stored>> {
+    let row = sqlx::query_as!(
+        Columns,
+        "SELECT log_index, id, kind, subject, recorded_at, body, root FROM records WHERE log_index = $1",
+        signed(log_index)
+    );
+    row.fetch_optional(db).await?.map(Stored::try_from).transpose()
+}
+
+/// The first `limit` records that match, in the list's direction.
+///
+/// # Errors
+/// The database's.
+pub async fn list(db: &PgPool, filter: &Filter, limit: u32) -> Result<Vec<Stored>> {
+    if filter.subject.as_ref().is_some_and(|subject| subject.contains('\0')) {
+        return Ok(Vec::new());
+    }
+    let (kind, limit) = (filter.kind.map(kind_name), i64::from(limit));
+    let after = filter.after.map(signed);
+    let rows = if filter.newest_first {
+        let rows = sqlx::query_as!(
+            Columns,
+            r#"SELECT log_index, id, kind, subject, recorded_at, body, root FROM records
+               WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR subject = $2)
+                 AND ($3::bigint IS NULL OR log_index < $3)
+               ORDER BY log_index DESC LIMIT $4"#,
+            kind,
+            filter.subject,
+            after,
+            limit
+        );
+        rows.fetch_all(db).await?
+    } else {
+        let rows = sqlx::query_as!(
+            Columns,
+            r#"SELECT log_index, id, kind, subject, recorded_at, body, root FROM records
+               WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR subject = $2)
+                 AND ($3::bigint IS NULL OR log_index > $3)
+               ORDER BY log_index LIMIT $4"#,
+            kind,
+            filter.subject,
+            after,
+            limit
+        );
+        rows.fetch_all(db).await?
+    };
+    rows.into_iter().map(Stored::try_from).collect()
+}
+
+/// A row of `records`.
+pub(crate) struct Columns {
+    pub(crate) log_index: i64,
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    pub(crate) subject: String,
+    pub(crate) recorded_at: DateTime<Utc>,
+    pub(crate) body: String,
+    pub(crate) root: Vec<u8>,
+}
+
+impl TryFrom<Columns> for Stored {
+    type Error = LedgerError;
+
+    fn try_from(row: Columns) -> Result<Self> {
+        let Columns { log_index, id, kind, subject, recorded_at, body, root } = row;
+        Ok(Self { log_index: unsigned(log_index)?, id, kind, subject, recorded_at, body, root })
+    }
+}
+
+async fn find(db: impl PgExecutor<'_>, id: &str) -> Result<Option<Stored>> {
+    let row = sqlx::query_as!(
+        Columns,
+        "SELECT log_index, id, kind, subject, recorded_at, body, root FROM records WHERE id = $1",
+        id
+    );
+    row.fetch_optional(db).await?.map(Stored::try_from).transpose()
+}
+
+async fn insert(db: &mut PgConnection, record: &Stored) -> Result<()> {
+    sqlx::query!(
+        r#"INSERT INTO records (log_index, id, kind, subject, recorded_at, body, root)
+           VALUES ($1, $2, $3, $4, $5, $6, $7)"#,
+        signed(record.log_index),
+        record.id,
+        record.kind,
+        record.subject,
+        record.recorded_at,
+        record.body,
+        record.root
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+fn kind_name(kind: RecordKind) -> &'static str {
+    match kind {
+        RecordKind::Run => "run",
+        RecordKind::Intervention => "intervention",
+        RecordKind::Deployment => "deployment",
+        RecordKind::Evaluation => "evaluation",
+        RecordKind::Federation => "federation",
+        RecordKind::Note => "note",
+    }
+}
+
+/// The search column cannot index a NUL character (PostgreSQL's text has none), so a body may have none.
+fn find_nul(base: &str, body: &Map<String, Value>, wrong: &mut Vec<InvalidField>) {
+    for (key, value) in body {
+        let pointer = format!("{base}/{}", key.replace('~', "~0").replace('/', "~1"));
+        if key.contains('\0') {
+            let detail = "expected a key without NUL characters".into();
+            wrong.push(InvalidField { pointer: base.to_owned(), detail });
+        }
+        find_nul_in(&pointer, value, wrong);
+    }
+}
+
+fn find_nul_in(pointer: &str, value: &Value, wrong: &mut Vec<InvalidField>) {
+    match value {
+        Value::String(text) if text.contains('\0') => {
+            let detail = "expected text without NUL characters".into();
+            wrong.push(InvalidField { pointer: pointer.into(), detail });
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                find_nul_in(&format!("{pointer}/{index}"), item, wrong);
+            }
+        }
+        Value::Object(members) => find_nul(pointer, members, wrong),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(body: Value) -> Result<Draft> {
+        let Value::Object(body) = body else { panic!("expected an object") };
+        let record = NewRecord { id: None, kind: RecordKind::Note, subject: "thing:1".into(), body };
+        Draft::new(record, "id-1".into())
+    }
+
+    fn pointers(body: Value) -> Vec<String> {
+        match draft(body) {
+            Err(LedgerError::Invalid(fields)) => fields.into_iter().map(|field| field.pointer).collect(),
+            other => panic!("expected wrong fields, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_recorded_exactly_is_pointed_at() {
+        assert_eq!(pointers(serde_json::json!({"a": {"b/c": ["x", "y\0"]}})), ["/body/a/b~1c/1"]);
+        assert_eq!(pointers(serde_json::json!({"a": {"k\0": 1}})), ["/body/a"]);
+        assert_eq!(pointers(serde_json::json!({"n": [1, 9007199254740992_u64]})), ["/body/n/1"]);
+    }
+
+    #[test]
+    fn the_leaf_is_the_canonical_json_of_the_whole_record() {
+        let draft = draft(serde_json::json!({"z": 1.0, "a": [1e17, "ü\n"], "m": {}})).unwrap();
+        let stored = Stored {
+            log_index: 4,
+            id: draft.id,
+            kind: draft.kind.into(),
+            subject: draft.subject,
+            recorded_at: "2026-03-01T12:00:00.123456Z".parse().unwrap(),
+            body: draft.body,
+            root: vec![0; 32],
+        };
+        assert_eq!(
+            stored.leaf_text().unwrap(),
+            r#"{"body":{"a":[100000000000000000,"ü\n"],"m":{},"z":1},"id":"id-1","kind":"note","recorded_at":"2026-03-01T12:00:00.123456Z","subject":"thing:1"}"#
+        );
+    }
+}

@@ -1,0 +1,95 @@
+use api::{
+    Hash, Page,
+    remembrancer::{BatchReceipts, DecisionBatch, DecisionQuery, RecordedDecision, RunHead},
+};
+use axum::{extract::State, http::StatusCode};
+use service_kit::{ApiError, ApiResult, Json, Path, Query};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::page;
+use crate::{
+    decisions::{self, Batch, Filter},
+    state::AppState,
+};
+
+pub(super) fn routes(body_limit: usize) -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .merge(OpenApiRouter::new().routes(routes!(record)).layer(service_kit::body_limit(body_limit)))
+        .routes(routes!(list))
+        .routes(routes!(run_head))
+}
+
+/// Record decisions
+///
+/// All decisions of the batch are recorded, or none. Sending the same decisions again, also cut into other
+/// batches, gets the receipts of the first time. When the answer says that they are recorded they are on disk,
+/// and can be proved.
+#[utoipa::path(post, path = "/v1/decisions", tag = "decisions",
+    request_body(content = DecisionBatch, example = json!({"decisions": [{
+        "run": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "sequence": 0, "episode": 0,
+        "step": 0, "agent": 3, "tenant": "acme", "workload": "fine-tune", "gpu_type": "H100", "gpu_hours": 2.5,
+        "action": "route", "reason": "ok", "provider": "aws", "price_usd_per_hour": 4.1, "latency_ms": 31.5,
+        "cost_usd": 10.25, "reward": -0.12, "explored": false, "propensity": 0.91, "value": -0.2,
+        "policy_version": 0, "deferred": false, "wait_ms": 0.0}]})),
+    responses(
+        (status = 201, description = "Recorded; what had been recorded before is not recorded twice.", body = BatchReceipts),
+        (status = 200, description = "All of it had been recorded before.", body = BatchReceipts),
+        (status = 409, description = "`decision_conflict`: another decision has this identity; `sequence_gap`: \
+            decisions before these are missing; `frontier_mismatch`, `sequence_before_start`. Nothing was written."),
+        (status = 413, description = "`body_too_large`."),
+        (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
+        (status = 503, description = "`database_unavailable`: send it again.")))]
+async fn record(
+    State(state): State<AppState>,
+    Json(batch): Json<DecisionBatch>,
+) -> ApiResult<(StatusCode, Json<BatchReceipts>)> {
+    // Canonicalising and hashing a large batch takes longer than a task may hold its thread.
+    let batch = tokio::task::spawn_blocking(|| Batch::new(batch)).await.map_err(ApiError::internal)??;
+    let receipts = state.append_decisions(batch).await?;
+    let status = if receipts.recorded > 0 { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(receipts)))
+}
+
+/// List decisions
+///
+/// In the log's order, which within a run is that of its sequence numbers.
+#[utoipa::path(get, path = "/v1/decisions", tag = "decisions", params(DecisionQuery),
+    responses(
+        (status = 200, description = "A page of decisions with their places in the log.", body = Page<RecordedDecision>),
+        (status = 422, description = "`invalid_request`: a filter or the cursor is not valid."),
+        (status = 503, description = "`database_unavailable`.")))]
+async fn list(
+    State(state): State<AppState>,
+    Query(query): Query<DecisionQuery>,
+) -> ApiResult<Json<Page<RecordedDecision>>> {
+    let request = page::Request::new(query.limit, query.cursor.as_deref())?;
+    let filter = Filter {
+        run: query.run,
+        episode: query.episode,
+        step: query.step,
+        agent: query.agent,
+        tenant: query.tenant,
+        provider: query.provider,
+        action: query.action,
+        from_sequence: query.from_sequence,
+        from_index: request.after.map_or(0, |after| after + 1),
+    };
+    let rows = decisions::list(state.db()?, &filter, request.fetch()).await?;
+    let items =
+        rows.into_iter().map(|row| RecordedDecision { log_index: row.log_index, decision: row.decision });
+    Ok(Json(request.page(items.collect(), |item| item.log_index)))
+}
+
+/// Get a run's head
+///
+/// How far the run's decisions are recorded here, and the Merkle root over all of them.
+#[utoipa::path(get, path = "/v1/log/runs/{digest}", tag = "log",
+    params(("digest" = Hash, Path, description = "The run's digest.",
+        example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")),
+    responses(
+        (status = 200, description = "The run's head.", body = RunHead),
+        (status = 404, description = "`run_not_found`: no decision of it is recorded here."),
+        (status = 503, description = "`database_unavailable`.")))]
+async fn run_head(State(state): State<AppState>, Path(digest): Path<Hash>) -> ApiResult<Json<RunHead>> {
+    Ok(Json(decisions::run_head(state.db()?, digest).await?))
+}

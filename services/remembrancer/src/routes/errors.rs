@@ -1,0 +1,109 @@
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use service_kit::ApiError;
+
+use crate::error::{InvalidField, LedgerError, NotFound};
+
+impl From<LedgerError> for ApiError {
+    fn from(error: LedgerError) -> Self {
+        let conflict = |code, detail| ApiError::new(StatusCode::CONFLICT, code, detail);
+        match error {
+            LedgerError::Invalid(fields) => invalid(fields),
+            LedgerError::DecisionConflict { run, sequence } => conflict(
+                "decision_conflict",
+                format!(
+                    "Another decision is recorded as sequence {sequence} of the run {run}; nothing was written. \
+                     A decision is never replaced: a run that decides differently has another digest."
+                ),
+            ),
+            LedgerError::SequenceGap { run, expected, actual, unknown_run } => conflict(
+                "sequence_gap",
+                if unknown_run {
+                    format!(
+                        "Expected sequence 0 of the run {run}, got {actual}; nothing was written. This log has \
+                         nothing of the run: send it from 0, or, if it began on another log, with the `frontier` \
+                         over its first {actual} decisions."
+                    )
+                } else {
+                    format!(
+                        "Expected sequence {expected} of the run {run}, got {actual}; nothing was written. Send the \
+                         decisions from {expected} on."
+                    )
+                },
+            ),
+            LedgerError::BeforeRunStart { run, first, actual } => conflict(
+                "sequence_before_start",
+                format!(
+                    "This log holds the run {run} only from sequence {first} on, got {actual}; nothing was written. \
+                     What is before is in the log that the run began on."
+                ),
+            ),
+            LedgerError::FrontierMismatch { run, sequence, reason } => conflict(
+                "frontier_mismatch",
+                format!(
+                    "The frontier of the run {run} does not fit sequence {sequence}: {reason}. Nothing was written."
+                ),
+            ),
+            LedgerError::RecordConflict(id) => conflict(
+                "record_conflict",
+                format!(
+                    "Another record is recorded under the id {id:?}; nothing was written. Choose another id."
+                ),
+            ),
+            LedgerError::DigestMismatch { expected, actual } => ApiError::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "digest_mismatch",
+                format!(
+                    "The content's SHA-256 is {actual}, expected {expected} as in the path. Nothing was stored."
+                ),
+            ),
+            LedgerError::NotFound(what) => not_found(&what),
+            LedgerError::BeyondLog { asked, size } => invalid(vec![InvalidField {
+                pointer: "?tree_size".into(),
+                detail: format!("expected at most {size}, the log's size, got {asked}"),
+            }]),
+            LedgerError::Unavailable(cause) => ApiError::unavailable(
+                "database_unavailable",
+                "The ledger's database is away. Nothing is lost: send the same request again.",
+                cause,
+            ),
+            LedgerError::NotOpen(reason) => ApiError::unavailable(
+                "database_unavailable",
+                "The ledger is not open yet; /readyz says what is missing. Send the same request again.",
+                reason,
+            )
+            .retry_after(Duration::from_secs(1)),
+            error @ (LedgerError::Inconsistent(_)
+            | LedgerError::Interrupted(_)
+            | LedgerError::Database(_)) => ApiError::internal(error),
+        }
+    }
+}
+
+/// 422 with a pointer to each wrong field.
+fn invalid(fields: Vec<InvalidField>) -> ApiError {
+    let detail = match fields.as_slice() {
+        [one] => format!("The request is not valid: `{}`: {}.", one.pointer, one.detail),
+        many => format!("The request is not valid in {} places; `errors` names each.", many.len()),
+    };
+    let errors =
+        fields.into_iter().map(|field| api::FieldError { pointer: field.pointer, detail: field.detail });
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail).with_errors(errors.collect())
+}
+
+fn not_found(what: &NotFound) -> ApiError {
+    let code = match what {
+        NotFound::Run(_) => "run_not_found",
+        NotFound::Decision { .. } => "decision_not_found",
+        NotFound::Record(_) => "record_not_found",
+        NotFound::Artifact(_) => "artifact_not_found",
+        NotFound::Leaf(_) => "leaf_not_found",
+        NotFound::Tile => "tile_not_found",
+    };
+    let text = what.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    let detail: String = first.into_iter().chain(letters).chain(['.']).collect();
+    ApiError::new(StatusCode::NOT_FOUND, code, detail)
+}

@@ -1,0 +1,140 @@
+use api::remembrancer::{
+    Checkpoint, ConsistencyProof, ConsistencyQuery, Evidence, InclusionProof, LeafQuery, LogKey,
+};
+use axum::extract::State;
+use service_kit::{ApiResult, Json, Query};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    error::{LedgerError, Result},
+    leaves::{self, LeafName},
+    log::{self, Head},
+    signing::sign_head,
+    state::AppState,
+};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(checkpoint))
+        .routes(routes!(inclusion))
+        .routes(routes!(consistency))
+        .routes(routes!(evidence))
+        .routes(routes!(key))
+}
+
+/// Get the log's checkpoint
+///
+/// The log's size and root, signed. Keep it: whoever has it can later tell whether history was rewritten.
+#[utoipa::path(get, path = "/v1/log/checkpoint", tag = "log",
+    responses(
+        (status = 200, description = "The checkpoint of this moment.", body = Checkpoint),
+        (status = 503, description = "`database_unavailable`.")))]
+async fn checkpoint(State(state): State<AppState>) -> ApiResult<Json<Checkpoint>> {
+    let head = log::head(state.db()?).await?;
+    let note = sign_head(&state.signer, head)?;
+    Ok(Json(Checkpoint { tree_size: head.size, root_hash: api::Hash(head.root), note }))
+}
+
+/// Prove that a leaf is in the log
+///
+/// The leaf is named by `log_index`, by `record`, or by `run` and `sequence`.
+#[utoipa::path(get, path = "/v1/log/proofs/inclusion", tag = "log", params(LeafQuery),
+    responses(
+        (status = 200, description = "The proof (RFC 6962, section 2.1.1).", body = InclusionProof),
+        (status = 404, description = "`leaf_not_found`, `record_not_found`, `decision_not_found`: it is not in that tree."),
+        (status = 422, description = "`invalid_request`: no leaf is named, or more than one, or the tree is smaller."),
+        (status = 503, description = "`database_unavailable`.")))]
+async fn inclusion(
+    State(state): State<AppState>,
+    Query(query): Query<LeafQuery>,
+) -> ApiResult<Json<InclusionProof>> {
+    let (name, db) = (leaf_name(&query)?, state.db()?);
+    let head = log::head(db).await?;
+    let tree = tree_at(&state, query.tree_size, head).await?;
+    let log_index = leaves::find(db, &name, head).await?;
+    let (leaf_hash, path) = log::inclusion(db, log_index, tree.size).await?;
+    Ok(Json(InclusionProof {
+        log_index,
+        tree_size: tree.size,
+        leaf_hash: api::Hash(leaf_hash),
+        root_hash: api::Hash(tree.root),
+        path: path.into_iter().map(api::Hash).collect(),
+    }))
+}
+
+/// Prove that the log only grew
+///
+/// That the tree of `to` leaves has the tree of `from` leaves as its beginning.
+#[utoipa::path(get, path = "/v1/log/proofs/consistency", tag = "log", params(ConsistencyQuery),
+    responses(
+        (status = 200, description = "The proof (RFC 6962, section 2.1.2).", body = ConsistencyProof),
+        (status = 422, description = "`invalid_request`: expected 1 <= from <= to <= the log's size."),
+        (status = 503, description = "`database_unavailable`.")))]
+async fn consistency(
+    State(state): State<AppState>,
+    Query(query): Query<ConsistencyQuery>,
+) -> ApiResult<Json<ConsistencyProof>> {
+    let db = state.db()?;
+    let head = log::head(db).await?;
+    let (from, to) = (query.from, query.to.unwrap_or(head.size));
+    for (pointer, size) in [("?from", from), ("?to", to)] {
+        if size > head.size {
+            let detail = format!("expected at most {}, the log's size, got {size}", head.size);
+            return Err(LedgerError::invalid(pointer, detail).into());
+        }
+    }
+    let path = log::consistency(db, from, to).await?;
+    Ok(Json(ConsistencyProof {
+        from,
+        to,
+        from_root: api::Hash(log::root_at(db, from, head).await?),
+        to_root: api::Hash(log::root_at(db, to, head).await?),
+        path: path.into_iter().map(api::Hash).collect(),
+    }))
+}
+
+/// Get the evidence for a leaf
+///
+/// Everything that is needed to verify the record offline, in one document: `mesh verify FILE`.
+#[utoipa::path(get, path = "/v1/log/evidence", tag = "log", params(LeafQuery),
+    responses(
+        (status = 200, description = "Record, audit path, signed checkpoint and key.", body = Evidence),
+        (status = 404, description = "`leaf_not_found`, `record_not_found`, `decision_not_found`: it is not in that tree."),
+        (status = 422, description = "`invalid_request`: no leaf is named, or more than one, or the tree is smaller."),
+        (status = 503, description = "`database_unavailable`.")))]
+async fn evidence(
+    State(state): State<AppState>,
+    Query(query): Query<LeafQuery>,
+) -> ApiResult<Json<Evidence>> {
+    let (name, db) = (leaf_name(&query)?, state.db()?);
+    let head = log::head(db).await?;
+    let tree = tree_at(&state, query.tree_size, head).await?;
+    Ok(Json(leaves::evidence(db, &state.signer, &name, tree, head).await?))
+}
+
+/// Get the log's key
+///
+/// Compare it with one that you know from elsewhere before you trust it.
+#[utoipa::path(get, path = "/v1/log/key", tag = "log",
+    responses((status = 200, description = "The key that checkpoints are signed with.", body = LogKey)))]
+async fn key(State(state): State<AppState>) -> Json<LogKey> {
+    Json(LogKey { verifier_key: state.signer.verifier_key().to_string() })
+}
+
+async fn tree_at(state: &AppState, size: Option<u64>, head: Head) -> Result<Head> {
+    let size = size.unwrap_or(head.size);
+    Ok(Head { size, root: log::root_at(state.db()?, size, head).await? })
+}
+
+/// Exactly one of the names.
+fn leaf_name(query: &LeafQuery) -> Result<LeafName> {
+    let wrong = |detail: &str| Err(LedgerError::invalid("?", detail));
+    match (query.log_index, &query.record, query.run, query.sequence) {
+        (Some(index), None, None, None) => Ok(LeafName::Index(index)),
+        (None, Some(id), None, None) => Ok(LeafName::Record(id.clone())),
+        (None, None, Some(run), Some(sequence)) => Ok(LeafName::Decision { run, sequence }),
+        (None, None, Some(_), None) => wrong("expected `sequence` beside `run`"),
+        (None, None, None, Some(_)) => wrong("expected `run` beside `sequence`"),
+        _ => wrong("expected one of `log_index`, `record`, or `run` with `sequence`"),
+    }
+}

@@ -1,0 +1,98 @@
+use api::{
+    Page,
+    remembrancer::{NewRecord, Record, RecordQuery, RecordReceipt},
+};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use service_kit::{ApiResult, Json, Path, Query};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::page;
+use crate::{
+    error::{LedgerError, Result},
+    records::{self, Draft, Filter},
+    state::AppState,
+};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(append, list)).routes(routes!(get))
+}
+
+/// Append a record
+///
+/// Its id is the one in the body, else the `Idempotency-Key`, else a new one. The same id with the same content
+/// gets the same receipt again.
+#[utoipa::path(post, path = "/v1/records", tag = "records",
+    request_body(content = NewRecord, example = json!({"id": "deploy-2026-03-01", "kind": "deployment",
+        "subject": "component:ai-mesh-training", "body": {"version": "1.4.2", "evidence": "all tests passed"}})),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The record's id when the body has none.")),
+    responses(
+        (status = 201, description = "Recorded.", body = RecordReceipt),
+        (status = 200, description = "It had been recorded before.", body = RecordReceipt),
+        (status = 409, description = "`record_conflict`: another record has this id. Nothing was written."),
+        (status = 413, description = "`body_too_large`."),
+        (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
+        (status = 503, description = "`database_unavailable`: send it again with the same id.")))]
+async fn append(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Json(mut record): Json<NewRecord>,
+) -> ApiResult<(StatusCode, Json<RecordReceipt>)> {
+    let id = match record.id.take() {
+        Some(id) => id,
+        None => idempotency_key(&headers)?.unwrap_or_else(|| Uuid::now_v7().to_string()),
+    };
+    let recorded = state.append_record(Draft::new(record, id)?).await?;
+    let status = if recorded.new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(recorded.receipt)))
+}
+
+/// List records
+///
+/// The oldest first, unless `newest_first`.
+#[utoipa::path(get, path = "/v1/records", tag = "records", params(RecordQuery),
+    responses(
+        (status = 200, description = "A page of records.", body = Page<Record>),
+        (status = 422, description = "`invalid_request`: a filter or the cursor is not valid."),
+        (status = 503, description = "`database_unavailable`.")))]
+async fn list(
+    State(state): State<AppState>,
+    Query(query): Query<RecordQuery>,
+) -> ApiResult<Json<Page<Record>>> {
+    let request = page::Request::new(query.limit, query.cursor.as_deref())?;
+    let filter = Filter {
+        kind: query.kind,
+        subject: query.subject,
+        newest_first: query.newest_first.unwrap_or(false),
+        after: request.after,
+    };
+    let rows = records::list(state.db()?, &filter, request.fetch()).await?;
+    let items = rows.iter().map(records::Stored::to_api).collect::<Result<Vec<_>>>()?;
+    Ok(Json(request.page(items, |item| item.log_index)))
+}
+
+/// Get a record
+#[utoipa::path(get, path = "/v1/records/{id}", tag = "records",
+    params(("id" = String, Path, description = "The record's id.", example = "deploy-2026-03-01")),
+    responses(
+        (status = 200, description = "The record.", body = Record),
+        (status = 404, description = "`record_not_found`."),
+        (status = 503, description = "`database_unavailable`.")))]
+async fn get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<Record>> {
+    Ok(Json(records::get(state.db()?, &id).await?.to_api()?))
+}
+
+/// The `Idempotency-Key` header, if there is one.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=200).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(LedgerError::invalid(
+            "Idempotency-Key",
+            "expected 1 to 200 visible ASCII characters in this header",
+        )),
+    }
+}
