@@ -1,0 +1,155 @@
+//! Playing the episodes: every policy meets the same ones.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use api::Hash;
+use policy::{Rule, StepReport, Swarm};
+use rayon::prelude::*;
+use routing_env::{Environment, Episode, Metrics, RewardKind};
+use tokio_util::sync::CancellationToken;
+
+/// A policy that takes part.
+pub(crate) struct Contestant {
+    /// The rule's or the algorithm's name.
+    pub(crate) name: String,
+    /// The policy's artifact, when it was trained.
+    pub(crate) sha256: Option<Hash>,
+    swarms: Mutex<Swarms>,
+}
+
+/// A frozen swarm and the copies that threads have made of it: an agent's table may be large, so a copy
+/// is used for many episodes.
+struct Swarms {
+    original: Swarm,
+    idle: Vec<Swarm>,
+}
+
+impl Contestant {
+    /// A hand rule.
+    pub(crate) fn of_rule(rule: Rule) -> Self {
+        Self::new(rule.name().into(), None, Swarm::of_rule(rule))
+    }
+
+    /// A trained policy. It is frozen: it neither learns nor explores here.
+    pub(crate) fn of_policy(sha256: Hash, swarm: Swarm) -> Self {
+        Self::new(swarm.config().algorithm.clone(), Some(sha256), swarm)
+    }
+
+    fn new(name: String, sha256: Option<Hash>, mut swarm: Swarm) -> Self {
+        swarm.freeze();
+        Self { name, sha256, swarms: Mutex::new(Swarms { original: swarm, idle: Vec::new() }) }
+    }
+
+    /// Plays one episode whole; `None` when it was cancelled.
+    fn play(&self, env: &Environment, seed: u64, cancel: &CancellationToken) -> Option<Metrics> {
+        let mut swarm = {
+            let mut swarms = self.swarms.lock().unwrap_or_else(PoisonError::into_inner);
+            swarms.idle.pop().unwrap_or_else(|| swarms.original.clone())
+        };
+        let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
+        let mut report = StepReport::new(env);
+        let mut metrics = Metrics::new(env);
+        swarm.begin_episode(seed);
+        while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {
+            metrics.merge(&report.metrics);
+            if cancel.is_cancelled() {
+                return None;
+            }
+        }
+        swarm.end_episode();
+        self.swarms.lock().unwrap_or_else(PoisonError::into_inner).idle.push(swarm);
+        Some(metrics)
+    }
+}
+
+/// What every contestant achieved on every seed, `[contestant][seed]`; `None` when it was cancelled.
+/// The threads share the work, but no figure depends on which of them did what. `done` counts episodes.
+pub(crate) fn play(
+    env: &Environment,
+    contestants: &[Contestant],
+    seeds: &[u64],
+    done: &AtomicU64,
+    cancel: &CancellationToken,
+) -> Option<Vec<Vec<Metrics>>> {
+    let episodes: Vec<(&Contestant, u64)> =
+        contestants.iter().flat_map(|c| seeds.iter().map(move |seed| (c, *seed))).collect();
+    let figures: Vec<Metrics> = episodes
+        .par_iter()
+        .map(|(contestant, seed)| {
+            let metrics = contestant.play(env, *seed, cancel);
+            done.fetch_add(1, Ordering::Relaxed);
+            metrics
+        })
+        .collect::<Option<_>>()?;
+    Some(figures.chunks(seeds.len()).map(<[Metrics]>::to_vec).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use routing_env::Preset;
+
+    use super::*;
+
+    fn contestants(env: &Environment) -> Vec<Contestant> {
+        let config = policy::SwarmConfig {
+            algorithm: "q-learning".into(),
+            agents: 3,
+            learning_rate: 0.2,
+            discount: 0.9,
+            epsilon: 0.3,
+            replay: None,
+            feasibility_mask: true,
+        };
+        let mut swarm = Swarm::new(config, env).unwrap();
+        let mut report = StepReport::new(env);
+        let mut episode = Episode::new(env, 1, RewardKind::ExcessCost);
+        swarm.begin_episode(1);
+        while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {}
+        swarm.end_episode();
+        vec![
+            Contestant::of_policy(Hash([7; 32]), swarm),
+            Contestant::of_rule(Rule::WeightedScore),
+            Contestant::of_rule(Rule::Random),
+        ]
+    }
+
+    fn play_on(threads: usize) -> Vec<Vec<Metrics>> {
+        let env = Environment::built_in(Preset::Contended).with_steps(4);
+        let contestants = contestants(&env);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let seeds: Vec<u64> = (0..6).map(|i| api::FIRST_HELD_OUT_SEED + i).collect();
+        let done = AtomicU64::new(0);
+        let figures = pool.install(|| play(&env, &contestants, &seeds, &done, &CancellationToken::new()));
+        assert_eq!(done.into_inner(), 18);
+        figures.unwrap()
+    }
+
+    #[test]
+    fn the_figures_do_not_depend_on_the_number_of_threads() {
+        assert_eq!(play_on(1), play_on(4));
+    }
+
+    #[test]
+    fn every_policy_meets_the_same_requests_and_seeds_differ() {
+        let figures = play_on(2);
+        let demand = |m: &Metrics| (m.overall.requests, m.overall.hours_requested);
+        for contestant in &figures {
+            let demands: Vec<_> = contestant.iter().map(demand).collect();
+            assert_eq!(demands, figures[0].iter().map(demand).collect::<Vec<_>>());
+        }
+        assert_ne!(demand(&figures[0][0]), demand(&figures[0][1]));
+        assert_ne!(figures[0], figures[1]);
+    }
+
+    #[test]
+    fn a_cancelled_evaluation_stops_without_figures() {
+        let env = Environment::built_in(Preset::Contended);
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let rule = [Contestant::of_rule(Rule::Cheapest)];
+        assert!(play(&env, &rule, &[1, 2], &AtomicU64::new(0), &cancel).is_none());
+    }
+}

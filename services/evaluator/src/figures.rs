@@ -1,0 +1,169 @@
+//! The figures that policies are compared by: their names, where they come from, which way is better.
+
+use api::evaluator::{Estimate, FillBySize, MetricEstimates};
+use routing_env::Metrics;
+
+/// One figure of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Figure {
+    FillRate,
+    GpuHoursFill,
+    AvgCostUsd,
+    CostPerGpuHourUsd,
+    CostIndex,
+    FillUnder3h,
+    FillFrom3hTo6h,
+    FillFrom6h,
+    WorstTenantGpuHoursFill,
+    DeferredShare,
+    AvgLatencyMs,
+    Reward,
+}
+
+impl Figure {
+    /// All of them, in the order in which they are listed.
+    pub(crate) const ALL: [Self; 12] = [
+        Self::FillRate,
+        Self::GpuHoursFill,
+        Self::AvgCostUsd,
+        Self::CostPerGpuHourUsd,
+        Self::CostIndex,
+        Self::FillUnder3h,
+        Self::FillFrom3hTo6h,
+        Self::FillFrom6h,
+        Self::WorstTenantGpuHoursFill,
+        Self::DeferredShare,
+        Self::AvgLatencyMs,
+        Self::Reward,
+    ];
+
+    /// The figures that unmask a policy which games the reward, each with true where more is better.
+    pub(crate) const UNMASKING: [(Self, bool); 8] = [
+        (Self::GpuHoursFill, true),
+        (Self::FillUnder3h, true),
+        (Self::FillFrom3hTo6h, true),
+        (Self::FillFrom6h, true),
+        (Self::WorstTenantGpuHoursFill, true),
+        (Self::CostIndex, false),
+        (Self::CostPerGpuHourUsd, false),
+        (Self::DeferredShare, false),
+    ];
+
+    /// Its name in files.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::FillRate => "fill_rate",
+            Self::GpuHoursFill => "gpu_hours_fill",
+            Self::AvgCostUsd => "avg_cost_usd",
+            Self::CostPerGpuHourUsd => "cost_per_gpu_hour_usd",
+            Self::CostIndex => "cost_index",
+            Self::FillUnder3h => "fill_by_size.under_3h",
+            Self::FillFrom3hTo6h => "fill_by_size.from_3h_to_6h",
+            Self::FillFrom6h => "fill_by_size.from_6h",
+            Self::WorstTenantGpuHoursFill => "worst_tenant_gpu_hours_fill",
+            Self::DeferredShare => "deferred_share",
+            Self::AvgLatencyMs => "avg_latency_ms",
+            Self::Reward => "reward",
+        }
+    }
+
+    /// Its name in a sentence.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::FillRate => "fill",
+            Self::GpuHoursFill => "GPU-hours fill",
+            Self::AvgCostUsd => "$ per request",
+            Self::CostPerGpuHourUsd => "$ per GPU-hour",
+            Self::CostIndex => "cost index",
+            Self::FillUnder3h => "fill of jobs below 3 GPU-hours",
+            Self::FillFrom3hTo6h => "fill of jobs from 3 to 6 GPU-hours",
+            Self::FillFrom6h => "fill of jobs from 6 GPU-hours on",
+            Self::WorstTenantGpuHoursFill => "the worst tenant's GPU-hours fill",
+            Self::DeferredShare => "deferred share",
+            Self::AvgLatencyMs => "latency (ms)",
+            Self::Reward => "reward",
+        }
+    }
+
+    /// The figure of one episode; `None` where nothing was counted.
+    pub(crate) fn of(self, metrics: &Metrics) -> Option<f64> {
+        let overall = &metrics.overall;
+        match self {
+            Self::FillRate => overall.fill_rate(),
+            Self::GpuHoursFill => overall.gpu_hours_fill(),
+            Self::AvgCostUsd => overall.avg_cost_usd(),
+            Self::CostPerGpuHourUsd => overall.cost_per_gpu_hour_usd(),
+            Self::CostIndex => overall.cost_index(),
+            Self::FillUnder3h => metrics.sizes[0].fill_rate(),
+            Self::FillFrom3hTo6h => metrics.sizes[1].fill_rate(),
+            Self::FillFrom6h => metrics.sizes[2].fill_rate(),
+            Self::WorstTenantGpuHoursFill => metrics.worst_tenant_gpu_hours_fill(),
+            Self::DeferredShare => overall.deferred_share(),
+            Self::AvgLatencyMs => overall.avg_latency_ms(),
+            Self::Reward => overall.avg_reward(),
+        }
+    }
+
+    /// The figure among estimates.
+    pub(crate) fn among(self, estimates: &MetricEstimates) -> Option<Estimate> {
+        match self {
+            Self::FillRate => estimates.fill_rate,
+            Self::GpuHoursFill => estimates.gpu_hours_fill,
+            Self::AvgCostUsd => estimates.avg_cost_usd,
+            Self::CostPerGpuHourUsd => estimates.cost_per_gpu_hour_usd,
+            Self::CostIndex => estimates.cost_index,
+            Self::FillUnder3h => estimates.fill_by_size.under_3h,
+            Self::FillFrom3hTo6h => estimates.fill_by_size.from_3h_to_6h,
+            Self::FillFrom6h => estimates.fill_by_size.from_6h,
+            Self::WorstTenantGpuHoursFill => estimates.worst_tenant_gpu_hours_fill,
+            Self::DeferredShare => estimates.deferred_share,
+            Self::AvgLatencyMs => estimates.avg_latency_ms,
+            Self::Reward => estimates.reward,
+        }
+    }
+}
+
+/// All figures' estimates, each asked for by its figure.
+pub(crate) fn estimates(of: impl Fn(Figure) -> Option<Estimate>) -> MetricEstimates {
+    MetricEstimates {
+        fill_rate: of(Figure::FillRate),
+        gpu_hours_fill: of(Figure::GpuHoursFill),
+        avg_cost_usd: of(Figure::AvgCostUsd),
+        cost_per_gpu_hour_usd: of(Figure::CostPerGpuHourUsd),
+        cost_index: of(Figure::CostIndex),
+        fill_by_size: FillBySize {
+            under_3h: of(Figure::FillUnder3h),
+            from_3h_to_6h: of(Figure::FillFrom3hTo6h),
+            from_6h: of(Figure::FillFrom6h),
+        },
+        worst_tenant_gpu_hours_fill: of(Figure::WorstTenantGpuHoursFill),
+        deferred_share: of(Figure::DeferredShare),
+        avg_latency_ms: of(Figure::AvgLatencyMs),
+        reward: of(Figure::Reward),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_figure_finds_its_own_place_among_the_estimates() {
+        let value = |figure| Figure::ALL.iter().position(|f| *f == figure).map(|i| i as f64);
+        let estimate = |mean| Estimate { mean, ci_low: mean, ci_high: mean };
+        let estimates = estimates(|figure| value(figure).map(estimate));
+        for figure in Figure::ALL {
+            assert_eq!(figure.among(&estimates).map(|e| e.mean), value(figure), "{}", figure.name());
+        }
+        // the names are the wire's own
+        let json = serde_json::to_value(&estimates).unwrap();
+        for figure in Figure::ALL {
+            let pointer = format!("/{}/mean", figure.name().replace('.', "/"));
+            assert_eq!(
+                json.pointer(&pointer).and_then(serde_json::Value::as_f64),
+                value(figure),
+                "{pointer}"
+            );
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What an evaluation is to do: the request on the wire, checked and turned into domain values.
+
+use std::sync::Arc;
+
+use api::{FieldError, Hash, evaluator::NewEvaluation, trainer::EnvironmentSpec};
+use policy::Rule;
+use routing_env::{Catalog, Environment, InputError, Preset, Workloads};
+use sha2::{Digest as _, Sha256};
+
+/// A checked evaluation.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// The environment that every policy meets.
+    pub(crate) environment: Arc<Environment>,
+    /// SHA-256 of [`Environment::definition`].
+    pub(crate) environment_digest: Hash,
+    /// The learned policies.
+    pub(crate) policies: Vec<Hash>,
+    /// The hand rules, the baseline first.
+    pub(crate) rules: Vec<Rule>,
+    /// The held-out seeds.
+    pub(crate) seeds: Vec<u64>,
+}
+
+impl Plan {
+    /// Checks a request.
+    ///
+    /// # Errors
+    /// Every wrong field.
+    pub(crate) fn new(request: &NewEvaluation) -> Result<Self, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let rules = rules(request.rules.as_deref(), &mut errors);
+        for (i, policy) in request.policies.iter().enumerate() {
+            if let Some(first) = request.policies[..i].iter().position(|p| p == policy) {
+                errors.push(FieldError {
+                    pointer: format!("/policies/{i}"),
+                    detail: format!("expected each policy once, but this one is also /policies/{first}"),
+                });
+            }
+        }
+        match environment(&request.environment, request.steps) {
+            Ok(environment) if errors.is_empty() => Ok(Self {
+                environment_digest: Hash(Sha256::digest(environment.definition()).into()),
+                environment: Arc::new(environment),
+                policies: request.policies.clone(),
+                rules,
+                seeds: (0..u64::from(request.seeds)).map(|i| request.first_seed + i).collect(),
+            }),
+            Ok(_) => Err(errors),
+            Err(more) => {
+                errors.extend(more);
+                Err(errors)
+            }
+        }
+    }
+
+    /// Episodes in all.
+    pub(crate) fn episodes(&self) -> u64 {
+        ((self.policies.len() + self.rules.len()) * self.seeds.len()) as u64
+    }
+}
+
+/// The rules asked for, each once and the baseline among them, in the order of [`Rule::ALL`].
+fn rules(names: Option<&[String]>, errors: &mut Vec<FieldError>) -> Vec<Rule> {
+    let Some(names) = names else { return Rule::ALL.to_vec() };
+    let mut asked = vec![Rule::BASELINE];
+    for (i, name) in names.iter().enumerate() {
+        match name.parse::<Rule>() {
+            Ok(rule) => asked.push(rule),
+            Err(error) => {
+                errors.push(FieldError { pointer: format!("/rules/{i}"), detail: error.to_string() });
+            }
+        }
+    }
+    Rule::ALL.into_iter().filter(|rule| asked.contains(rule)).collect()
+}
+
+fn environment(spec: &EnvironmentSpec, steps: Option<u32>) -> Result<Environment, Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let preset = match spec.preset.as_deref().map(str::parse::<Preset>) {
+        None => Preset::Default,
+        Some(Ok(preset)) => preset,
+        Some(Err(error)) => {
+            errors.push(FieldError { pointer: "/environment/preset".into(), detail: error.to_string() });
+            Preset::Default
+        }
+    };
+    let catalog = match &spec.providers {
+        None => Catalog::built_in(),
+        Some(value) => Catalog::from_value("providers", value)
+            .map_err(|error| [errors.as_slice(), &[field_error("providers", error)]].concat())?,
+    };
+    let workloads = match &spec.workloads {
+        None => Ok(Workloads::built_in()),
+        Some(value) => Workloads::from_value("workloads", value, &catalog),
+    };
+    let environment = workloads
+        .and_then(|workloads| Environment::new(catalog, workloads, preset))
+        .map_err(|error| [errors.as_slice(), &[field_error("workloads", error)]].concat())?;
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(match steps {
+        Some(steps) => environment.with_steps(steps),
+        None => environment,
+    })
+}
+
+fn field_error(part: &str, error: InputError) -> FieldError {
+    FieldError { pointer: format!("/environment/{part}{}", error.pointer), detail: error.expected }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn plan(request: serde_json::Value) -> Result<Plan, Vec<FieldError>> {
+        Plan::new(&serde_json::from_value(request).unwrap())
+    }
+
+    fn pointers(request: serde_json::Value) -> Vec<String> {
+        plan(request).unwrap_err().into_iter().map(|e| e.pointer).collect()
+    }
+
+    #[test]
+    fn an_empty_request_compares_all_hand_rules_on_twenty_held_out_seeds() {
+        let plan = plan(json!({})).unwrap();
+        assert_eq!(plan.rules, Rule::ALL);
+        assert_eq!(plan.seeds, (1 << 32..(1 << 32) + 20).collect::<Vec<u64>>());
+        assert_eq!(plan.environment.preset(), Preset::Default);
+        assert_eq!(plan.environment.steps(), 120);
+        assert_eq!(plan.episodes(), 100);
+    }
+
+    #[test]
+    fn the_baseline_is_always_there_and_no_rule_is_there_twice() {
+        let plan = plan(json!({"rules": ["random", "cheapest", "random"]})).unwrap();
+        assert_eq!(plan.rules, [Rule::WeightedScore, Rule::Cheapest, Rule::Random]);
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_at_once() {
+        let same = Hash([1; 32]).to_string();
+        let wrong = json!({
+            "rules": ["cheapest", "fanciest"],
+            "policies": [same, same],
+            "environment": {"preset": "calm"},
+        });
+        assert_eq!(pointers(wrong.clone()), ["/rules/1", "/policies/1", "/environment/preset"]);
+        let errors = plan(wrong).unwrap_err();
+        assert!(errors[0].detail.contains("`fanciest`") && errors[0].detail.contains("greedy-reward"));
+        assert!(errors[2].detail.contains("`calm`") && errors[2].detail.contains("contended"));
+    }
+
+    #[test]
+    fn a_mistake_in_the_catalog_or_the_workloads_is_pointed_at() {
+        let mut catalog = serde_json::to_value(Catalog::built_in()).unwrap();
+        catalog["providers"][2]["reputation"] = json!(101);
+        assert_eq!(
+            pointers(json!({"environment": {"providers": catalog}})),
+            ["/environment/providers/providers/2/reputation"]
+        );
+        let mut workloads = serde_json::to_value(Workloads::built_in()).unwrap();
+        workloads["tenants"][1]["max_latency_ms"] = json!(-1);
+        assert_eq!(
+            pointers(json!({"environment": {"preset": "calm", "workloads": workloads}})),
+            ["/environment/preset", "/environment/workloads/tenants/1/max_latency_ms"]
+        );
+    }
+
+    #[test]
+    fn the_digest_is_that_of_the_environment_with_preset_and_steps() {
+        let digest = |request| plan(request).unwrap().environment_digest;
+        let plain = digest(json!({}));
+        assert_eq!(plain, digest(json!({"seeds": 3, "rules": []})));
+        assert_ne!(plain, digest(json!({"steps": 7})));
+        assert_ne!(plain, digest(json!({"environment": {"preset": "contended"}})));
+        let spelled_out = json!({"environment": {
+            "providers": Catalog::built_in(),
+            "workloads": Workloads::built_in(),
+        }});
+        assert_eq!(plain, digest(spelled_out));
+    }
+}

@@ -1,0 +1,108 @@
+use api::{
+    Page,
+    evaluator::{Evaluation, EvaluationQuery, NewEvaluation},
+};
+use axum::{
+    extract::State as Shared,
+    http::{HeaderMap, StatusCode, header},
+    response::IntoResponse,
+};
+use service_kit::{ApiError, ApiResult, Json, Path, Query};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::{csv::to_csv, error::EvaluationError, state::State};
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(start_evaluation, list_evaluations))
+        .routes(routes!(get_evaluation))
+        .routes(routes!(get_results_csv))
+}
+
+/// Start an evaluation
+///
+/// Every policy and every hand rule meets the same held-out episodes. Fields, policies and seeds are
+/// checked before the answer; the work is done after it: follow `Location`. The result is recorded in
+/// the ledger.
+#[utoipa::path(post, path = "/v1/evaluations", tag = "evaluations", request_body = NewEvaluation,
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "The same key with the same request gets the same evaluation, as long as the process lives.")),
+    responses(
+        (status = 202, description = "Accepted and at work.", body = Evaluation,
+            headers(("Location" = String, description = "Where the evaluation stands."))),
+        (status = 404, description = "`policy_not_found`: PUT the policy to the remembrancer first."),
+        (status = 409, description = "`policy_mismatch`: trained for other providers or tenants; `seeds_overlap`: \
+            trained on test seeds; `idempotency_key_reused`."),
+        (status = 422, description = "`invalid_request`, with a pointer to each wrong field; `invalid_policy`."),
+        (status = 429, description = "`too_many_evaluations`: too many wait for their turn."),
+        (status = 503, description = "`remembrancer_unavailable`.")))]
+async fn start_evaluation(
+    Shared(state): Shared<State>,
+    headers: HeaderMap,
+    Json(request): Json<NewEvaluation>,
+) -> ApiResult<impl IntoResponse> {
+    let key = idempotency_key(&headers)?;
+    let evaluation = state.evaluations.start(request, key, chrono::Utc::now()).await?;
+    let location = format!("/v1/evaluations/{}", evaluation.id);
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(evaluation)))
+}
+
+/// List evaluations
+///
+/// The newest first: those of this process, then those that earlier ones recorded in the ledger.
+#[utoipa::path(get, path = "/v1/evaluations", tag = "evaluations", params(EvaluationQuery),
+    responses((status = 200, description = "A page of evaluations.", body = Page<Evaluation>)))]
+async fn list_evaluations(
+    Shared(state): Shared<State>,
+    Query(query): Query<EvaluationQuery>,
+) -> ApiResult<Json<Page<Evaluation>>> {
+    Ok(Json(state.evaluations.list(query.limit.unwrap_or(100), query.cursor).await?))
+}
+
+/// Get an evaluation
+///
+/// Its progress, and its result once it is recorded.
+#[utoipa::path(get, path = "/v1/evaluations/{id}", tag = "evaluations",
+    params(("id" = Uuid, Path, description = "The evaluation's id.")),
+    responses(
+        (status = 200, description = "The evaluation.", body = Evaluation),
+        (status = 404, description = "`evaluation_not_found`.")))]
+async fn get_evaluation(Shared(state): Shared<State>, Path(id): Path<Uuid>) -> ApiResult<Json<Evaluation>> {
+    Ok(Json(state.evaluations.get(id).await?))
+}
+
+/// Get an evaluation's result as CSV
+///
+/// One row per policy and metric: its mean over the seeds with the 95 % interval, and the paired
+/// differences to the baseline and to the best hand rule. A cell without data is empty.
+#[utoipa::path(get, path = "/v1/evaluations/{id}/results.csv", tag = "evaluations",
+    params(("id" = Uuid, Path, description = "The evaluation's id.")),
+    responses(
+        (status = 200, description = "The result.", body = String, content_type = "text/csv"),
+        (status = 404, description = "`evaluation_not_found`."),
+        (status = 409, description = "`evaluation_not_completed`.")))]
+async fn get_results_csv(Shared(state): Shared<State>, Path(id): Path<Uuid>) -> ApiResult<impl IntoResponse> {
+    let evaluation = state.evaluations.get(id).await?;
+    let Some(result) = &evaluation.result else {
+        let why = evaluation.error.unwrap_or_else(|| "it is still at work, ask again later".into());
+        return Err(EvaluationError::NoResult(id, why).into());
+    };
+    let csv = to_csv(result).map_err(EvaluationError::from)?;
+    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv))
+}
+
+/// The longest key that is taken; longer ones are surely not keys.
+const MAX_KEY_BYTES: usize = 200;
+
+fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<String>> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=MAX_KEY_BYTES).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(ApiError::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_request",
+            format!("Expected 1 to {MAX_KEY_BYTES} visible ASCII characters as Idempotency-Key."),
+        )),
+    }
+}
