@@ -1,3 +1,86 @@
-//! The psi-field service: one Ψ-field a swarm.
+//! The psi-field service: a stability monitor for swarms, with interventions.
+//!
+//! [`field`] computes, and knows nothing of HTTP; a [`swarm`] is a field and the answers that may be asked
+//! again; [`ledger`] keeps in the remembrancer what must outlive the process; `routes` speak HTTP.
 
+mod config;
+mod error;
+mod existing;
 pub mod field;
+mod ledger;
+mod metrics;
+mod routes;
+mod state;
+mod swarm;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::Router;
+use service_kit::{ConfigError, Metrics, Readiness, ServiceInfo};
+
+pub use config::Config;
+
+use ledger::Ledger;
+use metrics::FieldMetrics;
+use state::AppState;
+
+/// What the service says of itself.
+pub const INFO: ServiceInfo = ServiceInfo {
+    name: "psi-field",
+    title: "AI Mesh Ψ-field",
+    description: "A stability monitor for swarms. Each window it takes a swarm's metrics and answers with the \
+                  field's state and zero or more interventions. The same window again gets the same answer.",
+};
+
+/// The whole service. Nothing is called yet.
+///
+/// # Errors
+/// A setting makes no sense, or the remembrancer's URL or key cannot be used.
+pub fn build(config: Config) -> Result<Router, ConfigError> {
+    config.check()?;
+    let metrics = FieldMetrics::new(Metrics::new());
+    let state = AppState::new(config.clone(), ledger(&config)?, metrics);
+    let readiness = readiness(state.clone());
+    let registry = state.metrics().registry().clone();
+    Ok(service_kit::app(INFO, routes::all(state), &config.http, registry, readiness))
+}
+
+/// The service's OpenAPI document, as `/openapi.json` answers it.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let state = AppState::new(Config::default(), None, FieldMetrics::new(Metrics::new()));
+    service_kit::openapi(&INFO, routes::all(state)).1
+}
+
+fn ledger(config: &Config) -> Result<Option<Ledger>, ConfigError> {
+    let Some(url) = config.remembrancer_url.as_deref().filter(|url| !url.is_empty()) else {
+        tracing::warn!(
+            "remembrancer_url is not set: snapshots and interventions are recorded nowhere, and no swarm outlives \
+             this process"
+        );
+        return Ok(None);
+    };
+    // An answer that says "send it again" must still be in time for the request that waits for it.
+    let patience = Duration::from_secs(config.http.request_timeout_seconds).mul_f64(0.8);
+    let endpoint =
+        client::Endpoint::new(url).with_api_key(config.remembrancer_api_key.clone()).with_timeout(patience);
+    let remembrancer = client::Remembrancer::new(endpoint)
+        .map_err(|error| ConfigError::new(format!("psi-field: `remembrancer_url`: {error}")))?;
+    Ok(Some(Ledger::new(remembrancer, patience)))
+}
+
+fn readiness(state: AppState) -> Readiness {
+    Arc::new(move || {
+        let state = state.clone();
+        Box::pin(async move {
+            let Some(ledger) = state.ledger() else { return Vec::new() };
+            match tokio::time::timeout(Duration::from_secs(1), ledger.ready()).await {
+                Ok(Ok(())) => Vec::new(),
+                _ => vec![
+                    "the remembrancer does not answer, and windows that change an intervention wait for it"
+                        .to_owned(),
+                ],
+            }
+        })
+    })
+}

@@ -71,6 +71,11 @@ pub enum InterventionError {
         /// Its id.
         id: Uuid,
     },
+    /// The operator's key stands for another intervention.
+    #[error(
+        "the idempotency key was used before, for another intervention ({0}); use a new key for a new one"
+    )]
+    KeyReused(Uuid),
     /// Too many are on the way.
     #[error("{MOST_PENDING} interventions wait for delivery already; post windows first")]
     TooMany,
@@ -174,19 +179,32 @@ impl Interventions {
     }
 
     /// Issues an operator's intervention for the answer to `window`, the next one. Asked for again in
-    /// the same words, it is the same one.
+    /// the same words before it was delivered, or with the same key at any time, it is the same one.
     ///
     /// # Errors
-    /// [`InterventionError::Pending`] when another of that kind is already on the way.
+    /// [`InterventionError::Pending`] when another of that kind is already on the way, and others.
     pub(super) fn request(
         &mut self,
         swarm: &str,
         lineage: &str,
         window: u64,
         wish: Wish,
+        key: Option<&str>,
         settings: &Settings,
     ) -> Result<InterventionRecord, InterventionError> {
-        let intervention = command(swarm, lineage, window, wish, true, settings);
+        let mut intervention = command(swarm, lineage, window, wish, true, settings);
+        if let Some(key) = key {
+            intervention.id = Uuid::new_v5(&NAMESPACE, format!("{swarm}\n{lineage}\nkey\n{key}").as_bytes());
+            if let Some((_, known)) = self.records().find(|(_, r)| r.intervention.id == intervention.id) {
+                // Targets may have been "all" of another window.
+                let same = |a: &Intervention, b: &Intervention| a.kind == b.kind && a.reason == b.reason;
+                return if same(&known.intervention, &intervention) {
+                    Ok(known)
+                } else {
+                    Err(InterventionError::KeyReused(intervention.id))
+                };
+            }
+        }
         let waiting = self.pending.values().flatten();
         if let Some(other) = waiting.clone().find(|other| other.id == intervention.id) {
             return if *other == intervention {

@@ -195,15 +195,19 @@ impl Field {
     }
 
     /// Puts an operator's intervention on its way: the answer to the next window carries it. Without targets
-    /// it is for all agents of the last window.
+    /// it is for all agents of the last window. The same `key` again gets the same intervention.
     ///
     /// # Errors
-    /// [`InterventionError::Pending`] and [`InterventionError::TooMany`].
-    pub fn request(&mut self, mut wish: Wish) -> Result<InterventionRecord, InterventionError> {
+    /// [`InterventionError`], but for unknown ones.
+    pub fn request(
+        &mut self,
+        mut wish: Wish,
+        key: Option<&str>,
+    ) -> Result<InterventionRecord, InterventionError> {
         if wish.targets.is_empty() {
             wish.targets.clone_from(&self.last_agents);
         }
-        self.interventions.request(&self.swarm, &self.lineage, self.next_window, wish, &self.settings)
+        self.interventions.request(&self.swarm, &self.lineage, self.next_window, wish, key, &self.settings)
     }
 
     /// Puts an operator's intervention that was recorded before a restart back on its way. One that this

@@ -364,25 +364,29 @@ fn an_operators_intervention_comes_with_the_next_answer_and_starts_the_cooldown(
         reason: reason.into(),
         evidence: Default::default(),
     };
-    let record = field.request(wish(InterventionKind::Albedo, "try")).unwrap();
+    let record = field.request(wish(InterventionKind::Albedo, "try"), None).unwrap();
     assert_eq!(record.intervention.targets, [4, 9]);
     assert_eq!(record.intervention.parameters.epsilon_factor, Some(1.5));
     assert_eq!(
-        field.request(wish(InterventionKind::Albedo, "try")).unwrap(),
+        field.request(wish(InterventionKind::Albedo, "try"), None).unwrap(),
         record,
         "asked twice, it is one"
     );
-    assert!(field.request(wish(InterventionKind::Albedo, "other")).is_err());
-    field.request(wish(InterventionKind::Nigredo, "both kinds at once")).unwrap();
+    assert!(field.request(wish(InterventionKind::Albedo, "other"), None).is_err());
+    field.request(wish(InterventionKind::Nigredo, "both kinds at once"), None).unwrap();
+    let keyed = wish(InterventionKind::Albedo, "once more");
+    let third = field.request(keyed.clone(), Some("key")).unwrap();
     let restored = Field::restore("test", field.snapshot().unwrap()).unwrap();
     assert_eq!(restored, field);
 
     let step = field.step(&quiet(1, &[4, 9])).unwrap();
-    assert_eq!(step.answer.interventions.len(), 2);
+    assert_eq!(step.answer.interventions.len(), 3);
     assert_eq!(step.answer.interventions[0], record.intervention);
     assert_eq!(step.changed, [], "it was on record since it was asked for");
     assert_eq!(field.step(&quiet(2, &[4, 9])).unwrap().answer.interventions, []);
     assert_eq!(field.last_intervention_at(), Some(1));
+    let again = field.request(keyed, Some("key")).unwrap();
+    assert_eq!(again.intervention, third.intervention, "the same key, long after it was delivered");
     // Replayed after a restart from before its window, it is delivered again; from after it, it is not.
     let mut later = field.clone();
     later.replay(record.intervention);

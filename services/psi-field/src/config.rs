@@ -1,0 +1,98 @@
+use garde::Validate as _;
+use serde::{Deserialize, Serialize};
+use service_kit::{ConfigError, HttpConfig, telemetry::LogConfig};
+
+use crate::field::Settings;
+
+/// The psi-field's settings. Each has an environment variable, `AI_MESH_PSI_FIELD_<PATH>`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How it listens; port 8000 by default.
+    pub http: HttpConfig,
+    /// Where the remembrancer is: it holds snapshots and the records of interventions. Without it nothing
+    /// outlives this process.
+    pub remembrancer_url: Option<String>,
+    /// The key that the remembrancer wants, if it wants one.
+    pub remembrancer_api_key: Option<String>,
+    /// Swarms held at once. The one that was quiet the longest makes room, if the remembrancer has its state.
+    pub max_swarms: usize,
+    /// Answers kept of each swarm when its trainer makes no checkpoints.
+    pub retained_answers: usize,
+    /// What new swarms begin with; a swarm keeps what it began with.
+    pub field: Settings,
+    /// What is logged, and how it looks.
+    pub log: LogConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http: HttpConfig::on_port(8000),
+            remembrancer_url: None,
+            remembrancer_api_key: None,
+            max_swarms: 1000,
+            retained_answers: 20_000,
+            field: Settings::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Refuses values that no swarm can live with.
+    ///
+    /// # Errors
+    /// Names the setting and what was expected.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.field.validate().map_err(|report| {
+            let wrong: Vec<String> =
+                report.iter().map(|(path, error)| format!("`field.{path}`: {error}")).collect();
+            ConfigError::new(format!("psi-field: {}", wrong.join("; ")))
+        })?;
+        if self.field.anomaly_windows > self.field.anomaly_of {
+            return Err(ConfigError::new(format!(
+                "psi-field: `field.anomaly_windows` is {}, more than `field.anomaly_of` ({}): no anomaly would ever be found",
+                self.field.anomaly_windows, self.field.anomaly_of
+            )));
+        }
+        if self.max_swarms == 0 || self.retained_answers == 0 {
+            return Err(ConfigError::new(
+                "psi-field: `max_swarms` and `retained_answers` must be at least 1",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Config {
+    /// Everything but the keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("http", &self.http)
+            .field("remembrancer_url", &self.remembrancer_url)
+            .field("max_swarms", &self.max_swarms)
+            .field("retained_answers", &self.retained_answers)
+            .field("field", &self.field)
+            .field("log", &self.log)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_makes_no_sense_is_named() {
+        assert!(Config::default().check().is_ok());
+        let wrong = |change: fn(&mut Settings)| {
+            let mut config = Config::default();
+            change(&mut config.field);
+            config.check().unwrap_err().to_string()
+        };
+        assert!(wrong(|s| s.epsilon_max = 2.0).contains("field.epsilon_max"));
+        assert!(wrong(|s| s.weights.gain = -1.0).contains("field.weights.gain"));
+        assert!(wrong(|s| s.anomaly_windows = 4).contains("field.anomaly_of"));
+    }
+}

@@ -1,0 +1,136 @@
+use axum::http::StatusCode;
+use service_kit::ApiError;
+
+use crate::{
+    field::{InterventionError, SnapshotError, StepError},
+    ledger::LedgerError,
+};
+
+/// Why something could not be done to a swarm.
+#[derive(Debug, thiserror::Error)]
+pub enum SwarmError {
+    /// Nobody ever posted a window of it.
+    #[error("there is no swarm `{0}`; it begins with its window 0, or with a snapshot")]
+    NotFound(String),
+    /// A window is missing before the one posted.
+    #[error(
+        "window {given} of swarm `{swarm}` was posted, but window {expected} is expected; post it and those after it first"
+    )]
+    Gap {
+        /// The swarm.
+        swarm: String,
+        /// The number given.
+        given: u64,
+        /// The number expected.
+        expected: u64,
+    },
+    /// The window was answered before, to another body.
+    #[error(
+        "window {given} of swarm `{swarm}` was answered already, with another body; window {expected} is expected next"
+    )]
+    OtherBody {
+        /// The swarm.
+        swarm: String,
+        /// The number given.
+        given: u64,
+        /// The number expected.
+        expected: u64,
+    },
+    /// The window was answered before, and the answer was dropped.
+    #[error(
+        "window {given} of swarm `{swarm}` was answered already, and the answer is kept no more (the oldest kept is \
+         {oldest}); window {expected} is expected next"
+    )]
+    TooOld {
+        /// The swarm.
+        swarm: String,
+        /// The number given.
+        given: u64,
+        /// The oldest window whose answer is kept, or the next one.
+        oldest: u64,
+        /// The number expected.
+        expected: u64,
+    },
+    /// The swarm stands elsewhere than the snapshot.
+    #[error(
+        "swarm `{swarm}` stands before window {expected} and the snapshot before window {given} of another past; \
+         post windows from {expected} on, or use another swarm id"
+    )]
+    SnapshotConflict {
+        /// The swarm.
+        swarm: String,
+        /// Where the snapshot stands.
+        given: u64,
+        /// Where the swarm stands.
+        expected: u64,
+    },
+    /// There is no room for another swarm.
+    #[error(
+        "{0} swarms are held, and none of them can make room; raise `max_swarms`, or wait until one makes a checkpoint"
+    )]
+    TooMany(usize),
+    /// The window cannot be taken.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// The intervention cannot be taken.
+    #[error(transparent)]
+    Intervention(#[from] InterventionError),
+    /// The snapshot cannot be taken.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The remembrancer could not be asked.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The state could not be written down.
+    #[error("the state of swarm `{0}` could not be serialised")]
+    Serialise(String, #[source] serde_json::Error),
+}
+
+impl From<SwarmError> for ApiError {
+    fn from(error: SwarmError) -> Self {
+        let detail = error.to_string();
+        let conflict = |code| ApiError::new(StatusCode::CONFLICT, code, detail.clone());
+        let invalid = |code| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail.clone());
+        let expected = |error: ApiError, expected: u64| {
+            error.with_errors(vec![at("/number", format!("expected {expected}"))])
+        };
+        match error {
+            SwarmError::NotFound(_) => ApiError::new(StatusCode::NOT_FOUND, "swarm_not_found", detail),
+            SwarmError::Gap { expected: number, .. } => expected(conflict("window_gap"), number),
+            SwarmError::OtherBody { expected: number, .. } | SwarmError::TooOld { expected: number, .. } => {
+                expected(conflict("window_conflict"), number)
+            }
+            SwarmError::SnapshotConflict { expected, .. } => conflict("snapshot_conflict")
+                .with_errors(vec![at("/next_window", format!("expected {expected}"))]),
+            SwarmError::TooMany(_) => ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_swarms", detail)
+                .retry_after(std::time::Duration::from_secs(60)),
+            SwarmError::Step(StepError::WrongNumber { expected: number, .. }) => {
+                expected(conflict("window_gap"), number)
+            }
+            SwarmError::Step(StepError::DuplicateAgent(duplicate)) => {
+                let pointer = format!("/agents/{}/agent", duplicate.index);
+                invalid("invalid_request").with_errors(vec![at(&pointer, detail.clone())])
+            }
+            SwarmError::Step(StepError::Intervention(error)) | SwarmError::Intervention(error) => match error
+            {
+                InterventionError::Unknown(_) => {
+                    invalid("unknown_intervention").with_errors(vec![at("/acknowledged", detail.clone())])
+                }
+                InterventionError::Pending { .. } => conflict("intervention_pending"),
+                InterventionError::KeyReused(_) => conflict("idempotency_key_reused"),
+                InterventionError::TooMany => conflict("too_many_interventions"),
+            },
+            SwarmError::Snapshot(_) => invalid("invalid_snapshot"),
+            SwarmError::Ledger(LedgerError::Conflict { .. }) => conflict("record_conflict"),
+            SwarmError::Ledger(error @ LedgerError::Away(_)) => {
+                ApiError::unavailable("remembrancer_unavailable", detail, error)
+            }
+            SwarmError::Ledger(error @ LedgerError::Refused(_)) => ApiError::internal(error),
+            SwarmError::Serialise(_, _) => ApiError::internal(error),
+        }
+    }
+}
+
+fn at(pointer: &str, detail: String) -> api::FieldError {
+    api::FieldError { pointer: pointer.into(), detail }
+}

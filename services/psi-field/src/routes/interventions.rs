@@ -1,0 +1,70 @@
+use api::{
+    Page,
+    psi_field::{InterventionRecord, NewIntervention},
+};
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+};
+use service_kit::{ApiError, ApiResult, Json, Path, Query};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{PageQuery, SwarmId, cursor, idempotency_key, page_length};
+use crate::state::AppState;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list, post))
+}
+
+/// List interventions
+///
+/// Oldest first, each as it stands: issued, acknowledged, assessed or expired. The last 1,000 of a swarm are kept
+/// here; all of them are in the remembrancer.
+#[utoipa::path(get, path = "/v1/swarms/{id}/interventions", tag = "interventions",
+    params(("id" = String, Path, description = "The swarm.", example = "default"), PageQuery),
+    responses(
+        (status = 200, description = "A page of interventions.", body = Page<InterventionRecord>),
+        (status = 404, description = "`swarm_not_found`."),
+        (status = 422, description = "`invalid_request`.")))]
+async fn list(
+    State(state): State<AppState>,
+    Path(SwarmId(id)): Path<SwarmId>,
+    Query(query): Query<PageQuery>,
+) -> ApiResult<Json<Page<InterventionRecord>>> {
+    let after: Option<u64> = cursor(query.cursor.as_deref())?;
+    let swarm = state.swarm(&id).await?;
+    let records = swarm.field().into_iter().flat_map(|field| field.interventions());
+    let mut records = records.filter(|(number, _)| after.is_none_or(|after| *number > after));
+    let page: Vec<_> = records.by_ref().take(page_length(query.limit)).collect();
+    let next_cursor = records.next().and(page.last()).map(|(number, _)| number.to_string());
+    Ok(Json(Page { items: page.into_iter().map(|(_, record)| record).collect(), next_cursor }))
+}
+
+/// Intervene by hand
+///
+/// The answer to the swarm's next window carries it. Without targets it is for all agents of the last window.
+#[utoipa::path(post, path = "/v1/swarms/{id}/interventions", tag = "interventions",
+    params(("id" = String, Path, description = "The swarm.", example = "default"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key again gets the same intervention, \
+            also after it was delivered.")),
+    request_body(content = NewIntervention, example = json!({"kind": "albedo", "targets": [], "reason": "A new provider joined."})),
+    responses(
+        (status = 202, description = "It is on its way.", body = InterventionRecord,
+            headers(("Location" = String, description = "Where it can be followed."))),
+        (status = 404, description = "`swarm_not_found`."),
+        (status = 409, description = "`intervention_pending`: the next answer already carries another one of that kind. \
+            `idempotency_key_reused`. `too_many_interventions`."),
+        (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
+        (status = 503, description = "`remembrancer_unavailable`: nothing is on its way; send it again.")))]
+async fn post(
+    State(state): State<AppState>,
+    Path(SwarmId(id)): Path<SwarmId>,
+    headers: HeaderMap,
+    Json(new): Json<NewIntervention>,
+) -> ApiResult<(StatusCode, [(header::HeaderName, HeaderValue); 1], Json<InterventionRecord>)> {
+    let key = idempotency_key(&headers)?;
+    let record = state.request(&id, new, key.as_deref()).await?;
+    let location =
+        HeaderValue::from_str(&format!("/v1/swarms/{id}/interventions")).map_err(ApiError::internal)?;
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(record)))
+}

@@ -1,0 +1,63 @@
+use api::psi_field::{Snapshot, Swarm};
+use axum::extract::State;
+use service_kit::{ApiResult, Json, Path};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::SwarmId;
+use crate::state::AppState;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(get, put)).routes(routes!(checkpoint))
+}
+
+/// Get a swarm's state
+///
+/// Opaque to callers, with exact floats: put back, the swarm goes on bit for bit as before.
+#[utoipa::path(get, path = "/v1/swarms/{id}/snapshot", tag = "snapshots",
+    params(("id" = String, Path, description = "The swarm.", example = "default")),
+    responses(
+        (status = 200, description = "The state after the last window.", body = Snapshot),
+        (status = 404, description = "`swarm_not_found`."),
+        (status = 503, description = "`remembrancer_unavailable`.")))]
+async fn get(State(state): State<AppState>, Path(SwarmId(id)): Path<SwarmId>) -> ApiResult<Json<Snapshot>> {
+    Ok(Json(state.swarm(&id).await?.snapshot()?))
+}
+
+/// Begin a swarm from a snapshot
+///
+/// A swarm that is exactly there already stays as it is.
+#[utoipa::path(put, path = "/v1/swarms/{id}/snapshot", tag = "snapshots",
+    params(("id" = String, Path, description = "The swarm.", example = "default")),
+    request_body(content = Snapshot, description = "As it was given by `GET` or by a checkpoint."),
+    responses(
+        (status = 200, description = "The swarm stands there.", body = Swarm),
+        (status = 409, description = "`snapshot_conflict`: the swarm exists and stands elsewhere."),
+        (status = 413, description = "`body_too_large`."),
+        (status = 422, description = "`invalid_snapshot`: not as it was given, or of another swarm."),
+        (status = 429, description = "`too_many_swarms`."),
+        (status = 503, description = "`remembrancer_unavailable`: nothing was changed; send it again.")))]
+async fn put(
+    State(state): State<AppState>,
+    Path(SwarmId(id)): Path<SwarmId>,
+    Json(snapshot): Json<Snapshot>,
+) -> ApiResult<Json<Swarm>> {
+    Ok(Json(state.restore(&id, snapshot).await?))
+}
+
+/// Make a checkpoint
+///
+/// Stores the state in the remembrancer (an artifact, and a note that names it) and answers it. Answers
+/// before the checkpoint before this one are dropped; the others stay, for the caller may be stopped before it
+/// has written down that it made this one.
+#[utoipa::path(post, path = "/v1/swarms/{id}/checkpoints", tag = "snapshots",
+    params(("id" = String, Path, description = "The swarm.", example = "default")),
+    responses(
+        (status = 200, description = "The state after the last window.", body = Snapshot),
+        (status = 404, description = "`swarm_not_found`."),
+        (status = 503, description = "`remembrancer_unavailable`: no answer was dropped; send it again.")))]
+async fn checkpoint(
+    State(state): State<AppState>,
+    Path(SwarmId(id)): Path<SwarmId>,
+) -> ApiResult<Json<Snapshot>> {
+    Ok(Json(state.checkpoint(&id).await?))
+}

@@ -1,0 +1,283 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use api::psi_field::{InterventionRecord, NewIntervention, Snapshot, Swarm, Window, WindowAnswer};
+use chrono::Utc;
+use serde_json::Map;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::{
+    config::Config,
+    error::SwarmError,
+    existing::Params,
+    field::Wish,
+    ledger::Ledger,
+    metrics::FieldMetrics,
+    swarm::{Entry, Taken},
+};
+
+/// All swarms, each behind a lock of its own so that none waits for another. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct AppState(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    ledger: Option<Ledger>,
+    metrics: FieldMetrics,
+    swarms: RwLock<BTreeMap<String, Arc<Slot>>>,
+    /// What existing clients set for the swarm `default`.
+    params: StdMutex<Params>,
+}
+
+/// A swarm, and what is shown of it to those who do not want to wait for its lock.
+#[derive(Debug)]
+struct Slot {
+    entry: Arc<Mutex<Entry>>,
+    summary: StdMutex<Option<Swarm>>,
+}
+
+/// A swarm that nobody else can touch meanwhile. When it is dropped, its summary is brought up to date.
+pub(crate) struct Held {
+    slot: Arc<Slot>,
+    entry: OwnedMutexGuard<Entry>,
+}
+
+impl AppState {
+    /// A service without swarms.
+    #[must_use]
+    pub(crate) fn new(config: Config, ledger: Option<Ledger>, metrics: FieldMetrics) -> Self {
+        Self(Arc::new(Shared {
+            config,
+            ledger,
+            metrics,
+            swarms: RwLock::default(),
+            params: StdMutex::default(),
+        }))
+    }
+
+    /// The settings.
+    #[must_use]
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The remembrancer, if there is one.
+    #[must_use]
+    pub(crate) fn ledger(&self) -> Option<&Ledger> {
+        self.0.ledger.as_ref()
+    }
+
+    /// The metrics.
+    #[must_use]
+    pub(crate) fn metrics(&self) -> &FieldMetrics {
+        &self.0.metrics
+    }
+
+    /// What existing clients set.
+    pub(crate) fn params(&self) -> MutexGuard<'_, Params> {
+        self.0.params.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a window of a swarm.
+    ///
+    /// # Errors
+    /// [`SwarmError`]; the swarm has then not moved.
+    pub(crate) async fn take(&self, id: &str, window: &Window) -> Result<WindowAnswer, SwarmError> {
+        let begun = Instant::now();
+        let mut held = self.hold(id).await?;
+        let taken = held.entry.take(window, &self.0.config.field, self.ledger(), Utc::now()).await;
+        held.entry.trim(self.0.config.retained_answers);
+        match taken {
+            Ok(Taken::New(step)) => {
+                self.took(&step.answer, &step.changed, begun.elapsed());
+                Ok(step.answer)
+            }
+            Ok(Taken::Again(answer)) => Ok(answer),
+            Err(error) => {
+                drop(held);
+                self.forget_if_empty(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Counts and logs a window that moved a swarm on.
+    pub(crate) fn took(&self, answer: &WindowAnswer, changed: &[InterventionRecord], took: Duration) {
+        self.0.metrics.took(answer, changed, took.as_secs_f64());
+        let (swarm, window) = (&answer.swarm, answer.window);
+        if let Some(anomaly) = &answer.anomaly {
+            let channels: Vec<&str> = anomaly.channels.iter().map(|c| c.channel.as_str()).collect();
+            tracing::warn!(%swarm, window, detector = %anomaly.detector, ?channels, "anomaly");
+        }
+        for record in changed {
+            let intervention = record.intervention.id;
+            tracing::info!(%swarm, window, %intervention, kind = ?record.intervention.kind, status = ?record.status, "intervention");
+        }
+    }
+
+    /// A swarm that has begun, here or before a restart.
+    ///
+    /// # Errors
+    /// [`SwarmError::NotFound`], or the remembrancer is away.
+    pub(crate) async fn swarm(&self, id: &str) -> Result<Held, SwarmError> {
+        let mut held = self.hold(id).await?;
+        let loaded = held.entry.load(self.ledger(), None).await;
+        if loaded.is_ok() && held.entry.field().is_some() {
+            return Ok(held);
+        }
+        drop(held);
+        self.forget_if_empty(id);
+        loaded.and_then(|()| Err(SwarmError::NotFound(id.to_owned())))
+    }
+
+    /// A swarm as it stood after its last window, without waiting for one that is being taken.
+    ///
+    /// # Errors
+    /// As [`AppState::swarm`].
+    pub(crate) async fn summary(&self, id: &str) -> Result<Swarm, SwarmError> {
+        let known = self.swarms().get(id).and_then(|slot| slot.summary().clone());
+        match known {
+            Some(summary) => Ok(summary),
+            None => self.swarm(id).await?.entry.summary().ok_or_else(|| SwarmError::NotFound(id.to_owned())),
+        }
+    }
+
+    /// The swarms in memory by id, those after `after` only.
+    #[must_use]
+    pub(crate) fn summaries(&self, after: Option<&str>, limit: usize) -> Vec<Swarm> {
+        use std::ops::Bound;
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let swarms = self.swarms();
+        let slots = swarms.range::<str, _>((from, Bound::Unbounded));
+        slots.filter_map(|(_, slot)| slot.summary().clone()).take(limit).collect()
+    }
+
+    /// Puts an operator's intervention on its way.
+    ///
+    /// # Errors
+    /// [`SwarmError`].
+    pub(crate) async fn request(
+        &self,
+        id: &str,
+        new: NewIntervention,
+        key: Option<&str>,
+    ) -> Result<InterventionRecord, SwarmError> {
+        let mut held = self.swarm(id).await?;
+        let mut targets = new.targets;
+        targets.sort_unstable();
+        targets.dedup();
+        let wish = Wish { kind: new.kind, targets, reason: new.reason, evidence: Map::new() };
+        let record = held.entry.request(wish, key, self.ledger()).await?;
+        self.0.metrics.intervention(record.intervention.kind, record.status);
+        tracing::info!(swarm = %id, intervention = %record.intervention.id, kind = ?record.intervention.kind, "intervention by an operator");
+        Ok(record)
+    }
+
+    /// Stores a swarm's state.
+    ///
+    /// # Errors
+    /// [`SwarmError`].
+    pub(crate) async fn checkpoint(&self, id: &str) -> Result<Snapshot, SwarmError> {
+        self.swarm(id).await?.entry.checkpoint(self.ledger()).await
+    }
+
+    /// Begins a swarm from a snapshot.
+    ///
+    /// # Errors
+    /// [`SwarmError`].
+    pub(crate) async fn restore(&self, id: &str, snapshot: Snapshot) -> Result<Swarm, SwarmError> {
+        let mut held = self.hold(id).await?;
+        let restored = held.entry.restore(snapshot, self.ledger()).await;
+        let summary = held.entry.summary();
+        drop(held);
+        if restored.is_err() {
+            self.forget_if_empty(id);
+        }
+        restored?;
+        summary.ok_or_else(|| SwarmError::NotFound(id.to_owned()))
+    }
+
+    /// A swarm, begun or not, for the caller alone.
+    ///
+    /// # Errors
+    /// [`SwarmError::TooMany`].
+    pub(crate) async fn hold(&self, id: &str) -> Result<Held, SwarmError> {
+        let slot = self.slot(id)?;
+        let entry = slot.entry.clone().lock_owned().await;
+        Ok(Held { slot, entry })
+    }
+
+    fn slot(&self, id: &str) -> Result<Arc<Slot>, SwarmError> {
+        if let Some(slot) = self.swarms().get(id) {
+            return Ok(slot.clone());
+        }
+        let mut swarms = self.0.swarms.write().unwrap_or_else(PoisonError::into_inner);
+        if swarms.len() >= self.0.config.max_swarms && !swarms.contains_key(id) {
+            let Some(idle) = self.idlest(&swarms) else { return Err(SwarmError::TooMany(swarms.len())) };
+            swarms.remove(&idle);
+        }
+        let slot = swarms.entry(id.to_owned()).or_insert_with(|| {
+            Arc::new(Slot { entry: Arc::new(Mutex::new(Entry::new(id))), summary: StdMutex::default() })
+        });
+        let slot = slot.clone();
+        self.0.metrics.holds(swarms.len());
+        Ok(slot)
+    }
+
+    /// The swarm that was quiet the longest among those that nobody uses now and that can come back.
+    fn idlest(&self, swarms: &BTreeMap<String, Arc<Slot>>) -> Option<String> {
+        let free = swarms.iter().filter_map(|(id, slot)| {
+            // Whoever wants a swarm takes it from the map, which is ours now: one reference is the map's own.
+            let entry = slot.entry.try_lock().ok().filter(|_| Arc::strong_count(slot) == 1)?;
+            let can_go = entry.field().is_none() || (self.0.ledger.is_some() && entry.is_stored());
+            can_go.then(|| (entry.last_window_at(), id))
+        });
+        free.min().map(|(_, id)| id.clone())
+    }
+
+    /// Lets go of what was only asked for and never began.
+    fn forget_if_empty(&self, id: &str) {
+        let mut swarms = self.0.swarms.write().unwrap_or_else(PoisonError::into_inner);
+        let empty = |slot: &Arc<Slot>| {
+            Arc::strong_count(slot) == 1 && slot.entry.try_lock().is_ok_and(|entry| entry.field().is_none())
+        };
+        if swarms.get(id).is_some_and(empty) {
+            swarms.remove(id);
+        }
+        self.0.metrics.holds(swarms.len());
+    }
+
+    fn swarms(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Slot>>> {
+        self.0.swarms.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    fn summary(&self) -> MutexGuard<'_, Option<Swarm>> {
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::ops::Deref for Held {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        &self.entry
+    }
+}
+
+impl std::ops::DerefMut for Held {
+    fn deref_mut(&mut self) -> &mut Entry {
+        &mut self.entry
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        *self.slot.summary() = self.entry.summary();
+    }
+}

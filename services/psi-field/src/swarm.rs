@@ -1,0 +1,351 @@
+use std::collections::BTreeMap;
+
+use api::psi_field::{InterventionRecord, Snapshot, Swarm, Window, WindowAnswer};
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    error::SwarmError,
+    field::{Field, Settings, Step, Wish},
+    ledger::Ledger,
+};
+
+/// A swarm as this process holds it: its field, and the answers that may be asked again.
+///
+/// Every change is made to a copy, recorded, and only then taken over: whoever breaks off in between, the
+/// swarm has not moved, and the same request does the same again.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    id: String,
+    field: Option<Field>,
+    answers: BTreeMap<u64, Answered>,
+    /// Windows before this one were dropped.
+    kept_from: u64,
+    /// Where the last checkpoint stood.
+    last_checkpoint: Option<u64>,
+    /// Where the field stood when it came from the remembrancer; a sender may still be further back.
+    restored_at: Option<u64>,
+    last_window_at: Option<DateTime<Utc>>,
+    /// This process numbers the swarm's windows itself.
+    pub(crate) stepping: bool,
+}
+
+#[derive(Debug)]
+struct Answered {
+    digest: [u8; 32],
+    answer: WindowAnswer,
+}
+
+/// What an answer to a window is: new, or what was answered before.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Taken {
+    /// The swarm has moved on by this window.
+    New(Step),
+    /// The window had been answered.
+    Again(WindowAnswer),
+}
+
+impl Entry {
+    /// A swarm of which nothing is known yet.
+    #[must_use]
+    pub(crate) fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            field: None,
+            answers: BTreeMap::new(),
+            kept_from: 0,
+            last_checkpoint: None,
+            restored_at: None,
+            last_window_at: None,
+            stepping: false,
+        }
+    }
+
+    /// The field, if the swarm has begun.
+    #[must_use]
+    pub(crate) fn field(&self) -> Option<&Field> {
+        self.field.as_ref()
+    }
+
+    /// The last answer, while it is kept.
+    #[must_use]
+    pub(crate) fn last_answer(&self) -> Option<&WindowAnswer> {
+        self.answers.last_key_value().map(|(_, answered)| &answered.answer)
+    }
+
+    /// Whether the remembrancer has all there is to know of the swarm.
+    #[must_use]
+    pub(crate) fn is_stored(&self) -> bool {
+        self.field.as_ref().is_none_or(|field| self.last_checkpoint == Some(field.next_window()))
+    }
+
+    /// When the last window came.
+    #[must_use]
+    pub(crate) fn last_window_at(&self) -> Option<DateTime<Utc>> {
+        self.last_window_at
+    }
+
+    /// The swarm as the wire shows it; `None` before it has begun.
+    #[must_use]
+    pub(crate) fn summary(&self) -> Option<Swarm> {
+        let field = self.field.as_ref()?;
+        Some(Swarm {
+            id: self.id.clone(),
+            next_window: field.next_window(),
+            checkpoint_window: self.kept_from,
+            agents: field.agents(),
+            interventions: field.intervention_count(),
+            state: field.state().clone(),
+            last_window_at: self.last_window_at,
+        })
+    }
+
+    /// The answers that are kept, from a window on.
+    pub(crate) fn answers(&self, from: u64) -> impl Iterator<Item = &WindowAnswer> {
+        self.answers.range(from..).map(|(_, answered)| &answered.answer)
+    }
+
+    /// Brings the swarm back from the remembrancer, if it is not here and was ever stored there; with `window`,
+    /// as it was when that window could still be reached.
+    ///
+    /// # Errors
+    /// The remembrancer is away, or what it holds is no snapshot.
+    pub(crate) async fn load(
+        &mut self,
+        ledger: Option<&Ledger>,
+        window: Option<u64>,
+    ) -> Result<(), SwarmError> {
+        let Some(ledger) = ledger.filter(|_| self.field.is_none()) else { return Ok(()) };
+        if let Some(snapshot) = ledger.newest_snapshot(&self.id, window).await? {
+            let field = self.revive(ledger, snapshot).await?;
+            self.adopt(field, true);
+        }
+        Ok(())
+    }
+
+    /// Takes a window: the next one moves the swarm on, an earlier one gets its stored answer.
+    ///
+    /// # Errors
+    /// [`SwarmError`]; the swarm has then not moved.
+    pub(crate) async fn take(
+        &mut self,
+        window: &Window,
+        settings: &Settings,
+        ledger: Option<&Ledger>,
+        now: DateTime<Utc>,
+    ) -> Result<Taken, SwarmError> {
+        self.load(ledger, Some(window.number)).await?;
+        self.go_back(window.number, ledger).await?;
+        let mut field = match &self.field {
+            Some(field) => field.clone(),
+            None => self.first(settings, ledger).await?,
+        };
+        let expected = field.next_window();
+        let (swarm, given) = (self.id.clone(), window.number);
+        if given > expected {
+            return Err(SwarmError::Gap { swarm, given, expected });
+        }
+        let digest = digest(&self.id, window)?;
+        if given < expected {
+            return match self.answers.get(&given) {
+                Some(answered) if answered.digest == digest => Ok(Taken::Again(answered.answer.clone())),
+                Some(_) => Err(SwarmError::OtherBody { swarm, given, expected }),
+                None => {
+                    Err(SwarmError::TooOld { swarm, given, oldest: self.oldest_kept(expected), expected })
+                }
+            };
+        }
+        let step = field.step(window)?;
+        self.commit(field, &step, digest, ledger, now).await?;
+        Ok(Taken::New(step))
+    }
+
+    /// Takes a window that this process numbers itself; without `intervene` the field only watches.
+    ///
+    /// # Errors
+    /// [`SwarmError`]; the swarm has then not moved.
+    pub(crate) async fn step(
+        &mut self,
+        mut window: Window,
+        mut field: Field,
+        intervene: bool,
+        ledger: Option<&Ledger>,
+        now: DateTime<Utc>,
+    ) -> Result<Step, SwarmError> {
+        window.number = field.next_window();
+        let digest = digest(&self.id, &window)?;
+        let step = if intervene { field.step(&window)? } else { field.watch(&window)? };
+        self.commit(field, &step, digest, ledger, now).await?;
+        self.stepping = true;
+        Ok(step)
+    }
+
+    /// Puts an operator's intervention on its way.
+    ///
+    /// # Errors
+    /// [`SwarmError`]; nothing is then on its way.
+    pub(crate) async fn request(
+        &mut self,
+        wish: Wish,
+        key: Option<&str>,
+        ledger: Option<&Ledger>,
+    ) -> Result<InterventionRecord, SwarmError> {
+        let mut field = self.field.clone().ok_or_else(|| SwarmError::NotFound(self.id.clone()))?;
+        let record = field.request(wish, key)?;
+        let new = self.field.as_ref() != Some(&field);
+        if let Some(ledger) = ledger.filter(|_| new) {
+            ledger.record_interventions(&self.id, std::slice::from_ref(&record)).await?;
+        }
+        self.field = Some(field);
+        Ok(record)
+    }
+
+    /// The swarm's whole state.
+    ///
+    /// # Errors
+    /// [`SwarmError::NotFound`].
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, SwarmError> {
+        let field = self.field.as_ref().ok_or_else(|| SwarmError::NotFound(self.id.clone()))?;
+        field.snapshot().map_err(|error| SwarmError::Serialise(self.id.clone(), error))
+    }
+
+    /// Stores the swarm's state, and drops the answers before the checkpoint before this one. Those since
+    /// then stay: the sender may die before it has written down that it made this one.
+    ///
+    /// # Errors
+    /// [`SwarmError`]; no answer is then dropped.
+    pub(crate) async fn checkpoint(&mut self, ledger: Option<&Ledger>) -> Result<Snapshot, SwarmError> {
+        let snapshot = self.snapshot()?;
+        if let Some(ledger) = ledger {
+            ledger.store_snapshot(&self.id, &snapshot).await?;
+        }
+        let before = self.last_checkpoint.replace(snapshot.next_window);
+        if let Some(before) = before.filter(|before| *before < snapshot.next_window) {
+            self.drop_before(before);
+        }
+        Ok(snapshot)
+    }
+
+    /// Begins the swarm from a snapshot. Where the swarm stands exactly there already, nothing changes.
+    ///
+    /// # Errors
+    /// [`SwarmError::SnapshotConflict`] when the swarm is elsewhere, and others; nothing has then changed.
+    pub(crate) async fn restore(
+        &mut self,
+        snapshot: Snapshot,
+        ledger: Option<&Ledger>,
+    ) -> Result<(), SwarmError> {
+        let given = snapshot.next_window;
+        let restored = Field::restore(&self.id, snapshot.clone())?;
+        if let Some(field) = &self.field {
+            if field.same_past(&restored) {
+                return Ok(());
+            }
+            let expected = field.next_window();
+            return Err(SwarmError::SnapshotConflict { swarm: self.id.clone(), given, expected });
+        }
+        let field = match ledger {
+            Some(ledger) => {
+                ledger.store_snapshot(&self.id, &snapshot).await?;
+                self.revive(ledger, snapshot).await?
+            }
+            None => restored,
+        };
+        self.adopt(field, ledger.is_some());
+        Ok(())
+    }
+
+    /// Begins the swarm anew, whatever it was.
+    pub(crate) fn begin(&mut self, field: Field) {
+        self.adopt(field, false);
+        self.restored_at = None;
+    }
+
+    /// Keeps at most so many answers.
+    pub(crate) fn trim(&mut self, most: usize) {
+        if self.answers.len() > most
+            && let Some(first) = self.answers.keys().rev().nth(most - 1).copied()
+        {
+            self.drop_before(first);
+        }
+    }
+
+    /// After a restart the sender may be further back than the newest snapshot: it had not yet written down
+    /// that this one was made. Nothing has happened since, so an older one is as good.
+    async fn go_back(&mut self, window: u64, ledger: Option<&Ledger>) -> Result<(), SwarmError> {
+        let (Some(ledger), Some(field)) = (ledger, &self.field) else { return Ok(()) };
+        let next = field.next_window();
+        if window >= next || self.restored_at != Some(next) || self.answers.contains_key(&window) {
+            return Ok(());
+        }
+        if let Some(snapshot) = ledger.newest_snapshot(&self.id, Some(window)).await? {
+            let field = self.revive(ledger, snapshot).await?;
+            self.adopt(field, true);
+        }
+        Ok(())
+    }
+
+    /// A field that begins now. Killed before its first checkpoint it begins again, and then what operators
+    /// had asked for must come again too.
+    async fn first(&self, settings: &Settings, ledger: Option<&Ledger>) -> Result<Field, SwarmError> {
+        let mut field = Field::new(self.id.clone(), "", settings.clone());
+        if let Some(ledger) = ledger {
+            for intervention in ledger.operator_interventions(&self.id, 0).await? {
+                field.replay(intervention);
+            }
+        }
+        Ok(field)
+    }
+
+    /// The field of a snapshot, with what operators had asked for since then back on its way.
+    async fn revive(&self, ledger: &Ledger, snapshot: Snapshot) -> Result<Field, SwarmError> {
+        let mut field = Field::restore(&self.id, snapshot)?;
+        for intervention in ledger.operator_interventions(&self.id, field.next_window()).await? {
+            field.replay(intervention);
+        }
+        Ok(field)
+    }
+
+    fn adopt(&mut self, field: Field, stored: bool) {
+        let next = field.next_window();
+        self.answers.clear();
+        self.kept_from = next;
+        self.last_checkpoint = stored.then_some(next);
+        self.restored_at = Some(next);
+        self.field = Some(field);
+        self.stepping = false;
+    }
+
+    async fn commit(
+        &mut self,
+        field: Field,
+        step: &Step,
+        digest: [u8; 32],
+        ledger: Option<&Ledger>,
+        now: DateTime<Utc>,
+    ) -> Result<(), SwarmError> {
+        if let Some(ledger) = ledger {
+            ledger.record_interventions(&self.id, &step.changed).await?;
+        }
+        // From here on nothing waits, so that nobody can break off in between.
+        self.answers.insert(step.answer.window, Answered { digest, answer: step.answer.clone() });
+        self.field = Some(field);
+        self.restored_at = None;
+        self.last_window_at = Some(now);
+        Ok(())
+    }
+
+    fn oldest_kept(&self, expected: u64) -> u64 {
+        self.answers.first_key_value().map_or(expected, |(number, _)| *number)
+    }
+
+    fn drop_before(&mut self, window: u64) {
+        self.answers = self.answers.split_off(&window);
+        self.kept_from = self.kept_from.max(window);
+    }
+}
+
+fn digest(swarm: &str, window: &Window) -> Result<[u8; 32], SwarmError> {
+    let text = serde_json::to_vec(window).map_err(|error| SwarmError::Serialise(swarm.to_owned(), error))?;
+    Ok(Sha256::digest(&text).into())
+}
