@@ -1,1 +1,85 @@
-//! placeholder
+//! The trainer: trains swarms of routing agents, records every decision, and lets psi-field watch.
+//!
+//! [`build`] makes the service. A run is played by a thread of its own ([`worker`]); all that must
+//! outlive the process is in the remembrancer ([`records`], [`checkpoint`]), from where the runs are
+//! found again at the next start ([`recovery`]).
+
+pub mod checkpoint;
+pub mod decisions;
+pub mod digest;
+pub mod field_link;
+pub mod figures;
+pub mod gauges;
+pub mod ledger;
+pub mod records;
+pub mod recovery;
+pub mod run;
+pub mod run_config;
+pub mod runs;
+pub mod waiting;
+pub mod worker;
+
+mod config;
+mod routes;
+mod state;
+
+use std::sync::Arc;
+
+use client::{ClientError, Endpoint, PsiField, Remembrancer};
+use service_kit::{ConfigError, Metrics, Readiness, ServiceInfo};
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{gauges::Gauges, recovery::Recovery, runs::Runs, worker::Outside};
+
+pub use config::Config;
+pub use state::AppState;
+
+const INFO: ServiceInfo = ServiceInfo {
+    name: "trainer",
+    title: "AI Mesh trainer",
+    description: "Trains swarms of GPU routing agents. A run is a function of its configuration: the same one gives \
+                  the same decisions, the same checkpoints and the same run root. Every decision goes to the \
+                  remembrancer before a checkpoint counts on it; psi-field watches every step and may intervene.",
+};
+
+/// The service, at work: runs that an earlier process left unfinished are read in the background and go
+/// on. Must be called inside a Tokio runtime. When `shutdown` is cancelled the runs stop at their next
+/// step, without a final record, so that the next start takes them up.
+///
+/// # Errors
+/// A URL or a key in the settings cannot be used.
+pub async fn build(config: Config, shutdown: CancellationToken) -> Result<axum::Router, ConfigError> {
+    let wrong = |setting: &str| {
+        let setting = setting.to_owned();
+        move |error: ClientError| ConfigError::new(format!("{setting}: {error}"))
+    };
+    if config.max_concurrent_runs == 0 {
+        return Err(ConfigError::new("max_concurrent_runs: expected at least 1, found 0"));
+    }
+    let endpoint = |url: &str, key: &Option<String>| Endpoint::new(url).with_api_key(key.clone());
+    let remembrancer = Remembrancer::new(endpoint(&config.remembrancer_url, &config.remembrancer_api_key))
+        .map_err(wrong("remembrancer_url, remembrancer_api_key"))?;
+    let psi_field = PsiField::new(endpoint(&config.psi_field_url, &config.psi_field_api_key))
+        .map_err(wrong("psi_field_url, psi_field_api_key"))?;
+    let metrics = Metrics::new();
+    let gauges = Gauges::new(&metrics);
+    let outside = Outside { remembrancer: remembrancer.clone(), psi_field, gauges };
+    let runs = Runs::new(outside, config.max_concurrent_runs, shutdown.clone());
+    let recovery = Recovery::new();
+    tokio::spawn(recovery.clone().run(remembrancer, runs.clone(), shutdown));
+    let state = AppState::new(recovery.clone(), runs);
+    let readiness: Readiness = Arc::new(move || {
+        let missing = recovery.missing();
+        Box::pin(async move { missing.into_iter().collect() })
+    });
+    Ok(service_kit::app(INFO, routes::routes().with_state(state), &config.http, metrics, readiness))
+}
+
+/// The service's OpenAPI document: what `/openapi.json` answers.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    let (_, document) = routes::routes().split_for_parts();
+    service_kit::openapi(&INFO, OpenApiRouter::with_openapi(document)).1
+}

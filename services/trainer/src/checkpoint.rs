@@ -1,0 +1,235 @@
+//! The checkpoint document (`swarm_checkpoint.json`): all that a run needs to go on as if it had never
+//! stopped, on this stack or on another.
+
+use api::{
+    Hash,
+    psi_field::Snapshot,
+    trainer::{Agent, EpisodeMetrics, NewRun},
+};
+use merkle_log::Frontier;
+use policy::SwarmState;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    digest::{differences, environment_sha256},
+    run_config::RunPlan,
+};
+
+/// The document's format and version.
+pub const CHECKPOINT_FORMAT: &str = "ai-mesh-checkpoint/1";
+
+/// A run between two episodes. It holds no clock time and not the id of the run that made it, so that
+/// two runs of the same configuration make the same checkpoints; only what psi-field says of itself
+/// (`field`, and the ids of its interventions) may differ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointDocument {
+    /// [`CHECKPOINT_FORMAT`].
+    pub format: String,
+    /// The run's configuration, without `stop_after` and `resume_from`.
+    pub config: NewRun,
+    /// The run's digest.
+    pub digest: Hash,
+    /// Episodes done.
+    pub episodes_done: u32,
+    /// Windows done: the number of the next one.
+    pub windows_done: u64,
+    /// Decisions made: the sequence number of the next one.
+    pub decisions: u64,
+    /// The Merkle frontier over the decisions.
+    pub frontier: Frontier,
+    /// The swarm: knowledge, replay memory, schedules. Generators are derived from each episode's seed.
+    pub swarm: SwarmState,
+    /// psi-field's state of the swarm; absent without psi-field.
+    pub field: Option<Snapshot>,
+    /// Interventions that were applied after the last window and are acknowledged with the next one.
+    pub pending_acknowledgements: Vec<Uuid>,
+    /// The figures of the episodes done.
+    pub episodes: Vec<EpisodeMetrics>,
+    /// The agents' figures.
+    pub agents: Vec<Agent>,
+    /// False when the run went on without psi-field at some time.
+    pub reproducible: bool,
+}
+
+/// Why a run cannot go on from a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    /// Not such a document, or a damaged one.
+    #[error("expected a checkpoint of a run (swarm_checkpoint.json): {0}")]
+    NotACheckpoint(String),
+    /// A run with other settings made it.
+    #[error(
+        "the checkpoint is of a run that differs in {}: a run goes on only with the settings that it began with",
+        .0.join(", ")
+    )]
+    OfAnotherRun(Vec<String>),
+    /// Nothing is left to do.
+    #[error(
+        "the checkpoint has {done} of {wanted} episodes done: nothing is left to do. Start a run with more episodes, \
+         or with a later stop_after"
+    )]
+    Complete {
+        /// Episodes done.
+        done: u32,
+        /// Episodes that the run is to end with.
+        wanted: u32,
+    },
+}
+
+impl CheckpointDocument {
+    /// A configuration as it stands in the document.
+    #[must_use]
+    pub fn config_of(run: &NewRun) -> NewRun {
+        NewRun { stop_after: None, resume_from: None, ..run.clone() }
+    }
+
+    /// The document's bytes.
+    ///
+    /// # Errors
+    /// When a figure is not finite.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    /// Reads a document and checks that its parts fit each other.
+    ///
+    /// # Errors
+    /// [`CheckpointError::NotACheckpoint`] says what does not fit.
+    pub fn parse(bytes: &[u8]) -> Result<Self, CheckpointError> {
+        let document: Self =
+            serde_json::from_slice(bytes).map_err(|e| CheckpointError::NotACheckpoint(e.to_string()))?;
+        if document.format != CHECKPOINT_FORMAT {
+            let found = format!("its format is `{}`, not `{CHECKPOINT_FORMAT}`", document.format);
+            return Err(CheckpointError::NotACheckpoint(found));
+        }
+        let windows = u64::from(document.episodes_done) * u64::from(document.config.steps_per_episode);
+        for (what, expected, found) in [
+            ("windows_done", windows, document.windows_done),
+            ("frontier/len", document.decisions, document.frontier.len()),
+            ("episodes", u64::from(document.episodes_done), document.episodes.len() as u64),
+            ("agents", u64::from(document.config.agents), document.agents.len() as u64),
+            (
+                "field/next_window",
+                document.windows_done,
+                document.field.as_ref().map_or(document.windows_done, |field| field.next_window),
+            ),
+        ] {
+            if expected != found {
+                let what = format!("it is damaged: `{what}` should be {expected} and is {found}");
+                return Err(CheckpointError::NotACheckpoint(what));
+            }
+        }
+        Ok(document)
+    }
+
+    /// Checks that a run can go on from here.
+    ///
+    /// # Errors
+    /// It is another run's, or nothing is left to do.
+    pub fn check(&self, run: &NewRun, plan: &RunPlan) -> Result<(), CheckpointError> {
+        if self.digest != plan.digest {
+            let here = RunPlan::new(&self.config)
+                .map(|plan| plan.environment_sha256)
+                .unwrap_or_else(|_| environment_sha256(&plan.environment));
+            let mut names = differences((run, plan.environment_sha256), (&self.config, here));
+            if names.is_empty() {
+                names.push("the version of the program that made it".to_owned());
+            }
+            return Err(CheckpointError::OfAnotherRun(names));
+        }
+        if self.episodes_done >= plan.last_episode {
+            return Err(CheckpointError::Complete { done: self.episodes_done, wanted: plan.last_episode });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document() -> CheckpointDocument {
+        let config = NewRun { agents: 1, episodes: 3, steps_per_episode: 4, ..NewRun::default() };
+        let agent = Agent { agent: 0, q_table_size: 0, avg_reward: None, epsilon: 0.1, decisions: 0 };
+        let episode = EpisodeMetrics {
+            episode: 0,
+            avg_reward: Some(0.1 + 0.2),
+            fill_rate: None,
+            gpu_hours_fill: None,
+            avg_cost_usd: None,
+            avg_latency_ms: None,
+            epsilon: 0.1,
+            q_table_size: 0,
+            psi: None,
+            continuity: None,
+            prediction_error: None,
+            interventions: 0,
+            cost_index: None,
+            cost_per_gpu_hour_usd: None,
+            deferred_share: None,
+            worst_tenant_gpu_hours_fill: None,
+        };
+        CheckpointDocument {
+            format: CHECKPOINT_FORMAT.into(),
+            digest: RunPlan::new(&config).unwrap().digest,
+            config,
+            episodes_done: 1,
+            windows_done: 4,
+            decisions: 0,
+            frontier: Frontier::new(),
+            swarm: SwarmState { steps_learned: 4, knowledge: vec![], progress: vec![] },
+            field: None,
+            pending_acknowledgements: vec![],
+            episodes: vec![episode],
+            agents: vec![agent],
+            reproducible: true,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_exactly() {
+        let document = document();
+        assert_eq!(CheckpointDocument::parse(&document.to_bytes().unwrap()).unwrap(), document);
+    }
+
+    #[test]
+    fn a_damaged_document_is_refused_and_the_place_named() {
+        let refusal = |change: fn(&mut CheckpointDocument)| {
+            let mut document = document();
+            change(&mut document);
+            CheckpointDocument::parse(&document.to_bytes().unwrap()).unwrap_err().to_string()
+        };
+        for (error, place) in [
+            (refusal(|d| d.format = "ai-mesh-checkpoint/9".into()), "ai-mesh-checkpoint/9"),
+            (refusal(|d| d.windows_done = 5), "windows_done"),
+            (refusal(|d| d.decisions = 7), "frontier/len"),
+            (refusal(|d| d.episodes.clear()), "episodes"),
+            (refusal(|d| d.agents.clear()), "agents"),
+            (
+                refusal(|d| d.field = Some(Snapshot { next_window: 3, field: serde_json::json!({}) })),
+                "field/next_window",
+            ),
+        ] {
+            assert!(error.contains(place), "{error}");
+        }
+        assert!(CheckpointDocument::parse(b"{}").unwrap_err().to_string().contains("format"));
+    }
+
+    #[test]
+    fn only_the_run_that_made_it_goes_on_from_it_and_only_when_something_is_left_to_do() {
+        let document = document();
+        let check = |run: &NewRun| document.check(run, &RunPlan::new(run).unwrap());
+        let run = NewRun { stop_after: Some(2), checkpoint_every: 1, ..document.config.clone() };
+        assert_eq!(check(&run), Ok(()));
+        assert_eq!(
+            check(&NewRun { seed: 9, learning_rate: 0.5, ..run.clone() }),
+            Err(CheckpointError::OfAnotherRun(vec!["learning_rate".into(), "seed".into()]))
+        );
+        assert_eq!(
+            check(&NewRun { stop_after: Some(1), ..run }),
+            Err(CheckpointError::Complete { done: 1, wanted: 1 })
+        );
+    }
+}

@@ -1,0 +1,49 @@
+use serde::{Deserialize, Serialize};
+use service_kit::{HttpConfig, telemetry::LogConfig};
+
+/// The trainer's settings. Each has an environment variable, `AI_MESH_TRAINER_<PATH>`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How it listens; port 8001 by default.
+    pub http: HttpConfig,
+    /// Where the remembrancer is: it holds decisions, checkpoints and the runs' records.
+    pub remembrancer_url: String,
+    /// The key that the remembrancer wants, if it wants one.
+    pub remembrancer_api_key: Option<String>,
+    /// Where psi-field is.
+    pub psi_field_url: String,
+    /// The key that psi-field wants, if it wants one.
+    pub psi_field_api_key: Option<String>,
+    /// How many runs are at work at once, at least 1; the others wait. Each has a thread of its own.
+    pub max_concurrent_runs: usize,
+    /// What is logged, and how it looks.
+    pub log: LogConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http: HttpConfig::on_port(8001),
+            remembrancer_url: "http://127.0.0.1:8002".into(),
+            remembrancer_api_key: None,
+            psi_field_url: "http://127.0.0.1:8000".into(),
+            psi_field_api_key: None,
+            max_concurrent_runs: 2,
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Config {
+    /// Everything but the keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("http", &self.http)
+            .field("remembrancer_url", &self.remembrancer_url)
+            .field("psi_field_url", &self.psi_field_url)
+            .field("max_concurrent_runs", &self.max_concurrent_runs)
+            .field("log", &self.log)
+            .finish_non_exhaustive()
+    }
+}

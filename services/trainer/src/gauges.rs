@@ -1,0 +1,145 @@
+//! The trainer's own metrics, in Prometheus' style.
+
+use std::sync::Arc;
+
+use api::trainer::{Agent, RunStatus, WindowMetrics};
+use metrics::{Counter, Gauge};
+use service_kit::Metrics;
+
+use crate::records::status_name;
+
+const STATUSES: [RunStatus; 6] = [
+    RunStatus::Queued,
+    RunStatus::Running,
+    RunStatus::Completed,
+    RunStatus::Stopped,
+    RunStatus::Cancelled,
+    RunStatus::Failed,
+];
+
+/// Handles that are asked for once. The figures of a window are of the one that was played last, of
+/// whichever run.
+#[derive(Clone)]
+pub struct Gauges(Arc<Handles>);
+
+struct Handles {
+    avg_reward: Gauge,
+    fill_rate: Gauge,
+    gpu_hours_fill: Gauge,
+    avg_cost_usd: Gauge,
+    avg_latency_ms: Gauge,
+    epsilon: Gauge,
+    q_table_size: Gauge,
+    decisions: Counter,
+    interventions: Counter,
+    runs: Vec<(RunStatus, Gauge)>,
+}
+
+impl Gauges {
+    /// Registers everything.
+    #[must_use]
+    pub fn new(metrics: &Metrics) -> Self {
+        let runs = |status| {
+            let labels = [("status", status_name(status).to_owned())];
+            let gauge = metrics.gauge("ai_mesh_runs", "Runs by where they stand.", &labels);
+            gauge.set(0.0);
+            (status, gauge)
+        };
+        Self(Arc::new(Handles {
+            avg_reward: metrics.gauge(
+                "ai_mesh_avg_reward",
+                "Mean reward per request of the last window.",
+                &[],
+            ),
+            fill_rate: metrics.gauge(
+                "ai_mesh_fill_rate_ratio",
+                "Requests routed / requested in the last window.",
+                &[],
+            ),
+            gpu_hours_fill: metrics.gauge(
+                "ai_mesh_gpu_hours_fill_ratio",
+                "GPU-hours served / requested in the last window.",
+                &[],
+            ),
+            avg_cost_usd: metrics.gauge(
+                "ai_mesh_avg_cost_usd",
+                "Mean cost of a routed request in the last window.",
+                &[],
+            ),
+            avg_latency_ms: metrics.gauge(
+                "ai_mesh_avg_latency_ms",
+                "Mean latency of a routed request in the last window, waiting included.",
+                &[],
+            ),
+            epsilon: metrics.gauge("ai_mesh_epsilon_ratio", "Mean exploration rate of the agents.", &[]),
+            q_table_size: metrics.gauge(
+                "ai_mesh_q_table_size_states",
+                "States in all tables of the swarm that played last.",
+                &[],
+            ),
+            decisions: metrics.counter("ai_mesh_decisions_total", "Decisions made.", &[]),
+            interventions: metrics.counter(
+                "ai_mesh_interventions_applied_total",
+                "Interventions of psi-field that swarms applied.",
+                &[],
+            ),
+            runs: STATUSES.into_iter().map(runs).collect(),
+        }))
+    }
+
+    /// Shows a window. A figure without data leaves the one before.
+    pub fn window(&self, window: &WindowMetrics, agents: &[Agent], applied: usize) {
+        let Handles { avg_reward, fill_rate, gpu_hours_fill, avg_cost_usd, avg_latency_ms, .. } = &*self.0;
+        for (gauge, figure) in [
+            (avg_reward, window.avg_reward),
+            (fill_rate, window.fill_rate),
+            (gpu_hours_fill, window.gpu_hours_fill),
+            (avg_cost_usd, window.avg_cost_usd),
+            (avg_latency_ms, window.avg_latency_ms),
+        ] {
+            if let Some(figure) = figure {
+                gauge.set(figure);
+            }
+        }
+        self.0
+            .epsilon
+            .set(agents.iter().map(|agent| agent.epsilon).sum::<f64>() / agents.len().max(1) as f64);
+        self.0.q_table_size.set(agents.iter().map(|agent| agent.q_table_size).sum::<u64>() as f64);
+        self.0.decisions.increment(window.requests);
+        self.0.interventions.increment(applied as u64);
+    }
+
+    /// Shows how many runs stand where.
+    pub fn runs(&self, statuses: impl Iterator<Item = RunStatus>) {
+        let mut counts = [0_u32; STATUSES.len()];
+        for status in statuses {
+            if let Some(index) = STATUSES.iter().position(|known| *known == status) {
+                counts[index] += 1;
+            }
+        }
+        for ((_, gauge), count) in self.0.runs.iter().zip(counts) {
+            gauge.set(f64::from(count));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_is_shown_also_when_no_run_stands_there() {
+        let metrics = Metrics::new();
+        let gauges = Gauges::new(&metrics);
+        gauges.runs([RunStatus::Queued, RunStatus::Failed, RunStatus::Queued].into_iter());
+        let text = metrics.render();
+        for line in [
+            "ai_mesh_runs{status=\"queued\"} 2",
+            "ai_mesh_runs{status=\"failed\"} 1",
+            "ai_mesh_runs{status=\"running\"} 0",
+            "ai_mesh_runs{status=\"completed\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+use api::{Page, trainer::Agent};
+use axum::extract::State;
+use service_kit::{ApiResult, Json, Path, Query};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::PartQuery;
+use crate::state::AppState;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list_agents))
+}
+
+/// List a run's agents.
+///
+/// Empty until the run has begun.
+#[utoipa::path(get, path = "/v1/runs/{id}/agents", tag = "runs",
+    params(("id" = Uuid, Path, description = "The run."), PartQuery),
+    responses(
+        (status = 200, description = "The agents by number.", body = Page<Agent>),
+        (status = 404, description = "`run_not_found`.")))]
+async fn list_agents(
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+    Query(query): Query<PartQuery>,
+) -> ApiResult<Json<Page<Agent>>> {
+    let run = state.run(id)?;
+    let page = state.runs()?.with_history(&run, |history| query.page(history.agents.iter().cloned())).await?;
+    page.map(Json)
+}

@@ -1,0 +1,170 @@
+use api::{
+    Page,
+    trainer::{NewRun, Run, RunQuery},
+};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use service_kit::{ApiError, ApiResult, Json, Path, Query};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::{
+    checkpoint::CheckpointError,
+    run,
+    runs::{AlreadyEnded, CreateError},
+    state::AppState,
+};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(create_run, list_runs))
+        .routes(routes!(get_run))
+        .routes(routes!(cancel_run))
+}
+
+/// Start a training run.
+///
+/// `{}` is a valid run. The answer comes as soon as the run is in the ledger; it begins when a place is
+/// free. Follow it at its `Location`. With `resume_from` it goes on from a checkpoint: PUT the file to the
+/// remembrancer first, and leave the other fields as they are in the checkpoint's `config`.
+#[utoipa::path(post, path = "/v1/runs", tag = "runs", request_body = NewRun,
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "1 to 200 visible ASCII characters. The same key and body again get the same run.")),
+    responses(
+        (status = 202, description = "Accepted; `Location` names the run.", body = Run,
+            headers(("Location" = String, description = "Where the run is."))),
+        (status = 409, description = "`idempotency_key_reused`, `checkpoint_of_another_run`, `run_already_complete`."),
+        (status = 422, description = "`invalid_request`: each wrong field by its JSON pointer."),
+        (status = 429, description = "`too_many_runs`: wait for some to end."),
+        (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
+async fn create_run(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Json(new): Json<NewRun>,
+) -> ApiResult<Response> {
+    let key = idempotency_key(&headers)?;
+    let runs = state.runs()?.clone();
+    // A task of its own: a caller that hangs up must not leave a run that is recorded but not queued.
+    let run =
+        tokio::spawn(async move { runs.create(new, key).await }).await.map_err(ApiError::internal)??;
+    Ok(accepted(&run))
+}
+
+/// List runs, newest first.
+#[utoipa::path(get, path = "/v1/runs", tag = "runs", params(RunQuery),
+    responses((status = 200, description = "A page of runs.", body = Page<Run>)))]
+async fn list_runs(
+    State(state): State<AppState>,
+    Query(query): Query<RunQuery>,
+) -> ApiResult<Json<Page<Run>>> {
+    let after = match &query.cursor {
+        None => None,
+        Some(cursor) => Some(cursor.parse::<Uuid>().map_err(|_| {
+            super::invalid_query("cursor", "expected `next_cursor` of the page before, unchanged")
+        })?),
+    };
+    let limit = query.limit.unwrap_or(100) as usize;
+    let mut runs = state.runs()?.list(query.status, after, limit + 1);
+    let more = runs.len() > limit;
+    runs.truncate(limit);
+    let next_cursor = runs.last().filter(|_| more).map(|run| run.id.to_string());
+    Ok(Json(Page { items: runs.iter().map(|run| run.to_wire()).collect(), next_cursor }))
+}
+
+/// Look at a run.
+#[utoipa::path(get, path = "/v1/runs/{id}", tag = "runs",
+    params(("id" = Uuid, Path, description = "The run.")),
+    responses(
+        (status = 200, description = "The run as it stands.", body = Run),
+        (status = 404, description = "`run_not_found`.")))]
+async fn get_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<Json<Run>> {
+    Ok(Json(state.run(id)?.to_wire()))
+}
+
+/// Cancel a run.
+///
+/// It ends after the episode under way, with a checkpoint that another run can go on from; a run that
+/// waits for its turn ends at once.
+#[utoipa::path(post, path = "/v1/runs/{id}/cancel", tag = "runs",
+    params(("id" = Uuid, Path, description = "The run.")),
+    responses(
+        (status = 202, description = "It will end.", body = Run,
+            headers(("Location" = String, description = "Where the run is."))),
+        (status = 404, description = "`run_not_found`."),
+        (status = 409, description = "`run_already_ended`.")))]
+async fn cancel_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<Response> {
+    let run = state.run(id)?;
+    state.runs()?.cancel(&run)?;
+    Ok(accepted(&run))
+}
+
+fn accepted(run: &run::Run) -> Response {
+    (StatusCode::ACCEPTED, [(header::LOCATION, format!("/v1/runs/{}", run.id))], Json(run.to_wire()))
+        .into_response()
+}
+
+fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<String>> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=200).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(ApiError::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_idempotency_key",
+            "The Idempotency-Key must be 1 to 200 visible ASCII characters.",
+        )),
+    }
+}
+
+impl From<CreateError> for ApiError {
+    fn from(error: CreateError) -> Self {
+        let conflict = |code, detail| Self::new(StatusCode::CONFLICT, code, detail);
+        let invalid = |errors: Vec<api::FieldError>| {
+            let places: Vec<_> = errors.iter().map(|e| format!("`{}`: {}", e.pointer, e.detail)).collect();
+            let detail = format!("The run is not valid: {}.", places.join("; "));
+            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail).with_errors(errors)
+        };
+        let of_checkpoint =
+            |detail: String| invalid(vec![api::FieldError { pointer: "/resume_from".to_owned(), detail }]);
+        let text = error.to_string();
+        match error {
+            CreateError::Invalid(errors) => invalid(errors),
+            CreateError::KeyReused(_) => {
+                conflict("idempotency_key_reused", format!("{text}. Use a new key."))
+            }
+            CreateError::TooMany => {
+                let detail = format!("{text}. Wait for some to end, or cancel some.");
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_runs", detail)
+                    .retry_after(std::time::Duration::from_secs(30))
+            }
+            CreateError::Checkpoint(CheckpointError::OfAnotherRun(_)) => {
+                conflict("checkpoint_of_another_run", format!("{text}."))
+            }
+            CreateError::Checkpoint(CheckpointError::Complete { .. }) => {
+                conflict("run_already_complete", format!("{text}."))
+            }
+            CreateError::Checkpoint(CheckpointError::NotACheckpoint(_)) => of_checkpoint(text),
+            CreateError::CheckpointMissing(name) => of_checkpoint(format!(
+                "the remembrancer has no artifact {name}: PUT the checkpoint file there first, to /v1/artifacts/{name}"
+            )),
+            CreateError::LedgerAway => Self::unavailable(
+                "remembrancer_unavailable",
+                "A run begins with its record in the remembrancer, which did not answer in time. Repeat the request \
+                 with an Idempotency-Key (the same one, if it had one).",
+                text,
+            ),
+            CreateError::Ledger(cause) => Self::internal(cause),
+            CreateError::Internal(cause) => Self::internal(cause),
+        }
+    }
+}
+
+impl From<AlreadyEnded> for ApiError {
+    fn from(error: AlreadyEnded) -> Self {
+        let status = crate::records::status_name(error.0);
+        let detail = format!("The run has already ended ({status}); there is nothing to cancel.");
+        Self::new(StatusCode::CONFLICT, "run_already_ended", detail)
+    }
+}

@@ -1,0 +1,322 @@
+//! One run as everybody sees it: the thread that plays it writes, the routes read.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use api::{
+    Hash,
+    psi_field::Intervention,
+    trainer::{
+        Agent, Checkpoint, EpisodeMetrics, NewRun, Progress, Run as WireRun, RunStatus, WindowMetrics,
+    },
+};
+use chrono::{DateTime, Utc};
+use client::Recorder;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::records::{Checkpointed, Ended, RunRecord};
+
+/// The newest windows that are kept of a run.
+pub const WINDOWS_KEPT: usize = 100_000;
+
+/// The newest interventions that are kept of a run.
+pub const INTERVENTIONS_KEPT: usize = 1000;
+
+/// A run.
+pub struct Run {
+    /// Its id.
+    pub id: Uuid,
+    /// Its digest.
+    pub digest: Hash,
+    /// What was asked for.
+    pub config: NewRun,
+    /// Cancelled when it is to end after the episode under way.
+    pub cancel: CancellationToken,
+    state: Mutex<RunState>,
+}
+
+/// What changes while it is played.
+#[derive(Clone)]
+pub struct RunState {
+    /// Where it stands.
+    pub status: RunStatus,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Episodes done.
+    pub episodes_done: u32,
+    /// Steps done in the episode under way.
+    pub step: u32,
+    /// Decisions made, those before a resume included.
+    pub decisions: u64,
+    /// What it waits for.
+    pub waiting_for: Option<&'static str>,
+    /// RFC 6962 root over its decisions at the last checkpoint.
+    pub run_root: Option<Hash>,
+    /// False when it went on without psi-field.
+    pub reproducible: bool,
+    /// Its checkpoints, the oldest first.
+    pub checkpoints: Vec<Checkpoint>,
+    /// The newest list of applied interventions in the ledger.
+    pub interventions_sha256: Option<Hash>,
+    /// The learned policy.
+    pub policy_sha256: Option<Hash>,
+    /// The id of its last record.
+    pub record_id: Option<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Its figures; `None` when they are in its last checkpoint and have not been asked for.
+    pub history: Option<History>,
+    speed: Option<Speed>,
+    recorded: Recorded,
+}
+
+/// A run's figures.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// All episodes, the first first.
+    pub episodes: Vec<EpisodeMetrics>,
+    /// The newest windows, the oldest first.
+    pub windows: VecDeque<WindowMetrics>,
+    /// The agents.
+    pub agents: Vec<Agent>,
+    /// The newest interventions, the oldest first.
+    pub interventions: VecDeque<Intervention>,
+}
+
+/// How fast decisions are made.
+#[derive(Clone, Copy)]
+struct Speed {
+    began: Instant,
+    decisions_before: u64,
+    /// Set when the run has ended, so that the figure stays.
+    per_second: Option<f64>,
+}
+
+/// How many decisions the ledger holds.
+#[derive(Clone)]
+enum Recorded {
+    /// So many.
+    Count(u64),
+    /// So many before, and what the recorder says.
+    Live(u64, Arc<Recorder>),
+}
+
+impl Run {
+    /// A run that waits for its turn.
+    #[must_use]
+    pub fn new(id: Uuid, digest: Hash, config: NewRun) -> Self {
+        let state = RunState {
+            status: RunStatus::Queued,
+            ended_at: None,
+            episodes_done: 0,
+            step: 0,
+            decisions: 0,
+            waiting_for: None,
+            run_root: None,
+            reproducible: true,
+            checkpoints: Vec::new(),
+            interventions_sha256: None,
+            policy_sha256: None,
+            record_id: None,
+            error: None,
+            history: Some(History::default()),
+            speed: None,
+            recorded: Recorded::Count(0),
+        };
+        Self { id, digest, config, cancel: CancellationToken::new(), state: Mutex::new(state) }
+    }
+
+    /// Its state. Held for moments only, never while something is waited for.
+    pub fn state(&self) -> MutexGuard<'_, RunState> {
+        // A panic between two assignments leaves figures of different moments at worst.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The checkpoint that it goes on from: its own last one, or the one that it was started with.
+    #[must_use]
+    pub fn goes_on_from(&self) -> Option<Hash> {
+        self.state().checkpoints.last().map(|checkpoint| checkpoint.sha256).or(self.config.resume_from)
+    }
+
+    /// When it was asked for: its id (UUIDv7) tells it to the millisecond.
+    #[must_use]
+    pub fn created_at(&self) -> DateTime<Utc> {
+        let time = self.id.get_timestamp().and_then(|timestamp| {
+            let (seconds, nanos) = timestamp.to_unix();
+            DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+        });
+        time.unwrap_or_default()
+    }
+
+    /// As the API shows it.
+    #[must_use]
+    pub fn to_wire(&self) -> WireRun {
+        let state = self.state();
+        let waits_for_ledger = matches!(&state.recorded, Recorded::Live(_, recorder) if recorder.waiting());
+        let waiting_for = state.waiting_for.or(waits_for_ledger.then_some("remembrancer"));
+        WireRun {
+            id: self.id,
+            digest: self.digest,
+            status: state.status,
+            config: self.config.clone(),
+            created_at: self.created_at(),
+            ended_at: state.ended_at,
+            progress: Progress {
+                episodes_done: state.episodes_done,
+                episodes_total: self.config.episodes,
+                step: state.step,
+                decisions: state.decisions,
+                decisions_recorded: state.decisions_recorded(),
+                decisions_per_second: state.decisions_per_second(),
+                waiting_for: waiting_for.filter(|_| !state.status.is_final()).map(str::to_owned),
+            },
+            run_root: state.run_root,
+            reproducible: state.reproducible,
+            checkpoint: state.checkpoints.last().cloned(),
+            policy_sha256: state.policy_sha256,
+            record_id: state.record_id.clone(),
+            error: state.error.clone(),
+        }
+    }
+}
+
+impl RunState {
+    /// Begins to count decisions a second.
+    pub fn start_clock(&mut self) {
+        self.speed =
+            Some(Speed { began: Instant::now(), decisions_before: self.decisions, per_second: None });
+    }
+
+    /// Lets the recorder say how many decisions the ledger holds, beside those recorded before.
+    pub fn watch(&mut self, recorded_before: u64, recorder: Arc<Recorder>) {
+        self.recorded = Recorded::Live(recorded_before, recorder);
+    }
+
+    /// Writes down what the recorder and the clock said last, and lets go of both.
+    pub fn settle(&mut self) {
+        let per_second = self.decisions_per_second();
+        if let Some(speed) = &mut self.speed {
+            speed.per_second = per_second;
+        }
+        self.recorded = Recorded::Count(self.decisions_recorded());
+        self.waiting_for = None;
+    }
+
+    /// Takes over what a record says, in the order of the records.
+    pub fn replay(&mut self, record: &RunRecord, recorded_at: DateTime<Utc>, recording: bool) {
+        match record {
+            RunRecord::Created(_) => {}
+            RunRecord::Checkpointed(body) => self.checkpointed(body, recording),
+            RunRecord::Ended(body) => self.ended(body, record.id(), recorded_at),
+        }
+    }
+
+    fn checkpointed(&mut self, body: &Checkpointed, recording: bool) {
+        self.checkpoints.push(body.checkpoint());
+        self.interventions_sha256 = body.interventions_sha256;
+        self.reproducible = body.reproducible;
+        self.run_root = Some(body.run_root);
+        self.episodes_done = body.episodes_done;
+        self.decisions = body.decisions;
+        self.recorded = Recorded::Count(if recording { body.decisions } else { 0 });
+        self.history = None;
+    }
+
+    /// Takes over how it ended.
+    pub fn ended(&mut self, body: &Ended, record_id: String, at: DateTime<Utc>) {
+        self.settle();
+        self.status = body.status;
+        self.ended_at = Some(at);
+        self.run_root = body.run_root;
+        self.decisions = body.decisions;
+        self.episodes_done = body.episodes_done;
+        self.policy_sha256 = body.policy_sha256;
+        self.reproducible = body.reproducible;
+        self.error = body.error.clone();
+        self.record_id = Some(record_id);
+        self.step = 0;
+    }
+
+    /// Decisions that the ledger holds.
+    #[must_use]
+    pub fn decisions_recorded(&self) -> u64 {
+        match &self.recorded {
+            Recorded::Count(count) => *count,
+            Recorded::Live(before, recorder) => before + recorder.recorded(),
+        }
+    }
+
+    /// The figures, to be added to.
+    pub fn history_mut(&mut self) -> &mut History {
+        self.history.get_or_insert_default()
+    }
+
+    fn decisions_per_second(&self) -> Option<f64> {
+        let speed = self.speed?;
+        speed.per_second.or_else(|| {
+            let seconds = speed.began.elapsed().as_secs_f64();
+            let made = self.decisions.saturating_sub(speed.decisions_before);
+            (made > 0 && seconds > 0.0).then(|| made as f64 / seconds)
+        })
+    }
+}
+
+impl History {
+    /// Adds a window; the oldest goes when there are too many.
+    pub fn add_window(&mut self, window: WindowMetrics) {
+        if self.windows.len() == WINDOWS_KEPT {
+            self.windows.pop_front();
+        }
+        self.windows.push_back(window);
+    }
+
+    /// Adds an intervention; the oldest goes when there are too many.
+    pub fn add_intervention(&mut self, intervention: Intervention) {
+        if self.interventions.len() == INTERVENTIONS_KEPT {
+            self.interventions.pop_front();
+        }
+        self.interventions.push_back(intervention);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_was_created_when_its_id_says() {
+        // RFC 9562, appendix A.6: the UUIDv7 of Tuesday, February 22, 2022 2:22:22.00 PM GMT-05:00.
+        let id: Uuid = "017F22E2-79B0-7CC3-98C4-DC0C0C07398F".parse().unwrap();
+        let run = Run::new(id, Hash([0; 32]), NewRun::default());
+        assert_eq!(run.created_at().to_rfc3339(), "2022-02-22T19:22:22+00:00");
+    }
+
+    #[test]
+    fn a_run_goes_on_from_its_own_last_checkpoint_before_the_one_that_it_was_started_with() {
+        let config = NewRun { resume_from: Some(Hash([1; 32])), ..NewRun::default() };
+        let run = Run::new(Uuid::now_v7(), Hash([0; 32]), config);
+        assert_eq!(run.goes_on_from(), Some(Hash([1; 32])));
+        let checkpoint =
+            Checkpoint { sha256: Hash([2; 32]), episodes_done: 1, decisions: 1, run_root: Hash([3; 32]) };
+        run.state().checkpoints.push(checkpoint);
+        assert_eq!(run.goes_on_from(), Some(Hash([2; 32])));
+    }
+
+    #[test]
+    fn no_speed_is_told_before_the_first_decision() {
+        let run = Run::new(Uuid::now_v7(), Hash([0; 32]), NewRun::default());
+        run.state().start_clock();
+        assert_eq!(run.to_wire().progress.decisions_per_second, None);
+        run.state().decisions = 10;
+        let speed = run.to_wire().progress.decisions_per_second;
+        assert!(speed.is_some_and(|speed| speed > 0.0));
+        run.state().settle();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let (settled, later) = (run.to_wire(), run.to_wire());
+        assert_eq!(settled.progress.decisions_per_second, later.progress.decisions_per_second);
+    }
+}

@@ -1,0 +1,246 @@
+//! From a run as it was asked for to a run that can be played: every mistake is told.
+
+use api::{
+    FIRST_HELD_OUT_SEED, FieldError, Hash,
+    trainer::{EnvironmentSpec, NewRun},
+};
+use policy::{ReplayConfig, Swarm, SwarmConfig, SwarmError};
+use routing_env::{Catalog, Environment, InputError, Preset, RewardKind, Workloads};
+
+use crate::digest::{environment_sha256, run_digest};
+
+/// A validated run.
+#[derive(Clone, Debug)]
+pub struct RunPlan {
+    /// The environment, with episodes as long as the run's.
+    pub environment: Environment,
+    /// How the swarm is made.
+    pub swarm: SwarmConfig,
+    /// What is learned from.
+    pub reward: RewardKind,
+    /// Episodes to play, counted from the run's first: all of them, or those up to `stop_after`.
+    pub last_episode: u32,
+    /// SHA-256 of the environment's definition.
+    pub environment_sha256: Hash,
+    /// The run's digest.
+    pub digest: Hash,
+}
+
+impl RunPlan {
+    /// Validates a run.
+    ///
+    /// # Errors
+    /// Every field that is wrong, by JSON pointer.
+    pub fn new(run: &NewRun) -> Result<Self, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let reward = run.reward.parse::<RewardKind>();
+        if let Err(error) = &reward {
+            errors.push(field("/reward", error.to_string()));
+        }
+        if run.seed + u64::from(run.episodes) > FIRST_HELD_OUT_SEED {
+            let detail = format!(
+                "expected seed + episodes of at most 2^32, because seeds from there on are held out for evaluation; \
+                 found {}",
+                run.seed + u64::from(run.episodes)
+            );
+            errors.push(field("/seed", detail));
+        }
+        let swarm = swarm_config(run);
+        let environment = environment(&run.environment).map(|e| e.with_steps(run.steps_per_episode));
+        match &environment {
+            Ok(environment) => {
+                errors.extend(Swarm::new(single_agent(&swarm), environment).err().map(of_swarm))
+            }
+            Err(mistakes) => errors.extend(mistakes.iter().cloned()),
+        }
+        match (environment, reward) {
+            (Ok(environment), Ok(reward)) if errors.is_empty() => {
+                let environment_sha256 = environment_sha256(&environment);
+                let digest = run_digest(run, environment_sha256)
+                    .map_err(|error| vec![field(&error.pointer(), error.problem().to_owned())])?;
+                Ok(Self {
+                    environment,
+                    swarm,
+                    reward,
+                    last_episode: run.stop_after.unwrap_or(run.episodes).min(run.episodes),
+                    environment_sha256,
+                    digest,
+                })
+            }
+            _ => Err(errors),
+        }
+    }
+}
+
+/// The run's environment, before its own length of episodes is applied.
+fn environment(spec: &EnvironmentSpec) -> Result<Environment, Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let preset = spec.preset.as_deref().map_or(Ok(Preset::Default), str::parse);
+    if let Err(error) = &preset {
+        errors.push(field("/environment/preset", error.to_string()));
+    }
+    let of_file = |file: &str, error: InputError| {
+        field(&format!("/environment/{file}{}", error.pointer), error.expected)
+    };
+    let catalog = match &spec.providers {
+        None => Some(Catalog::built_in()),
+        Some(value) => Catalog::from_value("providers", value)
+            .map_err(|error| errors.push(of_file("providers", error)))
+            .ok(),
+    };
+    // The built-in workloads are checked too: their events name providers, which another catalog may lack.
+    let workloads = catalog.as_ref().and_then(|catalog| {
+        let workloads = match &spec.workloads {
+            None => built_in_workloads(catalog),
+            Some(value) => Workloads::from_value("workloads", value, catalog),
+        };
+        workloads.map_err(|error| errors.push(of_file("workloads", error))).ok()
+    });
+    match (catalog, workloads, preset) {
+        (Some(catalog), Some(workloads), Ok(preset)) => {
+            Environment::new(catalog, workloads, preset).map_err(|error| vec![of_file("workloads", error)])
+        }
+        _ => Err(errors),
+    }
+}
+
+/// The built-in workloads on a catalog that may not have every provider that their events name.
+fn built_in_workloads(catalog: &Catalog) -> Result<Workloads, InputError> {
+    let workloads = Workloads::built_in();
+    let unknown = workloads
+        .scenarios
+        .iter()
+        .find(|event| !catalog.providers.iter().any(|provider| provider.id == event.provider_id));
+    match unknown {
+        None => Ok(workloads),
+        Some(event) => Err(InputError {
+            file: "workloads".into(),
+            pointer: String::new(),
+            expected: format!(
+                "expected workloads of your own: the built-in ones have an event at `{}`, which your catalog does not \
+                 have",
+                event.provider_id
+            ),
+        }),
+    }
+}
+
+fn swarm_config(run: &NewRun) -> SwarmConfig {
+    SwarmConfig {
+        algorithm: run.algorithm.clone(),
+        agents: run.agents,
+        learning_rate: run.learning_rate,
+        discount: run.discount,
+        epsilon: run.epsilon,
+        replay: run.replay.enabled.then_some(ReplayConfig {
+            capacity: run.replay.capacity as usize,
+            batch_size: run.replay.batch_size as usize,
+        }),
+        feasibility_mask: run.feasibility_mask,
+    }
+}
+
+/// One agent is enough to find every mistake.
+fn single_agent(config: &SwarmConfig) -> SwarmConfig {
+    SwarmConfig { agents: 1, ..config.clone() }
+}
+
+fn of_swarm(error: SwarmError) -> FieldError {
+    let pointer = match &error {
+        SwarmError::TooManyProviders(_) => "/environment/providers",
+        SwarmError::UnknownAlgorithm(_) | SwarmError::Mismatch(_) => "/algorithm",
+    };
+    field(pointer, error.to_string())
+}
+
+fn field(pointer: &str, detail: String) -> FieldError {
+    FieldError { pointer: pointer.to_owned(), detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pointers(run: &NewRun) -> Vec<String> {
+        RunPlan::new(run).unwrap_err().into_iter().map(|error| error.pointer).collect()
+    }
+
+    fn on(environment: serde_json::Value) -> NewRun {
+        NewRun { environment: serde_json::from_value(environment).unwrap(), ..NewRun::default() }
+    }
+
+    #[test]
+    fn the_default_run_is_valid() {
+        let plan = RunPlan::new(&NewRun::default()).unwrap();
+        assert_eq!(plan.environment.steps(), 120);
+        assert_eq!(plan.last_episode, 50);
+        assert_eq!(plan.swarm.replay, Some(ReplayConfig { capacity: 2000, batch_size: 32 }));
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let run = NewRun {
+            algorithm: "magic".into(),
+            reward: "money".into(),
+            seed: FIRST_HELD_OUT_SEED - 50 + 1,
+            ..NewRun::default()
+        };
+        assert_eq!(pointers(&run), ["/reward", "/seed", "/algorithm"]);
+    }
+
+    #[test]
+    fn the_last_training_seed_may_lie_just_below_the_held_out_ones() {
+        let run = NewRun { seed: FIRST_HELD_OUT_SEED - 50, ..NewRun::default() };
+        assert!(RunPlan::new(&run).is_ok());
+    }
+
+    #[test]
+    fn mistakes_in_the_environment_are_pointed_at_inside_the_body() {
+        assert_eq!(pointers(&on(json!({"preset": "easy"}))), ["/environment/preset"]);
+        let catalog = json!({"preset": "easy", "providers": {"providers": [{"id": "a", "regions": ["global"],
+            "gpu_types": ["A100"], "base_latency_ms": 0.5, "capacity_gpu_hours_per_step": 1, "reputation": 1}]}});
+        assert_eq!(
+            pointers(&on(catalog)),
+            ["/environment/preset", "/environment/providers/providers/0/base_latency_ms"]
+        );
+        assert_eq!(
+            pointers(&on(json!({"workloads": {"tenants": [], "tennants": 1}}))),
+            ["/environment/workloads/tennants"]
+        );
+    }
+
+    #[test]
+    fn the_built_in_workloads_need_the_providers_that_their_events_name() {
+        let catalog = json!({"providers": {"providers": [{"id": "a", "regions": ["global"], "gpu_types": ["A100"],
+            "base_latency_ms": 5, "capacity_gpu_hours_per_step": 1, "reputation": 1}]}});
+        assert_eq!(pointers(&on(catalog)), ["/environment/workloads"]);
+    }
+
+    #[test]
+    fn a_catalog_that_is_too_large_for_the_learner_is_pointed_at() {
+        let provider = |i: usize| {
+            json!({"id": format!("p{i}"), "regions": ["global"], "gpu_types": ["A100"], "base_latency_ms": 5,
+                "capacity_gpu_hours_per_step": 1, "reputation": 1})
+        };
+        let providers: Vec<_> = (0..200).map(provider).collect();
+        let mut workloads: serde_json::Value = serde_json::to_value(Workloads::built_in()).unwrap();
+        workloads["scenarios"] = json!([]);
+        let run = on(json!({"providers": {"providers": providers}, "workloads": workloads}));
+        assert_eq!(pointers(&run), ["/environment/providers"]);
+        assert!(RunPlan::new(&NewRun { algorithm: "cheapest".into(), ..run }).is_ok());
+    }
+
+    #[test]
+    fn the_preset_and_the_length_of_episodes_enter_the_digest_but_the_files_own_length_does_not() {
+        let digest = |run: &NewRun| RunPlan::new(run).unwrap().digest;
+        let plain = digest(&NewRun::default());
+        assert_ne!(digest(&on(json!({"preset": "contended"}))), plain);
+        assert_ne!(digest(&NewRun { steps_per_episode: 60, ..NewRun::default() }), plain);
+        let mut workloads: serde_json::Value = serde_json::to_value(Workloads::built_in()).unwrap();
+        workloads["simulation"]["steps"] = json!(7);
+        assert_eq!(digest(&on(json!({"workloads": workloads}))), plain);
+        assert_eq!(digest(&on(json!({"preset": "default"}))), plain);
+    }
+}
