@@ -74,7 +74,7 @@ async fn finish(response: Response, method: &Method, path: &str, id: &str) -> Re
         let (mut parts, body) = response.into_parts();
         let mut problem = match parts.extensions.get::<Arc<api::Problem>>() {
             Some(problem) => problem.as_ref().clone(),
-            None => foreign_problem(status, &parts.headers, body, method, path).await,
+            None => foreign_problem(status, body, method, path).await,
         };
         problem.request_id = Some(id.to_owned());
         let (fresh, body) = problem_response(status, &problem).into_parts();
@@ -95,7 +95,6 @@ async fn finish(response: Response, method: &Method, path: &str, id: &str) -> Re
 /// text; a 5xx says nothing of the inside.
 async fn foreign_problem(
     status: StatusCode,
-    headers: &HeaderMap,
     body: axum::body::Body,
     method: &Method,
     path: &str,
@@ -105,11 +104,13 @@ async fn foreign_problem(
         StatusCode::NOT_FOUND => {
             ("not_found", format!("There is nothing at `{path}`; `/docs` lists the routes."))
         }
-        StatusCode::METHOD_NOT_ALLOWED => {
-            let allowed =
-                headers.get(header::ALLOW).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
-            ("method_not_allowed", format!("{method} is not possible at `{path}`; {allowed} is."))
-        }
+        // axum writes the `Allow` header after this layer, so its methods are not known here.
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "method_not_allowed",
+            format!(
+                "{method} is not possible at `{path}`; the answer's `Allow` header lists the methods that are."
+            ),
+        ),
         StatusCode::PAYLOAD_TOO_LARGE => {
             ("body_too_large", text.unwrap_or_else(|| "The body is too long.".into()))
         }

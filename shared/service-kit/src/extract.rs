@@ -2,7 +2,9 @@
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request, path::ErrorKind, rejection::PathRejection},
+    extract::{
+        FromRequest, FromRequestParts, RawPathParams, Request, path::ErrorKind, rejection::PathRejection,
+    },
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -96,9 +98,11 @@ where
                 let name = match error.kind() {
                     ErrorKind::ParseErrorAtKey { key, .. }
                     | ErrorKind::InvalidUtf8InPathParam { key }
-                    | ErrorKind::DeserializeError { key, .. } => format!("{{{key}}}"),
-                    _ => "{}".to_owned(),
+                    | ErrorKind::DeserializeError { key, .. } => key.clone(),
+                    ErrorKind::ParseErrorAtIndex { index, .. } => parameter_name(parts, state, *index).await,
+                    _ => parameter_name(parts, state, 0).await,
                 };
+                let name = format!("{{{name}}}");
                 let detail = error.kind().to_string();
                 Err(invalid("path", vec![api::FieldError { pointer: name, detail }]))
             }
@@ -106,6 +110,12 @@ where
             Err(rejection) => Err(ApiError::internal(rejection)),
         }
     }
+}
+
+/// The name of the route's n-th parameter; axum does not name the only one of a route.
+async fn parameter_name<S: Send + Sync>(parts: &mut Parts, state: &S, index: usize) -> String {
+    let parameters = RawPathParams::from_request_parts(parts, state).await;
+    parameters.ok().and_then(|all| all.iter().nth(index).map(|(name, _)| name.to_owned())).unwrap_or_default()
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {

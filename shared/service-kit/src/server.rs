@@ -83,7 +83,16 @@ pub async fn serve(
     // Whoever drops this future (a test, a supervisor) ends the requests too.
     let cut_when_dropped = cut.clone().drop_guard();
     let app = app.layer(from_fn_with_state(cut.clone(), until_cut));
-    let server = axum::serve(listener, app).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let stop = {
+        let (shutdown, cut) = (shutdown.clone(), cut.clone());
+        async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = cut.cancelled() => {} // closes idle connections when this future was dropped
+            }
+        }
+    };
+    let server = axum::serve(listener, app).with_graceful_shutdown(stop);
     let deadline = async {
         shutdown.cancelled().await;
         tokio::time::sleep(grace).await;
@@ -124,13 +133,14 @@ pub async fn shutdown_signal() {
 /// Runs a request until the server is cut off; its body too, which may be an endless stream.
 async fn until_cut(State(cut): State<CancellationToken>, request: Request, next: Next) -> Response {
     let response = tokio::select! {
-        response = next.run(request) => response,
+        biased; // once cut off, nothing more is begun
         () = cut.cancelled() => {
             let detail = "The service is shutting down. Try again in a few seconds.";
             return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", detail)
                 .retry_after(Duration::from_secs(2))
                 .into_response();
         }
+        response = next.run(request) => response,
     };
     response.map(|inner| Body::new(CutBody { inner, cut: Box::pin(cut.cancelled_owned()) }))
 }
