@@ -14,7 +14,7 @@ mod remembrancer;
 mod retry;
 mod trainer;
 
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, PageQuery};
 pub use error::{ClientError, ServiceProblem};
 pub use evaluator::Evaluator;
 pub use psi_field::PsiField;

@@ -3,7 +3,7 @@ use api::{
     psi_field::{InterventionRecord, NewIntervention, Snapshot, Swarm, Window, WindowAnswer, WindowQuery},
 };
 
-use crate::{ClientError, Endpoint, connection::Connection};
+use crate::{ClientError, Endpoint, PageQuery, connection::Connection};
 
 /// The psi-field's client. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -45,8 +45,8 @@ impl PsiField {
     }
 
     /// `GET /v1/swarms`.
-    pub async fn swarms(&self) -> Result<Page<Swarm>, ClientError> {
-        self.connection.get(&["v1", "swarms"]).answer().await
+    pub async fn swarms(&self, page: &PageQuery) -> Result<Page<Swarm>, ClientError> {
+        self.connection.get(&["v1", "swarms"]).query(page).answer().await
     }
 
     /// `GET /v1/swarms/{id}`.
@@ -54,9 +54,13 @@ impl PsiField {
         self.connection.get(&["v1", "swarms", swarm]).answer().await
     }
 
-    /// `GET /v1/swarms/{id}/interventions`.
-    pub async fn interventions(&self, swarm: &str) -> Result<Page<InterventionRecord>, ClientError> {
-        self.connection.get(&["v1", "swarms", swarm, "interventions"]).answer().await
+    /// `GET /v1/swarms/{id}/interventions`, oldest first.
+    pub async fn interventions(
+        &self,
+        swarm: &str,
+        page: &PageQuery,
+    ) -> Result<Page<InterventionRecord>, ClientError> {
+        self.connection.get(&["v1", "swarms", swarm, "interventions"]).query(page).answer().await
     }
 
     /// `POST /v1/swarms/{id}/interventions`: one by hand, sent in the answer to the next window.
@@ -80,8 +84,8 @@ impl PsiField {
     }
 
     /// `PUT /v1/swarms/{id}/snapshot`: the field goes on from this state.
-    pub async fn put_snapshot(&self, swarm: &str, snapshot: &Snapshot) -> Result<(), ClientError> {
-        self.connection.put(&["v1", "swarms", swarm, "snapshot"]).json(snapshot).bytes().await.map(drop)
+    pub async fn put_snapshot(&self, swarm: &str, snapshot: &Snapshot) -> Result<Swarm, ClientError> {
+        self.connection.put(&["v1", "swarms", swarm, "snapshot"]).json(snapshot).answer().await
     }
 
     /// `POST /v1/swarms/{id}/checkpoints`: marks the state as one that windows are never asked again

@@ -8,7 +8,7 @@ use api::{
 };
 use uuid::Uuid;
 
-use crate::{ClientError, Endpoint, connection::Connection};
+use crate::{ClientError, Endpoint, PageQuery, connection::Connection};
 
 /// The trainer's client. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -93,17 +93,17 @@ impl Trainer {
     }
 
     /// `GET /v1/runs/{id}/agents`.
-    pub async fn agents(&self, id: Uuid) -> Result<Page<Agent>, ClientError> {
-        self.connection.get(&["v1", "runs", &id.to_string(), "agents"]).answer().await
+    pub async fn agents(&self, id: Uuid, page: &PageQuery) -> Result<Page<Agent>, ClientError> {
+        self.connection.get(&["v1", "runs", &id.to_string(), "agents"]).query(page).answer().await
     }
 
     /// `GET /v1/runs/{id}/interventions`: those that the run was sent.
-    pub async fn interventions(&self, id: Uuid) -> Result<Page<Intervention>, ClientError> {
-        self.connection.get(&["v1", "runs", &id.to_string(), "interventions"]).answer().await
+    pub async fn interventions(&self, id: Uuid, page: &PageQuery) -> Result<Page<Intervention>, ClientError> {
+        self.connection.get(&["v1", "runs", &id.to_string(), "interventions"]).query(page).answer().await
     }
 
     /// `GET /v1/runs/{id}/checkpoints`.
-    pub async fn checkpoints(&self, id: Uuid) -> Result<Page<Checkpoint>, ClientError> {
-        self.connection.get(&["v1", "runs", &id.to_string(), "checkpoints"]).answer().await
+    pub async fn checkpoints(&self, id: Uuid, page: &PageQuery) -> Result<Page<Checkpoint>, ClientError> {
+        self.connection.get(&["v1", "runs", &id.to_string(), "checkpoints"]).query(page).answer().await
     }
 }

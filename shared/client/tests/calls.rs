@@ -23,7 +23,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get, post, put},
 };
-use client::{ClientError, Endpoint, Evaluator, PsiField, Remembrancer, Trainer, retry_while_transient};
+use client::{
+    ClientError, Endpoint, Evaluator, PageQuery, PsiField, Remembrancer, Trainer, retry_while_transient,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -91,6 +93,12 @@ async fn calls_go_to_the_documented_routes() {
         format!(
             "GET /base/v1/runs/{id}/metrics?resolution=episode&format=csv&from=3 auth=Bearer k1 key=- accept=text/csv"
         )
+    );
+
+    let page = PageQuery { limit: Some(2), cursor: Some("a&b".into()) };
+    assert_eq!(
+        line(trainer.agents(id, &page).await),
+        format!("GET /base/v1/runs/{id}/agents?limit=2&cursor=a%26b {json}")
     );
 
     let psi_field = PsiField::new(endpoint.clone()).unwrap();
