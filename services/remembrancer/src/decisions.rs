@@ -14,4 +14,4 @@ pub(crate) use append::frontier_of;
 pub use batch::Batch;
 pub use partitions::{PARTITION_ROWS, ensure_partitions};
 pub use query::{Filter, at_index, in_range, list, locate, run_head};
-pub use rows::{COLUMNS, CopyEncoder, Row, from_row};
+pub use rows::{COLUMNS, CopyEncoder, Row, copy, from_row};

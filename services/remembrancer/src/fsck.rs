@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use merkle_log::{
     Frontier, Hash, canonical_leaf_hash, leaf_hash,
-    tile::{Edge, TILE_WIDTH, Tile, TileId},
+    tile::{Edge, TILE_WIDTH, Tile, TileId, TileSet},
 };
 use sqlx::{PgConnection, PgPool};
 
@@ -107,6 +107,8 @@ impl Check {
         self.runs.load_batches(db, start..end).await?;
         let mut decisions = decisions::in_range(db, start..end).await?.into_iter().peekable();
         let mut records = records_in(db, start, end).await?;
+        // Row by row against the tree first: it names the very row, where a root only says "up to here".
+        let tree = level_zero(db, start, end).await?;
         let mut leaves = Vec::with_capacity((end - start) as usize);
         for index in start..end {
             let decision = decisions.next_if(|(_, row)| row.log_index == index);
@@ -115,6 +117,7 @@ impl Check {
                     let leaf = canonical_leaf_hash(&row.decision).map_err(|error| {
                         FsckError::Difference(format!("the decision at log index {index}: {error}"))
                     })?;
+                    compare(&tree, index, &leaf)?;
                     self.frontier.push(leaf);
                     self.runs.decision(run_id, &row, leaf, &self.frontier)?;
                     self.report.decisions += 1;
@@ -122,6 +125,7 @@ impl Check {
                 }
                 (None, Some(record)) => {
                     let leaf = leaf_hash(record.leaf_text()?.as_bytes());
+                    compare(&tree, index, &leaf)?;
                     self.frontier.push(leaf);
                     self.record(&record)?;
                     leaf
@@ -164,18 +168,19 @@ impl Check {
         let stored = load_tiles(&mut *db, &ids).await?;
         for Tile { id, hashes } in computed {
             let found = stored.get(id).unwrap_or_default();
-            let differs = hashes.iter().zip(found).position(|(computed, found)| computed != found);
-            match differs {
-                Some(position) => return different(name_difference(id, position)),
-                None if found.len() != hashes.len() => {
-                    return different(format!(
-                        "the tile {id} has {} hashes, expected {}",
-                        found.len(),
-                        hashes.len()
-                    ));
-                }
-                None => self.report.tiles += 1,
+            if found.len() != hashes.len() {
+                return different(format!(
+                    "the tile {id} has {} hashes, expected {}",
+                    found.len(),
+                    hashes.len()
+                ));
             }
+            if let Some(position) = hashes.iter().zip(found).position(|(computed, found)| computed != found) {
+                return different(format!(
+                    "the tile {id} has another hash at {position} than the tiles below it give"
+                ));
+            }
+            self.report.tiles += 1;
         }
         Ok(())
     }
@@ -235,15 +240,24 @@ async fn records_in(db: &mut PgConnection, start: u64, end: u64) -> Result<BTree
     records.collect()
 }
 
-fn name_difference(id: TileId, position: usize) -> String {
-    if id.level == 0 {
-        let index = id.index * TILE_WIDTH as u64 + position as u64;
-        format!(
-            "the row at log index {index} is not what was recorded: its leaf hash is not the one in the tree"
-        )
-    } else {
-        format!("the tile {id} has another hash at {position} than the tiles below it give")
+/// The tiles of these leaves as they are stored.
+async fn level_zero(db: &mut PgConnection, start: u64, end: u64) -> Result<TileSet> {
+    let width = TILE_WIDTH as u64;
+    let ids: Vec<_> = (start / width..end.div_ceil(width)).map(|index| TileId { level: 0, index }).collect();
+    load_tiles(db, &ids).await
+}
+
+fn compare(tree: &TileSet, index: u64, leaf: &Hash) -> std::result::Result<(), FsckError> {
+    let (id, positions) = TileId::of_node(0, index);
+    let stored = tree.hashes(id, positions).map_err(|missing| FsckError::Difference(missing.to_string()))?;
+    if stored != [*leaf] {
+        return different(format!(
+            "the row at log index {index} is not what was recorded: its leaf hash is {}, the tree has {}",
+            api::Hash(*leaf),
+            api::Hash(stored[0])
+        ));
     }
+    Ok(())
 }
 
 pub(super) fn different<T>(what: String) -> std::result::Result<T, FsckError> {

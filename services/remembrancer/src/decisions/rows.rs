@@ -101,8 +101,11 @@ impl Default for CopyEncoder {
     }
 }
 
-/// Copies decisions of one run into the table, at consecutive indexes.
-pub(super) async fn copy(
+/// Copies decisions of one run into the table, at consecutive indexes, and nothing else: no leaf, no tree.
+///
+/// # Errors
+/// The database's.
+pub async fn copy(
     db: &mut PgConnection,
     first_index: u64,
     run_id: i32,

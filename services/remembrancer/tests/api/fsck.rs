@@ -68,8 +68,11 @@ async fn every_change_behind_the_services_back_is_found_and_named() {
           tenant, workload, gpu_type, reason, provider FROM decisions WHERE log_index = 3",
             "log index 5000",
         ),
-        ("UPDATE records SET body = '{\"part\":0,\"text\":\"y\"}' WHERE id = 'n0'", "\"n0\""),
-        ("UPDATE records SET recorded_at = recorded_at + interval '1 microsecond' WHERE id = 'n1'", "\"n1\""),
+        ("UPDATE records SET body = '{\"part\":0,\"text\":\"y\"}' WHERE id = 'n0'", "log index 260 "),
+        (
+            "UPDATE records SET recorded_at = recorded_at + interval '1 microsecond' WHERE id = 'n1'",
+            "log index 521 ",
+        ),
         ("UPDATE records SET root = sha256('x') WHERE id = 'n2'", "\"n2\""),
         (
             "UPDATE tiles SET hashes = overlay(hashes placing '\\x00' from 33) WHERE level = 0 AND tile_index = 2",
