@@ -124,8 +124,10 @@ impl Interventions {
             let record = &mut tracked.record;
             match record.status {
                 InterventionStatus::Issued => {
-                    let last =
-                        record.intervention.issued_at_window + record.intervention.expires_after_windows;
+                    let last = record
+                        .intervention
+                        .issued_at_window
+                        .saturating_add(record.intervention.expires_after_windows);
                     if window >= last {
                         record.status = InterventionStatus::Expired;
                         tracked.done = true;

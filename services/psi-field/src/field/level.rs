@@ -12,6 +12,8 @@ const SCORE_MEMORY: f64 = 1000.0;
 const OUTLIER: f64 = 3.0;
 /// … and so many outliers on end are a shift of the level.
 const SHIFT_RUN: u32 = 3;
+/// The variance of the level's error then, in units of the noise's.
+const SHIFT_VARIANCE: f64 = 10.0;
 /// Changes below this share of the level surprise nobody.
 const RELATIVE_FLOOR: f64 = 1e-3;
 const ABSOLUTE_FLOOR: f64 = 1e-12;
@@ -124,6 +126,10 @@ impl Filter {
     }
 
     fn update(&mut self, value: f64, ratio: f64, (rate, score_rate): (f64, f64), shift: bool) {
+        if shift {
+            // The level may be anywhere: what comes now says more of it than all before.
+            self.variance = self.variance.max(SHIFT_VARIANCE);
+        }
         let error = value - self.level;
         let standardised = error / (1.0 + self.variance).sqrt();
         let z = self.standardise(value);
@@ -135,9 +141,6 @@ impl Filter {
             self.scale2 += rate * (weight * standardised * standardised - self.scale2);
         } else {
             self.scale2 = standardised * standardised; // nothing to weigh the first deviation by
-        }
-        if shift {
-            self.variance = self.variance.max(1.0);
         }
         let gain = self.variance / (1.0 + self.variance);
         self.level += gain * weight.min(1.0) * error;
@@ -187,7 +190,7 @@ mod tests {
         filter.observe(80.0);
         let after_one = filter.observe(50.0).unwrap();
         assert!((after_one.expected - 50.0).abs() < 0.7, "{after_one:?}");
-        for _ in 0..12 {
+        for _ in 0..6 {
             filter.observe(80.0);
         }
         let after_many = filter.observe(80.0).unwrap();

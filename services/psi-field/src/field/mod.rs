@@ -2,6 +2,7 @@
 
 mod assessment;
 mod detect;
+mod error;
 mod guardian;
 mod interventions;
 mod level;
@@ -17,6 +18,7 @@ use api::psi_field::{FieldState, InterventionRecord, Window, WindowAnswer};
 use serde::{Deserialize, Serialize};
 
 pub use detect::{Deviation, Drift, Finding};
+pub use error::{SnapshotError, StepError};
 pub use interventions::{InterventionError, Wish, kind_name};
 pub use observation::{CHANNELS, Channel, Channels, DuplicateAgent, Observation};
 pub use settings::{Settings, Weights};
@@ -67,45 +69,6 @@ pub struct Step {
     pub answer: WindowAnswer,
     /// Every intervention whose standing changed, as it stands now, in the order in which it happened.
     pub changed: Vec<InterventionRecord>,
-}
-
-/// Why a window was not taken. The field is as it was.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StepError {
-    /// The number is not the next one.
-    #[error("window {given} was posted, window {expected} is expected")]
-    WrongNumber {
-        /// The number given.
-        given: u64,
-        /// The number expected.
-        expected: u64,
-    },
-    /// An agent occurs twice.
-    #[error(transparent)]
-    DuplicateAgent(#[from] DuplicateAgent),
-    /// An acknowledgement is of nothing.
-    #[error(transparent)]
-    Intervention(#[from] InterventionError),
-}
-
-/// Why a snapshot is not one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SnapshotError {
-    /// It does not have the form.
-    #[error("the field does not have the form of a snapshot ({0}); send it exactly as it was given")]
-    Malformed(String),
-    /// It is of another swarm, format or window than it is sent as.
-    #[error(
-        "the snapshot's {what} is {found}, {expected} was expected; send it exactly as it was given, to its own swarm"
-    )]
-    Mismatch {
-        /// What does not fit.
-        what: &'static str,
-        /// What the snapshot says.
-        found: String,
-        /// What was expected.
-        expected: String,
-    },
 }
 
 impl Field {
@@ -243,6 +206,10 @@ impl Field {
         }
         if field.next_window != snapshot.next_window {
             let expected = snapshot.next_window.to_string();
+            return Err(mismatch("next window", field.next_window.to_string(), expected));
+        }
+        if field.next_window > api::MAX_SAFE_INTEGER {
+            let expected = format!("at most {}", api::MAX_SAFE_INTEGER);
             return Err(mismatch("next window", field.next_window.to_string(), expected));
         }
         garde::Validate::validate(&field.settings).map_err(|e| SnapshotError::Malformed(e.to_string()))?;

@@ -1,0 +1,86 @@
+//! Whatever comes, the field stays finite.
+
+use api::psi_field::{AgentWindow, SwarmWindow, Window};
+use proptest::prelude::*;
+
+use super::{Field, field};
+
+fn extreme() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<f64>().prop_filter("JSON has finite numbers only", |x| x.is_finite()),
+        proptest::sample::select(vec![
+            0.0,
+            -0.0,
+            1e308,
+            -1e308,
+            f64::MIN_POSITIVE,
+            5e-324,
+            -5e-324,
+            1.0,
+            40.0
+        ]),
+        -100.0..100.0_f64,
+    ]
+}
+
+fn wild_window() -> impl Strategy<Value = Window> {
+    let agent =
+        (0u32..8, proptest::option::of(extreme()), proptest::option::of(extreme().prop_map(f64::abs)));
+    let share = prop_oneof![Just(0.0), Just(1.0), Just(5e-324), 0.0..1.0_f64];
+    let channels = proptest::collection::vec(proptest::option::of(extreme()), 5);
+    (proptest::collection::vec(agent, 1..8), channels, proptest::collection::vec(share, 0..4)).prop_map(
+        |(agents, channels, provider_shares)| Window {
+            number: 0,
+            agents: agents
+                .into_iter()
+                .map(|(agent, mean_reward, mean_abs_td_error)| AgentWindow {
+                    agent,
+                    mean_reward,
+                    mean_abs_td_error,
+                    epsilon: 0.1,
+                    q_table_size: 0,
+                    decisions: 1,
+                })
+                .collect(),
+            swarm: SwarmWindow {
+                fill_rate: channels[0].map(|x| x.abs().min(1.0)),
+                gpu_hours_fill: channels[1].map(|x| x.abs().min(1.0)),
+                avg_cost: channels[2],
+                avg_latency_ms: channels[3],
+                mean_reward: channels[4],
+                provider_shares,
+            },
+            acknowledged: Vec::new(),
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_term_is_finite_and_within_zero_and_one_whatever_comes(
+        windows in proptest::collection::vec(wild_window(), 30..80)
+    ) {
+        let mut field = field();
+        for mut window in windows {
+            window.number = field.next_window();
+            window.agents.sort_by_key(|a| a.agent);
+            window.agents.dedup_by_key(|a| a.agent);
+            let answer = field.step(&window).unwrap().answer;
+            let s = &answer.state;
+            for term in [s.psi, s.continuity, s.futurity, s.phase_coherence, s.entropy, s.prediction_error, s.memory] {
+                prop_assert!(term.is_none_or(|t| (0.0..=1.0).contains(&t)), "{s:?}");
+            }
+            if let Some(anomaly) = &answer.anomaly {
+                for channel in &anomaly.channels {
+                    prop_assert!([channel.z_score, channel.observed, channel.expected].iter().all(|x| x.is_finite()));
+                }
+                prop_assert!(anomaly.agents.iter().all(|a| a.z_score.is_finite()));
+            }
+            // What is not finite becomes null in JSON, which a snapshot would not come back from.
+            let text = serde_json::to_string(&field.snapshot().unwrap()).unwrap();
+            prop_assert_eq!(&Field::restore("test", serde_json::from_str(&text).unwrap()).unwrap(), &field);
+        }
+    }
+}
