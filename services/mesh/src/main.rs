@@ -1,2 +1,48 @@
-//! placeholder
-fn main() {}
+//! The command line of AI Mesh.
+
+mod commands;
+mod connection;
+mod environment;
+mod evaluation;
+mod exit;
+mod files;
+mod interrupts;
+mod output;
+mod runtime;
+mod simulation;
+mod stack;
+mod training;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Trains swarms of routing agents, proves what they decided, and says whether they are any good.
+///
+/// Exit codes: 0 good, 1 the answer is no, 2 wrong usage, 3 could not.
+#[derive(Parser)]
+#[command(name = "mesh", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Up(commands::up::Up),
+    Train(Box<commands::train::Train>),
+    Evaluate(commands::evaluate::Evaluate),
+    Simulate(commands::simulate::Simulate),
+    Verify(commands::verify::Verify),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    exit::code(match cli.command {
+        Command::Up(command) => command.run(),
+        Command::Train(command) => command.run(),
+        Command::Evaluate(command) => command.run(),
+        Command::Simulate(command) => command.run(),
+        Command::Verify(command) => command.run(),
+    })
+}

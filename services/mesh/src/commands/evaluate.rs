@@ -1,0 +1,134 @@
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use api::evaluator::{EvaluationResult, NewEvaluation};
+use clap::Args;
+use policy::PolicyFile;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    connection::{Connection, Needs, StackArgs, stack_failed},
+    environment::EnvironmentArgs,
+    evaluation::{evaluate, tables},
+    exit::{Answer, usage},
+    files::{read, writable_folder},
+    interrupts::Interrupts,
+    output::{say, say_json},
+    runtime,
+    training::outcome::{patiently, write_evaluation},
+};
+
+/// Compare a learned policy with the hand rules on held-out seeds
+///
+/// Every policy meets the same episodes, on seeds that the policy was not trained on. The result is
+/// recorded in the ledger.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mesh evaluate --ai-agents out/swarm_final.json
+  mesh evaluate --ai-agents out/swarm_final.json --preset overloaded --seeds 50 --output out
+  mesh evaluate --ai-agents out/swarm_final.json --baseline-config workloads.json --steps 1000 --json")]
+pub(crate) struct Evaluate {
+    /// The policy file (swarm_final.json)
+    #[arg(long, value_name = "FILE")]
+    ai_agents: PathBuf,
+    /// Tenants and their demand (workloads.json); the built-in ones when absent
+    #[arg(long, value_name = "FILE")]
+    baseline_config: Option<PathBuf>,
+    /// A named setting [default: the one that the policy was trained on; default when --baseline-config is
+    /// given]
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// A catalog of providers (providers.json); the built-in one when absent
+    #[arg(long, value_name = "FILE")]
+    providers: Option<PathBuf>,
+    /// Steps of an episode
+    #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    steps: u32,
+    /// How many held-out seeds
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    seeds: u32,
+    /// Write evaluation.json and evaluation.csv to this folder
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    stack: StackArgs,
+}
+
+/// The answer of `--json`.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    result: &'a EvaluationResult,
+    evaluation_id: Uuid,
+    record_id: Option<&'a str>,
+}
+
+impl Evaluate {
+    /// Evaluates and tells the result.
+    pub(crate) fn run(self) -> anyhow::Result<Answer> {
+        self.stack.check(Needs::Evaluation)?;
+        let bytes = read(&self.ai_agents)?;
+        let file = PolicyFile::parse(&bytes)
+            .map_err(|error| usage(format!("--ai-agents {}: {error}", self.ai_agents.display())))?;
+        let trained_on = self.baseline_config.is_none().then(|| file.training.preset.clone());
+        let environment = EnvironmentArgs {
+            preset: self.preset.clone().or(trained_on),
+            providers: self.providers.clone(),
+            workloads: self.baseline_config.clone(),
+        };
+        let request = NewEvaluation {
+            environment: environment.spec()?,
+            seeds: self.seeds,
+            steps: Some(self.steps),
+            ..NewEvaluation::default()
+        };
+        if let Some(folder) = &self.output {
+            writable_folder(folder)?;
+        }
+        runtime::block_on("warn", async {
+            let mut interrupts = Interrupts::watch()?;
+            let mut connection = tokio::select! {
+                connection = self.stack.connect(Needs::Evaluation, None) => connection?,
+                () = interrupts.next() => anyhow::bail!("interrupted before the evaluation began"),
+            };
+            let mut stack = connection.stack.take();
+            let told = tokio::select! {
+                told = self.evaluate(&connection, bytes, request) => told,
+                error = stack_failed(&mut stack) => Err(error),
+                () = interrupts.next() => Err(anyhow::anyhow!("interrupted during the evaluation")),
+            };
+            connection.stack = stack;
+            connection.close().await;
+            told
+        })
+    }
+
+    async fn evaluate(
+        &self,
+        connection: &Connection,
+        bytes: Vec<u8>,
+        mut request: NewEvaluation,
+    ) -> anyhow::Result<Answer> {
+        let put = patiently(|| connection.remembrancer.put_artifact("application/json", bytes.clone()));
+        request.policies = vec![put.await.context("storing the policy")?.sha256];
+        let evaluation = evaluate(&connection.evaluator, &request).await?;
+        if let Some(folder) = &self.output {
+            write_evaluation(&connection.evaluator, &evaluation, folder).await?;
+        }
+        let result = evaluation.result.as_ref().context("a completed evaluation has a result")?;
+        if self.json {
+            let record_id = evaluation.record_id.as_deref();
+            say_json(&Told { result, evaluation_id: evaluation.id, record_id })?;
+        } else {
+            say(&tables(result))?;
+            if let Some(record) = &evaluation.record_id {
+                say(&format!("Recorded in the ledger as {record}."))?;
+            }
+        }
+        Ok(Answer::Yes)
+    }
+}

@@ -1,0 +1,139 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use policy::{PolicyFile, Rule, StepReport, Swarm};
+use routing_env::{Environment, Episode, Metrics, RewardKind, Trace};
+
+use crate::{
+    environment::EnvironmentArgs,
+    exit::{Answer, usage},
+    files::{read, read_text},
+    output::{say, say_json},
+    simulation::{
+        rows::{DecisionRows, StepRows},
+        summary::Summary,
+    },
+};
+
+/// Simulate one policy in this process, without any service
+///
+/// Plays episodes with a hand rule or a learned policy, and tells what came of it. All decisions and the
+/// providers' states can be written out, enough to recompute every figure.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mesh simulate --policy weighted-score
+  mesh simulate --policy out/swarm_final.json --preset contended --episodes 5 --json
+  mesh simulate --policy cheapest --workloads workloads.json --decisions decisions.csv --steps-out steps.csv
+  mesh simulate --policy weighted-score --preset default --trace requests.csv --step-seconds 60")]
+pub(crate) struct Simulate {
+    /// A hand rule (weighted-score, cheapest, fastest, random, greedy-reward) or a policy file
+    #[arg(long, value_name = "NAME|FILE")]
+    policy: String,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+    /// Requests from a CSV (step or arrival_s, tenant_id, workload_type, gpu_type, gpu_hours; optional
+    /// region, max_latency_ms, min_reputation) instead of drawn ones
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// The length of a step, for a trace with arrival_s
+    #[arg(long, value_name = "S", requires = "trace")]
+    step_seconds: Option<f64>,
+    /// Episode e is drawn from this seed plus e [default: the workloads' simulation.seed]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// How many episodes
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    episodes: u32,
+    /// Write every request and what became of it to this CSV
+    #[arg(long, value_name = "OUT")]
+    decisions: Option<PathBuf>,
+    /// Write the providers' state at the end of every step to this CSV
+    #[arg(long, value_name = "OUT")]
+    steps_out: Option<PathBuf>,
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+impl Simulate {
+    /// Simulates and tells the figures.
+    pub(crate) fn run(self) -> anyhow::Result<Answer> {
+        let environment = self.environment.load()?;
+        let seed = self.seed.unwrap_or(environment.workloads().simulation.seed);
+        let last = seed.checked_add(u64::from(self.episodes) - 1);
+        if last.is_none_or(|last| last > api::MAX_SAFE_INTEGER) {
+            return Err(usage(format!(
+                "--seed {seed}: expected seed + episodes of at most {}",
+                api::MAX_SAFE_INTEGER
+            )));
+        }
+        let swarm = swarm(&self.policy, &environment)?;
+        let trace = self.trace.as_deref().map(|path| self.read_trace(path, &environment)).transpose()?;
+        let metrics = self.play(&environment, swarm, trace.as_ref(), seed)?;
+        let summary = Summary::new(&self.policy, &environment, seed, self.episodes, trace.as_ref(), &metrics);
+        if self.json {
+            say_json(&summary)?
+        } else {
+            say(&summary.tables())?
+        }
+        Ok(Answer::Yes)
+    }
+
+    fn read_trace(&self, path: &Path, environment: &Environment) -> anyhow::Result<Trace> {
+        if self.step_seconds.is_some_and(|s| !(s.is_finite() && s > 0.0)) {
+            return Err(usage("--step-seconds: expected a number above 0"));
+        }
+        Trace::parse(&path.display().to_string(), &read_text(path)?, environment, self.step_seconds)
+            .map_err(|error| usage(error.to_string()))
+    }
+
+    fn play(
+        &self,
+        environment: &Environment,
+        mut swarm: Swarm,
+        trace: Option<&Trace>,
+        seed: u64,
+    ) -> anyhow::Result<Metrics> {
+        let mut decisions = self.decisions.as_deref().map(DecisionRows::create).transpose()?;
+        let mut steps = self.steps_out.as_deref().map(StepRows::create).transpose()?;
+        let mut metrics = Metrics::new(environment);
+        let mut report = StepReport::new(environment);
+        let reward = RewardKind::ExcessCost;
+        for number in 0..self.episodes {
+            let seed = seed + u64::from(number);
+            let mut episode = match trace {
+                Some(trace) => Episode::replaying(environment, trace, seed, reward),
+                None => Episode::new(environment, seed, reward),
+            };
+            swarm.begin_episode(seed);
+            while swarm.run_step(&mut episode, reward, &mut report) {
+                metrics.merge(&report.metrics);
+                if let Some(rows) = &mut decisions {
+                    rows.write(environment, number, &report)?;
+                }
+                if let Some(rows) = &mut steps {
+                    rows.write(environment, number, report.step, episode.market())?;
+                }
+            }
+            swarm.end_episode();
+        }
+        decisions.map(DecisionRows::finish).transpose()?;
+        steps.map(StepRows::finish).transpose()?;
+        Ok(metrics)
+    }
+}
+
+/// A hand rule by its name, else a policy file.
+fn swarm(policy: &str, environment: &Environment) -> anyhow::Result<Swarm> {
+    let unknown = match policy.parse::<Rule>() {
+        Ok(rule) => return Ok(Swarm::of_rule(rule)),
+        Err(unknown) => unknown,
+    };
+    let path = Path::new(policy);
+    if !path.exists() {
+        return Err(usage(format!("--policy: {unknown}, and there is no file of this name either")));
+    }
+    let file = PolicyFile::parse(&read(path)?).with_context(|| policy.to_owned())?;
+    file.swarm(environment).with_context(|| policy.to_owned())
+}

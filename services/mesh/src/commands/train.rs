@@ -1,0 +1,197 @@
+use std::path::PathBuf;
+
+use anyhow::{Context as _, anyhow, bail};
+use api::{
+    evaluator::NewEvaluation,
+    trainer::{Recording, Run, RunStatus},
+};
+use clap::Args;
+use client::{Remembrancer, Trainer};
+use uuid::Uuid;
+
+use crate::{
+    connection::{Connection, Needs, StackArgs, stack_failed},
+    evaluation::evaluate,
+    exit::{Answer, usage},
+    files::writable_folder,
+    interrupts::Interrupts,
+    output::{note, say, say_json},
+    runtime,
+    training::{
+        config::{RunArgs, Wanted},
+        follow::follow,
+        outcome::{Left, patiently, quoted},
+    },
+};
+
+/// Train a swarm, record every decision, and compare it with the hand rules
+///
+/// Uses a running stack when its services are named, else starts one for itself and stops it at the end.
+/// Leaves training_metrics.csv, swarm_checkpoint.json, swarm_final.json, ledger_receipt.json,
+/// decision_receipt.json, evaluation.json and evaluation.csv in --output. Ctrl-C stops the run at the end
+/// of its episode with a checkpoint, and tells the command that goes on (exit code 3).
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mesh train
+  mesh train --agents 50 --episodes 200 --seed 7 --output out
+  mesh train --episodes 100 --stop-after 40 --output out
+  mesh train --load out/swarm_checkpoint.json --output out
+  mesh train --workloads workloads.json --providers providers.json --psi-field off --json
+  mesh train --trainer http://127.0.0.1:8001 --remembrancer http://127.0.0.1:8002 \\
+    --evaluator http://127.0.0.1:8003")]
+pub(crate) struct Train {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Stop after this many of the episodes, without changing anything else
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    stop_after: Option<u32>,
+    /// Go on from a checkpoint (swarm_checkpoint.json); the run's settings are the checkpoint's
+    #[arg(long, value_name = "FILE")]
+    load: Option<PathBuf>,
+    /// Where the files go
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    output: PathBuf,
+    /// Held-out seeds of the comparison at the end
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    seeds: u32,
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    stack: StackArgs,
+}
+
+/// A decision in the ledger takes about this many bytes, its share of indexes and tree included.
+const BYTES_PER_DECISION: f64 = 300.0;
+
+/// From here on it is said how much a run will write.
+const LARGE_RUN_BYTES: f64 = 5e9;
+
+impl Train {
+    /// Trains and tells what came of it.
+    pub(crate) fn run(self) -> anyhow::Result<Answer> {
+        self.stack.check(Needs::Training)?;
+        let psi_field_url = self.run.psi_field_url();
+        if psi_field_url.is_some() && self.stack.is_remote(Needs::Training) {
+            return Err(usage(
+                "--psi-field with a URL is for a stack of its own: the trainer at --trainer knows where its psi-field is",
+            ));
+        }
+        let wanted = self.run.wanted(self.load.as_deref(), self.stop_after)?;
+        writable_folder(&self.output)?;
+        warn_of_size(&wanted);
+        runtime::block_on("warn", async {
+            let mut interrupts = Interrupts::watch()?;
+            let mut connection = tokio::select! {
+                connection = self.stack.connect(Needs::Training, psi_field_url) => connection?,
+                () = interrupts.next() => bail!("interrupted before the run began"),
+            };
+            let mut stack = connection.stack.take();
+            let trained = tokio::select! {
+                trained = self.train(&connection, wanted, &mut interrupts) => trained,
+                error = stack_failed(&mut stack) => Err(error),
+            };
+            connection.stack = stack;
+            connection.close().await;
+            trained
+        })
+    }
+
+    async fn train(
+        &self,
+        connection: &Connection,
+        wanted: Wanted,
+        interrupts: &mut Interrupts,
+    ) -> anyhow::Result<Answer> {
+        let trainer = connection.trainer.as_ref().context("there is no trainer")?;
+        let started = tokio::select! {
+            started = start(trainer, &connection.remembrancer, wanted) => started?,
+            () = interrupts.next() => bail!("interrupted before the run began"),
+        };
+        let run = follow(trainer, started, interrupts).await?;
+        if run.status == RunStatus::Failed {
+            let why = run.error.unwrap_or_else(|| "it did not say why".into());
+            bail!("run {} failed: {why}", run.id);
+        }
+        let mut left = tokio::select! {
+            left = Left::fetch(trainer, &connection.remembrancer, &run, &self.output) => left?,
+            () = interrupts.next() => bail!("interrupted while the run's files were fetched"),
+        };
+        if run.status == RunStatus::Completed {
+            let request = NewEvaluation {
+                policies: run.policy_sha256.into_iter().collect(),
+                environment: run.config.environment.clone(),
+                seeds: self.seeds,
+                steps: Some(run.config.steps_per_episode),
+                ..NewEvaluation::default()
+            };
+            let evaluation = tokio::select! {
+                evaluation = evaluate(&connection.evaluator, &request) => evaluation?,
+                () = interrupts.next() => bail!("interrupted during the evaluation; the run's files are in {}", self.output.display()),
+            };
+            left.add_evaluation(&connection.evaluator, evaluation).await?;
+        }
+        self.tell(&run, &left)
+    }
+
+    fn tell(&self, run: &Run, left: &Left) -> anyhow::Result<Answer> {
+        let resume = self.resume_command(left);
+        if self.json {
+            say_json(&left.summary(run))?;
+        } else {
+            say(&left.text(run, &resume))?;
+        }
+        if run.status != RunStatus::Cancelled {
+            if self.json && run.status == RunStatus::Stopped {
+                note(&format!("go on with: {resume}"));
+            }
+            return Ok(Answer::Yes);
+        }
+        let next = match left.checkpoint() {
+            Some(_) => format!("go on with: {resume}"),
+            None => "it made no checkpoint yet".into(),
+        };
+        Err(anyhow!("run {} was cancelled after {} episodes; {next}", run.id, run.progress.episodes_done))
+    }
+
+    fn resume_command(&self, left: &Left) -> String {
+        let checkpoint = left.checkpoint().map(|path| path.display().to_string()).unwrap_or_default();
+        let mut words: Vec<String> = ["mesh", "train", "--load"].map(str::to_owned).into();
+        words.push(checkpoint);
+        words.extend(["--output".to_owned(), self.output.display().to_string()]);
+        if let Some(url) = self.run.psi_field_url() {
+            words.extend(["--psi-field".to_owned(), url]);
+        }
+        words.extend(self.stack.to_flags());
+        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Puts the checkpoint, if there is one, and starts the run.
+async fn start(trainer: &Trainer, remembrancer: &Remembrancer, wanted: Wanted) -> anyhow::Result<Run> {
+    let mut run = wanted.run;
+    if let Some(bytes) = wanted.checkpoint {
+        let artifact = patiently(|| remembrancer.put_artifact("application/json", bytes.clone()))
+            .await
+            .context("storing the checkpoint")?;
+        run.resume_from = Some(artifact.sha256);
+    }
+    let key = Uuid::now_v7().to_string();
+    Ok(patiently(|| trainer.create_run(&run, Some(&key))).await?)
+}
+
+fn warn_of_size(wanted: &Wanted) {
+    let env = &wanted.plan.environment;
+    let requests_per_step: f64 = (0..env.workloads().tenants.len()).map(|t| env.expected_requests(t)).sum();
+    let episodes = wanted.plan.last_episode - wanted.episodes_done;
+    let decisions = requests_per_step * f64::from(env.steps()) * f64::from(episodes);
+    let bytes = decisions * BYTES_PER_DECISION;
+    if wanted.run.recording == Recording::All && bytes > LARGE_RUN_BYTES {
+        note(&format!(
+            "this run will record about {:.0} million decisions, some {:.0} GB in the database; --record none records \
+             none of them",
+            decisions / 1e6,
+            bytes / 1e9
+        ));
+    }
+}

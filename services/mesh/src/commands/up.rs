@@ -1,0 +1,124 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::{
+    exit::{Answer, usage},
+    output::{note, say, say_json},
+    runtime,
+    stack::{Ports, Stack, StackSettings},
+};
+
+/// Run all four services in this process, with a PostgreSQL of their own
+///
+/// Serves on 127.0.0.1 until SIGINT (Ctrl-C) or SIGTERM. The database is made at the first start from the
+/// machine's own PostgreSQL server and is restarted when it dies. What was recorded survives.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mesh up
+  mesh up --data-dir /srv/ai-mesh --port-base 9000
+  mesh up --database-url postgres://ai_mesh@db.example/ai_mesh --trainer-port 18001
+  AI_MESH_LOG=debug mesh up")]
+pub(crate) struct Up {
+    /// The folder of the database and of the log's key [default: ai-mesh in the user's data folder;
+    /// /var/lib/ai-mesh as root]
+    #[arg(long, value_name = "DIR", env = "AI_MESH_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// A running PostgreSQL's database, instead of one of its own
+    #[arg(long, value_name = "URL", env = "AI_MESH_DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// psi-field gets this port, trainer, remembrancer and evaluator the next three
+    #[arg(long, value_name = "PORT", default_value_t = 8000)]
+    port_base: u16,
+    /// psi-field's port
+    #[arg(long, value_name = "PORT")]
+    psi_field_port: Option<u16>,
+    /// The trainer's port
+    #[arg(long, value_name = "PORT")]
+    trainer_port: Option<u16>,
+    /// The remembrancer's port
+    #[arg(long, value_name = "PORT")]
+    remembrancer_port: Option<u16>,
+    /// The evaluator's port
+    #[arg(long, value_name = "PORT")]
+    evaluator_port: Option<u16>,
+    /// Tell the addresses as one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+impl Up {
+    /// Runs until it is asked to end.
+    pub(crate) fn run(self) -> anyhow::Result<Answer> {
+        let settings = StackSettings {
+            ports: self.ports()?,
+            data_dir: self.data_dir.clone(),
+            database_url: self.database_url.clone(),
+            psi_field_url: None,
+        };
+        runtime::block_on("info", async {
+            // a signal counts from the start on, while the database is being made too
+            let signal = service_kit::shutdown_signal();
+            tokio::pin!(signal);
+            let mut stack = tokio::select! {
+                stack = Stack::start(settings) => stack?,
+                () = &mut signal => return Ok(Answer::Yes),
+            };
+            let told = self.tell(&stack);
+            let ended = match told {
+                Err(error) => Err(error),
+                Ok(()) => tokio::select! {
+                    () = &mut signal => Ok(Answer::Yes),
+                    error = stack.failed() => Err(error),
+                },
+            };
+            stack.stop().await;
+            note("AI Mesh is down.");
+            ended
+        })
+    }
+
+    fn ports(&self) -> anyhow::Result<Ports> {
+        let port = |own: Option<u16>, offset: u16| {
+            own.or_else(|| match self.port_base {
+                0 => Some(0), // free ones
+                base => base.checked_add(offset),
+            })
+            .ok_or_else(|| usage(format!("--port-base {}: expected at most 65532", self.port_base)))
+        };
+        Ok(Ports {
+            psi_field: port(self.psi_field_port, 0)?,
+            trainer: port(self.trainer_port, 1)?,
+            remembrancer: port(self.remembrancer_port, 2)?,
+            evaluator: port(self.evaluator_port, 3)?,
+        })
+    }
+
+    fn tell(&self, stack: &Stack) -> anyhow::Result<()> {
+        let in_order = ["psi-field", "trainer", "remembrancer", "evaluator"];
+        if self.json {
+            let services: serde_json::Map<String, serde_json::Value> = in_order
+                .iter()
+                .map(|name| {
+                    let url = stack.url(name);
+                    ((*name).to_owned(), json!({"url": url, "docs": format!("{url}/docs")}))
+                })
+                .collect();
+            return say_json(&json!({
+                "services": services,
+                "database_url": stack.shown_database_url(),
+                "data_dir": stack.data_dir(),
+            }));
+        }
+        let mut text = String::from("AI Mesh is up.\n");
+        for name in in_order {
+            let url = stack.url(name);
+            text.push_str(&format!("  {name:<13} {url}   docs: {url}/docs\n"));
+        }
+        text.push_str(&format!("  {:<13} {}\n", "database", stack.shown_database_url()));
+        text.push_str(&format!("  {:<13} {}\n", "data", stack.data_dir().display()));
+        text.push_str("Ctrl-C stops it.");
+        say(&text)
+    }
+}

@@ -1,0 +1,149 @@
+//! The services that a command talks to: a running stack, or one of its own.
+
+use std::path::PathBuf;
+
+use client::{Endpoint, Evaluator, Remembrancer, Trainer};
+
+use crate::{
+    exit::usage,
+    stack::{Ports, Stack, StackSettings},
+};
+
+/// Flags that name the services.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Services (a stack of its own is started when none is named)")]
+pub(crate) struct StackArgs {
+    /// The trainer of a running stack
+    #[arg(long, value_name = "URL", env = "AI_MESH_TRAINER_URL")]
+    pub(crate) trainer: Option<String>,
+    /// The remembrancer of a running stack
+    #[arg(long, value_name = "URL", env = "AI_MESH_REMEMBRANCER_URL")]
+    pub(crate) remembrancer: Option<String>,
+    /// The evaluator of a running stack
+    #[arg(long, value_name = "URL", env = "AI_MESH_EVALUATOR_URL")]
+    pub(crate) evaluator: Option<String>,
+    /// The key that the running stack wants
+    #[arg(long, value_name = "KEY", env = "AI_MESH_API_KEY", hide_env_values = true)]
+    pub(crate) api_key: Option<String>,
+    /// The folder of the stack's own database and of the log's key
+    #[arg(long, value_name = "DIR", env = "AI_MESH_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// A running PostgreSQL's database for a stack of its own
+    #[arg(long, value_name = "URL", env = "AI_MESH_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+}
+
+/// Which services there must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Remembrancer and evaluator.
+    Evaluation,
+    /// The trainer too.
+    Training,
+}
+
+/// Clients of the services, and the stack if it is this process's own.
+pub(crate) struct Connection {
+    pub(crate) trainer: Option<Trainer>,
+    pub(crate) remembrancer: Remembrancer,
+    pub(crate) evaluator: Evaluator,
+    pub(crate) stack: Option<Stack>,
+}
+
+impl StackArgs {
+    /// True when a running stack is named.
+    pub(crate) fn is_remote(&self, needs: Needs) -> bool {
+        self.remembrancer.is_some()
+            || self.evaluator.is_some()
+            || (needs == Needs::Training && self.trainer.is_some())
+    }
+
+    /// Refuses a stack that is named in part.
+    pub(crate) fn check(&self, needs: Needs) -> anyhow::Result<()> {
+        if !self.is_remote(needs) {
+            return Ok(());
+        }
+        let mut missing = Vec::new();
+        if needs == Needs::Training && self.trainer.is_none() {
+            missing.push("--trainer (AI_MESH_TRAINER_URL)");
+        }
+        if self.remembrancer.is_none() {
+            missing.push("--remembrancer (AI_MESH_REMEMBRANCER_URL)");
+        }
+        if self.evaluator.is_none() {
+            missing.push("--evaluator (AI_MESH_EVALUATOR_URL)");
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(usage(format!(
+            "a running stack is named in part: give {} too, or none of them to start a stack of its own",
+            missing.join(" and ")
+        )))
+    }
+
+    /// Connects to the running stack, or starts one.
+    pub(crate) async fn connect(
+        &self,
+        needs: Needs,
+        psi_field_url: Option<String>,
+    ) -> anyhow::Result<Connection> {
+        self.check(needs)?;
+        if self.is_remote(needs) {
+            let endpoint = |url: &Option<String>| {
+                Endpoint::new(url.clone().unwrap_or_default()).with_api_key(self.api_key.clone())
+            };
+            return Ok(Connection {
+                trainer: self.trainer.as_ref().map(|_| Trainer::new(endpoint(&self.trainer))).transpose()?,
+                remembrancer: Remembrancer::new(endpoint(&self.remembrancer))?,
+                evaluator: Evaluator::new(endpoint(&self.evaluator))?,
+                stack: None,
+            });
+        }
+        let settings = StackSettings {
+            data_dir: self.data_dir.clone(),
+            database_url: self.database_url.clone(),
+            ports: Ports::default(),
+            psi_field_url,
+        };
+        let stack = Stack::start(settings).await?;
+        Ok(Connection {
+            trainer: Some(Trainer::new(Endpoint::new(stack.url("trainer")))?),
+            remembrancer: Remembrancer::new(Endpoint::new(stack.url("remembrancer")))?,
+            evaluator: Evaluator::new(Endpoint::new(stack.url("evaluator")))?,
+            stack: Some(stack),
+        })
+    }
+
+    /// The flags that were given, for a command that is to be repeated. A key is not among them.
+    pub(crate) fn to_flags(&self) -> Vec<String> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
+        [
+            ("--trainer", self.trainer.clone()),
+            ("--remembrancer", self.remembrancer.clone()),
+            ("--evaluator", self.evaluator.clone()),
+            ("--data-dir", path(&self.data_dir)),
+        ]
+        .into_iter()
+        .filter_map(|(flag, value)| value.map(|value| [flag.to_owned(), value]))
+        .flatten()
+        .collect()
+    }
+}
+
+impl Connection {
+    /// Stops the stack, if it is this process's own.
+    pub(crate) async fn close(self) {
+        if let Some(stack) = self.stack {
+            stack.stop().await;
+        }
+    }
+}
+
+/// Waits until a service of the stack ends by itself; for ever without a stack.
+pub(crate) async fn stack_failed(stack: &mut Option<Stack>) -> anyhow::Error {
+    match stack {
+        Some(stack) => stack.failed().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,76 @@
+//! How a command ends.
+
+use std::{
+    fmt,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+/// What a command that could do its work answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// All is good: 0.
+    Yes,
+    /// The work was done, and its answer is no: 1.
+    No,
+}
+
+/// The command was used wrongly: 2.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// A wrong use as an error.
+pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
+    Usage(message.into()).into()
+}
+
+/// The exit code, after an error was told in one line on standard error: 2 for wrong usage, 3 for what
+/// could not be done.
+pub(crate) fn code(result: anyhow::Result<Answer>) -> ExitCode {
+    match result {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(error) => {
+            // nobody is left to be told when standard error is closed
+            let _ = writeln!(io::stderr(), "mesh: {}", line(&error));
+            ExitCode::from(if error.chain().any(|cause| cause.is::<Usage>()) { 2 } else { 3 })
+        }
+    }
+}
+
+/// An error and its causes in one line, leaving out a cause that is quoted already.
+pub(crate) fn line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let next = cause.to_string();
+        if text.is_empty() {
+            text = next;
+        } else if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+    }
+    text.replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_with_its_causes_and_none_of_them_twice() {
+        let error: anyhow::Result<()> =
+            Err(io::Error::other("disk on fire")).context("reading x: disk on fire").context("cannot start");
+        assert_eq!(line(&error.unwrap_err()), "cannot start: reading x: disk on fire");
+    }
+}

@@ -1,0 +1,26 @@
+//! The runtime of commands that talk to services.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use service_kit::telemetry::{self, LogConfig};
+
+use crate::exit::usage;
+
+/// Runs a command on a runtime of its own. What is logged says `AI_MESH_LOG`, else `filter`.
+pub(crate) fn block_on<T>(
+    filter: &str,
+    command: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let filter = std::env::var("AI_MESH_LOG").unwrap_or_else(|_| filter.to_owned());
+    telemetry::init(&LogConfig { filter, ..LogConfig::default() })
+        .map_err(|error| usage(format!("AI_MESH_LOG: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime's threads")?;
+    let result = runtime.block_on(command);
+    // a blocking task that never ends must not keep the process
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    result
+}

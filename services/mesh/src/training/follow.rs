@@ -1,0 +1,111 @@
+//! Following a run until it has ended, and asking it to end.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use api::trainer::{MetricsQuery, Run, RunStatus, WindowMetrics};
+use client::{Trainer, retry_while_transient};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    interrupts::Interrupts,
+    output::{figure, note},
+};
+
+/// How often the trainer is asked.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
+/// Waits until the run has ended. The first interrupt asks it to stop with a checkpoint.
+///
+/// # Errors
+/// The trainer does not know the run any more, or a second interrupt came.
+pub(crate) async fn follow(
+    trainer: &Trainer,
+    started: Run,
+    interrupts: &mut Interrupts,
+) -> anyhow::Result<Run> {
+    let steps = u64::from(started.config.steps_per_episode);
+    let bar = ProgressBar::new(steps * u64::from(started.progress.episodes_total)).with_style(style());
+    let never = CancellationToken::new();
+    let mut interrupted = false;
+    let mut run = started;
+    while !run.status.is_final() {
+        tokio::select! {
+            () = tokio::time::sleep(ASK_EVERY) => {}
+            () = interrupts.next() => {
+                if interrupted {
+                    bar.abandon();
+                    bail!(
+                        "interrupted again: run {} was left as it is, and goes on from its last checkpoint when a \
+                         stack is started on the same data",
+                        run.id
+                    );
+                }
+                interrupted = true;
+                let hint = "stopping at the end of this episode, with a checkpoint; interrupt again to give it up";
+                bar.suspend(|| note(hint));
+                let id = run.id;
+                let cancelled = tokio::select! {
+                    cancelled = retry_while_transient(&never, || trainer.cancel_run(id), |_| {}) => cancelled,
+                    () = interrupts.next() => bail!("interrupted again while the trainer did not answer"),
+                };
+                match cancelled {
+                    Ok(_) => {}
+                    Err(error) if error.code() == Some("run_already_ended") => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        match trainer.run(run.id).await {
+            Ok(now) => run = now,
+            Err(error) if error.is_transient() => {
+                bar.set_message("waiting for the trainer");
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let done = u64::from(run.progress.episodes_done) * steps + u64::from(run.progress.step);
+        bar.set_position(done);
+        let window = last_window(trainer, &run, done).await;
+        bar.set_message(message(&run, window.as_ref(), interrupted));
+    }
+    bar.finish_and_clear();
+    Ok(run)
+}
+
+/// The newest window there is; it is only shown, so that not having it is no error.
+async fn last_window(trainer: &Trainer, run: &Run, windows: u64) -> Option<WindowMetrics> {
+    let query =
+        MetricsQuery { from: Some(windows.checked_sub(1)?), limit: Some(1), ..MetricsQuery::default() };
+    trainer.window_metrics(run.id, &query).await.ok()?.items.pop()
+}
+
+fn message(run: &Run, window: Option<&WindowMetrics>, interrupted: bool) -> String {
+    let progress = &run.progress;
+    let episode = (progress.episodes_done + 1).min(progress.episodes_total);
+    let mut parts = vec![format!("episode {episode}/{}", progress.episodes_total)];
+    if run.status == RunStatus::Queued {
+        parts.push("waits for its turn".into());
+    }
+    if let Some(rate) = progress.decisions_per_second {
+        parts.push(format!("{rate:.0} decisions/s"));
+    }
+    if let Some(window) = window {
+        parts.push(format!("reward {}", figure(window.avg_reward, 2)));
+        parts.push(format!("fill {}", figure(window.fill_rate, 3)));
+        parts.push(format!("Ψ {}", figure(window.psi, 3)));
+    }
+    if let Some(service) = &progress.waiting_for {
+        parts.push(format!("waiting for {service}"));
+    }
+    if interrupted {
+        parts.push("stopping".into());
+    }
+    parts.join(" · ")
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {bar:20} {percent}% {msg} · {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,243 @@
+//! What a run leaves: its files, its summary, and how to go on.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use api::{
+    Hash,
+    evaluator::{Evaluation, EvaluationResult},
+    remembrancer::LeafQuery,
+    trainer::{MetricsQuery, Recording, Run, RunStatus},
+};
+use client::{ClientError, Evaluator, Remembrancer, Trainer, retry_while_transient};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{evaluation, files::write};
+
+/// What a run left in the output folder.
+pub(crate) struct Left {
+    folder: PathBuf,
+    checkpoint: Option<PathBuf>,
+    policy: Option<PathBuf>,
+    receipt: Option<PathBuf>,
+    decision_receipt: Option<PathBuf>,
+    evaluation: Option<EvaluationResult>,
+}
+
+/// The answer of `--json`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary<'a> {
+    run_id: Uuid,
+    run_digest: Hash,
+    run_root: Option<Hash>,
+    status: RunStatus,
+    decisions: u64,
+    decisions_recorded: u64,
+    decisions_per_second: Option<f64>,
+    checkpoint: Option<&'a Path>,
+    policy: Option<&'a Path>,
+    output: &'a Path,
+    evaluation: Option<&'a EvaluationResult>,
+}
+
+impl Left {
+    /// Fetches all that an ended run left and writes it.
+    ///
+    /// # Errors
+    /// A service refuses, or a file cannot be written.
+    pub(crate) async fn fetch(
+        trainer: &Trainer,
+        remembrancer: &Remembrancer,
+        run: &Run,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        let query = MetricsQuery::default();
+        let metrics = patiently(|| trainer.metrics_csv(run.id, &query)).await.context("the run's metrics")?;
+        write(&folder.join("training_metrics.csv"), metrics.as_bytes())?;
+        let mut left = Self {
+            folder: folder.to_owned(),
+            checkpoint: None,
+            policy: None,
+            receipt: None,
+            decision_receipt: None,
+            evaluation: None,
+        };
+        if let Some(checkpoint) = &run.checkpoint {
+            left.checkpoint =
+                Some(artifact(remembrancer, &checkpoint.sha256, folder, "swarm_checkpoint.json").await?);
+        }
+        if let Some(sha256) = &run.policy_sha256 {
+            left.policy = Some(artifact(remembrancer, sha256, folder, "swarm_final.json").await?);
+        }
+        if let Some(record) = &run.record_id {
+            let leaf = LeafQuery { record: Some(record.clone()), ..LeafQuery::default() };
+            left.receipt = Some(evidence(remembrancer, &leaf, folder, "ledger_receipt.json").await?);
+        }
+        if run.config.recording == Recording::All && run.progress.decisions > 0 {
+            let sequence = Some(run.progress.decisions - 1);
+            let leaf = LeafQuery { run: Some(run.digest), sequence, ..LeafQuery::default() };
+            left.decision_receipt =
+                Some(evidence(remembrancer, &leaf, folder, "decision_receipt.json").await?);
+        }
+        Ok(left)
+    }
+
+    /// Writes an evaluation beside the other files.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the evaluator refuses the CSV.
+    pub(crate) async fn add_evaluation(
+        &mut self,
+        evaluator: &Evaluator,
+        evaluation: Evaluation,
+    ) -> anyhow::Result<()> {
+        write_evaluation(evaluator, &evaluation, &self.folder).await?;
+        self.evaluation = evaluation.result;
+        Ok(())
+    }
+
+    /// The answer of `--json`.
+    pub(crate) fn summary<'a>(&'a self, run: &Run) -> Summary<'a> {
+        Summary {
+            run_id: run.id,
+            run_digest: run.digest,
+            run_root: run.run_root,
+            status: run.status,
+            decisions: run.progress.decisions,
+            decisions_recorded: run.progress.decisions_recorded,
+            decisions_per_second: run.progress.decisions_per_second,
+            checkpoint: self.checkpoint.as_deref(),
+            policy: self.policy.as_deref(),
+            output: &self.folder,
+            evaluation: self.evaluation.as_ref(),
+        }
+    }
+
+    /// The answer for people. `resume` is the command that goes on with a run that has not completed.
+    pub(crate) fn text(&self, run: &Run, resume: &str) -> String {
+        let mut lines = Vec::new();
+        if let Some(result) = &self.evaluation {
+            lines.push(evaluation::tables(result));
+            lines.push(String::new());
+        }
+        let progress = &run.progress;
+        lines.push(format!(
+            "Run {} {} after {} of {} episodes.",
+            run.id,
+            status(run.status),
+            progress.episodes_done,
+            run.config.episodes
+        ));
+        if let Some(root) = run.run_root {
+            lines.push(format!("  run root   {root}"));
+        }
+        let rate =
+            progress.decisions_per_second.map_or_else(String::new, |rate| format!(", {rate:.0} a second"));
+        lines.push(format!(
+            "  decisions  {}, {} of them recorded{rate}",
+            progress.decisions, progress.decisions_recorded
+        ));
+        lines.push(format!("  files      {}", self.folder.display()));
+        if !run.reproducible {
+            lines.push("  not reproducible: it went on without psi-field for some time".into());
+        }
+        for receipt in self.receipt.iter().chain(&self.decision_receipt) {
+            lines.push(format!("  verify     mesh verify {}", quoted(&receipt.display().to_string())));
+        }
+        match (run.status, &self.checkpoint) {
+            (RunStatus::Completed, _) => {}
+            (_, Some(_)) => lines.push(format!("  go on      {resume}")),
+            (_, None) => lines.push("  It made no checkpoint yet: begin anew.".into()),
+        }
+        lines.join("\n")
+    }
+
+    /// Where the checkpoint is, if there is one.
+    pub(crate) fn checkpoint(&self) -> Option<&Path> {
+        self.checkpoint.as_deref()
+    }
+}
+
+/// Writes `evaluation.json` and `evaluation.csv`.
+///
+/// # Errors
+/// A file cannot be written, or the evaluator refuses the CSV.
+pub(crate) async fn write_evaluation(
+    evaluator: &Evaluator,
+    evaluation: &Evaluation,
+    folder: &Path,
+) -> anyhow::Result<()> {
+    let csv = patiently(|| evaluator.results_csv(evaluation.id)).await.context("the evaluation's CSV")?;
+    write(&folder.join("evaluation.csv"), csv.as_bytes())?;
+    let json = serde_json::to_vec_pretty(evaluation).context("the evaluation as JSON")?;
+    write(&folder.join("evaluation.json"), &json)
+}
+
+/// A word as the shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Repeats a call while the service is away: what was trained must not be lost for a moment's absence.
+pub(crate) async fn patiently<T, Fut>(call: impl FnMut() -> Fut) -> Result<T, ClientError>
+where
+    Fut: Future<Output = Result<T, ClientError>>,
+{
+    let never = CancellationToken::new();
+    retry_while_transient(&never, call, |wait| tracing::warn!(error = %wait.error, "trying again")).await
+}
+
+async fn artifact(
+    remembrancer: &Remembrancer,
+    sha256: &Hash,
+    folder: &Path,
+    name: &str,
+) -> anyhow::Result<PathBuf> {
+    let content = patiently(|| remembrancer.artifact(sha256)).await.with_context(|| name.to_owned())?;
+    let path = folder.join(name);
+    write(&path, &content)?;
+    Ok(path)
+}
+
+async fn evidence(
+    remembrancer: &Remembrancer,
+    leaf: &LeafQuery,
+    folder: &Path,
+    name: &str,
+) -> anyhow::Result<PathBuf> {
+    let evidence = patiently(|| remembrancer.evidence(leaf)).await.with_context(|| name.to_owned())?;
+    let path = folder.join(name);
+    // without white space: then every byte of the file counts when it is verified
+    write(&path, &serde_json::to_vec(&evidence).with_context(|| name.to_owned())?)?;
+    Ok(path)
+}
+
+fn status(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Queued => "waits",
+        RunStatus::Running => "is at work",
+        RunStatus::Completed => "completed",
+        RunStatus::Stopped => "stopped",
+        RunStatus::Cancelled => "was cancelled",
+        RunStatus::Failed => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_quoted_only_where_the_shell_needs_it() {
+        assert_eq!(quoted("out/swarm_checkpoint.json"), "out/swarm_checkpoint.json");
+        assert_eq!(quoted("my out"), "'my out'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

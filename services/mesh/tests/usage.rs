@@ -1,0 +1,64 @@
+//! Wrong usage ends with 2 and says what was expected; help has examples.
+
+mod support;
+
+use support::mesh;
+
+const COMMANDS: [&str; 5] = ["up", "train", "evaluate", "simulate", "verify"];
+
+#[test]
+fn every_command_explains_itself_with_examples() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in COMMANDS {
+        let ran = mesh(folder.path(), &[command, "--help"]);
+        assert_eq!(ran.code, 0, "{command}");
+        assert!(ran.stdout.contains("Examples:"), "{command}: {}", ran.stdout);
+        assert!(ran.stdout.contains(&format!("mesh {command}")), "{command}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_one_clear_message() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, expected) in [
+        (&["frobnicate"][..], "unrecognized subcommand"),
+        (&["simulate"], "--policy"),
+        (&["simulate", "--policy", "bestest"], "weighted-score, cheapest, fastest, random or greedy-reward"),
+        (&["simulate", "--policy", "cheapest", "--preset", "calm"], "unknown preset `calm`"),
+        (&["simulate", "--policy", "cheapest", "--episodes", "0"], "1..=10000000"),
+        (&["simulate", "--policy", "cheapest", "--step-seconds", "3"], "--trace"),
+        (&["simulate", "--policy", "cheapest", "--seed", "9007199254740992"], "at most 9007199254740991"),
+        (&["verify"], "<FILE>"),
+        (&["verify", "x.json", "--key", "nonsense"], "--key"),
+        (&["evaluate"], "--ai-agents"),
+        (&["train", "--agents", "0"], "--agents"),
+        (&["train", "--agents", "1001"], "--agents"),
+        (&["train", "--learning-rate", "1.5"], "--learning-rate"),
+        (&["train", "--algorithm", "magic"], "unknown algorithm `magic`"),
+        (&["train", "--reward", "fame"], "unknown reward `fame`"),
+        (&["train", "--psi-field", "sometimes"], "--psi-field"),
+        (&["train", "--trainer", "http://127.0.0.1:1"], "--remembrancer"),
+    ] {
+        let ran = mesh(folder.path(), arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(expected), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stdout.is_empty(), "{arguments:?}: {}", ran.stdout);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing may be left behind");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_and_ends_with_3() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["verify", "nothing.json"][..],
+        &["simulate", "--policy", "cheapest", "--workloads", "nothing.json"],
+        &["train", "--load", "nothing.json"],
+        &["evaluate", "--ai-agents", "nothing.json"],
+    ] {
+        let ran = mesh(folder.path(), arguments);
+        assert_eq!(ran.code, 3, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("cannot read nothing.json"), "{arguments:?}: {}", ran.stderr);
+        assert_eq!(ran.stderr.trim_end().lines().count(), 1, "{}", ran.stderr);
+    }
+}
