@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used)] // the helpers are tests too
 
 use std::{
+    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
     path::Path,
     process::Command,
     time::{Duration, Instant},
 };
 
-use embedded_postgres::{Cluster, Durability, Error, Lookup, Settings};
+use embedded_postgres::{Cluster, Durability, Error, Lookup, Settings, find_binaries};
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
 /// A folder that the server's user can enter, on tmpfs where there is one.
@@ -110,7 +111,7 @@ fn a_second_process_is_told_who_has_the_folder() {
 }
 
 #[test]
-fn a_server_that_outlived_its_process_is_ended_at_the_next_start() {
+fn a_left_over_pid_file_with_another_process_number_does_not_hinder_a_start() {
     let folder = folder();
     let cluster = start(folder.path());
     let data = folder.path().join("data");
@@ -123,6 +124,34 @@ fn a_server_that_outlived_its_process_is_ended_at_the_next_start() {
     )
     .unwrap();
     assert!(start(folder.path()).pid().is_some());
+}
+
+#[test]
+fn a_server_that_outlived_its_process_is_ended_at_the_next_start() {
+    let folder = folder();
+    Cluster::prepare(&Settings::new(folder.path(), Durability::Throwaway)).unwrap();
+    let data = std::fs::canonicalize(folder.path().join("data")).unwrap();
+    let owner = std::fs::metadata(&data).unwrap();
+    let mut orphan = Command::new(find_binaries().unwrap().folder.join("postgres"))
+        .arg("-D")
+        .arg(&data)
+        .args(["-c", "listen_addresses=", "-c"])
+        .arg(format!("unix_socket_directories={}", data.display()))
+        .current_dir(&data)
+        .uid(owner.uid())
+        .gid(owner.gid())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !std::fs::read_to_string(data.join("postmaster.pid")).is_ok_and(|text| text.contains("ready")) {
+        assert!(Instant::now() < deadline, "the orphan did not start");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let reaper = std::thread::spawn(move || orphan.wait().unwrap());
+    let cluster = start(folder.path());
+    assert!(reaper.join().unwrap().success(), "it was shut down in peace");
+    assert!(cluster.pid().is_some());
 }
 
 #[tokio::test]
