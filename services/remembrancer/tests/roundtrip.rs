@@ -1,5 +1,7 @@
 //! Decisions through the columns and back: the same canonical JSON, so the same leaf.
 
+#![allow(clippy::unwrap_used)] // helpers too are tests: what cannot be had fails them
+
 use api::remembrancer::{Action, Decision, DecisionBatch};
 use merkle_log::canonical_leaf_hash;
 use proptest::{collection::vec, option, prelude::*, strategy::ValueTree, test_runner::TestRunner};

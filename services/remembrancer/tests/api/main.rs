@@ -1,5 +1,7 @@
 //! The remembrancer over HTTP: one module for each resource, each test with a database of its own.
 
+#![allow(clippy::unwrap_used)] // helpers too are tests: what cannot be had fails them
+
 mod artifacts;
 mod decisions;
 mod fsck;
