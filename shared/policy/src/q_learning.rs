@@ -126,6 +126,9 @@ impl Policy for QLearning {
         self.rng = generator(seed, Stream::Agent(agent));
         self.replay_rng = generator(seed, Stream::Replay(agent));
         self.bins.begin_step();
+        // The last update of the episode before belongs to none of this one's windows, and one who goes on
+        // from a saved state does not know it.
+        self.window = LearningWindow::default();
     }
 
     fn decide(&mut self, observation: &Observation<'_>) -> Decision {
