@@ -49,6 +49,10 @@ pub struct FieldLink {
     base: u64,
     /// The windows after the snapshot, the oldest first.
     kept: Vec<Window>,
+    /// What the last answer commanded, to be acknowledged with the next window.
+    pending: Vec<Uuid>,
+    /// Whether the run's swarm obeys, and so acknowledges.
+    obeys: bool,
     /// The number of the window that the field is believed to expect.
     next: u64,
     /// False once a window went without an answer.
@@ -59,16 +63,9 @@ pub struct FieldLink {
 }
 
 impl FieldLink {
-    /// The link of a run whose next window is `next`; `snapshot` is the field's state there.
+    /// The link of a run that begins here.
     #[must_use]
-    pub fn new(
-        field: PsiField,
-        waiting: Waiting,
-        mode: PsiFieldMode,
-        run: Uuid,
-        next: u64,
-        snapshot: Option<Snapshot>,
-    ) -> Self {
+    pub fn new(field: PsiField, waiting: Waiting, mode: PsiFieldMode, run: Uuid, obeys: bool) -> Self {
         Self {
             field,
             waiting,
@@ -76,14 +73,29 @@ impl FieldLink {
             run,
             swarm: run.to_string(),
             renamed: 0,
-            snapshot,
-            base: next,
+            snapshot: None,
+            base: 0,
             kept: Vec::new(),
-            next,
+            pending: Vec::new(),
+            obeys,
+            next: 0,
             complete: true,
             given_up: mode == PsiFieldMode::Off,
             resyncs: 0,
         }
+    }
+
+    /// The link of a run that goes on at window `next`; `snapshot` is the field's state there, and
+    /// `pending` are the interventions that are to be acknowledged with it.
+    #[must_use]
+    pub fn going_on(self, next: u64, snapshot: Option<Snapshot>, pending: Vec<Uuid>) -> Self {
+        Self { base: next, next, snapshot, pending, ..self }
+    }
+
+    /// The interventions that are acknowledged with the next window.
+    #[must_use]
+    pub fn pending_acknowledgements(&self) -> &[Uuid] {
+        &self.pending
     }
 
     /// False once the run went on without an answer of the field.
@@ -92,11 +104,12 @@ impl FieldLink {
         self.complete
     }
 
-    /// Sends a window and waits for its answer; `None` when the run goes on without one.
+    /// Sends a window, with the acknowledgements of what the last answer commanded, and waits for its
+    /// answer; `None` when the run goes on without one. The caller carries out what it commands.
     ///
     /// # Errors
     /// The trainer shuts down, or psi-field refuses the window for good.
-    pub fn exchange(&mut self, window: Window) -> Result<Option<WindowAnswer>, Halt> {
+    pub fn exchange(&mut self, mut window: Window) -> Result<Option<WindowAnswer>, Halt> {
         if self.given_up {
             return Ok(None);
         }
@@ -104,8 +117,10 @@ impl FieldLink {
         if self.mode == PsiFieldMode::Required && (self.kept.len() + 1) * agents > MOST_KEPT {
             self.snapshot_into_memory()?;
         }
+        window.acknowledged = std::mem::take(&mut self.pending);
         self.kept.push(window);
         let answer = self.deliver()?;
+        self.pending = answer.as_ref().map(|answer| self.commanded(answer)).unwrap_or_default();
         if answer.is_none() && self.complete {
             self.complete = false;
             tracing::warn!(run = %self.run, "the run goes on without psi-field and cannot be repeated exactly");
@@ -167,12 +182,31 @@ impl FieldLink {
                 Some(Ok(answer)) => {
                     self.next += 1;
                     self.resyncs = 0;
+                    self.renew_acknowledgement(index + 1, &answer);
                     last = (self.next == self.end()).then_some(answer);
                 }
                 Some(Err(refusal)) => self.refused(&refusal)?,
             }
         }
         Ok(last)
+    }
+
+    /// A window that is told again may have been acknowledged under the ids of a swarm of another name.
+    fn renew_acknowledgement(&mut self, index: usize, answer: &WindowAnswer) {
+        let commanded = self.commanded(answer);
+        let acknowledged = match self.kept.get_mut(index) {
+            Some(next) => &mut next.acknowledged,
+            None => &mut self.pending,
+        };
+        // Where nothing was acknowledged, the answer came too late to be carried out.
+        if !acknowledged.is_empty() {
+            *acknowledged = commanded;
+        }
+    }
+
+    fn commanded(&self, answer: &WindowAnswer) -> Vec<Uuid> {
+        let ids = answer.interventions.iter().map(|intervention| intervention.id);
+        if self.obeys { ids.collect() } else { Vec::new() }
     }
 
     /// 404 and 409 say that the field does not stand where the run does; anything else is final.
@@ -198,8 +232,11 @@ impl FieldLink {
             }
         };
         match known {
-            // Where it stands at `end` or beyond, it has dropped an answer that is needed.
-            Some(known) if (self.base..self.end()).contains(&known.next_window) => {
+            // Where it stands at `end` or beyond, it has dropped an answer that is needed; where it stands
+            // right and refuses all the same, it holds something else against the swarm.
+            Some(known)
+                if (self.base..self.end()).contains(&known.next_window) && known.next_window != self.next =>
+            {
                 self.next = known.next_window;
                 Ok(())
             }

@@ -6,11 +6,11 @@ use api::{
 };
 use policy::{StepReport, Swarm};
 use routing_env::{Environment, Metrics};
-use uuid::Uuid;
 
-/// The window that psi-field is told of a step. Figures without data are absent, not 0.
+/// The window that psi-field is told of a step, without acknowledgements. Figures without data are absent,
+/// not 0.
 #[must_use]
-pub fn window(number: u64, swarm: &Swarm, report: &StepReport, acknowledged: Vec<Uuid>) -> Window {
+pub fn window(number: u64, swarm: &Swarm, report: &StepReport) -> Window {
     let agents = swarm.agents().iter().zip(&report.agents).zip(0..);
     let agents = agents.map(|((policy, step), agent)| {
         let (epsilon, q_table_size) = of_learner(policy.as_ref());
@@ -35,7 +35,7 @@ pub fn window(number: u64, swarm: &Swarm, report: &StepReport, acknowledged: Vec
             mean_reward: overall.avg_reward(),
             provider_shares: report.metrics.provider_shares(),
         },
-        acknowledged,
+        acknowledged: Vec::new(),
     }
 }
 
@@ -196,7 +196,7 @@ mod tests {
         let swarm = Swarm::of_rule(Rule::Cheapest);
         let mut report = StepReport::new(&env);
         report.agents = vec![AgentStep::default()];
-        let window = window(9, &swarm, &report, vec![]);
+        let window = window(9, &swarm, &report);
         assert_eq!((window.number, window.agents.len()), (9, 1));
         let agent = &window.agents[0];
         assert_eq!((agent.mean_reward, agent.mean_abs_td_error, agent.decisions), (None, None, 0));
@@ -212,7 +212,7 @@ mod tests {
         let mut report = StepReport::new(&env);
         let learning = LearningWindow { abs_td_error: 6.0, updates: 3 };
         report.agents = vec![AgentStep { decisions: 4, reward: 10.0, learning }];
-        let window = window(0, &Swarm::of_rule(Rule::Cheapest), &report, vec![]);
+        let window = window(0, &Swarm::of_rule(Rule::Cheapest), &report);
         assert_eq!(window.agents[0].mean_reward, Some(2.5));
         assert_eq!(window.agents[0].mean_abs_td_error, Some(2.0));
     }

@@ -17,7 +17,6 @@ use client::{PsiField, Remembrancer};
 use merkle_log::{Frontier, canonical_leaf_hash};
 use policy::{Command, PolicyFile, StepReport, Swarm, Training};
 use routing_env::Episode;
-use uuid::Uuid;
 
 use crate::{
     checkpoint::{CHECKPOINT_FORMAT, CheckpointDocument},
@@ -124,7 +123,6 @@ struct Player<'a> {
     report: StepReport,
     episodes_done: u32,
     windows_done: u64,
-    pending_acknowledgements: Vec<Uuid>,
     /// False when this run, or the one that its checkpoint is of, went on without psi-field.
     reproducible: bool,
     /// Sequence number of the first decision that this thread makes.
@@ -157,10 +155,17 @@ impl<'a> Player<'a> {
         }
         let frontier = from.as_ref().map_or_else(Frontier::new, |document| document.frontier.clone());
         let windows_done = from.as_ref().map_or(0, |document| document.windows_done);
-        let snapshot = from.as_ref().and_then(|document| document.field.clone());
-        let mode = run.config.psi_field;
-        let field =
-            FieldLink::new(outside.psi_field.clone(), waiting.clone(), mode, run.id, windows_done, snapshot);
+        let mut field = FieldLink::new(
+            outside.psi_field.clone(),
+            waiting.clone(),
+            run.config.psi_field,
+            run.id,
+            swarm.is_learner(),
+        );
+        if let Some(document) = &from {
+            let pending = document.pending_acknowledgements.clone();
+            field = field.going_on(document.windows_done, document.field.clone(), pending);
+        }
         let recorder = (run.config.recording == Recording::All).then(|| ledger.start_recorder(&frontier));
         let mut player = Self {
             run,
@@ -175,10 +180,6 @@ impl<'a> Player<'a> {
             frontier,
             episodes_done: from.as_ref().map_or(0, |document| document.episodes_done),
             windows_done,
-            pending_acknowledgements: from
-                .as_ref()
-                .map(|document| document.pending_acknowledgements.clone())
-                .unwrap_or_default(),
             reproducible: from.as_ref().is_none_or(|document| document.reproducible),
         };
         let interventions = fetch_interventions(&player.ledger, run)?;
@@ -273,9 +274,7 @@ impl<'a> Player<'a> {
         if self.run.config.psi_field == PsiFieldMode::Off {
             return Ok(None);
         }
-        let acknowledged = std::mem::take(&mut self.pending_acknowledgements);
-        let answer =
-            self.field.exchange(window(self.windows_done, &self.swarm, &self.report, acknowledged))?;
+        let answer = self.field.exchange(window(self.windows_done, &self.swarm, &self.report))?;
         self.reproducible &= self.field.is_complete();
         Ok(answer)
     }
@@ -289,7 +288,6 @@ impl<'a> Player<'a> {
         }
         for intervention in &commands {
             self.swarm.apply(command_of(intervention), &intervention.targets);
-            self.pending_acknowledgements.push(intervention.id);
             tracing::info!(run = %self.run.id, window = self.windows_done, intervention = %intervention.id,
                 kind = ?intervention.kind, reason = intervention.reason, "intervention applied");
         }
@@ -332,7 +330,7 @@ impl<'a> Player<'a> {
             frontier: self.frontier.clone(),
             swarm: self.swarm.state(),
             field,
-            pending_acknowledgements: self.pending_acknowledgements.clone(),
+            pending_acknowledgements: self.field.pending_acknowledgements().to_vec(),
             episodes: history.episodes,
             agents: history.agents,
             reproducible: self.reproducible,

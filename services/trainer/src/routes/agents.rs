@@ -4,7 +4,7 @@ use service_kit::{ApiResult, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::PartQuery;
+use super::PageQuery;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -15,14 +15,14 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 ///
 /// Empty until the run has begun.
 #[utoipa::path(get, path = "/v1/runs/{id}/agents", tag = "runs",
-    params(("id" = Uuid, Path, description = "The run."), PartQuery),
+    params(("id" = Uuid, Path, description = "The run."), PageQuery),
     responses(
         (status = 200, description = "The agents by number.", body = Page<Agent>),
         (status = 404, description = "`run_not_found`.")))]
 async fn list_agents(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
-    Query(query): Query<PartQuery>,
+    Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<Agent>>> {
     let run = state.run(id)?;
     let page = state.runs()?.with_history(&run, |history| query.page(history.agents.iter().cloned())).await?;

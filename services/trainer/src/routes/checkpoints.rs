@@ -4,7 +4,7 @@ use service_kit::{ApiResult, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::PartQuery;
+use super::PageQuery;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -15,14 +15,14 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 ///
 /// The oldest first. Each is an artifact of the remembrancer; its SHA-256 is what `resume_from` takes.
 #[utoipa::path(get, path = "/v1/runs/{id}/checkpoints", tag = "runs",
-    params(("id" = Uuid, Path, description = "The run."), PartQuery),
+    params(("id" = Uuid, Path, description = "The run."), PageQuery),
     responses(
         (status = 200, description = "The checkpoints.", body = Page<Checkpoint>),
         (status = 404, description = "`run_not_found`.")))]
 async fn list_checkpoints(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
-    Query(query): Query<PartQuery>,
+    Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<Checkpoint>>> {
     let run = state.run(id)?;
     let page = query.page(run.state().checkpoints.iter().cloned())?;

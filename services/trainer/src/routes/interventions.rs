@@ -4,7 +4,7 @@ use service_kit::{ApiResult, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::PartQuery;
+use super::PageQuery;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -16,14 +16,14 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// The oldest first; the last 1000 are kept. What became of them is at psi-field:
 /// `GET /v1/swarms/{run}/interventions`.
 #[utoipa::path(get, path = "/v1/runs/{id}/interventions", tag = "runs",
-    params(("id" = Uuid, Path, description = "The run."), PartQuery),
+    params(("id" = Uuid, Path, description = "The run."), PageQuery),
     responses(
         (status = 200, description = "The interventions.", body = Page<Intervention>),
         (status = 404, description = "`run_not_found`.")))]
 async fn list_interventions(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
-    Query(query): Query<PartQuery>,
+    Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<Intervention>>> {
     let run = state.run(id)?;
     let page =

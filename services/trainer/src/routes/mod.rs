@@ -28,7 +28,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct PartQuery {
+struct PageQuery {
     /// Items a page, 1 to 1000 (default 1000).
     #[serde(default)]
     #[garde(inner(range(min = 1, max = 1000)))]
@@ -39,7 +39,7 @@ struct PartQuery {
     cursor: Option<String>,
 }
 
-impl PartQuery {
+impl PageQuery {
     /// A page of a list that only grows at its end.
     fn page<T: Clone>(&self, items: impl ExactSizeIterator<Item = T>) -> ApiResult<api::Page<T>> {
         let from = match &self.cursor {
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn pages_follow_each_other_without_gap_or_overlap() {
         let all: Vec<u32> = (0..25).collect();
-        let mut query = PartQuery { limit: Some(10), cursor: None };
+        let mut query = PageQuery { limit: Some(10), cursor: None };
         let mut seen = Vec::new();
         loop {
             let page = query.page(all.iter().copied()).unwrap();
@@ -110,9 +110,9 @@ mod tests {
 
     #[test]
     fn a_cursor_that_nobody_gave_is_refused() {
-        let query = PartQuery { limit: None, cursor: Some("x".into()) };
+        let query = PageQuery { limit: None, cursor: Some("x".into()) };
         assert_eq!(query.page([1].into_iter()).unwrap_err().code(), "invalid_request");
-        let past_the_end = PartQuery { limit: None, cursor: Some("99".into()) };
+        let past_the_end = PageQuery { limit: None, cursor: Some("99".into()) };
         assert_eq!(
             past_the_end.page([1].into_iter()).unwrap(),
             api::Page { items: vec![], next_cursor: None }
