@@ -48,18 +48,16 @@ impl Config {
         self.field.validate().map_err(|report| {
             let wrong: Vec<String> =
                 report.iter().map(|(path, error)| format!("`field.{path}`: {error}")).collect();
-            ConfigError::new(format!("psi-field: {}", wrong.join("; ")))
+            ConfigError::new(wrong.join("; "))
         })?;
         if self.field.anomaly_windows > self.field.anomaly_of {
             return Err(ConfigError::new(format!(
-                "psi-field: `field.anomaly_windows` is {}, more than `field.anomaly_of` ({}): no anomaly would ever be found",
+                "`field.anomaly_windows` is {}, more than `field.anomaly_of` ({}): no anomaly would ever be found",
                 self.field.anomaly_windows, self.field.anomaly_of
             )));
         }
         if self.max_swarms == 0 || self.retained_answers == 0 {
-            return Err(ConfigError::new(
-                "psi-field: `max_swarms` and `retained_answers` must be at least 1",
-            ));
+            return Err(ConfigError::new("`max_swarms` and `retained_answers` must be at least 1"));
         }
         Ok(())
     }

@@ -65,7 +65,7 @@ fn ledger(config: &Config) -> Result<Option<Ledger>, ConfigError> {
     let endpoint =
         client::Endpoint::new(url).with_api_key(config.remembrancer_api_key.clone()).with_timeout(patience);
     let remembrancer = client::Remembrancer::new(endpoint)
-        .map_err(|error| ConfigError::new(format!("psi-field: `remembrancer_url`: {error}")))?;
+        .map_err(|error| ConfigError::new(format!("`remembrancer_url`: {error}")))?;
     Ok(Some(Ledger::new(remembrancer, patience)))
 }
 
