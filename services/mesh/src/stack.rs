@@ -259,6 +259,9 @@ const DATABASE: &str = "ai_mesh";
 /// trainer reads the runs that it goes on with.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
+/// How often a service is asked whether it is ready.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
 async fn ready<F, Fut>(name: &str, ask: F) -> anyhow::Result<()>
 where
     F: Fn() -> Fut,
@@ -266,11 +269,12 @@ where
 {
     let begun = Instant::now();
     loop {
+        // First a pause: a service that has only just begun is not ready, and would log that as a failed request.
+        tokio::time::sleep(ASK_EVERY).await;
         match ask().await {
             Ok(()) => return Ok(()),
             Err(error) if error.is_transient() && begun.elapsed() < READY_LIMIT => {
                 tracing::debug!(service = name, %error, "not ready yet");
-                tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Err(error) => {
                 let why = error.problem().map_or_else(|| error.to_string(), |problem| problem.detail.clone());

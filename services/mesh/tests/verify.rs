@@ -1,4 +1,5 @@
 //! `mesh verify`.
+#![allow(clippy::unwrap_used)] // helpers of tests, which clippy does not know as such
 
 mod support;
 
