@@ -90,7 +90,7 @@ impl AppState {
         let state = self.clone();
         let work = async move {
             let started = Instant::now();
-            let receipts = decisions::append(&state.sequencer, &batch).await?;
+            let receipts = decisions::append(&state.sequencer, batch).await?;
             state.figures.append_seconds.record(started.elapsed());
             state.figures.decisions.increment(receipts.recorded);
             if let Some(last) = receipts.receipts.last().filter(|_| receipts.recorded > 0) {

@@ -25,7 +25,8 @@ struct Run {
 /// # Errors
 /// The batch does not join its run (a gap, a frontier that does not fit), or differs from what is
 /// recorded; nothing is written then. The database's.
-pub async fn append(sequencer: &Sequencer, batch: &Batch) -> Result<BatchReceipts> {
+pub async fn append(sequencer: &Sequencer, mut batch: Batch) -> Result<BatchReceipts> {
+    let batch = &mut batch;
     let mut append = sequencer.begin().await?;
     let known = lock_run(append.db(), batch.run).await?;
     let joined = match &known {
@@ -89,18 +90,23 @@ fn join(run: &Run, batch: &Batch) -> Result<usize> {
 }
 
 /// Compares the first `joined` decisions with what is recorded, leaf by leaf.
-async fn compare(db: &mut PgConnection, run: &Run, batch: &Batch, joined: usize) -> Result<()> {
-    let end = batch.first_sequence + joined as u64;
-    for commit in commits(db, run.id, batch.first_sequence, end).await? {
-        let sequences = commit.first_sequence.max(batch.first_sequence)..commit.end().min(end);
+async fn compare(db: &mut PgConnection, run: &Run, batch: &mut Batch, joined: usize) -> Result<()> {
+    if joined == 0 {
+        return Ok(()); // nothing to wait for the hashes for
+    }
+    let (run_digest, first) = (batch.run, batch.first_sequence);
+    let posted = batch.leaf_hashes().await?;
+    let end = first + joined as u64;
+    for commit in commits(db, run.id, first, end).await? {
+        let sequences = commit.first_sequence.max(first)..commit.end().min(end);
         let first_leaf = commit.first_log_index + (sequences.start - commit.first_sequence);
         let recorded =
             leaf_hashes(&mut *db, first_leaf..first_leaf + (sequences.end - sequences.start)).await?;
-        let posted = &batch.leaf_hashes[(sequences.start - batch.first_sequence) as usize..];
+        let posted = &posted[(sequences.start - first) as usize..];
         let different =
             sequences.zip(recorded.iter().zip(posted)).find(|(_, (recorded, posted))| recorded != posted);
         if let Some((sequence, _)) = different {
-            return Err(LedgerError::DecisionConflict { run: batch.run, sequence });
+            return Err(LedgerError::DecisionConflict { run: run_digest, sequence });
         }
     }
     Ok(())
@@ -111,13 +117,16 @@ async fn write(
     append: &mut Append,
     run_id: i32,
     mut frontier: Frontier,
-    batch: &Batch,
+    batch: &mut Batch,
     joined: usize,
 ) -> Result<()> {
-    let (decisions, hashes) = (&batch.decisions[joined..], &batch.leaf_hashes[joined..]);
+    let (decisions, first_sequence, end_sequence) =
+        (batch.decisions.clone(), batch.first_sequence + joined as u64, batch.end_sequence());
+    let decisions = &decisions[joined..];
     let first_index = append.next_index();
-    ensure_partitions(append.db(), first_index..first_index + hashes.len() as u64).await?;
+    ensure_partitions(append.db(), first_index..first_index + decisions.len() as u64).await?;
     rows::copy(append.db(), first_index, run_id, decisions).await?;
+    let hashes = &batch.leaf_hashes().await?[joined..];
     let head = append.integrate(hashes).await?;
     frontier.extend(hashes.iter().copied());
     let episodes = decisions.iter().map(|decision| decision.episode as i32);
@@ -125,7 +134,7 @@ async fn write(
         r#"INSERT INTO run_batches (run_id, first_sequence, count, first_episode, last_episode, first_log_index, root)
            VALUES ($1, $2, $3, $4, $5, $6, $7)"#,
         run_id,
-        signed(batch.first_sequence + joined as u64),
+        signed(first_sequence),
         hashes.len() as i32,
         episodes.clone().min().unwrap_or(0),
         episodes.max().unwrap_or(0),
@@ -137,7 +146,7 @@ async fn write(
     sqlx::query!(
         "UPDATE runs SET next_sequence = $2, frontier = $3 WHERE id = $1",
         run_id,
-        signed(batch.end_sequence()),
+        signed(end_sequence),
         frontier.hashes().as_flattened()
     )
     .execute(append.db())

@@ -1,31 +1,39 @@
-//! A batch that can be recorded: checked, canonicalised and hashed before anything is locked.
+//! A batch that can be recorded: checked before anything is locked, hashed while the rows are written.
+
+use std::sync::Arc;
 
 use api::remembrancer::{Decision, DecisionBatch};
 use merkle_log::{Hash, canonical_leaf_hash};
+use tokio::task::JoinHandle;
 
 use crate::error::{InvalidField, LedgerError, Result, uncanonical};
 
 /// How many wrong fields an answer names; the rest would only repeat them.
 const MAX_REPORTED: usize = 20;
 
-/// Consecutive decisions of one run with their leaf hashes.
-#[derive(Clone, Debug)]
+/// Consecutive decisions of one run, checked. Their leaf hashes are computed on a thread of their own from the
+/// moment that the batch is made, while the database already takes the rows.
+#[derive(Debug)]
 pub struct Batch {
     /// The run's digest.
     pub run: api::Hash,
     /// The first decision's sequence number.
     pub first_sequence: u64,
     /// The decisions, at least one.
-    pub decisions: Vec<Decision>,
-    /// Their leaf hashes.
-    pub leaf_hashes: Vec<Hash>,
+    pub decisions: Arc<Vec<Decision>>,
     /// The roots of the run's complete subtrees before the first decision, when the caller gave them.
     pub frontier: Option<Vec<Hash>>,
+    hashing: Hashing,
+}
+
+#[derive(Debug)]
+enum Hashing {
+    Running(JoinHandle<Result<Vec<Hash>>>),
+    Done(Vec<Hash>),
 }
 
 impl Batch {
-    /// Checks and hashes a batch: about 3 µs of computing for each decision, so large batches belong on a
-    /// thread of their own.
+    /// Checks a batch, and begins to hash it. It must be called within a Tokio runtime.
     ///
     /// # Errors
     /// [`LedgerError::Invalid`] with the place of each wrong field.
@@ -36,13 +44,8 @@ impl Batch {
         };
         let (run, first_sequence) = (first.run, first.sequence);
         let mut wrong = Vec::new();
-        let mut leaf_hashes = Vec::with_capacity(decisions.len());
         for (position, decision) in decisions.iter().enumerate() {
             check(position, decision, run, first_sequence, &mut wrong);
-            match canonical_leaf_hash(decision) {
-                Ok(hash) => leaf_hashes.push(hash),
-                Err(error) => wrong.push(uncanonical(&format!("/decisions/{position}"), &error)),
-            }
             if wrong.len() >= MAX_REPORTED {
                 break;
             }
@@ -51,7 +54,25 @@ impl Batch {
             return Err(LedgerError::Invalid(wrong));
         }
         let frontier = frontier.map(|hashes| hashes.iter().map(|hash| hash.0).collect());
-        Ok(Self { run, first_sequence, decisions, leaf_hashes, frontier })
+        let decisions = Arc::new(decisions);
+        let hashed = decisions.clone();
+        let hashing = Hashing::Running(tokio::task::spawn_blocking(move || hash(&hashed)));
+        Ok(Self { run, first_sequence, decisions, frontier, hashing })
+    }
+
+    /// The leaf hashes, as soon as they are there.
+    ///
+    /// # Errors
+    /// [`LedgerError::Invalid`] when a decision has no canonical JSON.
+    pub async fn leaf_hashes(&mut self) -> Result<&[Hash]> {
+        if let Hashing::Running(task) = &mut self.hashing {
+            let hashes = task.await.map_err(|error| LedgerError::Interrupted(error.to_string()))??;
+            self.hashing = Hashing::Done(hashes);
+        }
+        match &self.hashing {
+            Hashing::Done(hashes) => Ok(hashes),
+            Hashing::Running(_) => Err(LedgerError::Interrupted("hashing ended without hashes".into())),
+        }
     }
 
     /// The sequence number after the last.
@@ -59,6 +80,15 @@ impl Batch {
     pub fn end_sequence(&self) -> u64 {
         self.first_sequence + self.decisions.len() as u64
     }
+}
+
+fn hash(decisions: &[Decision]) -> Result<Vec<Hash>> {
+    let hash = |(position, decision)| {
+        canonical_leaf_hash(decision).map_err(|error| {
+            LedgerError::Invalid(vec![uncanonical(&format!("/decisions/{position}"), &error)])
+        })
+    };
+    decisions.iter().enumerate().map(hash).collect()
 }
 
 fn check(position: usize, decision: &Decision, run: api::Hash, first: u64, wrong: &mut Vec<InvalidField>) {
@@ -72,8 +102,10 @@ fn check(position: usize, decision: &Decision, run: api::Hash, first: u64, wrong
     if decision.sequence != sequence {
         field("sequence", format!("expected {sequence}: a batch's sequence numbers are consecutive"));
     }
-    if decision.sequence > api::MAX_SAFE_INTEGER {
-        field("sequence", "expected at most 2^53 − 1".into());
+    for (name, number) in [("sequence", decision.sequence), ("policy_version", decision.policy_version)] {
+        if number > api::MAX_SAFE_INTEGER {
+            field(name, "expected at most 2^53 − 1".into());
+        }
     }
     let counters = [("episode", decision.episode), ("step", decision.step), ("agent", decision.agent)];
     for (name, number) in counters {
@@ -100,33 +132,37 @@ mod tests {
     use super::*;
     use crate::decisions::rows::tests::decision;
 
-    fn pointers(decisions: Vec<Decision>) -> Vec<String> {
-        match Batch::new(DecisionBatch { decisions, frontier: None }) {
+    async fn pointers(decisions: Vec<Decision>) -> Vec<String> {
+        let hashed = match Batch::new(DecisionBatch { decisions, frontier: None }) {
+            Ok(mut batch) => batch.leaf_hashes().await.map(<[Hash]>::len),
+            Err(error) => Err(error),
+        };
+        match hashed {
             Err(LedgerError::Invalid(fields)) => fields.into_iter().map(|field| field.pointer).collect(),
             other => panic!("expected wrong fields, got {other:?}"),
         }
     }
 
-    #[test]
-    fn every_wrong_field_is_pointed_at() {
-        let spoil = |spoil: fn(&mut Decision)| {
+    #[tokio::test]
+    async fn every_wrong_field_is_pointed_at() {
+        let spoil = async |spoil: fn(&mut Decision)| {
             let mut decisions: Vec<_> = (5..8).map(decision).collect();
             spoil(&mut decisions[1]);
-            pointers(decisions)
+            pointers(decisions).await
         };
-        assert_eq!(spoil(|d| d.run = api::Hash([9; 32])), ["/decisions/1/run"]);
-        assert_eq!(spoil(|d| d.sequence = 9), ["/decisions/1/sequence"]);
-        assert_eq!(spoil(|d| d.tenant = "a\0b".into()), ["/decisions/1/tenant"]);
-        assert_eq!(spoil(|d| d.provider = Some("\0".into())), ["/decisions/1/provider"]);
-        assert_eq!(spoil(|d| d.agent = 1 << 31), ["/decisions/1/agent"]);
-        assert_eq!(spoil(|d| d.reward = f64::NAN), ["/decisions/1/reward"]);
-        assert_eq!(spoil(|d| d.policy_version = 1 << 53), ["/decisions/1/policy_version"]);
-        assert_eq!(pointers(vec![]), ["/decisions"]);
+        assert_eq!(spoil(|d| d.run = api::Hash([9; 32])).await, ["/decisions/1/run"]);
+        assert_eq!(spoil(|d| d.sequence = 9).await, ["/decisions/1/sequence"]);
+        assert_eq!(spoil(|d| d.tenant = "a\0b".into()).await, ["/decisions/1/tenant"]);
+        assert_eq!(spoil(|d| d.provider = Some("\0".into())).await, ["/decisions/1/provider"]);
+        assert_eq!(spoil(|d| d.agent = 1 << 31).await, ["/decisions/1/agent"]);
+        assert_eq!(spoil(|d| d.policy_version = 1 << 53).await, ["/decisions/1/policy_version"]);
+        assert_eq!(spoil(|d| d.reward = f64::NAN).await, ["/decisions/1/reward"]);
+        assert_eq!(pointers(vec![]).await, ["/decisions"]);
     }
 
-    #[test]
-    fn a_hopeless_batch_is_not_reported_decision_by_decision() {
+    #[tokio::test]
+    async fn a_hopeless_batch_is_not_reported_decision_by_decision() {
         let decisions = (0..1000).map(|_| decision(0)).collect();
-        assert_eq!(pointers(decisions).len(), MAX_REPORTED);
+        assert_eq!(pointers(decisions).await.len(), MAX_REPORTED);
     }
 }

@@ -3,7 +3,7 @@ use api::{
     remembrancer::{BatchReceipts, DecisionBatch, DecisionQuery, RecordedDecision, RunHead},
 };
 use axum::{extract::State, http::StatusCode};
-use service_kit::{ApiError, ApiResult, Json, Path, Query};
+use service_kit::{ApiResult, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::page;
@@ -43,9 +43,7 @@ async fn record(
     State(state): State<AppState>,
     Json(batch): Json<DecisionBatch>,
 ) -> ApiResult<(StatusCode, Json<BatchReceipts>)> {
-    // Canonicalising and hashing a large batch takes longer than a task may hold its thread.
-    let batch = tokio::task::spawn_blocking(|| Batch::new(batch)).await.map_err(ApiError::internal)??;
-    let receipts = state.append_decisions(batch).await?;
+    let receipts = state.append_decisions(Batch::new(batch)?).await?;
     let status = if receipts.recorded > 0 { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(receipts)))
 }
