@@ -20,6 +20,7 @@ pub mod waiting;
 pub mod worker;
 
 mod config;
+mod player;
 mod routes;
 mod state;
 

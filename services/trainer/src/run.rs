@@ -40,7 +40,6 @@ pub struct Run {
 }
 
 /// What changes while it is played.
-#[derive(Clone)]
 pub struct RunState {
     /// Where it stands.
     pub status: RunStatus,
@@ -97,7 +96,6 @@ struct Speed {
 }
 
 /// How many decisions the ledger holds.
-#[derive(Clone)]
 enum Recorded {
     /// So many.
     Count(u64),

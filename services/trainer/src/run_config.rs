@@ -1,5 +1,7 @@
 //! From a run as it was asked for to a run that can be played: every mistake is told.
 
+use std::sync::Arc;
+
 use api::{
     FIRST_HELD_OUT_SEED, FieldError, Hash,
     trainer::{EnvironmentSpec, NewRun},
@@ -13,7 +15,7 @@ use crate::digest::{environment_sha256, run_digest};
 #[derive(Clone, Debug)]
 pub struct RunPlan {
     /// The environment, with episodes as long as the run's.
-    pub environment: Environment,
+    pub environment: Arc<Environment>,
     /// How the swarm is made.
     pub swarm: SwarmConfig,
     /// What is learned from.
@@ -59,7 +61,7 @@ impl RunPlan {
                 let digest = run_digest(run, environment_sha256)
                     .map_err(|error| vec![field(&error.pointer(), error.problem().to_owned())])?;
                 Ok(Self {
-                    environment,
+                    environment: Arc::new(environment),
                     swarm,
                     reward,
                     last_episode: run.stop_after.unwrap_or(run.episodes).min(run.episodes),

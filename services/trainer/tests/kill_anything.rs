@@ -180,7 +180,7 @@ async fn a_trainer_that_is_killed_goes_on_from_its_last_checkpoint_to_the_same_r
         let ended = stack.ended(created.id).await;
         assert_same(&stack, &ended, &expected);
         assert!(stack.ledger.records().len() > left_behind);
-        assert_eq!(stack.field.swarm_names(), [id.clone()]);
+        assert_eq!(stack.field.swarm_names(), std::slice::from_ref(&id));
         assert_eq!(stack.field.posted().len(), 40, "no window counted twice");
         let episodes = stack.client().episode_metrics(created.id, &MetricsQuery::default()).await.unwrap();
         assert_eq!(episodes.items.len(), 8);

@@ -2,6 +2,7 @@
 //! rules: they refuse gaps and conflicts, and can go away, forget and move on.
 
 #![allow(dead_code)] // each test binary uses a part
+#![allow(clippy::unwrap_used)] // helpers of tests are tests too
 
 pub(crate) mod field;
 pub(crate) mod ledger;

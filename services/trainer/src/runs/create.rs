@@ -1,0 +1,160 @@
+//! Starting a run: checked, recorded, then queued.
+
+use std::{sync::Arc, time::Duration};
+
+use api::{FieldError, Hash, trainer::NewRun};
+use client::{ClientError, retry_while_transient};
+use uuid::Uuid;
+
+use super::{Key, MOST_UNFINISHED, Runs};
+use crate::{
+    checkpoint::{CheckpointDocument, CheckpointError},
+    digest::sha256,
+    records::{Created, RunRecord},
+    run::Run,
+    run_config::RunPlan,
+};
+
+/// How long a caller who starts a run waits for a remembrancer that is away.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a run was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// Fields are wrong.
+    #[error("the run is not valid")]
+    Invalid(Vec<FieldError>),
+    /// The key was used for another run.
+    #[error("this Idempotency-Key was used for the run {0}, which was asked for with another body")]
+    KeyReused(Uuid),
+    /// Too many wait already.
+    #[error("{MOST_UNFINISHED} runs wait or are at work already")]
+    TooMany,
+    /// The checkpoint does not fit.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The remembrancer has no such checkpoint.
+    #[error("the remembrancer has no artifact {0}")]
+    CheckpointMissing(Hash),
+    /// The remembrancer did not take the run's record.
+    #[error("the run could not be recorded")]
+    Ledger(#[source] ClientError),
+    /// The remembrancer is away, and there was no time to wait for it.
+    #[error("the remembrancer did not answer within {} s", PATIENCE.as_secs())]
+    LedgerAway,
+    /// The program is wrong.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Runs {
+    /// Starts a run, or finds the one that the same key started. It is in the ledger before this
+    /// returns, so that it is not forgotten from then on.
+    ///
+    /// # Errors
+    /// Nothing was started.
+    pub async fn create(&self, config: NewRun, key: Option<String>) -> Result<Arc<Run>, CreateError> {
+        let request = sha256(&serde_json::to_vec(&config).map_err(|e| CreateError::Internal(e.to_string()))?);
+        if let Some(run) = self.started_with(key.as_deref(), request)? {
+            return Ok(run);
+        }
+        let plan = RunPlan::new(&config).map_err(CreateError::Invalid)?;
+        if let Some(name) = config.resume_from {
+            self.check_checkpoint(name, &config, &plan).await?;
+        }
+        let id = self.reserve(key.as_deref(), request)?;
+        let created = Created {
+            run_id: id,
+            digest: plan.digest,
+            environment_sha256: plan.environment_sha256,
+            environment_json: Created::environment_json(&config.environment),
+            config: config.clone(),
+            idempotency_key: key.clone(),
+        };
+        if let Err(error) = self.record(&RunRecord::Created(Box::new(created))).await {
+            // What was refused was not recorded; after any other error that is unknown, and the same key
+            // must lead to the same run.
+            if matches!(error, CreateError::Ledger(_)) {
+                self.release(key.as_deref());
+            }
+            return Err(error);
+        }
+        let run = Arc::new(Run::new(id, plan.digest, config));
+        let (run, is_new) = self.insert(run);
+        if is_new {
+            tracing::info!(run = %run.id, digest = %run.digest, "run created");
+            self.enqueue(run.clone());
+        }
+        Ok(run)
+    }
+
+    fn started_with(&self, key: Option<&str>, request: Hash) -> Result<Option<Arc<Run>>, CreateError> {
+        let table = self.table();
+        match key.and_then(|key| table.keys.get(key)) {
+            Some(known) if known.request != request => Err(CreateError::KeyReused(known.run)),
+            Some(known) => Ok(table.by_id.get(&known.run).cloned()),
+            None => Ok(None),
+        }
+    }
+
+    /// The id of a new run; the same one for the same key.
+    fn reserve(&self, key: Option<&str>, request: Hash) -> Result<Uuid, CreateError> {
+        let mut table = self.table();
+        let unfinished = table.by_id.values().filter(|run| !run.state().status.is_final()).count();
+        if unfinished >= MOST_UNFINISHED {
+            return Err(CreateError::TooMany);
+        }
+        let Some(key) = key else { return Ok(Uuid::now_v7()) };
+        let known = *table.keys.entry(key.to_owned()).or_insert_with(|| Key { request, run: Uuid::now_v7() });
+        if known.request == request { Ok(known.run) } else { Err(CreateError::KeyReused(known.run)) }
+    }
+
+    fn release(&self, key: Option<&str>) {
+        if let Some(key) = key {
+            self.table().keys.remove(key);
+        }
+    }
+
+    /// Two calls with the same key may come here with the same run; the first one counts.
+    fn insert(&self, run: Arc<Run>) -> (Arc<Run>, bool) {
+        let mut table = self.table();
+        if let Some(there) = table.by_id.get(&run.id) {
+            return (there.clone(), false);
+        }
+        table.by_id.insert(run.id, run.clone());
+        (run, true)
+    }
+
+    async fn record(&self, record: &RunRecord) -> Result<(), CreateError> {
+        let record = record.to_new_record();
+        self.patiently(|| self.0.outside.remembrancer.post_record(&record))
+            .await?
+            .map(drop)
+            .map_err(CreateError::Ledger)
+    }
+
+    async fn check_checkpoint(&self, name: Hash, config: &NewRun, plan: &RunPlan) -> Result<(), CreateError> {
+        let bytes = match self.patiently(|| self.0.outside.remembrancer.artifact(&name)).await? {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => return Err(CreateError::CheckpointMissing(name)),
+            Err(error) => return Err(CreateError::Ledger(error)),
+        };
+        // It may be large.
+        let document = tokio::task::spawn_blocking(move || CheckpointDocument::parse(&bytes))
+            .await
+            .map_err(|error| CreateError::Internal(error.to_string()))??;
+        Ok(document.check(config, plan)?)
+    }
+
+    async fn patiently<T, A, F>(&self, ask: A) -> Result<Result<T, ClientError>, CreateError>
+    where
+        A: FnMut() -> F,
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let asked = retry_while_transient(&self.0.shutdown, ask, |_| ());
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Err(ClientError::Cancelled)) | Err(_) => Err(CreateError::LedgerAway),
+            Ok(answer) => Ok(answer),
+        }
+    }
+}
