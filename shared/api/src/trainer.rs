@@ -333,7 +333,7 @@ pub struct Agent {
     pub avg_reward: Option<f64>,
     /// Its exploration rate now.
     pub epsilon: f64,
-    /// Decisions it made since the run began or went on.
+    /// Decisions it made, those before a resume included.
     pub decisions: u64,
 }
 
