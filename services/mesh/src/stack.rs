@@ -161,10 +161,17 @@ impl Stack {
         };
         let app = remembrancer::build(config).await.context("remembrancer")?;
         self.serve(remembrancer, app, CancellationToken::new());
-        ready("remembrancer", || async {
+        let limit = if self.cluster.is_some() { READY_LIMIT } else { DATABASE_LIMIT };
+        let asked = ready("remembrancer", limit, || async {
             Remembrancer::new(Endpoint::new(&urls.remembrancer))?.ready().await
         })
-        .await?;
+        .await;
+        if self.cluster.is_none() {
+            let hint = || format!("with --database-url {}", self.shown_database_url());
+            asked.with_context(hint)?;
+        } else {
+            asked?;
+        }
 
         if let Some(psi_field) = psi_field {
             let config = psi_field::Config {
@@ -174,8 +181,10 @@ impl Stack {
             };
             let app = psi_field::build(config).context("psi-field")?;
             self.serve(psi_field, app, CancellationToken::new());
-            ready("psi-field", || async { PsiField::new(Endpoint::new(&urls.psi_field))?.ready().await })
-                .await?;
+            ready("psi-field", READY_LIMIT, || async {
+                PsiField::new(Endpoint::new(&urls.psi_field))?.ready().await
+            })
+            .await?;
         }
 
         let stop = CancellationToken::new();
@@ -188,7 +197,7 @@ impl Stack {
         };
         let app = trainer::build(config, stop.clone()).await.context("trainer")?;
         self.serve(trainer, app, stop);
-        ready("trainer", || async { Trainer::new(Endpoint::new(&url))?.ready().await }).await?;
+        ready("trainer", READY_LIMIT, || async { Trainer::new(Endpoint::new(&url))?.ready().await }).await?;
 
         let stop = CancellationToken::new();
         let url = evaluator.url.clone();
@@ -199,7 +208,7 @@ impl Stack {
         };
         let app = evaluator::build(config, stop.clone()).await.context("evaluator")?;
         self.serve(evaluator, app, stop);
-        ready("evaluator", || async { Evaluator::new(Endpoint::new(&url))?.ready().await }).await
+        ready("evaluator", READY_LIMIT, || async { Evaluator::new(Endpoint::new(&url))?.ready().await }).await
     }
 
     /// Serves; what is started later is stopped earlier.
@@ -259,21 +268,27 @@ const DATABASE: &str = "ai_mesh";
 /// trainer reads the runs that it goes on with.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often a service is asked whether it is ready.
-const ASK_EVERY: Duration = Duration::from_millis(100);
+/// A given database that is not there for so long will not come.
+const DATABASE_LIMIT: Duration = Duration::from_secs(15);
 
-async fn ready<F, Fut>(name: &str, ask: F) -> anyhow::Result<()>
+/// A service is asked whether it is ready after this and then ever longer pauses.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+async fn ready<F, Fut>(name: &str, limit: Duration, ask: F) -> anyhow::Result<()>
 where
     F: Fn() -> Fut,
     Fut: Future<Output = Result<(), ClientError>>,
 {
     let begun = Instant::now();
+    let mut pause = FIRST_PAUSE;
     loop {
         // First a pause: a service that has only just begun is not ready, and would log that as a failed request.
-        tokio::time::sleep(ASK_EVERY).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
         match ask().await {
             Ok(()) => return Ok(()),
-            Err(error) if error.is_transient() && begun.elapsed() < READY_LIMIT => {
+            Err(error) if error.is_transient() && begun.elapsed() < limit => {
                 tracing::debug!(service = name, %error, "not ready yet");
             }
             Err(error) => {

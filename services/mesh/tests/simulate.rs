@@ -141,6 +141,7 @@ fn the_table_has_the_unmasking_figures() {
 
 /// Reference data, if present beside the checkout: a run of the baseline by the system that the files'
 /// schema comes from. Its hours are rounded to three digits.
+#[allow(clippy::print_stdout)] // whoever runs the tests shall see that one was skipped
 fn reference() -> Option<PathBuf> {
     let folder = std::env::var_os("AI_MESH_REFERENCE_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
