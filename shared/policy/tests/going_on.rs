@@ -1,4 +1,5 @@
 //! A swarm that goes on from a saved state does, and tells of itself, what one does that never stopped.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use policy::{AgentStep, DecidedRequest, ReplayConfig, StepReport, Swarm, SwarmConfig};
 use routing_env::{Environment, Episode, Preset, RewardKind};
