@@ -25,7 +25,7 @@ pub enum SnapshotError {
     /// It does not have the form.
     #[error("the field does not have the form of a snapshot ({0}); send it exactly as it was given")]
     Malformed(String),
-    /// It is of another swarm, format or window than it is sent as.
+    /// It is of another format or window than it is sent as.
     #[error(
         "the snapshot's {what} is {found}, {expected} was expected; send it exactly as it was given, to its own swarm"
     )]

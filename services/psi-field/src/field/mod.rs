@@ -189,20 +189,17 @@ impl Field {
         Ok(api::psi_field::Snapshot { next_window: self.next_window, field: serde_json::to_value(self)? })
     }
 
-    /// The field that a snapshot holds.
+    /// The field that a snapshot holds, under this name: it may have had another where it was taken.
     ///
     /// # Errors
-    /// [`SnapshotError`] when it is not one, or not this swarm's.
+    /// [`SnapshotError`] when it is not one.
     pub fn restore(swarm: &str, snapshot: api::psi_field::Snapshot) -> Result<Self, SnapshotError> {
-        let field: Self =
+        let mut field: Self =
             serde_json::from_value(snapshot.field).map_err(|e| SnapshotError::Malformed(e.to_string()))?;
         let mismatch =
             |what, found: String, expected: String| SnapshotError::Mismatch { what, found, expected };
         if field.format != FORMAT {
             return Err(mismatch("format", field.format.to_string(), FORMAT.to_string()));
-        }
-        if field.swarm != swarm {
-            return Err(mismatch("swarm", field.swarm, swarm.to_owned()));
         }
         if field.next_window != snapshot.next_window {
             let expected = snapshot.next_window.to_string();
@@ -213,6 +210,7 @@ impl Field {
             return Err(mismatch("next window", field.next_window.to_string(), expected));
         }
         garde::Validate::validate(&field.settings).map_err(|e| SnapshotError::Malformed(e.to_string()))?;
+        swarm.clone_into(&mut field.swarm);
         Ok(field)
     }
 

@@ -25,7 +25,8 @@ async fn get(State(state): State<AppState>, Path(SwarmId(id)): Path<SwarmId>) ->
 
 /// Begin a swarm from a snapshot
 ///
-/// A swarm that is exactly there already stays as it is.
+/// It may be another swarm's: a run that goes on elsewhere has another id there. A swarm that is exactly there
+/// already stays as it is.
 #[utoipa::path(put, path = "/v1/swarms/{id}/snapshot", tag = "snapshots",
     params(("id" = String, Path, description = "The swarm.", example = "default")),
     request_body(content = Snapshot, description = "As it was given by `GET` or by a checkpoint."),
@@ -33,7 +34,7 @@ async fn get(State(state): State<AppState>, Path(SwarmId(id)): Path<SwarmId>) ->
         (status = 200, description = "The swarm stands there.", body = Swarm),
         (status = 409, description = "`snapshot_conflict`: the swarm exists and stands elsewhere."),
         (status = 413, description = "`body_too_large`."),
-        (status = 422, description = "`invalid_snapshot`: not as it was given, or of another swarm."),
+        (status = 422, description = "`invalid_snapshot`: not as it was given."),
         (status = 429, description = "`too_many_swarms`."),
         (status = 503, description = "`remembrancer_unavailable`: nothing was changed; send it again.")))]
 async fn put(

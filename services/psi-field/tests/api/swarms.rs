@@ -151,9 +151,11 @@ async fn a_snapshot_goes_on_elsewhere_exactly_and_never_over_another_past() {
 
     let (status, problem) = there.put("/v1/swarms/s/snapshot", &snapshot).await;
     assert_eq!((status, &problem["code"]), (409, &json!("snapshot_conflict")));
-    let (status, problem) = there.put("/v1/swarms/other/snapshot", &snapshot).await;
+    assert_eq!(there.put("/v1/swarms/other/snapshot", &snapshot).await.0, 200, "under another name too");
+    let (status, problem) =
+        there.put("/v1/swarms/third/snapshot", &json!({"next_window": 58, "field": {}})).await;
     assert_eq!((status, &problem["code"]), (422, &json!("invalid_snapshot")));
-    assert_eq!(there.get("/v1/swarms/other").await.0, 404);
+    assert_eq!(there.get("/v1/swarms/third").await.0, 404);
 }
 
 #[tokio::test]

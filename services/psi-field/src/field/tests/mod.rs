@@ -246,14 +246,19 @@ fn a_snapshot_in_the_middle_goes_on_exactly_as_if_nothing_had_happened() {
 }
 
 #[test]
-fn a_snapshot_of_another_swarm_window_or_form_is_refused() {
+fn a_snapshot_of_another_window_or_form_is_refused() {
     let snapshot = field().snapshot().unwrap();
-    assert!(Field::restore("other", snapshot.clone()).unwrap_err().to_string().contains("swarm is test"));
     let moved = api::psi_field::Snapshot { next_window: 3, ..snapshot.clone() };
     assert!(Field::restore("test", moved).unwrap_err().to_string().contains("next window is 0"));
     let mut broken = snapshot;
     broken.field["levels"] = serde_json::json!([]);
     assert!(matches!(Field::restore("test", broken), Err(SnapshotError::Malformed(_))));
+}
+
+#[test]
+fn a_snapshot_begins_a_swarm_of_any_name() {
+    let restored = Field::restore("other", field().snapshot().unwrap()).unwrap();
+    assert_eq!(restored.swarm(), "other");
 }
 
 #[test]
