@@ -8,8 +8,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use policy::Rule;
-use routing_env::{Catalog, Choice, Environment, Episode, Preset, RewardKind, Trace, Turn, Workloads};
 use support::mesh;
 
 type Row = BTreeMap<String, String>;
@@ -153,38 +151,7 @@ fn reference() -> Option<PathBuf> {
 }
 
 #[test]
-fn in_the_references_own_states_the_baseline_decides_as_the_reference_does() {
-    let Some(folder) = reference() else { return };
-    let text = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-    let catalog = Catalog::parse("providers", &text("reference-providers.json")).unwrap();
-    let workloads = Workloads::parse("workloads", &text("reference-workloads.json"), &catalog).unwrap();
-    let env = Environment::new(catalog, workloads, Preset::Default).unwrap();
-    let trace = Trace::parse("trace", &text("reference-decisions.csv"), &env, None).unwrap();
-    let expected: Vec<Option<usize>> = rows(&folder.join("reference-decisions.csv"))
-        .iter()
-        .map(|row| env.catalog().providers.iter().position(|p| p.id == row["provider_id"]))
-        .collect();
-    let mut found = vec![None; expected.len()];
-    let mut baseline = Rule::WeightedScore.policy();
-    let mut episode = Episode::replaying(&env, &trace, 0, RewardKind::ExcessCost);
-    while episode.begin_step() {
-        while let Some(turn) = episode.turn() {
-            let Turn::Request(observation) = turn else { panic!("nothing may wait here") };
-            let arrival = observation.arrival as usize;
-            if let Choice::Route(provider) = baseline.decide(&observation).choice {
-                found[arrival] = Some(provider);
-            }
-            // the reference's choice is what happens, so that one difference does not draw others after it
-            episode.act(expected[arrival].map_or(Choice::Hold, Choice::Route));
-        }
-    }
-    let same = expected.iter().zip(&found).filter(|(e, f)| e == f).count();
-    assert_eq!(expected.len(), 2025);
-    assert!(same >= 2024, "only {same} of 2025 requests took the reference's provider");
-}
-
-#[test]
-fn a_simulation_of_the_references_requests_is_the_references_run() {
+fn on_the_references_requests_the_baseline_takes_the_references_providers() {
     let Some(folder) = reference() else { return };
     let out = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.join(name).display().to_string();
@@ -208,9 +175,6 @@ fn a_simulation_of_the_references_requests_is_the_references_run() {
     let expected = rows(&folder.join("reference-decisions.csv"));
     let found = rows(&out.path().join("d.csv"));
     assert_eq!((expected.len(), found.len()), (2025, 2025));
-    let differ: Vec<usize> =
-        (0..2025).filter(|i| expected[*i]["provider_id"] != found[*i]["provider_id"]).collect();
-    // Row 100: akash and flux score 0.6118134 and 0.6118139, nearer than the rounded hours can tell. What
-    // it takes is what row 101 lacks, which then takes the other one.
-    assert!(differ.iter().all(|row| [100, 101].contains(row)), "rows {differ:?} differ");
+    let same = (0..2025).filter(|i| expected[*i]["provider_id"] == found[*i]["provider_id"]).count();
+    assert!(same >= 2024, "only {same} of 2025 requests took the reference's provider");
 }

@@ -111,12 +111,16 @@ impl Policy for RulePolicy {
     }
 }
 
+/// Scores that differ by less are a tie. Prices, hours and capacities carry three digits in files and
+/// traces, and what cannot be read from them must not decide.
+const TIE: f64 = 1e-6;
+
 /// The highest score; on a tie, the first in catalog order.
 fn best(candidates: &[Candidate], score: impl Fn(&Candidate) -> f64) -> Candidate {
     let mut best = (candidates[0], score(&candidates[0]));
     for candidate in &candidates[1..] {
         let score = score(candidate);
-        if score > best.1 {
+        if score > best.1 + TIE {
             best = (*candidate, score);
         }
     }
