@@ -1,7 +1,7 @@
 use std::{
     error::Error,
     io::{self, Write as _},
-    path::PathBuf,
+    path::Path,
     process::ExitCode,
 };
 
@@ -10,25 +10,23 @@ use remembrancer::{
     Config, build, database,
     fsck::{FsckError, fsck},
 };
-use tokio_util::sync::CancellationToken;
+use service_kit::{
+    ConfigError,
+    cli::{self, Program},
+};
 
 /// The ledger of AI Mesh: every decision and record in one append-only log, provable offline.
-///
-/// Every setting has an environment variable AI_MESH_REMEMBRANCER_<NAME>.
 #[derive(Parser)]
 #[command(
-    name = "remembrancer",
+    name = NAME,
     version,
-    after_help = "Examples:
-  remembrancer --database-url postgres://ai_mesh@db/ai_mesh
-  remembrancer --config /etc/ai-mesh/remembrancer.toml
-  remembrancer fsck --database-url postgres://ai_mesh@db/ai_mesh"
+    after_help = cli::after_help(NAME, &EXAMPLES),
+    after_long_help = cli::after_long_help::<Config>(NAME, &EXAMPLES)
 )]
 struct Arguments {
-    /// A TOML file with settings.
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The PostgreSQL database; stronger than the file.
+    #[command(flatten)]
+    common: cli::Arguments,
+    /// The PostgreSQL database; stronger than the other settings.
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
     #[command(subcommand)]
@@ -37,52 +35,36 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the API until SIGTERM or SIGINT (the default).
-    Serve,
+    #[command(flatten)]
+    Common(cli::Command),
     /// Compute every leaf, tile and root again from the rows.
     ///
     /// Exits with 0 when the log is intact, with 1 and the first difference when it is not.
     Fsck,
 }
 
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
-
 /// Reads the arguments and does what they ask for.
 pub(crate) fn run() -> ExitCode {
-    let arguments = Arguments::parse();
-    match arguments.command {
-        None | Some(Command::Serve) => service_kit::run("remembrancer", serve(arguments)),
-        Some(Command::Fsck) => {
-            let mut intact = true;
-            let code = service_kit::run("remembrancer", async {
-                intact = check(arguments).await?;
-                Ok(())
-            });
-            if intact { code } else { ExitCode::from(1) }
-        }
-    }
+    let Arguments { common, database_url, command } = Arguments::parse();
+    let config = move || config(common.config.as_deref(), database_url);
+    let command = match command {
+        Some(Command::Fsck) => return service_kit::run(NAME, async { check(config()?).await }),
+        Some(Command::Common(command)) => command,
+        None => cli::Command::default(),
+    };
+    let program = Program { name: NAME, parts: |config: &Config| (&config.http, &config.log) };
+    cli::run_command(program, command, config, |config, _shutdown| build(config))
 }
 
-async fn serve(arguments: Arguments) -> Outcome<()> {
-    let config = config(&arguments)?;
-    service_kit::telemetry::init(&config.log)?;
-    let listener = service_kit::listen(&config.http).await?;
-    let grace = config.http.shutdown_grace();
-    let app = build(config).await?;
-    tracing::info!(address = %listener.local_addr()?, "serving; documents are under /docs");
-    let shutdown = CancellationToken::new();
-    let stop = shutdown.clone();
-    tokio::spawn(async move {
-        service_kit::shutdown_signal().await;
-        stop.cancel();
-    });
-    service_kit::serve(listener, app, grace, shutdown).await?;
-    Ok(())
-}
+const NAME: &str = "remembrancer";
 
-/// True when the log is intact.
-async fn check(arguments: Arguments) -> Outcome<bool> {
-    let config = config(&arguments)?;
+const EXAMPLES: [&str; 2] = [
+    "remembrancer --database-url postgres://ai_mesh@db/ai_mesh",
+    "remembrancer fsck --database-url postgres://ai_mesh@db/ai_mesh",
+];
+
+/// 0 when the log is intact, 1 when it is not.
+async fn check(config: Config) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
     service_kit::telemetry::init(&config.log)?;
     let pool = database::pool(&config)?;
     match fsck(&pool).await {
@@ -97,20 +79,20 @@ async fn check(arguments: Arguments) -> Outcome<bool> {
                 report.tiles,
                 report.artifacts
             )?;
-            Ok(true)
+            Ok(ExitCode::SUCCESS)
         }
         Err(FsckError::Difference(difference)) => {
             writeln!(io::stdout(), "NOT intact: {difference}")?;
-            Ok(false)
+            Ok(ExitCode::from(1))
         }
         Err(FsckError::Unreadable(error)) => Err(error.into()),
     }
 }
 
-fn config(arguments: &Arguments) -> Outcome<Config> {
-    let mut config: Config = service_kit::load_config("remembrancer", arguments.config.as_deref())?;
-    if let Some(url) = &arguments.database_url {
-        config.database_url.clone_from(url);
+fn config(file: Option<&Path>, database_url: Option<String>) -> Result<Config, ConfigError> {
+    let mut config: Config = service_kit::load_config(NAME, file)?;
+    if let Some(url) = database_url {
+        config.database_url = url;
     }
     Ok(config)
 }

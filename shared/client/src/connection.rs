@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use reqwest::{Method, Response, StatusCode, Url, header};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{ClientError, Endpoint, ServiceProblem};
@@ -183,6 +183,7 @@ impl Call<'_> {
         if let Some(key) = &self.idempotency_key {
             request = request.header("idempotency-key", key);
         }
+        request = traced(request);
         if let Some((media_type, body)) = self.body {
             request = request.header(header::CONTENT_TYPE, media_type).body(body);
         }
@@ -212,6 +213,22 @@ impl Call<'_> {
                 detail: "it is no problem+json".into(),
             }),
         }
+    }
+}
+
+/// Makes the call a part of the trace of the request that is being served, and gives it that request's id;
+/// a call that is made beside any request begins a trace of its own.
+fn traced(request: RequestBuilder) -> RequestBuilder {
+    let Some(context) = trace_context::current() else {
+        return request.header("traceparent", trace_context::Span::begin().traceparent());
+    };
+    let mut request = request.header("traceparent", context.span.traceparent());
+    if let Some(state) = context.span.tracestate() {
+        request = request.header("tracestate", state);
+    }
+    match &context.request_id {
+        Some(id) => request.header("x-request-id", id),
+        None => request,
     }
 }
 

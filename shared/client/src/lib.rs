@@ -3,6 +3,7 @@
 //! Every call has a deadline and an error that says whether trying again can help
 //! ([`ClientError::is_transient`]); [`retry_while_transient`] does so for ever. The [`Recorder`]
 //! carries decisions from a computing thread to the remembrancer without losing or reordering one.
+//! Calls carry the W3C trace context and the id of the request in whose task they are made.
 
 mod connection;
 mod endpoint;

@@ -2,6 +2,7 @@ use std::{future::Future, time::Duration};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::ClientError;
 
@@ -17,6 +18,9 @@ pub struct Wait<'a> {
 /// Repeats a call until it succeeds or fails for good: first after 50 ms, then after ever longer
 /// pauses up to 2 s, for ever. A service's `Retry-After` makes a pause longer (up to a minute), never
 /// shorter. `on_wait` is called before each pause, so that a caller can show what it waits for.
+///
+/// All tries are in one trace: the one of the request that is being served, else one of their own, which
+/// the log lines of `on_wait` carry.
 ///
 /// The call may have been carried out although its answer was lost: it must be one that may be
 /// repeated (a body with its own identity, or an `Idempotency-Key`).
@@ -49,6 +53,14 @@ where
             on_wait(Wait { error: &error, pause });
             tokio::time::sleep(pause).await;
         }
+    };
+    let tries = async {
+        if trace_context::current().is_some() {
+            return tries.await;
+        }
+        let span = trace_context::Span::begin();
+        let logged = tracing::info_span!("background", trace_id = span.trace_id());
+        trace_context::within(span, tries).instrument(logged).await
     };
     cancel.run_until_cancelled(tries).await.unwrap_or(Err(ClientError::Cancelled))
 }

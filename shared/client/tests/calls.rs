@@ -289,3 +289,51 @@ async fn retry_after_makes_a_pause_longer_and_a_cancel_ends_it() {
     assert_eq!(pause, Duration::from_secs(7));
     assert!(started.elapsed() < Duration::from_secs(5));
 }
+
+/// A service that answers with the trace headers of each call as a problem: 503 the first time, then 400.
+async fn shows_traces(State(calls): State<Arc<AtomicU32>>, headers: HeaderMap) -> Response {
+    let shown = |name: &str| headers.get(name).map_or("-", |value| value.to_str().unwrap()).to_owned();
+    let detail = ["traceparent", "tracestate", "x-request-id"].map(shown).join(" ");
+    let status = if calls.fetch_add(1, Ordering::Relaxed) == 0 { 503 } else { 400 };
+    let problem = api::Problem { status, detail, ..api::Problem::default() };
+    (StatusCode::from_u16(status).unwrap(), serde_json::to_vec(&problem).unwrap()).into_response()
+}
+
+async fn shower() -> Remembrancer {
+    remembrancer(Router::new().fallback(any(shows_traces)).with_state(Arc::default())).await
+}
+
+#[tokio::test]
+async fn a_call_made_while_serving_a_request_is_in_its_trace_and_has_its_id() {
+    let remembrancer = shower().await;
+    // The example of https://www.w3.org/TR/trace-context/#examples-of-http-traceparent-headers
+    let incoming = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let span = trace_context::Span::continued(incoming, ["congo=t61rcWkgMzE"]).unwrap();
+    let expected = format!("{} congo=t61rcWkgMzE cli-7", span.traceparent());
+    let context = trace_context::Context { span, request_id: Some("cli-7".into()) };
+    let seen = trace_context::within(context, async { line(remembrancer.log_key().await) }).await;
+    assert_eq!(seen, expected);
+    assert!(seen.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && !seen.contains("00f067aa0ba902b7"));
+}
+
+#[tokio::test]
+async fn calls_beside_any_request_have_traces_of_their_own_and_tries_of_one_call_share_it() {
+    let remembrancer = shower().await;
+    let mut first = String::new();
+    let last = retry_while_transient(
+        &CancellationToken::new(),
+        || remembrancer.log_key(),
+        |wait| first = wait.error.problem().unwrap().detail.clone(),
+    )
+    .await;
+    let last = line(last);
+    assert_eq!(first, last, "both tries are in one trace");
+    assert!(last.ends_with(" - -"), "{last}");
+
+    let other = line(remembrancer.log_key().await);
+    assert!(
+        other.starts_with("00-") && other.len() == "00-".len() + 32 + 1 + 16 + "-01 - -".len(),
+        "{other}"
+    );
+    assert_ne!(other[3..35], last[3..35]);
+}

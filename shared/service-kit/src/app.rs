@@ -10,14 +10,14 @@ use axum::{
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
 use crate::{
     ApiError, HttpConfig, Metrics, Readiness, ServiceInfo,
     auth::{Access, require_key},
     boundary::{Boundary, boundary},
-    limits, openapi,
+    docs, limits, openapi,
     operations::{healthz, metrics as metrics_route, readyz},
+    rate::{RateLimit, rate},
 };
 
 /// A service, whole: its routes behind keys and limits, and beside them `/` (leads to `/docs`),
@@ -35,7 +35,7 @@ pub fn app(
     let (router, document) = openapi(&info, routes);
     let access = Access::of(http);
     // The last layer is the outermost: the key comes first, so that strangers take up no permits.
-    let api = router
+    let mut api = router
         .layer(limits::body_limit(http.body_limit_bytes))
         .layer(from_fn_with_state(Duration::from_secs(http.request_timeout_seconds), limits::timeout))
         .layer(from_fn_with_state(
@@ -43,17 +43,18 @@ pub fn app(
             limits::concurrency,
         ))
         .layer(from_fn_with_state(access.clone(), require_key));
+    // Outside of the keys, so that who guesses them is slowed down too.
+    if let Some(limit) = RateLimit::of(http, access.clone()) {
+        api = api.layer(from_fn_with_state(limit, rate));
+    }
     let metrics_route = Router::new()
         .route("/metrics", get(metrics_route))
         .with_state(metrics.clone())
         .layer(from_fn_with_state(access, require_key));
-    let swagger = SwaggerUi::new("/docs")
-        .url("/openapi.json", document)
-        .config(SwaggerConfig::new(["/openapi.json"]).validator_url("none"));
     Router::new()
         .merge(api)
         .merge(metrics_route)
-        .merge(swagger)
+        .merge(docs::routes(&info, &document))
         .route("/", get(|| async { Redirect::temporary("/docs") }))
         .route("/healthz", get(healthz).with_state(info.name))
         .route("/readyz", get(readyz).with_state(readiness))

@@ -6,7 +6,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use subtle::{Choice, ConstantTimeEq as _};
+use subtle::ConstantTimeEq as _;
 
 use crate::{ApiError, HttpConfig};
 
@@ -32,6 +32,14 @@ impl Access {
             Ok(()) => Self::Keys(http.api_keys.clone().into()),
         }
     }
+
+    /// Which of the keys a request has, if any.
+    pub(crate) fn key_of<B>(&self, request: &axum::http::Request<B>) -> Option<usize> {
+        match self {
+            Self::Keys(keys) => bearer(request).and_then(|given| known(keys, given)),
+            Self::Open | Self::Closed => None,
+        }
+    }
 }
 
 /// Lets a request through, or answers 401 (no key, or none that is known: a key has no scopes, so
@@ -39,8 +47,8 @@ impl Access {
 pub(crate) async fn require_key(State(access): State<Access>, request: Request, next: Next) -> Response {
     let refusal = match &access {
         Access::Open => return next.run(request).await,
-        Access::Keys(keys) => match bearer(&request) {
-            Some(given) if known(keys, given) => return next.run(request).await,
+        Access::Keys(_) if access.key_of(&request).is_some() => return next.run(request).await,
+        Access::Keys(_) => match bearer(&request) {
             Some(_) => ("unknown_api_key", "The API key is not one of this service's keys."),
             None => (
                 "missing_api_key",
@@ -59,14 +67,18 @@ pub(crate) async fn require_key(State(access): State<Access>, request: Request, 
 }
 
 /// RFC 6750, section 2.1; the scheme's case does not matter (RFC 9110, section 11.1).
-fn bearer(request: &Request) -> Option<&str> {
+fn bearer<B>(request: &axum::http::Request<B>) -> Option<&str> {
     let (scheme, key) = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 /// Compares with every key, each in constant time, so that the time says nothing of how near a guess is.
-fn known(keys: &[String], given: &str) -> bool {
-    let found =
-        keys.iter().fold(Choice::from(0), |found, key| found | key.as_bytes().ct_eq(given.as_bytes()));
-    found.into()
+fn known(keys: &[String], given: &str) -> Option<usize> {
+    let mut found = None;
+    for (index, key) in keys.iter().enumerate() {
+        if key.as_bytes().ct_eq(given.as_bytes()).into() {
+            found = Some(index);
+        }
+    }
+    found
 }

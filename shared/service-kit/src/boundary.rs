@@ -9,6 +9,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use trace_context::{Context, Span};
 use tracing::Instrument as _;
 
 use crate::{
@@ -27,6 +28,7 @@ pub(crate) struct Boundary {
 pub(crate) async fn boundary(State(state): State<Boundary>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
+    let trace = trace(request.headers());
     // Handlers that call other services pass it on.
     if let Ok(value) = HeaderValue::from_str(&id) {
         request.headers_mut().insert(REQUEST_ID, value);
@@ -38,10 +40,13 @@ pub(crate) async fn boundary(State(state): State<Boundary>, mut request: Request
         "request",
         service = state.service,
         request_id = id,
-        trace_id = trace_id(request.headers()),
+        trace_id = trace.trace_id(),
+        span_id = trace.id(),
+        parent_span_id = trace.parent_id(),
     );
     let in_flight = InFlight::enter(&state.metrics);
-    let response = next.run(request).instrument(span.clone()).await;
+    let context = Context { span: trace, request_id: Some(id.clone()) };
+    let response = trace_context::within(context, next.run(request).instrument(span.clone())).await;
     drop(in_flight);
     let response = finish(response, &method, &path, &id).await;
 
@@ -148,12 +153,15 @@ fn request_id(headers: &HeaderMap) -> String {
     }
 }
 
-/// The trace of a W3C `traceparent`: `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`.
-fn trace_id(headers: &HeaderMap) -> Option<&str> {
-    let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
-    let (_version, trace) = (parts.next()?, parts.next()?);
-    let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    (trace.len() == 32 && hex(trace) && trace.bytes().any(|b| b != b'0')).then_some(trace)
+/// The trace that the caller sent, else a new one; two `traceparent` headers are none.
+fn trace(headers: &HeaderMap) -> Span {
+    let text = |name: &str| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
+    let mut parents = text("traceparent");
+    match (parents.next(), parents.next()) {
+        (Some(parent), None) => Span::continued(parent, text("tracestate")),
+        _ => None,
+    }
+    .unwrap_or_else(Span::begin)
 }
 
 fn is_probe(path: &str) -> bool {
@@ -217,13 +225,19 @@ mod tests {
     }
 
     #[test]
-    fn the_trace_id_is_read_as_the_w3c_wrote_it() {
+    fn a_trace_is_continued_only_when_the_caller_sent_exactly_one() {
         // The example of https://www.w3.org/TR/trace-context/#traceparent-header
+        let example = HeaderValue::from_static("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
         let mut headers = HeaderMap::new();
-        let example = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        headers.insert("traceparent", HeaderValue::from_static(example));
-        assert_eq!(trace_id(&headers), Some("0af7651916cd43dd8448eb211c80319c"));
-        headers.insert("traceparent", HeaderValue::from_static("00-00000000000000000000000000000000-b7-01"));
-        assert_eq!(trace_id(&headers), None);
+        assert_eq!(trace(&headers).parent_id(), None);
+        headers.append("traceparent", example.clone());
+        headers.append("tracestate", HeaderValue::from_static("rojo=1"));
+        headers.append("tracestate", HeaderValue::from_static("congo=2"));
+        let continued = trace(&headers);
+        assert_eq!(continued.trace_id(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(continued.tracestate(), Some("rojo=1,congo=2"));
+        headers.append("traceparent", example);
+        assert_ne!(trace(&headers).trace_id(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(trace(&headers).tracestate(), None);
     }
 }

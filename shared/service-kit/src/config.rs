@@ -31,7 +31,13 @@ pub struct HttpConfig {
     pub request_timeout_seconds: u64,
     /// How many requests are worked on at once; the next one gets 503.
     pub max_concurrent_requests: usize,
-    /// How long running requests get to end at shutdown, in seconds.
+    /// How many requests a second one caller may send for long; the next one gets 429. 0, the default:
+    /// as many as they like. A caller is an API key, or without a valid one an address (of IPv6 the first
+    /// 64 bits); behind a proxy that is the proxy's. Health, documents and metrics are not counted.
+    pub requests_per_second: u32,
+    /// How many requests a caller who was quiet may send at once; 0, the default: one second's worth.
+    pub burst: u32,
+    /// How long running requests get to end at shutdown, in seconds. After it they get 503.
     pub shutdown_grace_seconds: u64,
 }
 
@@ -74,6 +80,8 @@ impl Default for HttpConfig {
             body_limit_bytes: 16 << 20,
             request_timeout_seconds: 30,
             max_concurrent_requests: 256,
+            requests_per_second: 0,
+            burst: 0,
             shutdown_grace_seconds: 10,
         }
     }
@@ -89,6 +97,8 @@ impl fmt::Debug for HttpConfig {
             .field("body_limit_bytes", &self.body_limit_bytes)
             .field("request_timeout_seconds", &self.request_timeout_seconds)
             .field("max_concurrent_requests", &self.max_concurrent_requests)
+            .field("requests_per_second", &self.requests_per_second)
+            .field("burst", &self.burst)
             .field("shutdown_grace_seconds", &self.shutdown_grace_seconds)
             .finish()
     }
@@ -148,9 +158,8 @@ where
             .map_err(|error| ConfigError(format!("the settings file {}: {error}", file.display())))?;
         figment = figment.merge(TomlFile { path: file.to_owned(), text });
     }
-    let mut leaves = Vec::new();
-    collect_leaves(&defaults, &mut Vec::new(), &mut leaves);
-    let prefix = format!("AI_MESH_{}_", service.to_uppercase().replace('-', "_"));
+    let leaves = leaves(&defaults);
+    let prefix = prefix(service);
     for (name, text) in environment {
         let Some(rest) = name.strip_prefix(&prefix) else { continue };
         let Some(leaf) = leaves.iter().find(|leaf| leaf.path.join("_").eq_ignore_ascii_case(rest)) else {
@@ -168,6 +177,24 @@ where
         http.check()?;
     }
     Ok(config)
+}
+
+/// Every setting of a service: its environment variable, and its default as one would write it there.
+pub(crate) fn settings<C: Serialize + Default>(service: &str) -> Vec<(String, String)> {
+    // Settings that cannot be written are told by `load_config`; there is nothing to list then.
+    let defaults = serde_json::to_value(C::default()).unwrap_or_default();
+    let text = |value: &serde_json::Value| match value {
+        serde_json::Value::Null => String::new(),
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(items) if items.is_empty() => String::new(),
+        other => other.to_string(),
+    };
+    let variable = |leaf: &Leaf<'_>| format!("{}{}", prefix(service), leaf.path.join("_").to_uppercase());
+    leaves(&defaults).iter().map(|leaf| (variable(leaf), text(leaf.default))).collect()
+}
+
+pub(crate) fn prefix(service: &str) -> String {
+    format!("AI_MESH_{}_", service.to_uppercase().replace('-', "_"))
 }
 
 /// A setting as the defaults show it.
@@ -196,6 +223,12 @@ impl Leaf<'_> {
             _ => figment.merge(variable(parsed())),
         }
     }
+}
+
+fn leaves(defaults: &serde_json::Value) -> Vec<Leaf<'_>> {
+    let mut leaves = Vec::new();
+    collect_leaves(defaults, &mut Vec::new(), &mut leaves);
+    leaves
 }
 
 fn collect_leaves<'a>(value: &'a serde_json::Value, path: &mut Vec<String>, leaves: &mut Vec<Leaf<'a>>) {

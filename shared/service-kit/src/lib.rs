@@ -1,19 +1,23 @@
 //! What every service shares, so that all four behave alike: configuration, logs, metrics,
-//! problem+json, keys, limits, health, documents and shutdown.
+//! problem+json, keys, limits, traces, health, documents, the command line and shutdown.
 //!
-//! A service is its routes, its readiness and one call of [`app`]; `main.rs` is [`run`] around
-//! [`load_config`], [`listen`] and [`serve`].
+//! A service is its routes, its readiness and one call of [`app`]; `main.rs` is one call of [`cli::main`].
 
 mod app;
 mod auth;
 mod boundary;
+pub mod cli;
 mod config;
+mod docs;
 mod error;
 mod extract;
+mod healthcheck;
 mod limits;
 mod metrics;
 mod openapi;
 mod operations;
+mod problems;
+mod rate;
 mod run;
 mod server;
 pub mod telemetry;
@@ -26,7 +30,7 @@ pub use error::{ApiError, ApiResult};
 pub use extract::{Json, Path, Query};
 pub use limits::{BodyLimit, BodyLimited, body_limit};
 pub use metrics::Metrics;
-pub use openapi::{ServiceInfo, openapi};
+pub use openapi::{ServiceInfo, openapi, with_tags};
 pub use operations::Readiness;
 pub use run::run;
 pub use server::{BindError, bind, listen, serve, shutdown_signal};

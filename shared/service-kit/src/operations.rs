@@ -18,7 +18,7 @@ pub type Readiness = Arc<dyn Fn() -> BoxFuture<Vec<String>> + Send + Sync>;
 
 /// The OpenAPI document of these routes, to be merged into a service's own.
 #[derive(OpenApi)]
-#[openapi(paths(healthz, readyz, metrics), tags((name = "operations", description = "For whoever runs the service")))]
+#[openapi(paths(healthz, readyz, metrics), tags((name = "operations", description = "Health, readiness and metrics, for whoever runs the service")))]
 pub(crate) struct OperationsDocument;
 
 /// The service runs.
@@ -51,7 +51,9 @@ pub(crate) async fn healthz(State(service): State<&'static str>) -> Json<Health>
 
 /// Whether the service can serve; if not, `detail` says what is missing. Never needs a key.
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()),
-    responses((status = 200, description = "It can serve.", body = Ready)))]
+    responses((status = 200, description = "It can serve.", body = Ready),
+        (status = 503, description = "`not_ready`: it cannot serve yet; `detail` says what is missing.",
+            body = api::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn readyz(State(readiness): State<Readiness>) -> Result<Json<Ready>, ApiError> {
     let missing = match tokio::time::timeout(READINESS_LIMIT, readiness()).await {
         Ok(missing) => missing,

@@ -2,35 +2,20 @@ use std::{
     error::Error,
     future::Future,
     io::{self, Write as _},
-    process::ExitCode,
+    process::{ExitCode, Termination},
 };
 
 use crate::{BindError, ConfigError, error::chain};
 
-/// Runs a service's `main` on a Tokio runtime. An error becomes one clear line on standard error and
-/// the exit code: 2 when the settings are wrong ([`ConfigError`] anywhere in its chain), else 3.
+/// Runs a program's `main` on a Tokio runtime. What it returns becomes the exit code, `()` 0; an error
+/// becomes one clear line on standard error and the exit code 2 when the settings are wrong
+/// ([`ConfigError`] anywhere in its chain), else 3.
 ///
-/// ```no_run
-/// # #[derive(Default, serde::Serialize, serde::Deserialize)]
-/// # struct Config { http: service_kit::HttpConfig, log: service_kit::telemetry::LogConfig }
-/// # fn build(_: &Config) -> axum::Router { axum::Router::new() }
-/// fn main() -> std::process::ExitCode {
-///     service_kit::run("trainer", async {
-///         let config: Config = service_kit::load_config("trainer", None)?;
-///         service_kit::telemetry::init(&config.log)?;
-///         let shutdown = tokio_util::sync::CancellationToken::new();
-///         let listener = service_kit::listen(&config.http).await?;
-///         let stop = shutdown.clone();
-///         tokio::spawn(async move {
-///             service_kit::shutdown_signal().await;
-///             stop.cancel();
-///         });
-///         service_kit::serve(listener, build(&config), config.http.shutdown_grace(), shutdown).await?;
-///         Ok(())
-///     })
-/// }
-/// ```
-pub fn run(name: &str, main: impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>>) -> ExitCode {
+/// [`cli::main`](crate::cli::main) does this for a service.
+pub fn run<T: Termination>(
+    name: &str,
+    main: impl Future<Output = Result<T, Box<dyn Error + Send + Sync>>>,
+) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(name, &error),
@@ -39,7 +24,7 @@ pub fn run(name: &str, main: impl Future<Output = Result<(), Box<dyn Error + Sen
     // A blocking task that never ends must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(end) => end.report(),
         Err(error) => fail(name, error.as_ref()),
     }
 }

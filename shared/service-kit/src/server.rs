@@ -68,8 +68,16 @@ pub async fn listen(http: &HttpConfig) -> Result<TcpListener, BindError> {
     bind(http.bind).await
 }
 
-/// Serves until `shutdown` is cancelled; then takes no more connections and gives running requests
-/// and streams `grace` to end. What still runs after that is cut off, so that this function returns.
+/// Serves until `shutdown` is cancelled, and then finishes what it accepted:
+///
+/// 1. It takes no more connections, and closes those that are idle. A connection that is at work is
+///    closed after the answer under way.
+/// 2. Running requests and streams get `grace` to end.
+/// 3. What still runs then is cut off: a request that has no answer yet gets 503 `shutting_down` with
+///    `Retry-After`, a body under way breaks off without its end, so that nobody takes it for whole.
+///
+/// It returns as soon as nothing runs any more, at the latest a second after the grace. What was answered
+/// with 202 is no request any more: each service keeps such work where the next start finds it.
 ///
 /// # Errors
 /// The listener failed.
@@ -92,41 +100,73 @@ pub async fn serve(
             }
         }
     };
-    let server = axum::serve(listener, app).with_graceful_shutdown(stop);
+    // Who calls is known by address, for the rate limit.
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    let mut server = std::pin::pin!(axum::serve(listener, app).with_graceful_shutdown(stop).into_future());
     let deadline = async {
         shutdown.cancelled().await;
         tokio::time::sleep(grace).await;
     };
-    let served = tokio::select! {
-        served = server.into_future() => served,
+    tokio::select! {
+        served = &mut server => return served,
         () = deadline => {
             tracing::warn!(grace_seconds = grace.as_secs_f64(), "requests did not end in time and are cut off");
-            Ok(())
         }
-    };
+    }
     drop(cut_when_dropped);
-    served
+    // The callers are told; one that does not read is not waited for.
+    tokio::time::timeout(CUT_OFF_LIMIT, server).await.unwrap_or(Ok(()))
 }
+
+/// How long the answers to requests that were cut off may take to leave.
+const CUT_OFF_LIMIT: Duration = Duration::from_secs(1);
 
 /// Ends when the process is asked to end: SIGTERM or SIGINT.
 pub async fn shutdown_signal() {
-    #[cfg(unix)]
-    {
+    Signals::watch().next().await;
+}
+
+/// SIGTERM and SIGINT of this process; from [`watch`](Self::watch) on they no longer end it by themselves.
+#[cfg(unix)]
+pub(crate) struct Signals(Option<[(&'static str, tokio::signal::unix::Signal); 2]>);
+
+#[cfg(unix)]
+impl Signals {
+    pub(crate) fn watch() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-        if let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) {
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!("SIGTERM: shutting down"),
-                _ = interrupt.recv() => tracing::info!("SIGINT: shutting down"),
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => Self(Some([("SIGTERM", terminate), ("SIGINT", interrupt)])),
+            _ => {
+                tracing::error!("signals cannot be watched: only SIGKILL will end this process");
+                Self(None)
             }
-            return;
         }
-        tracing::error!("signals cannot be watched: only SIGKILL will end this process");
-        std::future::pending::<()>().await;
     }
-    #[cfg(not(unix))]
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+
+    pub(crate) async fn next(&mut self) {
+        let Some([(first, one), (second, other)]) = &mut self.0 else { return std::future::pending().await };
+        let signal = tokio::select! {
+            _ = one.recv() => first,
+            _ = other.recv() => second,
+        };
+        tracing::info!("{signal}: shutting down");
+    }
+}
+
+/// Ctrl-C, where there are no signals.
+#[cfg(not(unix))]
+pub(crate) struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    pub(crate) fn watch() -> Self {
+        Self
+    }
+
+    pub(crate) async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

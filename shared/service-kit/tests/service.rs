@@ -21,7 +21,7 @@ use reqwest::{Client, Response};
 use serde::{Deserialize, Serialize};
 use service_kit::{
     ApiError, ApiResult, HttpConfig, Json, Metrics, Path, Query, Readiness, ServiceInfo, app, bind,
-    body_limit, listen, openapi, serve,
+    body_limit, listen, openapi, serve, with_tags,
 };
 use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
@@ -425,6 +425,136 @@ async fn the_documents_need_nothing_from_outside() {
         count += 1;
     }
     assert!(count >= 4, "the page's scripts and styles were looked at");
+}
+
+#[tokio::test]
+async fn a_caller_who_sends_too_much_is_told_when_to_go_on_and_others_are_not() {
+    let keys = vec!["first".to_owned(), "second".to_owned()];
+    let http =
+        HttpConfig { requests_per_second: 1, burst: 2, api_keys: keys.clone(), ..HttpConfig::default() };
+    let service = Service::start(http).await;
+    let with = |key: &str| service.client.get(format!("{}/v1/things/1", service.url)).bearer_auth(key).send();
+    assert_eq!(with("first").await.unwrap().status(), 200);
+    assert_eq!(with("first").await.unwrap().status(), 200);
+    let refused = with("first").await.unwrap();
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let told = problem(refused, 429, "rate_limited").await;
+    assert!(
+        told.detail.contains("1 requests a second") && told.detail.contains("one API key"),
+        "{}",
+        told.detail
+    );
+    assert_eq!(with("second").await.unwrap().status(), 200);
+
+    // Who guesses keys is counted by address, whatever the guesses are.
+    assert_eq!(with("guess 1").await.unwrap().status(), 401);
+    assert_eq!(with("guess 2").await.unwrap().status(), 401);
+    let told = problem(with("guess 3").await.unwrap(), 429, "rate_limited").await;
+    assert!(told.detail.contains("one address"), "{}", told.detail);
+    for free in ["/healthz", "/readyz", "/openapi.json", "/docs/"] {
+        assert_eq!(service.get(free).await.status(), 200, "{free}");
+    }
+
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(with("first").await.unwrap().status(), 200, "and goes on after Retry-After");
+}
+
+#[tokio::test]
+async fn a_trace_goes_through_a_service_to_the_one_that_it_calls() {
+    // The handler answers with the context that a client would send on.
+    let app = || {
+        let seen = async || {
+            let context = trace_context::current().unwrap();
+            let state = context.span.tracestate().unwrap_or("-").to_owned();
+            format!("{} {state} {}", context.span.traceparent(), context.request_id.as_deref().unwrap())
+        };
+        app(
+            INFO,
+            OpenApiRouter::new().route("/seen", get(seen)),
+            &HttpConfig::default(),
+            Metrics::new(),
+            ready(),
+        )
+    };
+    let service = Service::start_app(app(), Duration::from_secs(5)).await;
+    let call = service.client.get(format!("{}/seen", service.url)).header("x-request-id", "cli-7");
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"; // the W3C text's example
+    let call = call.header("traceparent", parent).header("tracestate", "congo=t61rcWkgMzE");
+    let seen = call.send().await.unwrap().text().await.unwrap();
+    assert!(seen.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{seen}");
+    assert!(!seen.contains("b7ad6b7169203331"), "the span is the service's own: {seen}");
+    assert!(seen.ends_with("-01 congo=t61rcWkgMzE cli-7"), "{seen}");
+
+    let (one, other) = (service.get("/seen").await, service.get("/seen").await);
+    let id = one.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let (one, other) = (one.text().await.unwrap(), other.text().await.unwrap());
+    assert_ne!(one[3..35], other[3..35], "each has a trace of its own");
+    assert!(one.ends_with(&id), "{one}");
+}
+
+#[tokio::test]
+async fn the_tags_come_in_the_services_order_and_the_common_errors_have_a_meaning() {
+    let routes = with_tags(routes(), &[("things", "What it is about."), ("demo", "Beside it.")]);
+    let (_, document) = openapi(&INFO, routes);
+    let document = serde_json::to_value(document).unwrap();
+    let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    assert_eq!(tags, ["things", "demo", "operations"], "a tag of no list would come before operations");
+    assert_eq!(document["tags"][0]["description"], "What it is about.");
+
+    let statuses = |path: &str, method: &str| {
+        let responses = document["paths"][path][method]["responses"].as_object().unwrap();
+        responses.keys().map(String::as_str).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(statuses("/v1/things", "post"), "200 400 401 413 415 422 429 4XX 503 5XX");
+    assert_eq!(statuses("/v1/things/{id}", "get"), "200 401 422 429 4XX 503 5XX");
+    assert_eq!(statuses("/v1/blobs", "put"), "200 401 413 429 4XX 503 5XX");
+    assert_eq!(statuses("/healthz", "get"), "200 4XX 5XX");
+    let limited = &document["components"]["responses"]["RateLimited"];
+    assert_eq!(limited["headers"]["Retry-After"]["schema"]["type"], "integer");
+    for name in ["MalformedJson", "Unauthorized", "RateLimited", "Unavailable"] {
+        let example =
+            &document["components"]["responses"][name]["content"]["application/problem+json"]["example"];
+        let example: api::Problem = serde_json::from_value(example.clone()).unwrap();
+        assert_eq!(example.kind, format!("/problems/{}", example.code));
+    }
+}
+
+#[tokio::test]
+async fn the_documents_page_has_the_services_title_and_may_load_nothing_from_outside() {
+    let service = Service::start(HttpConfig::default()).await;
+    let page = service.get("/docs/").await;
+    assert_eq!(page.headers()["content-type"], "text/html");
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(
+        policy.contains("default-src 'none'") && !policy.contains("http") && !policy.contains('*'),
+        "{policy}"
+    );
+    assert!(page.text().await.unwrap().contains("<title>Demo</title>"));
+    let script = service.get("/docs/swagger-initializer.js").await.text().await.unwrap();
+    for setting in ["\"tryItOutEnabled\": true", "\"persistAuthorization\": true"] {
+        assert!(script.contains(setting), "{script}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_end_in_the_grace_is_told_so_and_half_a_request_keeps_nobody() {
+    use tokio::io::AsyncWriteExt as _;
+    let app = app(INFO, routes(), &HttpConfig::default(), Metrics::new(), ready());
+    let service = Service::start_app(app, Duration::from_millis(300)).await;
+    let hanging = tokio::spawn(service.client.get(format!("{}/v1/things/4", service.url)).send());
+    let mut half = tokio::net::TcpStream::connect(service.url.trim_start_matches("http://")).await.unwrap();
+    half.write_all(b"GET /v1/things/1 HTTP/1.1\r\nho").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+
+    let asked = Instant::now();
+    service.shutdown.cancel();
+    let cut = hanging.await.unwrap().unwrap();
+    assert!(asked.elapsed() >= Duration::from_millis(300), "it had its grace");
+    assert_eq!((cut.status().as_u16(), &cut.headers()["retry-after"]), (503, &"2".parse().unwrap()));
+    let told: api::Problem = serde_json::from_slice(&cut.bytes().await.unwrap()).unwrap();
+    assert_eq!(told.code, "shutting_down");
+    service.served.await.unwrap().unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(5), "half a request kept the service");
 }
 
 #[tokio::test]

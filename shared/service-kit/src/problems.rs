@@ -1,0 +1,166 @@
+//! What the errors mean that every service's routes can answer with, in its documents. A route's own
+//! description of a status goes before these.
+
+use utoipa::{
+    ToSchema as _,
+    openapi::{
+        Components, ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type,
+        path::Operation,
+    },
+};
+
+/// Documents the errors that this operation may answer with.
+pub(crate) fn add_to(operation: &mut Operation) {
+    let takes_json = match &operation.request_body {
+        Some(RefOr::T(body)) => body.content.contains_key("application/json"),
+        _ => false,
+    };
+    let parameters = operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty());
+    for problem in &PROBLEMS {
+        let may_happen = match problem.when {
+            When::Always => true,
+            When::WithBody => operation.request_body.is_some(),
+            When::WithJson => takes_json,
+            When::WithInput => takes_json || parameters,
+        };
+        if may_happen {
+            let reference = RefOr::Ref(Ref::from_response_name(problem.name));
+            operation.responses.responses.entry(problem.status.to_string()).or_insert(reference);
+        }
+    }
+}
+
+/// Defines what [`add_to`] refers to.
+pub(crate) fn add_components(components: &mut Components) {
+    for problem in &PROBLEMS {
+        components.responses.insert(problem.name.to_owned(), problem.response().into());
+    }
+}
+
+/// An error that services have in common.
+struct Meaning {
+    status: u16,
+    /// Its name among the components.
+    name: &'static str,
+    description: &'static str,
+    /// `code` and `detail` of the example.
+    example: (&'static str, &'static str),
+    /// Whether the answer says when to try again.
+    retry_after: bool,
+    when: When,
+}
+
+/// Which operations it is documented for.
+enum When {
+    Always,
+    WithBody,
+    WithJson,
+    WithInput,
+}
+
+const PROBLEMS: [Meaning; 7] = [
+    Meaning {
+        status: 400,
+        name: "MalformedJson",
+        description: "The body is no JSON; `detail` says at which line and column.",
+        example: ("malformed_json", "The body is not JSON: expected value at line 2 column 3."),
+        retry_after: false,
+        when: When::WithJson,
+    },
+    Meaning {
+        status: 401,
+        name: "Unauthorized",
+        description: "The service has API keys, and the request has none of them.",
+        example: (
+            "missing_api_key",
+            "This service wants an API key: send `Authorization: Bearer <key>` with one.",
+        ),
+        retry_after: false,
+        when: When::Always,
+    },
+    Meaning {
+        status: 413,
+        name: "BodyTooLarge",
+        description: "The body is longer than this route takes; `detail` says how long it may be.",
+        example: (
+            "body_too_large",
+            "The body is longer than this route takes: at most 16777216 bytes. Send less at once.",
+        ),
+        retry_after: false,
+        when: When::WithBody,
+    },
+    Meaning {
+        status: 415,
+        name: "UnsupportedMediaType",
+        description: "The body's content-type is not JSON.",
+        example: (
+            "unsupported_media_type",
+            "The body has no content-type; send JSON with `content-type: application/json`.",
+        ),
+        retry_after: false,
+        when: When::WithJson,
+    },
+    Meaning {
+        status: 422,
+        name: "InvalidRequest",
+        description: "A field or parameter is missing, unknown or out of range; `errors` points at each.",
+        example: ("invalid_request", "The request is not valid: `?limit`: lower than 1."),
+        retry_after: false,
+        when: When::WithInput,
+    },
+    Meaning {
+        status: 429,
+        name: "RateLimited",
+        description: "The caller sends more requests a second than the operator allows.",
+        example: (
+            "rate_limited",
+            "More than 100 requests a second came with one API key. Wait as long as Retry-After says, then go on \
+             more slowly.",
+        ),
+        retry_after: true,
+        when: When::Always,
+    },
+    Meaning {
+        status: 503,
+        name: "Unavailable",
+        description: "The service cannot answer now: it is at work on as many requests as it takes at once, is \
+                      shutting down, or lacks something that it needs. The same request may succeed later.",
+        example: (
+            "overloaded",
+            "The service is at work on as many requests as it takes at once. Try again in a second.",
+        ),
+        retry_after: true,
+        when: When::Always,
+    },
+];
+
+impl Meaning {
+    fn response(&self) -> utoipa::openapi::Response {
+        let (code, detail) = self.example;
+        let title =
+            axum::http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
+        let example = serde_json::json!({
+            "type": format!("/problems/{code}"),
+            "title": title,
+            "status": self.status,
+            "code": code,
+            "detail": detail,
+            "request_id": "0190b1c2-7a3e-7c55-9d0f-2f6a1c0e4b7d",
+        });
+        let content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name(api::Problem::name())))
+            .example(Some(example))
+            .build();
+        let mut response =
+            ResponseBuilder::new().description(self.description).content("application/problem+json", content);
+        if self.retry_after {
+            let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build();
+            let header = HeaderBuilder::new()
+                .schema(Some(seconds))
+                .description(Some("After how many seconds to try again."))
+                .build();
+            response = response.header("Retry-After", header);
+        }
+        response.build()
+    }
+}
