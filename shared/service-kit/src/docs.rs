@@ -24,8 +24,9 @@ pub(crate) fn routes(info: &ServiceInfo, document: &OpenApi) -> Router {
         .try_it_out_enabled(true)
         .persist_authorization(true)
         .display_request_duration(true)
-        .filter(true)
         .doc_expansion("list")
+        // Without the bar that asks for another document's address: there is one.
+        .use_base_layout()
         // The schemas stand with the operations that use them; the list of all at the end stays folded.
         .default_models_expand_depth(0);
     let files = Files { title: info.title, config: Arc::new(config) };

@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
+
 use axum::Router;
 use utoipa::{
-    OpenApi as _, PartialSchema as _, ToSchema as _,
+    OpenApi as _,
     openapi::{
-        Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, ResponseBuilder,
+        Components, InfoBuilder, LicenseBuilder, OpenApi,
         path::{Operation, PathItem},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
         tag::TagBuilder,
@@ -50,14 +52,14 @@ pub fn openapi(info: &ServiceInfo, routes: OpenApiRouter) -> (Router, OpenApi) {
     }
     list_all_tags(&mut document);
     document.merge(OperationsDocument::openapi());
+    make_ids_unique(&mut document);
     document.info = InfoBuilder::new()
         .title(info.title)
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(info.description))
+        .description(Some(format!("{}\n\n{CONVENTIONS}", info.description)))
         .license(Some(LicenseBuilder::new().name(LICENSE).identifier(Some(LICENSE)).build()))
         .build();
     let components = document.components.get_or_insert_with(Components::new);
-    add_problem(components);
     problems::add_components(components);
     components.add_security_scheme(
         KEY_SCHEME,
@@ -76,31 +78,19 @@ pub fn openapi(info: &ServiceInfo, routes: OpenApiRouter) -> (Router, OpenApi) {
         SecurityRequirement::default(),
     ]);
     for operation in document.paths.paths.values_mut().flat_map(operations) {
-        for range in ["4XX", "5XX"] {
-            let problem = RefOr::Ref(Ref::from_response_name(PROBLEM));
-            operation.responses.responses.entry(range.to_owned()).or_insert(problem);
-        }
+        problems::add_ranges_to(operation);
     }
     (router, document)
 }
 
 const LICENSE: &str = env!("CARGO_PKG_LICENSE");
+/// What holds for every service, told at the top of its documents.
+const CONVENTIONS: &str = "\
+When the service has API keys, send one as `Authorization: Bearer <key>` (*Authorize* does so here). \
+Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem with a stable `code` and a `detail` \
+that says what to do; with `Retry-After` the same request may succeed later. Every answer has an `X-Request-Id` \
+(yours, if you send one), and a W3C `traceparent` is continued; the log has both.";
 const KEY_SCHEME: &str = "api_key";
-const PROBLEM: &str = "Problem";
-
-fn add_problem(components: &mut Components) {
-    components.schemas.insert(api::FieldError::name().into_owned(), api::FieldError::schema());
-    components.schemas.insert(api::Problem::name().into_owned(), api::Problem::schema());
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(api::Problem::name()))).build();
-    let response = ResponseBuilder::new()
-        .description(
-            "Any other error, as an RFC 9457 problem: `code` is stable, `detail` says what to do, and the operator \
-             finds the request in the log under `request_id`.",
-        )
-        .content("application/problem+json", content)
-        .build();
-    components.responses.insert(PROBLEM.to_owned(), response.into());
-}
 
 /// A tag that no list has would come after `operations`.
 fn list_all_tags(document: &mut OpenApi) {
@@ -110,6 +100,23 @@ fn list_all_tags(document: &mut OpenApi) {
     for name in used {
         if tags.iter().all(|tag| tag.name != name) {
             tags.push(TagBuilder::new().name(name).build());
+        }
+    }
+}
+
+/// An operation's id is its handler's name, and several resources have a `list`: those become `list_runs`
+/// and `list_agents`, after their tags. Ids must be unique (OpenAPI 3.1, section 4.8.10).
+fn make_ids_unique(document: &mut OpenApi) {
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    for id in document.paths.paths.values_mut().flat_map(operations).filter_map(|o| o.operation_id.clone()) {
+        *count.entry(id).or_default() += 1;
+    }
+    for operation in document.paths.paths.values_mut().flat_map(operations) {
+        let tag = operation.tags.iter().flatten().next().map(|tag| tag.replace(' ', "_"));
+        if let (Some(id), Some(tag)) = (&mut operation.operation_id, tag)
+            && count.get(id).is_some_and(|&times| times > 1)
+        {
+            *id = format!("{id}_{tag}");
         }
     }
 }

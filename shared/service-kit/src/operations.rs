@@ -42,14 +42,18 @@ pub(crate) struct Ready {
     ready: bool,
 }
 
-/// Whether the process is alive. Never needs a key.
+/// Whether the process is alive
+///
+/// Never needs a key.
 #[utoipa::path(get, path = "/healthz", tag = "operations", security(()),
     responses((status = 200, description = "It is alive.", body = Health)))]
 pub(crate) async fn healthz(State(service): State<&'static str>) -> Json<Health> {
     Json(Health { status: "ok", service, version: env!("CARGO_PKG_VERSION") })
 }
 
-/// Whether the service can serve; if not, `detail` says what is missing. Never needs a key.
+/// Whether the service can serve
+///
+/// If not, the problem's `detail` says what is missing. Never needs a key.
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()),
     responses((status = 200, description = "It can serve.", body = Ready),
         (status = 503, description = "`not_ready`: it cannot serve yet; `detail` says what is missing.",
@@ -67,7 +71,9 @@ pub(crate) async fn readyz(State(readiness): State<Readiness>) -> Result<Json<Re
         .retry_after(Duration::from_secs(1)))
 }
 
-/// The service's metrics in Prometheus' text format.
+/// The service's metrics
+///
+/// In Prometheus' text format. Needs a key when the service has keys.
 #[utoipa::path(get, path = "/metrics", tag = "operations",
     responses((status = 200, description = "All metrics.", body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(metrics): State<Metrics>) -> impl IntoResponse {

@@ -2,15 +2,27 @@
 //! description of a status goes before these.
 
 use utoipa::{
-    ToSchema as _,
+    PartialSchema as _, ToSchema as _,
     openapi::{
         Components, ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type,
         path::Operation,
     },
 };
 
-/// Documents the errors that this operation may answer with.
+use crate::error::INTERNAL_DETAIL;
+
+/// Documents the errors that this operation may answer with, and what the errors that it describes itself
+/// look like.
 pub(crate) fn add_to(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        match response {
+            RefOr::T(response) if status.starts_with(['4', '5']) && response.content.is_empty() => {
+                let content = ContentBuilder::new().schema(schema()).build();
+                response.content.insert(MEDIA_TYPE.to_owned(), content.into());
+            }
+            _ => {}
+        }
+    }
     let takes_json = match &operation.request_body {
         Some(RefOr::T(body)) => body.content.contains_key("application/json"),
         _ => false,
@@ -30,9 +42,27 @@ pub(crate) fn add_to(operation: &mut Operation) {
     }
 }
 
-/// Defines what [`add_to`] refers to.
+/// Documents that this operation may answer with errors that nothing else tells of.
+pub(crate) fn add_ranges_to(operation: &mut Operation) {
+    for (range, name) in [("4XX", OTHER), ("5XX", SERVER_ERROR.name)] {
+        let reference = RefOr::Ref(Ref::from_response_name(name));
+        operation.responses.responses.entry(range.to_owned()).or_insert(reference);
+    }
+}
+
+/// Defines what the operations refer to.
 pub(crate) fn add_components(components: &mut Components) {
-    for problem in &PROBLEMS {
+    components.schemas.insert(api::FieldError::name().into_owned(), api::FieldError::schema());
+    components.schemas.insert(api::Problem::name().into_owned(), api::Problem::schema());
+    let other = ResponseBuilder::new()
+        .description(
+            "Any other error, as an RFC 9457 problem: `code` is stable, `detail` says what to do, and the operator \
+             finds the request in the log under `request_id`.",
+        )
+        .content(MEDIA_TYPE, ContentBuilder::new().schema(schema()).build())
+        .build();
+    components.responses.insert(OTHER.to_owned(), other.into());
+    for problem in PROBLEMS.iter().chain([&SERVER_ERROR]) {
         components.responses.insert(problem.name.to_owned(), problem.response().into());
     }
 }
@@ -134,6 +164,24 @@ const PROBLEMS: [Meaning; 7] = [
     },
 ];
 
+const SERVER_ERROR: Meaning = Meaning {
+    status: 500,
+    name: "ServerError",
+    description: "500 `internal_error`: a fault of the service, whose cause is in its log under `request_id`. 504 \
+                  `timeout`: no answer in time; whether the request was carried out is unknown, so repeat it with \
+                  the same `Idempotency-Key`, or look it up.",
+    example: ("internal_error", INTERNAL_DETAIL),
+    retry_after: false,
+    when: When::Always,
+};
+
+const OTHER: &str = "Problem";
+const MEDIA_TYPE: &str = "application/problem+json";
+
+fn schema() -> Option<Ref> {
+    Some(Ref::from_schema_name(api::Problem::name()))
+}
+
 impl Meaning {
     fn response(&self) -> utoipa::openapi::Response {
         let (code, detail) = self.example;
@@ -147,12 +195,8 @@ impl Meaning {
             "detail": detail,
             "request_id": "0190b1c2-7a3e-7c55-9d0f-2f6a1c0e4b7d",
         });
-        let content = ContentBuilder::new()
-            .schema(Some(Ref::from_schema_name(api::Problem::name())))
-            .example(Some(example))
-            .build();
-        let mut response =
-            ResponseBuilder::new().description(self.description).content("application/problem+json", content);
+        let content = ContentBuilder::new().schema(schema()).example(Some(example)).build();
+        let mut response = ResponseBuilder::new().description(self.description).content(MEDIA_TYPE, content);
         if self.retry_after {
             let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build();
             let header = HeaderBuilder::new()

@@ -70,7 +70,8 @@ async fn list(Query(page): Query<Page>) -> String {
 }
 
 /// One thing.
-#[utoipa::path(get, path = "/v1/things/{id}", params(("id" = u64, Path)), responses((status = 200, body = String)))]
+#[utoipa::path(get, path = "/v1/things/{id}", params(("id" = u64, Path)),
+    responses((status = 200, body = String), (status = 404, description = "`thing_not_found`.")))]
 async fn one(Path(id): Path<u64>) -> ApiResult<String> {
     match id {
         1 => Ok("one".into()),
@@ -391,9 +392,9 @@ async fn the_document_is_served_as_it_is_generated_and_covers_every_operation() 
     }
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap() {
-            for range in ["4XX", "5XX"] {
+            for (range, name) in [("4XX", "Problem"), ("5XX", "ServerError")] {
                 let reference = &operation["responses"][range]["$ref"];
-                assert_eq!(reference, "#/components/responses/Problem", "{method} {path}");
+                assert_eq!(reference, &format!("#/components/responses/{name}"), "{method} {path}");
             }
         }
     }
@@ -506,7 +507,10 @@ async fn the_tags_come_in_the_services_order_and_the_common_errors_have_a_meanin
         responses.keys().map(String::as_str).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(statuses("/v1/things", "post"), "200 400 401 413 415 422 429 4XX 503 5XX");
-    assert_eq!(statuses("/v1/things/{id}", "get"), "200 401 422 429 4XX 503 5XX");
+    assert_eq!(statuses("/v1/things/{id}", "get"), "200 401 404 422 429 4XX 503 5XX");
+    let own = &document["paths"]["/v1/things/{id}"]["get"]["responses"]["404"];
+    assert_eq!(own["description"], "`thing_not_found`.");
+    assert!(own["content"]["application/problem+json"]["schema"].is_object(), "{own}");
     assert_eq!(statuses("/v1/blobs", "put"), "200 401 413 429 4XX 503 5XX");
     assert_eq!(statuses("/healthz", "get"), "200 4XX 5XX");
     let limited = &document["components"]["responses"]["RateLimited"];
@@ -517,6 +521,25 @@ async fn the_tags_come_in_the_services_order_and_the_common_errors_have_a_meanin
         let example: api::Problem = serde_json::from_value(example.clone()).unwrap();
         assert_eq!(example.kind, format!("/problems/{}", example.code));
     }
+}
+
+/// Another resource with a handler of the same name.
+mod parts {
+    /// Lists parts.
+    #[utoipa::path(get, path = "/v1/parts", tag = "parts", responses((status = 200, body = String)))]
+    pub(super) async fn list() -> String {
+        String::new()
+    }
+}
+
+#[test]
+fn handlers_of_the_same_name_have_ids_of_their_own() {
+    let (_, document) = openapi(&INFO, routes().routes(routes!(parts::list)));
+    let document = serde_json::to_value(document).unwrap();
+    let id = |path: &str, method: &str| document["paths"][path][method]["operationId"].as_str().unwrap();
+    assert_eq!(id("/v1/parts", "get"), "list_parts");
+    assert_ne!(id("/v1/things", "get"), "list_parts");
+    assert_eq!(id("/v1/things", "post"), "create", "one that is alone keeps its name");
 }
 
 #[tokio::test]
