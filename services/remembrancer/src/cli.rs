@@ -96,3 +96,25 @@ fn config(file: Option<&Path>, database_url: Option<String>) -> Result<Config, C
     }
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_common_arguments_and_those_of_its_own_go_together() {
+        Arguments::command().debug_assert();
+        let parse =
+            |line: &str| Arguments::try_parse_from(line.split(' ')).map_err(|error| error.exit_code());
+        let parsed = parse("remembrancer fsck --config a.toml --database-url postgres://db").unwrap();
+        assert!(matches!(parsed.command, Some(Command::Fsck)));
+        assert_eq!(parsed.common.config.as_deref(), Some(Path::new("a.toml")));
+        assert_eq!(parsed.database_url.as_deref(), Some("postgres://db"));
+        let parsed = parse("remembrancer healthcheck").unwrap();
+        assert!(matches!(parsed.command, Some(Command::Common(cli::Command::Healthcheck))));
+        assert!(parse("remembrancer").unwrap().command.is_none(), "it serves");
+        assert_eq!(parse("remembrancer check").err(), Some(2));
+    }
+}

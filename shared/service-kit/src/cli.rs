@@ -29,6 +29,7 @@ pub struct Program<C> {
 
 /// The arguments that every service takes.
 #[derive(Args, Clone, Debug)]
+#[group(skip)] // a service's own struct may have the same name, which would be the group's
 pub struct Arguments {
     /// A TOML file with settings; the environment is stronger.
     #[arg(long, global = true, value_name = "FILE")]
