@@ -37,10 +37,16 @@ fn every_operation_has_a_summary_a_tag_and_describes_its_answers() {
         for (path, operations) in document["paths"].as_object().unwrap() {
             for (method, operation) in operations.as_object().unwrap() {
                 let name = format!("{service}: {method} {path}");
-                assert!(operation["summary"].as_str().is_some_and(|s| !s.is_empty()), "{name} has no summary");
+                assert!(
+                    operation["summary"].as_str().is_some_and(|s| !s.is_empty()),
+                    "{name} has no summary"
+                );
                 assert!(operation["tags"].as_array().is_some_and(|t| !t.is_empty()), "{name} has no tag");
                 let answers = operation["responses"].as_object().unwrap();
-                assert!(answers.keys().any(|status| status.starts_with('2') || status.starts_with('3')), "{name} never succeeds");
+                assert!(
+                    answers.keys().any(|status| status.starts_with('2') || status.starts_with('3')),
+                    "{name} never succeeds"
+                );
                 for parameter in operation["parameters"].as_array().into_iter().flatten() {
                     let described = parameter["description"].as_str().is_some_and(|d| !d.is_empty());
                     assert!(described, "{name}: the parameter {} has no description", parameter["name"]);

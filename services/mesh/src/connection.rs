@@ -14,22 +14,22 @@ use crate::{
 #[command(next_help_heading = "Services (a stack of its own is started when none is named)")]
 pub(crate) struct StackArgs {
     /// The trainer of a running stack
-    #[arg(long, value_name = "URL", env = "AI_MESH_TRAINER_URL")]
+    #[arg(long, value_name = "URL", env = "MESH_TRAINER_URL")]
     pub(crate) trainer: Option<String>,
     /// The remembrancer of a running stack
-    #[arg(long, value_name = "URL", env = "AI_MESH_REMEMBRANCER_URL")]
+    #[arg(long, value_name = "URL", env = "MESH_REMEMBRANCER_URL")]
     pub(crate) remembrancer: Option<String>,
     /// The evaluator of a running stack
-    #[arg(long, value_name = "URL", env = "AI_MESH_EVALUATOR_URL")]
+    #[arg(long, value_name = "URL", env = "MESH_EVALUATOR_URL")]
     pub(crate) evaluator: Option<String>,
     /// The key that the running stack wants
-    #[arg(long, value_name = "KEY", env = "AI_MESH_API_KEY", hide_env_values = true)]
+    #[arg(long, value_name = "KEY", env = "MESH_API_KEY", hide_env_values = true)]
     pub(crate) api_key: Option<String>,
     /// The folder of the stack's own database and of the log's key
-    #[arg(long, value_name = "DIR", env = "AI_MESH_DATA_DIR")]
+    #[arg(long, value_name = "DIR", env = "MESH_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// A running PostgreSQL's database for a stack of its own
-    #[arg(long, value_name = "URL", env = "AI_MESH_DATABASE_URL", hide_env_values = true)]
+    #[arg(long, value_name = "URL", env = "MESH_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
 }
 
@@ -65,13 +65,13 @@ impl StackArgs {
         }
         let mut missing = Vec::new();
         if needs == Needs::Training && self.trainer.is_none() {
-            missing.push("--trainer (AI_MESH_TRAINER_URL)");
+            missing.push("--trainer (MESH_TRAINER_URL)");
         }
         if self.remembrancer.is_none() {
-            missing.push("--remembrancer (AI_MESH_REMEMBRANCER_URL)");
+            missing.push("--remembrancer (MESH_REMEMBRANCER_URL)");
         }
         if self.evaluator.is_none() {
-            missing.push("--evaluator (AI_MESH_EVALUATOR_URL)");
+            missing.push("--evaluator (MESH_EVALUATOR_URL)");
         }
         if missing.is_empty() {
             return Ok(());

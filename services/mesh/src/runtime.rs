@@ -7,14 +7,14 @@ use service_kit::telemetry::{self, LogConfig};
 
 use crate::exit::usage;
 
-/// Runs a command on a runtime of its own. What is logged says `AI_MESH_LOG`, else `filter`.
+/// Runs a command on a runtime of its own. What is logged says `MESH_LOG`, else `filter`.
 pub(crate) fn block_on<T>(
     filter: &str,
     command: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
-    let filter = std::env::var("AI_MESH_LOG").unwrap_or_else(|_| filter.to_owned());
+    let filter = std::env::var("MESH_LOG").unwrap_or_else(|_| filter.to_owned());
     telemetry::init(&LogConfig { filter, ..LogConfig::default() })
-        .map_err(|error| usage(format!("AI_MESH_LOG: {error}")))?;
+        .map_err(|error| usage(format!("MESH_LOG: {error}")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -15,11 +15,21 @@ use crate::{Config, state::AppState};
 
 /// Every route of the service, to be given its state.
 pub(crate) fn routes(config: &Config) -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    let routes = OpenApiRouter::new()
         .merge(decisions::routes(config.batch_limit_bytes))
         .merge(records::routes())
         .merge(artifacts::routes(config.artifact_limit_bytes))
         .merge(log::routes())
         .merge(verify::routes())
-        .merge(tiles::routes())
+        .merge(tiles::routes());
+    service_kit::with_tags(routes, &TAGS)
 }
+
+/// In the order in which somebody meets them: what is recorded, then how it is proved.
+const TAGS: [(&str, &str); 5] = [
+    ("decisions", "Every decision of every run: recorded in batches, found again"),
+    ("records", "Runs, evaluations, deployments and notes"),
+    ("artifacts", "Files by their SHA-256: checkpoints, policies, reports"),
+    ("log", "The log's checkpoints, and proofs that something is in it"),
+    ("tiles", "The same log as C2SP tiles, for monitors and mirrors"),
+];

@@ -122,7 +122,7 @@ impl EpisodeTally {
             gpu_hours_fill: overall.gpu_hours_fill(),
             avg_cost_usd: overall.avg_cost_usd(),
             avg_latency_ms: overall.avg_latency_ms(),
-            epsilon: learners().map(|(epsilon, _)| epsilon).sum::<f64>() / swarm.agents().len() as f64,
+            epsilon: mean_of(learners().map(|(epsilon, _)| epsilon)),
             q_table_size: learners().map(|(_, states)| states).sum(),
             psi: self.psi,
             continuity: self.continuity,
@@ -161,6 +161,13 @@ pub fn update_agents(agents: &mut [Agent], swarm: &Swarm, report: &StepReport) {
         (agent.epsilon, agent.q_table_size) = of_learner(policy.as_ref());
         agent.decisions += step.decisions;
     }
+}
+
+/// Around the first value, so that the mean of equal values is that value exactly.
+pub fn mean_of(mut values: impl Iterator<Item = f64>) -> f64 {
+    let Some(first) = values.next() else { return 0.0 };
+    let (count, above) = values.fold((1.0, 0.0), |(count, sum), value| (count + 1.0, sum + (value - first)));
+    first + above / count
 }
 
 /// ε and table size; a hand rule has neither.

@@ -6,7 +6,7 @@ use api::trainer::{Agent, RunStatus, WindowMetrics};
 use metrics::{Counter, Gauge};
 use service_kit::Metrics;
 
-use crate::records::status_name;
+use crate::{figures::mean_of, records::status_name};
 
 const STATUSES: [RunStatus; 6] = [
     RunStatus::Queued,
@@ -101,9 +101,7 @@ impl Gauges {
                 gauge.set(figure);
             }
         }
-        self.0
-            .epsilon
-            .set(agents.iter().map(|agent| agent.epsilon).sum::<f64>() / agents.len().max(1) as f64);
+        self.0.epsilon.set(mean_of(agents.iter().map(|agent| agent.epsilon)));
         self.0.q_table_size.set(agents.iter().map(|agent| agent.q_table_size).sum::<u64>() as f64);
         self.0.decisions.increment(window.requests);
         self.0.interventions.increment(applied as u64);

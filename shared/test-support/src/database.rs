@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use embedded_postgres::{Cluster, Durability, Settings, find_binaries};
+use sqlx::Connection as _;
 
 /// A fresh, empty database in the test process's own cluster. It is dropped with the cluster, when
 /// the process ends.
@@ -32,6 +33,16 @@ impl TestDatabase {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How many rows a table has, asked of the database itself.
+    ///
+    /// # Panics
+    /// There is no such table, or the database is away.
+    pub async fn count(&self, table: &str) -> i64 {
+        let mut connection = sqlx::PgConnection::connect(&self.url).await.expect("the database answers");
+        let statement = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        sqlx::query_scalar(statement).fetch_one(&mut connection).await.expect("the table is there")
     }
 }
 

@@ -9,5 +9,8 @@ use crate::state::State;
 
 /// All routes with their documents.
 pub(crate) fn routes() -> OpenApiRouter<State> {
-    evaluations::routes()
+    service_kit::with_tags(evaluations::routes(), &TAGS)
 }
+
+const TAGS: [(&str, &str); 1] =
+    [("evaluations", "Policies on the same held-out episodes, and how sure the difference is")];

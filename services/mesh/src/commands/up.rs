@@ -19,14 +19,14 @@ use crate::{
   mesh up
   mesh up --data-dir /srv/ai-mesh --port-base 9000
   mesh up --database-url postgres://ai_mesh@db.example/ai_mesh --trainer-port 18001
-  AI_MESH_LOG=debug mesh up")]
+  MESH_LOG=debug mesh up")]
 pub(crate) struct Up {
     /// The folder of the database and of the log's key [default: ai-mesh in the user's data folder;
     /// /var/lib/ai-mesh as root]
-    #[arg(long, value_name = "DIR", env = "AI_MESH_DATA_DIR")]
+    #[arg(long, value_name = "DIR", env = "MESH_DATA_DIR")]
     data_dir: Option<PathBuf>,
     /// A running PostgreSQL's database, instead of one of its own
-    #[arg(long, value_name = "URL", env = "AI_MESH_DATABASE_URL", hide_env_values = true)]
+    #[arg(long, value_name = "URL", env = "MESH_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
     /// psi-field gets this port, trainer, remembrancer and evaluator the next three
     #[arg(long, value_name = "PORT", default_value_t = 8000)]

@@ -23,11 +23,17 @@ impl Ran {
 
 /// Runs the binary in a folder, without the settings of whoever runs the tests.
 pub(crate) fn mesh(folder: &Path, arguments: &[&str]) -> Ran {
+    mesh_with(folder, arguments, &[])
+}
+
+/// Like [`mesh`], with variables in its environment.
+pub(crate) fn mesh_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mesh"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AI_MESH_")) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MESH_")) {
         command.env_remove(name);
     }
-    let Output { status, stdout, stderr } = command.args(arguments).current_dir(folder).output().unwrap();
+    let Output { status, stdout, stderr } =
+        command.args(arguments).envs(variables.iter().copied()).current_dir(folder).output().unwrap();
     Ran {
         code: status.code().unwrap_or(-1),
         stdout: String::from_utf8(stdout).unwrap(),

@@ -70,7 +70,7 @@ struct Health {
 /// Take a step
 ///
 /// One window of the swarm `default`. What is not yet known is 0.
-#[utoipa::path(post, path = "/step", tag = "existing clients", request_body = NewStep,
+#[utoipa::path(post, path = "/step", tag = "existing-clients", request_body = NewStep,
     responses(
         (status = 200, description = "The field after the step.", body = existing::State),
         (status = 422, description = "`invalid_request`."),
@@ -80,7 +80,7 @@ async fn step(State(state): State<AppState>, Json(step): Json<NewStep>) -> ApiRe
 }
 
 /// Get the state
-#[utoipa::path(get, path = "/state", tag = "existing clients",
+#[utoipa::path(get, path = "/state", tag = "existing-clients",
     responses((status = 200, description = "The field after the last step.", body = existing::State)))]
 async fn state(State(state): State<AppState>) -> ApiResult<Json<existing::State>> {
     Ok(Json(existing::look(&state, Utc::now()).await?))
@@ -89,7 +89,7 @@ async fn state(State(state): State<AppState>) -> ApiResult<Json<existing::State>
 /// Begin anew
 ///
 /// The swarm `default` forgets everything and goes on with these parameters.
-#[utoipa::path(post, path = "/init", tag = "existing clients",
+#[utoipa::path(post, path = "/init", tag = "existing-clients",
     request_body(content = Params, example = json!({"dt": 0.2, "W_r": 3.0, "H": 2.0, "N": 8})),
     responses(
         (status = 200, description = "Done.", body = Initialised),
@@ -101,7 +101,7 @@ async fn init(State(state): State<AppState>, Json(params): Json<Params>) -> ApiR
 }
 
 /// Get the parameters
-#[utoipa::path(get, path = "/params", tag = "existing clients",
+#[utoipa::path(get, path = "/params", tag = "existing-clients",
     responses((status = 200, description = "The parameters that hold.", body = CurrentParams)))]
 async fn params(State(state): State<AppState>) -> ApiResult<Json<CurrentParams>> {
     let set = state.params().clone();
@@ -111,7 +111,7 @@ async fn params(State(state): State<AppState>) -> ApiResult<Json<CurrentParams>>
 }
 
 /// Get the health
-#[utoipa::path(get, path = "/health", tag = "existing clients",
+#[utoipa::path(get, path = "/health", tag = "existing-clients",
     responses((status = 200, description = "It is alive.", body = Health)))]
 async fn health(State(state): State<AppState>) -> Json<Health> {
     let persistence = if state.ledger().is_some() { "remembrancer" } else { "none" };

@@ -74,7 +74,7 @@ struct Statistics {
 }
 
 /// Reset by hand
-#[utoipa::path(post, path = "/guardian/nigredo", tag = "existing clients",
+#[utoipa::path(post, path = "/guardian/nigredo", tag = "existing-clients",
     responses(
         (status = 200, description = "It is on its way.", body = Applied),
         (status = 404, description = "`swarm_not_found`: take a step first."),
@@ -84,7 +84,7 @@ async fn nigredo(State(state): State<AppState>) -> ApiResult<Json<Applied>> {
 }
 
 /// Explore by hand
-#[utoipa::path(post, path = "/guardian/albedo", tag = "existing clients",
+#[utoipa::path(post, path = "/guardian/albedo", tag = "existing-clients",
     responses(
         (status = 200, description = "It is on its way.", body = Applied),
         (status = 404, description = "`swarm_not_found`: take a step first."),
@@ -94,7 +94,7 @@ async fn albedo(State(state): State<AppState>) -> ApiResult<Json<Applied>> {
 }
 
 /// Get the guardian's view
-#[utoipa::path(get, path = "/guardian/status", tag = "existing clients",
+#[utoipa::path(get, path = "/guardian/status", tag = "existing-clients",
     responses((status = 200, description = "What it thinks of the last step.", body = Status)))]
 async fn status(State(state): State<AppState>) -> ApiResult<Json<Status>> {
     let view = on_default(&state, existing::guardian).await?;
@@ -103,7 +103,7 @@ async fn status(State(state): State<AppState>) -> ApiResult<Json<Status>> {
 }
 
 /// Get the guardian's statistics
-#[utoipa::path(get, path = "/guardian/statistics", tag = "existing clients",
+#[utoipa::path(get, path = "/guardian/statistics", tag = "existing-clients",
     responses((status = 200, description = "What it has done so far.", body = Statistics)))]
 async fn statistics(State(state): State<AppState>) -> ApiResult<Json<Statistics>> {
     let statistics = on_default(&state, |entry| {

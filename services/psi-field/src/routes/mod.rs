@@ -18,15 +18,25 @@ const BODY_LIMIT_BYTES: usize = 64 << 20;
 /// Every route of the service's own, documented.
 pub(crate) fn all(state: AppState) -> OpenApiRouter {
     let long = service_kit::body_limit(BODY_LIMIT_BYTES);
-    OpenApiRouter::new()
+    let routes = OpenApiRouter::new()
         .merge(windows::routes().layer(long))
         .merge(snapshots::routes().layer(long))
         .merge(swarms::routes())
         .merge(interventions::routes())
         .merge(existing::routes())
         .merge(guardian::routes())
-        .with_state(state)
+        .with_state(state);
+    service_kit::with_tags(routes, &TAGS)
 }
+
+/// In the order in which somebody meets them who watches over a swarm.
+const TAGS: [(&str, &str); 5] = [
+    ("windows", "A swarm's metrics in, the field's state and interventions out"),
+    ("swarms", "What is known of each swarm"),
+    ("interventions", "What was sent to a swarm and what became of it; one by hand"),
+    ("snapshots", "The field's whole state, to go on from elsewhere"),
+    ("existing-clients", "The routes of the API before this one, unchanged"),
+];
 
 /// A swarm's id as it stands in paths, and in the subjects of records.
 #[derive(Clone, Debug, PartialEq, Eq)]

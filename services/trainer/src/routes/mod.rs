@@ -16,13 +16,16 @@ mod runs;
 
 /// All routes.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    let routes = OpenApiRouter::new()
         .merge(runs::routes())
         .merge(metrics::routes())
         .merge(agents::routes())
         .merge(interventions::routes())
-        .merge(checkpoints::routes())
+        .merge(checkpoints::routes());
+    service_kit::with_tags(routes, &TAGS)
 }
+
+const TAGS: [(&str, &str); 1] = [("runs", "Train a swarm: begin, watch, pause, resume, cancel")];
 
 /// Which part of a list.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
