@@ -156,7 +156,7 @@ fn validate<T: Validate<Context = ()>>(
 ) -> Result<(), ApiError> {
     value.validate().map_err(|report| {
         let errors = report.iter().map(|(path, error)| {
-            let detail = error.message().to_owned();
+            let detail = expectation(error.message());
             api::FieldError { pointer: pointer(garde_segments(path)), detail }
         });
         invalid("request", errors.collect())
@@ -183,6 +183,21 @@ fn segments(path: &serde_path_to_error::Path) -> Vec<String> {
         .collect()
 }
 
+/// garde says what is wrong (`lower than 1`); a caller wants to know what is right.
+fn expectation(message: &str) -> String {
+    for (wrong, right) in [
+        ("length is lower than ", "expected a length of at least "),
+        ("length is greater than ", "expected a length of at most "),
+        ("lower than ", "expected at least "),
+        ("greater than ", "expected at most "),
+    ] {
+        if let Some(bound) = message.strip_prefix(wrong) {
+            return format!("{right}{bound}");
+        }
+    }
+    message.to_owned()
+}
+
 /// garde prints `agents[3].epsilon`; its components themselves are not public.
 fn garde_segments(path: &garde::error::Path) -> Vec<String> {
     let text = path.to_string().replace('[', ".").replace(']', "");
@@ -197,6 +212,13 @@ fn pointer(segments: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bound_that_is_missed_is_told_as_what_is_expected() {
+        assert_eq!(expectation("lower than 1"), "expected at least 1");
+        assert_eq!(expectation("length is greater than 20"), "expected a length of at most 20");
+        assert_eq!(expectation("not a valid url"), "not a valid url");
+    }
 
     #[test]
     fn pointers_are_escaped_as_rfc_6901_says() {

@@ -134,7 +134,7 @@ const PROBLEMS: [Meaning; 7] = [
         status: 422,
         name: "InvalidRequest",
         description: "A field or parameter is missing, unknown or out of range; `errors` points at each.",
-        example: ("invalid_request", "The request is not valid: `?limit`: lower than 1."),
+        example: ("invalid_request", "The request is not valid: `?limit`: expected at least 1."),
         retry_after: false,
         when: When::WithInput,
     },
