@@ -8,6 +8,7 @@ mod exit;
 mod files;
 mod interrupts;
 mod output;
+mod remote;
 mod runtime;
 mod simulation;
 mod stack;
@@ -34,6 +35,9 @@ enum Command {
     Evaluate(commands::evaluate::Evaluate),
     Simulate(commands::simulate::Simulate),
     Verify(commands::verify::Verify),
+    Runs(commands::runs::Runs),
+    Watch(commands::watch::Watch),
+    Interventions(commands::interventions::Interventions),
 }
 
 fn main() -> ExitCode {
@@ -44,5 +48,8 @@ fn main() -> ExitCode {
         Command::Evaluate(command) => command.run(),
         Command::Simulate(command) => command.run(),
         Command::Verify(command) => command.run(),
+        Command::Runs(command) => command.run(),
+        Command::Watch(command) => command.run(),
+        Command::Interventions(command) => command.run(),
     })
 }

@@ -4,7 +4,8 @@ mod support;
 
 use support::mesh;
 
-const COMMANDS: [&str; 5] = ["up", "train", "evaluate", "simulate", "verify"];
+const COMMANDS: [&str; 8] =
+    ["up", "train", "evaluate", "simulate", "verify", "runs", "watch", "interventions"];
 
 #[test]
 fn every_command_explains_itself_with_examples() {
@@ -37,6 +38,11 @@ fn wrong_usage_ends_with_2_and_one_clear_message() {
         (&["train", "--algorithm", "magic"], "unknown algorithm `magic`"),
         (&["train", "--reward", "fame"], "unknown reward `fame`"),
         (&["train", "--psi-field", "sometimes"], "--psi-field"),
+        (&["runs", "--status", "lost"], "queued"),
+        (&["runs", "--trainer", "nowhere"], "--trainer"),
+        (&["watch"], "<RUN>"),
+        (&["watch", "7"], "`mesh runs`"),
+        (&["interventions", "last", "--psi-field", "nowhere"], "--psi-field"),
         (&["train", "--trainer", "http://127.0.0.1:1"], "--remembrancer"),
     ] {
         let ran = mesh(folder.path(), arguments);
@@ -59,6 +65,19 @@ fn a_file_that_cannot_be_read_is_named_and_ends_with_3() {
         let ran = mesh(folder.path(), arguments);
         assert_eq!(ran.code, 3, "{arguments:?}: {}", ran.stderr);
         assert!(ran.stderr.contains("cannot read nothing.json"), "{arguments:?}: {}", ran.stderr);
+        assert_eq!(ran.stderr.trim_end().lines().count(), 1, "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_stack_that_is_not_there_is_told_in_one_line_that_says_what_to_do_and_ends_with_3() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["runs"][..], &["watch", "last"], &["interventions", "last"]] {
+        let nowhere = ["--trainer", "http://127.0.0.1:1"];
+        let ran = mesh(folder.path(), &[arguments, &nowhere].concat());
+        assert_eq!(ran.code, 3, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("nothing answers at http://127.0.0.1:1"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("mesh up") && ran.stderr.contains("--trainer"), "{}", ran.stderr);
         assert_eq!(ran.stderr.trim_end().lines().count(), 1, "{}", ran.stderr);
     }
 }

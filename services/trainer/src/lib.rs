@@ -7,6 +7,7 @@
 pub mod checkpoint;
 pub mod decisions;
 pub mod digest;
+pub mod events;
 pub mod field_link;
 pub mod figures;
 pub mod gauges;

@@ -91,6 +91,12 @@ impl Runs {
         }))
     }
 
+    /// Cancelled when the trainer shuts down.
+    #[must_use]
+    pub fn shutdown(&self) -> &CancellationToken {
+        &self.0.shutdown
+    }
+
     /// A run by its id.
     #[must_use]
     pub fn get(&self, id: Uuid) -> Option<Arc<Run>> {

@@ -292,7 +292,7 @@ async fn a_bad_request_is_told_where_it_is_wrong() {
     assert_eq!(answer.status(), 422);
     let answer = http.post(&url).header("idempotency-key", "").json(&json!({})).send().await.unwrap();
     assert_eq!(answer.status(), 422);
-    for path in ["", "/metrics", "/agents", "/interventions", "/checkpoints"] {
+    for path in ["", "/metrics", "/events", "/agents", "/interventions", "/checkpoints"] {
         let answer = http.get(format!("{url}/{}{path}", uuid::Uuid::nil())).send().await.unwrap();
         assert_eq!(answer.status(), 404, "{path}");
         assert_eq!(answer.json::<api::Problem>().await.unwrap().code, "run_not_found");

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::Hash;
+use crate::{Hash, psi_field::Intervention};
 
 /// Where requests come from. `preset` is applied on top of the catalog and the workloads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
@@ -320,6 +320,31 @@ pub struct WindowMetrics {
     pub prediction_error: Option<f64>,
     /// Interventions that the answer carried.
     pub interventions: u32,
+}
+
+/// Where a run stands and how far it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RunProgress {
+    /// Where it stands.
+    pub status: RunStatus,
+    /// How far it is.
+    #[serde(flatten)]
+    pub progress: Progress,
+}
+
+/// What a run's event stream says: `event` is the name of the server-sent event, `data` its data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "event", content = "data", rename_all = "snake_case")]
+pub enum RunEvent {
+    /// The run stands elsewhere or is further than at the event before.
+    Progress(RunProgress),
+    /// A window was played. Its number is the event's id.
+    Window(WindowMetrics),
+    /// An intervention was applied. It comes before the window whose answer carried it, so that whoever
+    /// goes on from a window has its interventions; after a connection that broke it may come twice.
+    Intervention(Box<Intervention>),
+    /// The run has ended; nothing more will come. Its id is `end`.
+    End(Box<Run>),
 }
 
 /// One agent of a run.

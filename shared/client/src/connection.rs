@@ -25,6 +25,7 @@ pub(crate) struct Call<'a> {
     body: Option<(String, Bytes)>,
     accept: &'static str,
     idempotency_key: Option<String>,
+    last_event_id: Option<String>,
     timeout: Duration,
     /// What went wrong while it was put together.
     failed: Option<String>,
@@ -99,6 +100,7 @@ impl Connection {
             body: None,
             accept: "application/json",
             idempotency_key: None,
+            last_event_id: None,
             timeout: self.0.endpoint.timeout,
             failed,
         }
@@ -138,6 +140,11 @@ impl Call<'_> {
         self
     }
 
+    pub(crate) fn last_event_id(mut self, id: Option<String>) -> Self {
+        self.last_event_id = id;
+        self
+    }
+
     /// Gives the call ten times the usual time: its body or its answer is large.
     pub(crate) fn large(mut self) -> Self {
         self.timeout *= 10;
@@ -169,50 +176,89 @@ impl Call<'_> {
         self.send().await.map(|(_, _, bytes)| bytes)
     }
 
+    /// Sends the call and leaves the answer's body to be read as it comes. The usual time is for the
+    /// answer's head only.
+    pub(crate) async fn open(self) -> Result<(String, Response), ClientError> {
+        let after = self.timeout;
+        let (url, request) = self.request()?;
+        let response = match tokio::time::timeout(after, request.send()).await {
+            Err(_) => return Err(ClientError::TimedOut { url, after }),
+            Ok(Err(source)) => return Err(failed(&url, after, source)),
+            Ok(Ok(response)) => response,
+        };
+        let (status, retry_after) = (response.status(), retry_after(&response));
+        if status.is_success() {
+            return Ok((url, response));
+        }
+        // A problem is short; a body that does not end must not be waited for.
+        let bytes = match tokio::time::timeout(after, response.bytes()).await {
+            Err(_) => return Err(ClientError::TimedOut { url, after }),
+            Ok(bytes) => bytes.map_err(|source| failed(&url, after, source))?,
+        };
+        Err(refusal(url, status, retry_after, &bytes))
+    }
+
     async fn send(self) -> Result<(String, StatusCode, Bytes), ClientError> {
+        let after = self.timeout;
+        let (url, request) = self.request()?;
+        let response = request.timeout(after).send().await.map_err(|source| failed(&url, after, source))?;
+        let (status, retry_after) = (response.status(), retry_after(&response));
+        let bytes = response.bytes().await.map_err(|source| failed(&url, after, source))?;
+        if status.is_success() {
+            Ok((url, status, bytes))
+        } else {
+            Err(refusal(url, status, retry_after, &bytes))
+        }
+    }
+
+    /// The request without a time limit, and its URL as it may be shown.
+    fn request(self) -> Result<(String, RequestBuilder), ClientError> {
         let url = shown(&self.url);
         if let Some(detail) = self.failed {
             return Err(ClientError::InvalidCall { url, detail });
         }
         let Inner { http, endpoint, .. } = &*self.connection.0;
-        let mut request =
-            http.request(self.method, self.url).timeout(self.timeout).header(header::ACCEPT, self.accept);
+        let mut request = http.request(self.method, self.url).header(header::ACCEPT, self.accept);
         if let Some(key) = &endpoint.api_key {
             request = request.bearer_auth(key);
         }
         if let Some(key) = &self.idempotency_key {
             request = request.header("idempotency-key", key);
         }
+        if let Some(id) = &self.last_event_id {
+            request = request.header("last-event-id", id);
+        }
         request = traced(request);
         if let Some((media_type, body)) = self.body {
             request = request.header(header::CONTENT_TYPE, media_type).body(body);
         }
-        let failed = |source: reqwest::Error| {
-            if source.is_builder() {
-                ClientError::InvalidCall { url: url.clone(), detail: chain(&source) }
-            } else if source.is_timeout() && !source.is_connect() {
-                ClientError::TimedOut { url: url.clone(), after: self.timeout }
-            } else {
-                ClientError::Unreachable { url: url.clone(), source: source.without_url() }
-            }
-        };
-        let response = request.send().await.map_err(failed)?;
-        let status = response.status();
-        let retry_after = retry_after(&response);
-        let bytes = response.bytes().await.map_err(failed)?;
-        if status.is_success() {
-            return Ok((url, status, bytes));
+        Ok((url, request))
+    }
+}
+
+/// Why there is no answer from `url`, where `after` is how long was waited.
+pub(crate) fn failed(url: &str, after: Duration, source: reqwest::Error) -> ClientError {
+    let url = url.to_owned();
+    if source.is_builder() {
+        ClientError::InvalidCall { url, detail: chain(&source) }
+    } else if source.is_timeout() && !source.is_connect() {
+        ClientError::TimedOut { url, after }
+    } else {
+        ClientError::Unreachable { url, source: source.without_url() }
+    }
+}
+
+/// What an answer that is no success says.
+fn refusal(url: String, status: StatusCode, retry_after: Option<Duration>, bytes: &[u8]) -> ClientError {
+    match serde_json::from_slice::<api::Problem>(bytes) {
+        Ok(problem) if problem.status == status.as_u16() => {
+            ClientError::Problem(Box::new(ServiceProblem { url, problem, retry_after }))
         }
-        match serde_json::from_slice::<api::Problem>(&bytes) {
-            Ok(problem) if problem.status == status.as_u16() => {
-                Err(ClientError::Problem(Box::new(ServiceProblem { url, problem, retry_after })))
-            }
-            _ => Err(ClientError::InvalidAnswer {
-                url,
-                status: status.as_u16(),
-                detail: "it is no problem+json".into(),
-            }),
-        }
+        _ => ClientError::InvalidAnswer {
+            url,
+            status: status.as_u16(),
+            detail: "it is no problem+json".into(),
+        },
     }
 }
 

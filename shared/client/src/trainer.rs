@@ -8,7 +8,7 @@ use api::{
 };
 use uuid::Uuid;
 
-use crate::{ClientError, Endpoint, PageQuery, connection::Connection};
+use crate::{ClientError, Endpoint, PageQuery, connection::Connection, events::RunEvents};
 
 /// The trainer's client. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -105,5 +105,17 @@ impl Trainer {
     /// `GET /v1/runs/{id}/checkpoints`.
     pub async fn checkpoints(&self, id: Uuid, page: &PageQuery) -> Result<Page<Checkpoint>, ClientError> {
         self.connection.get(&["v1", "runs", &id.to_string(), "checkpoints"]).query(page).answer().await
+    }
+
+    /// `GET /v1/runs/{id}/events`: what happens, as it happens, from the window after `after` on.
+    pub async fn events(&self, id: Uuid, after: Option<u64>) -> Result<RunEvents, ClientError> {
+        let (url, response) = self
+            .connection
+            .get(&["v1", "runs", &id.to_string(), "events"])
+            .accept("text/event-stream")
+            .last_event_id(after.map(|window| window.to_string()))
+            .open()
+            .await?;
+        Ok(RunEvents::new(url, response))
     }
 }

@@ -1,7 +1,10 @@
 //! The commands, one file each.
 
 pub(crate) mod evaluate;
+pub(crate) mod interventions;
+pub(crate) mod runs;
 pub(crate) mod simulate;
 pub(crate) mod train;
 pub(crate) mod up;
 pub(crate) mod verify;
+pub(crate) mod watch;

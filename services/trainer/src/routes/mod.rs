@@ -10,6 +10,7 @@ use crate::{runs::HistoryError, state::AppState};
 
 mod agents;
 mod checkpoints;
+mod events;
 mod interventions;
 mod metrics;
 mod runs;
@@ -19,6 +20,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
     let routes = OpenApiRouter::new()
         .merge(runs::routes())
         .merge(metrics::routes())
+        .merge(events::routes())
         .merge(agents::routes())
         .merge(interventions::routes())
         .merge(checkpoints::routes());

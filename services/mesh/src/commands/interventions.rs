@@ -1,0 +1,170 @@
+use std::collections::HashMap;
+
+use anyhow::Context as _;
+use api::psi_field::{Assessment, Intervention, InterventionKind, InterventionRecord, InterventionStatus};
+use clap::Args;
+use client::{ClientError, PageQuery, PsiField};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    exit::Answer,
+    output::{note, say, say_json, table},
+    remote::{RemoteArgs, RunName, told},
+    runtime,
+};
+
+/// Show what psi-field did to a run, why, and what it brought
+///
+/// The trainer tells which interventions the run applied; what became of them is at psi-field.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mesh interventions last
+  mesh interventions 01936c1e-5f6a-7c3e-9d55-0a9e1d0f6b21 --json
+  mesh interventions last --trainer http://127.0.0.1:18001 --psi-field http://127.0.0.1:18000")]
+pub(crate) struct Interventions {
+    /// The run's id, or `last`
+    #[arg(value_name = "RUN")]
+    run: RunName,
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+    /// The running stack's psi-field
+    #[arg(long, value_name = "URL", env = "MESH_PSI_FIELD_URL", default_value = "http://127.0.0.1:8000")]
+    psi_field: String,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+/// The answer of `--json`.
+#[derive(Serialize)]
+struct Told {
+    run_id: Uuid,
+    interventions: Vec<InterventionRecord>,
+}
+
+impl Interventions {
+    /// Shows them.
+    pub(crate) fn run(self) -> anyhow::Result<Answer> {
+        let (trainer, field) = (self.remote.trainer()?, self.remote.psi_field(&self.psi_field)?);
+        runtime::block_on("error", async {
+            let run = self.run.id(&trainer).await?;
+            let page = PageQuery { limit: Some(1000), ..PageQuery::default() };
+            let applied = trainer.interventions(run, &page).await.map_err(|error| told(&trainer, error))?;
+            let records = records(&field, run, applied.items).await?;
+            if self.json {
+                say_json(&Told { run_id: run, interventions: records })?;
+            } else if records.is_empty() {
+                say("no interventions")?;
+            } else {
+                say(&table(&HEADER, records.iter().map(row)))?;
+            }
+            Ok(Answer::Yes)
+        })
+    }
+}
+
+const HEADER: [&str; 6] = ["window", "kind", "targets", "status", "assessment", "reason"];
+
+/// Psi-field's records of what the run applied. One that it does not have, because it is away, forgot the
+/// swarm or goes on under another name, was acknowledged by being applied.
+async fn records(
+    field: &PsiField,
+    run: Uuid,
+    applied: Vec<Intervention>,
+) -> anyhow::Result<Vec<InterventionRecord>> {
+    let mut known = HashMap::new();
+    let mut page = PageQuery { limit: Some(1000), ..PageQuery::default() };
+    while !applied.is_empty() {
+        match field.interventions(&run.to_string(), &page).await {
+            Ok(records) => {
+                known.extend(records.items.into_iter().map(|record| (record.intervention.id, record)));
+                page.cursor = records.next_cursor;
+                if page.cursor.is_none() {
+                    break;
+                }
+            }
+            Err(error) if error.is_not_found() => break,
+            Err(ClientError::Unreachable { url, .. }) => {
+                note(&format!(
+                    "what became of the interventions is not known: psi-field does not answer at {url}"
+                ));
+                break;
+            }
+            Err(error) => return Err(error).context("asking psi-field what became of the interventions"),
+        }
+    }
+    let record = |intervention: Intervention| {
+        known.remove(&intervention.id).unwrap_or(InterventionRecord {
+            intervention,
+            status: InterventionStatus::Acknowledged,
+            acknowledged_at_window: None,
+            assessment: None,
+        })
+    };
+    Ok(applied.into_iter().map(record).collect())
+}
+
+fn row(record: &InterventionRecord) -> Vec<String> {
+    let intervention = &record.intervention;
+    let status = match record.status {
+        InterventionStatus::Issued => "issued",
+        InterventionStatus::Acknowledged => "acknowledged",
+        InterventionStatus::Assessed => "assessed",
+        InterventionStatus::Expired => "expired",
+    };
+    vec![
+        intervention.issued_at_window.to_string(),
+        kind_name(intervention.kind).into(),
+        targets(&intervention.targets),
+        status.into(),
+        record.assessment.as_ref().map_or_else(|| "-".into(), assessment),
+        intervention.reason.clone(),
+    ]
+}
+
+/// The kind as it stands on the wire.
+pub(crate) fn kind_name(kind: InterventionKind) -> &'static str {
+    match kind {
+        InterventionKind::Nigredo => "nigredo",
+        InterventionKind::Albedo => "albedo",
+    }
+}
+
+/// The agents, as many as a line bears.
+pub(crate) fn targets(agents: &[u32]) -> String {
+    const MOST: usize = 8;
+    let mut text = agents.iter().take(MOST).map(u32::to_string).collect::<Vec<_>>().join(" ");
+    if agents.len() > MOST {
+        text.push_str(&format!(" and {} more", agents.len() - MOST));
+    }
+    text
+}
+
+fn assessment(assessment: &Assessment) -> String {
+    let Assessment { reward_before, reward_after, difference_ci_low, difference_ci_high, .. } = assessment;
+    format!("{:+.3} [{difference_ci_low:+.3}, {difference_ci_high:+.3}]", reward_after - reward_before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_swarm_of_targets_fits_into_a_cell() {
+        assert_eq!(targets(&[3, 1]), "3 1");
+        assert_eq!(targets(&(0..1000).collect::<Vec<_>>()), "0 1 2 3 4 5 6 7 and 992 more");
+    }
+
+    #[test]
+    fn an_assessment_is_the_difference_with_its_interval() {
+        let assessed = Assessment {
+            windows: 20,
+            reward_before: -1.5,
+            reward_after: -1.25,
+            difference_ci_low: -0.125,
+            difference_ci_high: 0.625,
+        };
+        assert_eq!(assessment(&assessed), "+0.250 [-0.125, +0.625]");
+    }
+}

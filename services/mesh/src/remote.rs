@@ -1,0 +1,95 @@
+//! The trainer and the psi-field of a stack that somebody else runs.
+
+use anyhow::{Context as _, anyhow};
+use api::trainer::RunQuery;
+use client::{ClientError, Endpoint, PsiField, Trainer};
+use uuid::Uuid;
+
+use crate::exit::usage;
+
+/// Flags that name a running stack's trainer.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "The running stack")]
+pub(crate) struct RemoteArgs {
+    /// Its trainer
+    #[arg(long, value_name = "URL", env = "MESH_TRAINER_URL", default_value = "http://127.0.0.1:8001")]
+    trainer: String,
+    /// The key that it wants
+    #[arg(long, value_name = "KEY", env = "MESH_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+}
+
+/// A run by its id, or the newest one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunName {
+    /// This one.
+    Id(Uuid),
+    /// The newest.
+    Last,
+}
+
+impl std::str::FromStr for RunName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "last" {
+            return Ok(Self::Last);
+        }
+        text.parse()
+            .map(Self::Id)
+            .map_err(|_| "expected a run's id, as `mesh runs` lists it, or `last`".to_owned())
+    }
+}
+
+impl RemoteArgs {
+    /// A client of the trainer; nothing is called yet.
+    pub(crate) fn trainer(&self) -> anyhow::Result<Trainer> {
+        Trainer::new(self.endpoint(&self.trainer)).map_err(|error| usage(format!("--trainer: {error}")))
+    }
+
+    /// A client of the psi-field there, with the same key; nothing is called yet.
+    pub(crate) fn psi_field(&self, url: &str) -> anyhow::Result<PsiField> {
+        PsiField::new(self.endpoint(url)).map_err(|error| usage(format!("--psi-field: {error}")))
+    }
+
+    fn endpoint(&self, url: &str) -> Endpoint {
+        Endpoint::new(url).with_api_key(self.api_key.clone())
+    }
+}
+
+impl RunName {
+    /// The run's id.
+    pub(crate) async fn id(self, trainer: &Trainer) -> anyhow::Result<Uuid> {
+        if let Self::Id(id) = self {
+            return Ok(id);
+        }
+        let query = RunQuery { limit: Some(1), ..RunQuery::default() };
+        let newest = trainer.runs(&query).await.map_err(|error| told(trainer, error))?;
+        let newest = newest.items.first().map(|run| run.id);
+        newest.with_context(|| format!("the trainer at {} has no run yet", trainer.endpoint().url))
+    }
+}
+
+/// The error as a person is told it: when nothing listens, what to do instead of how it failed.
+pub(crate) fn told(trainer: &Trainer, error: ClientError) -> anyhow::Error {
+    match error {
+        ClientError::Unreachable { .. } => anyhow!(
+            "nothing answers at {}: start a stack with `mesh up`, or name a running one's trainer with --trainer or \
+             MESH_TRAINER_URL",
+            trainer.endpoint().url
+        ),
+        error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_named_by_its_id_or_as_the_last() {
+        assert_eq!("last".parse(), Ok(RunName::Last));
+        assert_eq!(Uuid::nil().to_string().parse(), Ok(RunName::Id(Uuid::nil())));
+        assert!("lost".parse::<RunName>().unwrap_err().contains("`mesh runs`"));
+    }
+}

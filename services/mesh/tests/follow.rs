@@ -1,0 +1,111 @@
+//! `mesh runs`, `mesh watch` and `mesh interventions` against a running stack.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::{
+    io::Read as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use api::trainer::NewRun;
+use client::{Endpoint, Trainer};
+use serde_json::Value;
+use support::mesh;
+use test_support::{TestDatabase, database};
+
+/// `mesh up`, until it is dropped.
+struct Up {
+    child: Child,
+    trainer: String,
+    psi_field: String,
+}
+
+impl Up {
+    fn start(folder: &Path, database: &TestDatabase) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mesh"))
+            .args([
+                "up",
+                "--json",
+                "--port-base",
+                "0",
+                "--data-dir",
+                "data",
+                "--database-url",
+                database.url(),
+            ])
+            .env("MESH_LOG", "error")
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = child.stdout.take().unwrap();
+        let mut text = Vec::new();
+        let addresses: Value = loop {
+            let mut byte = [0];
+            output.read_exact(&mut byte).unwrap();
+            text.push(byte[0]);
+            if byte == *b"}"
+                && let Ok(addresses) = serde_json::from_slice(&text)
+            {
+                break addresses;
+            }
+        };
+        let url = |service: &str| addresses["services"][service]["url"].as_str().unwrap().to_owned();
+        Self { trainer: url("trainer"), psi_field: url("psi-field"), child }
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // its database is the test's own and goes with it
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_a_running_stack_is_listed_watched_to_its_end_and_its_interventions_shown() {
+    let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
+    let up = Up::start(folder.path(), &database);
+    let ask = |arguments: &[&str]| mesh(folder.path(), &[arguments, &["--trainer", &up.trainer]].concat());
+
+    let none = ask(&["runs"]);
+    assert_eq!((none.code, none.stdout.trim()), (0, "no runs"), "{}", none.stderr);
+    let none = ask(&["watch", "last"]);
+    assert_eq!(none.code, 3);
+    assert!(none.stderr.contains("has no run yet"), "{}", none.stderr);
+
+    let wanted = NewRun { agents: 3, episodes: 3, steps_per_episode: 12, ..NewRun::default() };
+    let trainer = Trainer::new(Endpoint::new(&up.trainer)).unwrap();
+    let run = trainer.create_run(&wanted, None).await.unwrap();
+
+    let watched = ask(&["watch", "last"]);
+    assert_eq!(watched.code, 0, "{}", watched.stderr);
+    let windows: Vec<&str> = watched.stdout.lines().filter(|line| line.starts_with("window=")).collect();
+    assert_eq!(windows.len(), 36, "{}", watched.stdout);
+    assert!(windows[0].starts_with("window=0 episode=0 step=0 reward="), "{}", windows[0]);
+    assert!(windows[35].starts_with("window=35 episode=2 step=11 "), "{}", windows[35]);
+    let last = watched.stdout.lines().last().unwrap();
+    assert!(last.starts_with(&format!("run {} completed: 3 of 3 episodes", run.id)), "{last}");
+
+    let listed = ask(&["runs"]);
+    assert!(
+        listed.stdout.contains(&run.id.to_string()) && listed.stdout.contains("3/3"),
+        "{}",
+        listed.stdout
+    );
+    let json = ask(&["runs", "--status", "completed", "--json"]).json();
+    assert_eq!(json["items"][0]["id"], run.id.to_string());
+    assert_eq!(ask(&["runs", "--status", "failed"]).stdout.trim(), "no runs");
+
+    let shown = ask(&["interventions", &run.id.to_string(), "--psi-field", &up.psi_field, "--json"]);
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    let applied = trainer.interventions(run.id, &client::PageQuery::default()).await.unwrap().items;
+    assert_eq!(shown.json()["interventions"].as_array().unwrap().len(), applied.len());
+
+    let unknown = ask(&["watch", "00000000-0000-0000-0000-000000000000"]);
+    assert_eq!(unknown.code, 3);
+    assert!(unknown.stderr.contains("run_not_found"), "{}", unknown.stderr);
+}
