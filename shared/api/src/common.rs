@@ -121,6 +121,14 @@ impl ToSchema for Hash {
     }
 }
 
+/// PostgreSQL keeps no NUL character in text.
+pub(crate) fn without_nul(text: &str, _: &()) -> garde::Result {
+    if text.contains('\0') {
+        return Err(garde::Error::new("expected text without NUL characters"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,8 +10,10 @@ pub mod remembrancer;
 pub mod trainer;
 
 mod common;
+mod json_object;
 
 pub use common::{FieldError, Hash, Page, Problem};
+pub use json_object::MAX_DEPTH;
 
 /// Seeds and counters travel in JSON, whose numbers are exact only below 2^53 (RFC 8785, 3.2.2.3).
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;

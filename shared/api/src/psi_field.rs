@@ -70,6 +70,11 @@ pub struct Window {
     /// The swarm.
     #[garde(dive)]
     pub swarm: SwarmWindow,
+    /// True while the sender repeats what it did before a restart: the ledger holds these decisions already,
+    /// so no operator may intervene in them. It is no part of what makes two windows the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[garde(skip)]
+    pub repeated: bool,
     /// Interventions that were applied since the last window.
     #[serde(default)]
     #[garde(length(max = 1000))]
@@ -238,7 +243,7 @@ pub struct NewIntervention {
     #[garde(length(max = 10_000))]
     pub targets: Vec<u32>,
     /// Why: it goes into the record.
-    #[garde(length(bytes, min = 1, max = 2000))]
+    #[garde(length(bytes, min = 1, max = 2000), custom(crate::common::without_nul))]
     pub reason: String,
 }
 

@@ -62,19 +62,22 @@ pub struct Decision {
     pub provider: Option<String>,
     /// Price paid per GPU-hour, when routed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0, max = 1e300)))]
     pub price_usd_per_hour: Option<f64>,
     /// Latency met, waiting included, when routed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0, max = 1e300)))]
     pub latency_ms: Option<f64>,
     /// Price times hours, when routed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0, max = 1e300)))]
     pub cost_usd: Option<f64>,
     /// The request's own reward.
     pub reward: f64,
     /// True when exploration chose the action.
     pub explored: bool,
-    /// The probability with which the policy took this action here.
-    #[garde(range(min = 0.0, max = 1.0))]
+    /// The probability with which the policy took this action here, above 0: it was taken.
+    #[garde(range(min = f64::MIN_POSITIVE, max = 1.0))]
     pub propensity: f64,
     /// The policy's estimate of the chosen action's value, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,6 +88,7 @@ pub struct Decision {
     /// True when the request was set aside to the end of the step first.
     pub deferred: bool,
     /// What the waiting cost, in ms; 0 when not deferred.
+    #[garde(range(min = 0.0, max = 1e300))]
     pub wait_ms: f64,
 }
 
@@ -223,8 +227,9 @@ pub struct NewRecord {
     #[garde(length(bytes, min = 1, max = 200))]
     #[schema(example = "component:ai-mesh-training")]
     pub subject: String,
-    /// The content, a JSON object.
+    /// The content, a JSON object: every key once, at most 64 levels deep.
     #[schema(value_type = Object)]
+    #[serde(deserialize_with = "crate::json_object::strict")]
     pub body: serde_json::Map<String, serde_json::Value>,
 }
 

@@ -133,6 +133,11 @@ fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // serde would take an array for a struct, field by field in order, and no name would be checked
+    if body.trim_ascii_start().starts_with(b"[") {
+        let detail = "expected a JSON object, found an array".to_owned();
+        return Err(invalid("body", vec![api::FieldError { pointer: String::new(), detail }]));
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         if !error.inner().is_data() {
