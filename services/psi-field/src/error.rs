@@ -64,6 +64,12 @@ pub enum SwarmError {
         /// Where the swarm stands.
         expected: u64,
     },
+    /// An operator's command would fall among decisions that the ledger holds already.
+    #[error(
+        "swarm `{0}` is catching up after a restart: it repeats decisions that the ledger holds, and an intervention \
+         among them would make them others; send it again in a moment"
+    )]
+    CatchingUp(String),
     /// There is no room for another swarm.
     #[error(
         "{0} swarms are held, and none of them can make room; raise `max_swarms`, or wait until one makes a checkpoint"
@@ -102,6 +108,10 @@ impl From<SwarmError> for ApiError {
             }
             SwarmError::SnapshotConflict { expected, .. } => conflict("snapshot_conflict")
                 .with_errors(vec![at("/next_window", format!("expected {expected}"))]),
+            SwarmError::CatchingUp(_) => {
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "swarm_catching_up", detail)
+                    .retry_after(std::time::Duration::from_secs(1))
+            }
             SwarmError::TooMany(_) => ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_swarms", detail)
                 .retry_after(std::time::Duration::from_secs(60)),
             SwarmError::Step(StepError::WrongNumber { expected: number, .. }) => {

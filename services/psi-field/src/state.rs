@@ -167,6 +167,9 @@ impl AppState {
         key: Option<&str>,
     ) -> Result<InterventionRecord, SwarmError> {
         let mut held = self.swarm(id).await?;
+        if held.entry.is_catching_up() {
+            return Err(SwarmError::CatchingUp(id.to_owned()));
+        }
         let mut targets = new.targets;
         targets.sort_unstable();
         targets.dedup();

@@ -8,6 +8,7 @@ use crate::{
     error::SwarmError,
     field::{Field, Settings, Step, Wish},
     ledger::Ledger,
+    metrics::DEFAULT_SWARM,
 };
 
 /// A swarm as this process holds it: its field, and the answers that may be asked again.
@@ -26,6 +27,8 @@ pub(crate) struct Entry {
     /// Where the field stood when it came from the remembrancer; a sender may still be further back.
     restored_at: Option<u64>,
     last_window_at: Option<DateTime<Utc>>,
+    /// The sender repeats what it did before a restart: what is commanded now would come too late.
+    repeating: bool,
     /// This process numbers the swarm's windows itself.
     pub(crate) stepping: bool,
 }
@@ -57,6 +60,7 @@ impl Entry {
             last_checkpoint: None,
             restored_at: None,
             last_window_at: None,
+            repeating: false,
             stepping: false,
         }
     }
@@ -157,6 +161,7 @@ impl Entry {
         }
         let step = field.step(window)?;
         self.commit(field, &step, digest, ledger, now).await?;
+        self.repeating = window.repeated;
         Ok(Taken::New(step))
     }
 
@@ -198,6 +203,13 @@ impl Entry {
         }
         self.field = Some(field);
         Ok(record)
+    }
+
+    /// Whether the swarm is not yet where it was before a restart: brought back and without a window since,
+    /// or repeating what the ledger holds. A swarm that this process numbers itself never is.
+    #[must_use]
+    pub(crate) fn is_catching_up(&self) -> bool {
+        self.repeating || (self.restored_at.is_some() && self.id != DEFAULT_SWARM)
     }
 
     /// The swarm's whole state.
@@ -346,6 +358,8 @@ impl Entry {
 }
 
 fn digest(swarm: &str, window: &Window) -> Result<[u8; 32], SwarmError> {
-    let text = serde_json::to_vec(window).map_err(|error| SwarmError::Serialise(swarm.to_owned(), error))?;
+    // whether it is sent again is no part of what a window is
+    let window = Window { repeated: false, ..window.clone() };
+    let text = serde_json::to_vec(&window).map_err(|error| SwarmError::Serialise(swarm.to_owned(), error))?;
     Ok(Sha256::digest(&text).into())
 }

@@ -26,6 +26,7 @@ pub fn window(number: u64, swarm: &Swarm, report: &StepReport) -> Window {
     let overall = &report.metrics.overall;
     Window {
         number,
+        repeated: false,
         agents: agents.collect(),
         swarm: SwarmWindow {
             fill_rate: overall.fill_rate(),

@@ -9,7 +9,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use api::{
     Hash,
-    psi_field::{Intervention, InterventionKind, WindowAnswer},
+    psi_field::{Intervention, InterventionKind, Window, WindowAnswer},
     trainer::{PsiFieldMode, Recording, RunStatus},
 };
 use merkle_log::{Frontier, canonical_leaf_hash};
@@ -52,6 +52,8 @@ pub(crate) struct Player<'a> {
     reproducible: bool,
     /// Sequence number of the first decision that this thread makes.
     began_at: u64,
+    /// Sequence number up to which the log held this run's decisions before.
+    recorded_before: u64,
 }
 
 impl<'a> Player<'a> {
@@ -94,6 +96,10 @@ impl<'a> Player<'a> {
             let pending = document.pending_acknowledgements.clone();
             field = field.going_on(document.windows_done, document.field.clone(), pending);
         }
+        let recorded_before = match run.config.recording {
+            Recording::All => ledger.run_head(plan.digest)?.map_or(0, |head| head.next_sequence),
+            Recording::None => 0,
+        };
         let recorder = (run.config.recording == Recording::All).then(|| ledger.start_recorder(&frontier));
         let mut player = Self {
             run,
@@ -105,6 +111,7 @@ impl<'a> Player<'a> {
             field,
             swarm,
             began_at: frontier.len(),
+            recorded_before,
             frontier,
             episodes_done: from.as_ref().map_or(0, |document| document.episodes_done),
             windows_done,
@@ -206,7 +213,10 @@ impl<'a> Player<'a> {
         if self.run.config.psi_field == PsiFieldMode::Off {
             return Ok(None);
         }
-        let answer = self.field.exchange(window(self.windows_done, &self.swarm, &self.report))?;
+        // what psi-field answers changes the next step; is that in the ledger already, no operator may
+        let repeated = self.recorded_before > self.frontier.len();
+        let window = Window { repeated, ..window(self.windows_done, &self.swarm, &self.report) };
+        let answer = self.field.exchange(window)?;
         self.reproducible &= self.field.is_complete();
         Ok(answer)
     }

@@ -112,6 +112,7 @@ fn window(field: &Field, x: &[f64], guarded: bool) -> Window {
     });
     Window {
         number: field.next_window(),
+        repeated: false,
         acknowledged: waiting.map(|record| record.intervention.id).collect(),
         agents: (0..)
             .zip(x)

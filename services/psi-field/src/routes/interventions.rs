@@ -55,7 +55,8 @@ async fn list(
         (status = 409, description = "`intervention_pending`: the next answer already carries another one of that kind. \
             `idempotency_key_reused`. `too_many_interventions`."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
-        (status = 503, description = "`remembrancer_unavailable`: nothing is on its way; send it again.")))]
+        (status = 503, description = "`swarm_catching_up`: after a restart, until the trainer is past what the ledger holds. \
+            `remembrancer_unavailable`. Nothing is on its way; send it again.")))]
 async fn post(
     State(state): State<AppState>,
     Path(SwarmId(id)): Path<SwarmId>,

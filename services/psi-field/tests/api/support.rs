@@ -148,6 +148,7 @@ pub(crate) fn window(number: u64) -> Window {
     let mean_reward = agents.iter().filter_map(|a| a.mean_reward).sum::<f64>() / 5.0;
     Window {
         number,
+        repeated: false,
         agents,
         swarm: SwarmWindow {
             fill_rate: Some((0.95 - 0.2 * out + 0.01 * noise()).clamp(0.0, 1.0)),

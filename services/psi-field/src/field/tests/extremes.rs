@@ -30,6 +30,7 @@ fn wild_window() -> impl Strategy<Value = Window> {
     let channels = proptest::collection::vec(proptest::option::of(extreme()), 5);
     (proptest::collection::vec(agent, 1..8), channels, proptest::collection::vec(share, 0..4)).prop_map(
         |(agents, channels, provider_shares)| Window {
+            repeated: false,
             number: 0,
             agents: agents
                 .into_iter()

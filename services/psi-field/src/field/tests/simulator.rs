@@ -59,6 +59,7 @@ impl Simulator {
         self.number += 1;
         Window {
             number,
+            repeated: false,
             agents: (0..)
                 .zip(rewards)
                 .map(|(agent, (sum, decisions))| AgentWindow {
@@ -100,6 +101,7 @@ impl Simulator {
 pub(super) fn quiet(number: u64, agents: &[u32]) -> Window {
     Window {
         number,
+        repeated: false,
         agents: agents
             .iter()
             .map(|agent| AgentWindow {
