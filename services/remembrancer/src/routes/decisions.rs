@@ -60,7 +60,7 @@ async fn list(
     State(state): State<AppState>,
     Query(query): Query<DecisionQuery>,
 ) -> ApiResult<Json<Page<RecordedDecision>>> {
-    let request = page::Request::new(query.limit, query.cursor.as_deref())?;
+    let request = page::Request::new(query.limit, query.cursor.as_deref(), false)?;
     let filter = Filter {
         run: query.run,
         episode: query.episode,
@@ -70,12 +70,12 @@ async fn list(
         provider: query.provider,
         action: query.action,
         from_sequence: query.from_sequence,
-        from_index: request.after.map_or(0, |after| after + 1),
+        from_index: request.after.map_or(0, |after| after.log_index + 1),
     };
     let rows = decisions::list(state.db()?, &filter, request.fetch()).await?;
     let items =
         rows.into_iter().map(|row| RecordedDecision { log_index: row.log_index, decision: row.decision });
-    Ok(Json(request.page(items.collect(), |item| item.log_index)))
+    Ok(Json(request.page(items.collect(), |item| item.log_index.into())))
 }
 
 /// Get a run's head
