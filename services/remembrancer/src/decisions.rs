@@ -5,6 +5,7 @@
 
 mod append;
 mod batch;
+mod export;
 mod partitions;
 mod query;
 mod rows;
@@ -12,6 +13,7 @@ mod rows;
 pub use append::append;
 pub(crate) use append::frontier_of;
 pub use batch::Batch;
+pub use export::Export;
 pub use partitions::{PARTITION_ROWS, ensure_partitions};
 pub use query::{Filter, at_index, in_range, list, locate, run_head};
 pub use rows::{COLUMNS, CopyEncoder, Row, copy, from_row};

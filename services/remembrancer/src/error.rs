@@ -72,6 +72,9 @@ pub enum LedgerError {
         /// The log's size.
         size: u64,
     },
+    /// As many exports as may are at work.
+    #[error("as many exports as may are at work")]
+    TooManyExports,
     /// The database cannot be reached, or went away in the middle.
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),

@@ -1,12 +1,16 @@
 //! Records: everything but decisions. The leaf is the canonical JSON of
 //! `{body, id, kind, recorded_at, subject}`.
 
+mod query;
+
 use api::remembrancer::{NewRecord, Record, RecordKind, RecordReceipt};
 use chrono::{DateTime, Utc};
 use merkle_log::{canonical_json, leaf_hash};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgExecutor, PgPool};
+
+pub use query::{Filter, Found, Order, Place, list};
 
 use crate::{
     error::{InvalidField, LedgerError, NotFound, Result, uncanonical},
@@ -48,19 +52,6 @@ pub struct Recorded {
     pub receipt: RecordReceipt,
     /// True when it was recorded just now.
     pub new: bool,
-}
-
-/// Which records to list. All that is given must match.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Of this kind.
-    pub kind: Option<RecordKind>,
-    /// About this thing.
-    pub subject: Option<String>,
-    /// The newest first.
-    pub newest_first: bool,
-    /// Only after this log index, in the list's direction.
-    pub after: Option<u64>,
 }
 
 impl Draft {
@@ -195,47 +186,8 @@ pub async fn at_index(db: &PgPool, log_index: u64) -> Result<Option<Stored>> {
     row.fetch_optional(db).await?.map(Stored::try_from).transpose()
 }
 
-/// The first `limit` records that match, in the list's direction.
-///
-/// # Errors
-/// The database's.
-pub async fn list(db: &PgPool, filter: &Filter, limit: u32) -> Result<Vec<Stored>> {
-    if filter.subject.as_ref().is_some_and(|subject| subject.contains('\0')) {
-        return Ok(Vec::new());
-    }
-    let (kind, limit) = (filter.kind.map(kind_name), i64::from(limit));
-    let after = filter.after.map(signed);
-    let rows = if filter.newest_first {
-        let rows = sqlx::query_as!(
-            Columns,
-            r#"SELECT log_index, id, kind, subject, recorded_at, body, root FROM records
-               WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR subject = $2)
-                 AND ($3::bigint IS NULL OR log_index < $3)
-               ORDER BY log_index DESC LIMIT $4"#,
-            kind,
-            filter.subject,
-            after,
-            limit
-        );
-        rows.fetch_all(db).await?
-    } else {
-        let rows = sqlx::query_as!(
-            Columns,
-            r#"SELECT log_index, id, kind, subject, recorded_at, body, root FROM records
-               WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR subject = $2)
-                 AND ($3::bigint IS NULL OR log_index > $3)
-               ORDER BY log_index LIMIT $4"#,
-            kind,
-            filter.subject,
-            after,
-            limit
-        );
-        rows.fetch_all(db).await?
-    };
-    rows.into_iter().map(Stored::try_from).collect()
-}
-
 /// A row of `records`.
+#[derive(sqlx::FromRow)]
 pub(crate) struct Columns {
     pub(crate) log_index: i64,
     pub(crate) id: String,

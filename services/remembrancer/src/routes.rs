@@ -3,6 +3,7 @@
 mod artifacts;
 mod decisions;
 mod errors;
+mod export;
 mod log;
 mod page;
 mod records;

@@ -8,6 +8,7 @@ use merkle_log::note::NoteSigner;
 use metrics::{Counter, Gauge, Histogram};
 use service_kit::{Metrics, Readiness};
 use sqlx::PgPool;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     config::Config,
@@ -29,6 +30,8 @@ pub struct AppState {
     sequencer: Sequencer,
     pub(crate) signer: Arc<NoteSigner>,
     figures: Figures,
+    /// One for each export that may hold a connection at the same time.
+    exports: Arc<Semaphore>,
     /// Why the log is not open; `None` when it is.
     closed: Arc<RwLock<Option<String>>>,
 }
@@ -55,7 +58,9 @@ impl AppState {
         let db = database::pool(config).map_err(BuildError::DatabaseUrl)?;
         let closed = Arc::new(RwLock::new(Some("migrations did not run yet".to_owned())));
         let sequencer = Sequencer::new(db.clone());
-        let state = Self { db, sequencer, signer, figures: Figures::new(metrics), closed };
+        // Half of the connections, so that a few slow readers cannot keep everybody from writing.
+        let exports = Arc::new(Semaphore::new((config.database_connections as usize / 2).max(1)));
+        let state = Self { db, sequencer, signer, figures: Figures::new(metrics), exports, closed };
         if !state.open().await {
             let state = state.clone();
             tokio::spawn(async move {
@@ -79,6 +84,14 @@ impl AppState {
             None => Ok(&self.db),
             Some(reason) => Err(LedgerError::NotOpen(reason)),
         }
+    }
+
+    /// Leave to export, until the permit is dropped.
+    ///
+    /// # Errors
+    /// [`LedgerError::TooManyExports`] when as many as may are at work.
+    pub(crate) fn begin_export(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.exports).try_acquire_owned().map_err(|_| LedgerError::TooManyExports)
     }
 
     /// Records a batch. A caller that goes away does not interrupt it half way.

@@ -185,13 +185,29 @@ pub struct DecisionQuery {
     /// Only decisions from this sequence number on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_sequence: Option<u64>,
-    /// Items a page, 1 to 1000 (default 100).
+    /// `json` for a page, `ndjson` or `csv` for all matching decisions as a stream; the `Accept` header decides
+    /// when it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<DecisionFormat>,
+    /// Items a page, 1 to 1000 (default 100). A stream has no pages and takes neither `limit` nor `cursor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
     pub limit: Option<u32>,
     /// Where the page starts: `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+}
+
+/// How decisions are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionFormat {
+    /// A page as JSON.
+    Json,
+    /// All of them as a stream, one JSON object a line.
+    Ndjson,
+    /// All of them as a stream of CSV with a header.
+    Csv,
 }
 
 /// What a record is about.
@@ -251,19 +267,33 @@ pub struct Record {
     pub body: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Which records to list, oldest first unless `newest_first`. All filters must match.
+/// Which records to list. All filters must match. The order is the log's, unless `q` is given alone.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 #[garde(allow_unvalidated)]
 pub struct RecordQuery {
+    /// Only records with these words, as in a web search: all of them in any order and in any inflection,
+    /// `"a phrase"`, `either or other`, `-without`. Words are looked for in the kind and what it stands for, in the
+    /// subject, and in the names and values of the body. The best match comes first, of equal ones the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(length(bytes, min = 1, max = 1000)))]
+    #[param(example = "ai-mesh routing decisions")]
+    pub q: Option<String>,
+    /// Only records from this time on (`recorded_at`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(example = "2026-03-01T00:00:00Z")]
+    pub from: Option<DateTime<Utc>>,
+    /// Only records before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
     /// Only this kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<RecordKind>,
     /// Only records about this thing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// The newest first.
+    /// True: the newest first; false: the oldest first. Absent: the best match first with `q`, else the oldest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_first: Option<bool>,
     /// Items a page, 1 to 1000 (default 100).

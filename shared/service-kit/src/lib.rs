@@ -3,6 +3,7 @@
 //!
 //! A service is its routes, its readiness and one call of [`app`]; `main.rs` is one call of [`cli::main`].
 
+mod accept;
 mod app;
 mod auth;
 mod boundary;
@@ -24,6 +25,7 @@ pub mod telemetry;
 
 use std::{future::Future, pin::Pin};
 
+pub use accept::preferred;
 pub use app::app;
 pub use config::{ConfigError, HttpConfig, load_config, load_config_from};
 pub use error::{ApiError, ApiResult};

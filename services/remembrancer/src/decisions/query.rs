@@ -39,27 +39,7 @@ pub struct Filter {
 /// # Errors
 /// The database's.
 pub async fn list(db: &PgPool, filter: &Filter, limit: u32) -> Result<Vec<rows::Row>> {
-    if [&filter.tenant, &filter.provider].into_iter().flatten().any(|text| text.contains('\0')) {
-        return Ok(Vec::new()); // no such text can be recorded
-    }
-    let mut query = match filter.run {
-        Some(run) => {
-            let Some(run_id) = run_id(db, run).await? else { return Ok(Vec::new()) };
-            of_run(filter, run_id)
-        }
-        None => {
-            let mut query = select("decisions d");
-            query.push(" WHERE d.log_index >= ").push_bind(signed(filter.from_index));
-            query
-        }
-    };
-    conditions(&mut query, filter);
-    // Within a run the log's order is that of the sequence numbers, which is that of the batches.
-    query.push(if filter.run.is_some() {
-        " ORDER BY b.first_sequence, d.log_index"
-    } else {
-        " ORDER BY d.log_index"
-    });
+    let Some(mut query) = matching(db, filter, "").await? else { return Ok(Vec::new()) };
     query.push(" LIMIT ").push_bind(i64::from(limit));
     query.build().fetch_all(db).await?.iter().map(rows::from_row).collect()
 }
@@ -69,7 +49,7 @@ pub async fn list(db: &PgPool, filter: &Filter, limit: u32) -> Result<Vec<rows::
 /// # Errors
 /// The database's.
 pub async fn at_index(db: &PgPool, log_index: u64) -> Result<Option<rows::Row>> {
-    let mut query = select("decisions d");
+    let mut query = select("decisions d", "");
     query.push(" WHERE d.log_index = ").push_bind(signed(log_index));
     query.build().fetch_optional(db).await?.as_ref().map(rows::from_row).transpose()
 }
@@ -79,7 +59,7 @@ pub async fn at_index(db: &PgPool, log_index: u64) -> Result<Option<rows::Row>> 
 /// # Errors
 /// The database's.
 pub async fn in_range(db: &mut PgConnection, indexes: Range<u64>) -> Result<Vec<(i32, rows::Row)>> {
-    let mut query = select("decisions d");
+    let mut query = select("decisions d", "");
     query.push(" WHERE d.log_index >= ").push_bind(signed(indexes.start));
     query.push(" AND d.log_index < ").push_bind(signed(indexes.end)).push(" ORDER BY d.log_index");
     let rows = query.build().fetch_all(db).await?;
@@ -125,21 +105,53 @@ pub async fn run_head(db: &PgPool, run: api::Hash) -> Result<RunHead> {
     Ok(RunHead { run, first_sequence: unsigned(row.first_sequence)?, next_sequence, run_root })
 }
 
-/// A query that [`rows::from_row`] can read.
-fn select(from: &str) -> QueryBuilder<Postgres> {
+/// The query for what matches, in the log's order, after the words of a statement that it is for; none when nothing
+/// can match.
+pub(super) async fn matching(
+    db: &PgPool,
+    filter: &Filter,
+    statement: &str,
+) -> Result<Option<QueryBuilder<Postgres>>> {
+    if [&filter.tenant, &filter.provider].into_iter().flatten().any(|text| text.contains('\0')) {
+        return Ok(None); // no such text can be recorded
+    }
+    let mut query = match filter.run {
+        Some(run) => {
+            let Some(run_id) = run_id(db, run).await? else { return Ok(None) };
+            of_run(filter, run_id, statement)
+        }
+        None => {
+            let mut query = select("decisions d", statement);
+            query.push(" WHERE d.log_index >= ").push_bind(signed(filter.from_index));
+            query
+        }
+    };
+    conditions(&mut query, filter);
+    // Within a run the log's order is that of the sequence numbers, which is that of the batches.
+    query.push(if filter.run.is_some() {
+        " ORDER BY b.first_sequence, d.log_index"
+    } else {
+        " ORDER BY d.log_index"
+    });
+    Ok(Some(query))
+}
+
+/// A query that [`rows::from_row`] can read, after the words of a statement that it is for.
+fn select(from: &str, statement: &str) -> QueryBuilder<Postgres> {
     let columns = rows::COLUMNS.replace("action", "action::text AS action");
     let columns: Vec<_> = columns.split(", ").map(|column| format!("d.{column}")).collect();
     QueryBuilder::new(format!(
-        "SELECT {}, r.digest FROM {from} JOIN runs r ON r.id = d.run_id",
+        "{statement}SELECT {}, r.digest FROM {from} JOIN runs r ON r.id = d.run_id",
         columns.join(", ")
     ))
 }
 
 /// A run's decisions through its batches, so that no index over the decisions is needed.
-fn of_run(filter: &Filter, run_id: i32) -> QueryBuilder<Postgres> {
+fn of_run(filter: &Filter, run_id: i32, statement: &str) -> QueryBuilder<Postgres> {
     let mut query = select(
         "run_batches b JOIN decisions d \
          ON d.log_index >= b.first_log_index AND d.log_index < b.first_log_index + b.count",
+        statement,
     );
     query.push(" WHERE b.run_id = ").push_bind(run_id);
     query.push(" AND b.first_log_index + b.count > ").push_bind(signed(filter.from_index));

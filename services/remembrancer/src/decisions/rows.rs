@@ -1,6 +1,6 @@
 //! A decision as a row: written as PostgreSQL's binary COPY, read back to the same canonical JSON.
 
-use api::remembrancer::{Action, Decision};
+use api::remembrancer::{Action, Decision, RecordedDecision};
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
 use crate::{
@@ -29,6 +29,14 @@ pub struct Row {
     pub log_index: u64,
     /// The decision.
     pub decision: Decision,
+}
+
+impl Row {
+    /// The decision on the wire.
+    #[must_use]
+    pub fn into_api(self) -> RecordedDecision {
+        RecordedDecision { log_index: self.log_index, decision: self.decision }
+    }
 }
 
 /// Writes decisions in the format of `COPY … (FORMAT binary)` (PostgreSQL manual, "COPY", "Binary Format").

@@ -2,11 +2,15 @@ use api::{
     Hash, Page,
     remembrancer::{BatchReceipts, DecisionBatch, DecisionQuery, RecordedDecision, RunHead},
 };
-use axum::{extract::State, http::StatusCode};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
+};
 use service_kit::{ApiResult, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::page;
+use super::{export, page};
 use crate::{
     decisions::{self, Batch, Filter},
     state::AppState,
@@ -48,34 +52,36 @@ async fn record(
     Ok((status, Json(receipts)))
 }
 
-/// List decisions
+/// List or export decisions
 ///
-/// In the log's order, which within a run is that of its sequence numbers.
+/// In the log's order, which within a run is that of its sequence numbers. JSON comes in pages. NDJSON and CSV
+/// (`format`, else `Accept`) are streams of all that matches as of the call, read from the database as fast as they
+/// are taken: every line is whole, CSV begins with a header, an absent value is an empty field. A stream that cannot
+/// be ended, and one of which nothing is taken for a minute, breaks off without the end that HTTP asks for.
 #[utoipa::path(get, path = "/v1/decisions", tag = "decisions", params(DecisionQuery),
     responses(
-        (status = 200, description = "A page of decisions with their places in the log.", body = Page<RecordedDecision>),
-        (status = 422, description = "`invalid_request`: a filter or the cursor is not valid."),
-        (status = 503, description = "`database_unavailable`.")))]
+        (status = 200, description = "Decisions with their places in the log: a page, or all of them as a stream.",
+            content((Page<RecordedDecision> = "application/json"), (String = "application/x-ndjson"),
+                (String = "text/csv"))),
+        (status = 422, description = "`invalid_request`: a filter or the cursor is not valid, or a stream was asked \
+            for with `limit` or `cursor`."),
+        (status = 503, description = "`database_unavailable`; `overloaded`: as many exports as may are at work.")))]
 async fn list(
     State(state): State<AppState>,
     Query(query): Query<DecisionQuery>,
-) -> ApiResult<Json<Page<RecordedDecision>>> {
-    let request = page::Request::new(query.limit, query.cursor.as_deref())?;
-    let filter = Filter {
-        run: query.run,
-        episode: query.episode,
-        step: query.step,
-        agent: query.agent,
-        tenant: query.tenant,
-        provider: query.provider,
-        action: query.action,
-        from_sequence: query.from_sequence,
-        from_index: request.after.map_or(0, |after| after + 1),
-    };
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let format = export::format(query.format, &headers);
+    if let Some(format) = format {
+        export::check(&query)?;
+        let permit = state.begin_export()?;
+        return export::stream(state.db()?, &filter(query, 0), format, permit).await;
+    }
+    let request = page::Request::new(query.limit, query.cursor.as_deref(), false)?;
+    let filter = filter(query, request.after.map_or(0, |after| after.log_index + 1));
     let rows = decisions::list(state.db()?, &filter, request.fetch()).await?;
-    let items =
-        rows.into_iter().map(|row| RecordedDecision { log_index: row.log_index, decision: row.decision });
-    Ok(Json(request.page(items.collect(), |item| item.log_index)))
+    let items = rows.into_iter().map(decisions::Row::into_api);
+    Ok(Json(request.page(items.collect(), |item| item.log_index.into())).into_response())
 }
 
 /// Get a run's head
@@ -90,4 +96,18 @@ async fn list(
         (status = 503, description = "`database_unavailable`.")))]
 async fn run_head(State(state): State<AppState>, Path(digest): Path<Hash>) -> ApiResult<Json<RunHead>> {
     Ok(Json(decisions::run_head(state.db()?, digest).await?))
+}
+
+fn filter(query: DecisionQuery, from_index: u64) -> Filter {
+    Filter {
+        run: query.run,
+        episode: query.episode,
+        step: query.step,
+        agent: query.agent,
+        tenant: query.tenant,
+        provider: query.provider,
+        action: query.action,
+        from_sequence: query.from_sequence,
+        from_index,
+    }
 }

@@ -63,6 +63,13 @@ impl From<LedgerError> for ApiError {
                 pointer: "?tree_size".into(),
                 detail: format!("expected at most {size}, the log's size, got {asked}"),
             }]),
+            LedgerError::TooManyExports => ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "As many exports as this service takes at once are at work. Try again in a few seconds, or read \
+                 pages as JSON.",
+            )
+            .retry_after(Duration::from_secs(5)),
             LedgerError::Unavailable(cause) => ApiError::unavailable(
                 "database_unavailable",
                 "The ledger's database is away. Nothing is lost: send the same request again.",

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::page;
 use crate::{
     error::{LedgerError, Result},
-    records::{self, Draft, Filter},
+    records::{self, Draft, Filter, Order, Place},
     state::AppState,
 };
 
@@ -50,28 +50,53 @@ async fn append(
     Ok((status, Json(recorded.receipt)))
 }
 
-/// List records
+/// List or search records
 ///
-/// The oldest first, unless `newest_first`.
+/// The oldest first, unless `newest_first`. With `q` it is a full-text search in English: every word must be there,
+/// in any inflection, in the kind (and what it stands for: `routing decisions` finds the training runs that made
+/// them), the subject, or the names and values in the body; of a body above 100 kB only the beginning is searched.
+/// The best match comes first, judged by how often and how near to each other the words are, with more weight on kind
+/// and subject; of equal matches the newest comes first. `newest_first` with `q` puts the log's order in its place.
 #[utoipa::path(get, path = "/v1/records", tag = "records", params(RecordQuery),
     responses(
         (status = 200, description = "A page of records.", body = Page<Record>),
-        (status = 422, description = "`invalid_request`: a filter or the cursor is not valid."),
+        (status = 422, description = "`invalid_request`: a filter or the cursor is not valid, or `q` has no word \
+            that can be looked for."),
         (status = 503, description = "`database_unavailable`.")))]
 async fn list(
     State(state): State<AppState>,
     Query(query): Query<RecordQuery>,
 ) -> ApiResult<Json<Page<Record>>> {
-    let request = page::Request::new(query.limit, query.cursor.as_deref())?;
+    if let (Some(from), Some(until)) = (query.from, query.until)
+        && from >= until
+    {
+        return Err(LedgerError::invalid("?until", format!("expected a time after `from`, {from}")).into());
+    }
+    let order = match query.newest_first {
+        Some(true) => Order::Newest,
+        None if query.q.is_some() => Order::BestMatch,
+        Some(false) | None => Order::Oldest,
+    };
+    let ranked = order == Order::BestMatch;
+    let request = page::Request::new(query.limit, query.cursor.as_deref(), ranked)?;
+    let after =
+        request.after.map(|after| Place { rank: after.rank.unwrap_or_default(), log_index: after.log_index });
     let filter = Filter {
+        text: query.q,
         kind: query.kind,
         subject: query.subject,
-        newest_first: query.newest_first.unwrap_or(false),
-        after: request.after,
+        from: query.from,
+        until: query.until,
+        order,
+        after,
     };
-    let rows = records::list(state.db()?, &filter, request.fetch()).await?;
-    let items = rows.iter().map(records::Stored::to_api).collect::<Result<Vec<_>>>()?;
-    Ok(Json(request.page(items, |item| item.log_index)))
+    let found = records::list(state.db()?, &filter, request.fetch()).await?;
+    let page = request.page(found, |found| page::Cursor {
+        log_index: found.place.log_index,
+        rank: ranked.then_some(found.place.rank),
+    });
+    let items = page.items.iter().map(|found| found.record.to_api()).collect::<Result<Vec<_>>>()?;
+    Ok(Json(Page { items, next_cursor: page.next_cursor }))
 }
 
 /// Get a record

@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod decisions;
+mod export;
 mod fsck;
 mod helpers;
 mod log;

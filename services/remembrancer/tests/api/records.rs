@@ -132,6 +132,110 @@ async fn records_are_listed_by_kind_and_subject_in_both_directions() {
 }
 
 #[tokio::test]
+async fn a_search_finds_what_a_person_means_the_best_match_first() {
+    let service = fixture().await;
+    let run = "0198c7a0-12ab-7abc-8def-0123456789ab";
+    for record in [
+        json!({"id": "created", "kind": "run", "subject": format!("run:{run}"),
+            "body": {"run_id": run, "config": {"agents": 50, "learning_rate": 0.1}}}),
+        json!({"id": "deploy", "kind": "deployment", "subject": "component:ai-mesh-training",
+            "body": {"version": "1.4.2", "evidence": "all tests passed"}}),
+        json!({"id": "merge", "kind": "federation", "subject": "swarm:north", "body": {"from": ["south"]}}),
+        json!({"id": "ended", "kind": "run", "subject": format!("run:{run}"),
+            "body": {"run_id": run, "status": "completed", "decisions": 34_300}}),
+        note("note", json!({"text": "an unrelated deployment of coffee"})),
+    ] {
+        append(&service, &record).await;
+    }
+    let found = async |query: &str| {
+        let (mut ids, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page: Page<Record> = service.get_json(&format!("/v1/records?limit=1&{query}{cursor}")).await;
+            ids.extend(page.items.into_iter().map(|record| record.id));
+            match page.next_cursor {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return ids,
+            }
+        }
+    };
+    for (query, expected) in [
+        // The end of a run says how many decisions there are, so it matches better than its beginning.
+        ("q=ai-mesh+routing+decisions", &["ended", "created"][..]),
+        ("q=ai-mesh+routing+decisions&newest_first=false", &["created", "ended"]),
+        ("q=%22ai-mesh+routing%22", &[]),
+        ("q=%22routing+decisions%22&kind=run", &["ended", "created"]),
+        ("q=ai-mesh-training+deployments", &["deploy"]),
+        ("q=deployed+ai-mesh&kind=deployment", &["deploy"]),
+        ("q=deployment", &["deploy", "note"]),
+        ("q=deployment+-coffee", &["deploy"]),
+        ("q=coffee+or+merges&newest_first=true", &["note", "merge"]),
+        ("q=1.4.2", &["deploy"]),
+        ("q=learning_rate", &["created"]),
+        (&format!("q={run}&newest_first=true"), &["ended", "created"]),
+        (&format!("q=run:{run}&newest_first=true"), &["ended", "created"]),
+        ("q=tea", &[]),
+        ("q=%00", &[]),
+    ] {
+        assert_eq!(found(query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn equal_matches_are_listed_the_newest_first_and_no_page_loses_one() {
+    let service = fixture().await;
+    for number in 0..9 {
+        append(&service, &note(&format!("r{number}"), json!({"text": "the same words"}))).await;
+    }
+    let (mut indexes, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page: Page<Record> = service.get_json(&format!("/v1/records?q=same+words&limit=2{cursor}")).await;
+        indexes.extend(page.items.iter().map(|record| record.log_index));
+        let Some(next) = page.next_cursor else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(indexes, (0..9).rev().collect::<Vec<_>>());
+    let answer = service.get(&format!("/v1/records?limit=2{cursor}")).await;
+    let problem: Problem = json_of(answer, StatusCode::UNPROCESSABLE_ENTITY).await;
+    assert_eq!(problem.errors[0].pointer, "?cursor", "a cursor of another order");
+}
+
+#[tokio::test]
+async fn a_span_of_time_includes_its_beginning_and_not_its_end() {
+    let service = fixture().await;
+    for id in ["one", "two", "three"] {
+        append(&service, &note(id, json!({}))).await;
+    }
+    let record: Record = service.get_json("/v1/records/two").await;
+    let time = record.recorded_at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+    let ids = async |query: String| {
+        let page: Page<Record> = service.get_json(&format!("/v1/records?{query}")).await;
+        page.items.into_iter().map(|record| record.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(format!("from={time}")).await, ["two", "three"]);
+    assert_eq!(ids(format!("until={time}")).await, ["one"]);
+    assert_eq!(ids(format!("from={time}&q=things&newest_first=true")).await, ["three", "two"]);
+}
+
+#[tokio::test]
+async fn a_search_that_cannot_be_made_is_pointed_at() {
+    let service = fixture().await;
+    for (query, pointer) in [
+        ("q=", "?q"),
+        ("q=the+of", "?q"),
+        ("from=yesterday", "?from"),
+        ("from=2026-03-02T00:00:00Z&until=2026-03-01T00:00:00Z", "?until"),
+    ] {
+        let answer = service.get(&format!("/v1/records?{query}")).await;
+        let problem: Problem = json_of(answer, StatusCode::UNPROCESSABLE_ENTITY).await;
+        assert_eq!(
+            (problem.code.as_str(), problem.errors[0].pointer.as_str()),
+            ("invalid_request", pointer),
+            "{problem:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_recorded_exactly_is_pointed_at() {
     let service = fixture().await;
     for (record, pointer) in [

@@ -86,7 +86,7 @@ async fn run_metrics(
     let run = state.run(id)?;
     let csv = match query.format {
         Some(format) => format == Format::Csv,
-        None => prefers_csv(&headers),
+        None => service_kit::preferred(&headers, &["application/json", "text/csv"]) == "text/csv",
     };
     let limit = if csv { usize::MAX } else { query.limit.unwrap_or(1000) as usize };
     let from = query.from.unwrap_or(0);
@@ -138,24 +138,6 @@ fn to_csv<T: Serialize>(columns: &[&str], rows: &[T]) -> ApiResult<Response> {
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], bytes).into_response())
 }
 
-/// Whether `Accept` names CSV before JSON (RFC 9110, section 12.5.1): the higher weight, and on a tie JSON.
-fn prefers_csv(headers: &HeaderMap) -> bool {
-    let accept: Vec<_> =
-        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let accept = accept.join(",").to_ascii_lowercase();
-    let weight = |names: [&str; 3]| {
-        let named = |name: &str| {
-            accept.split(',').find_map(|range| {
-                let mut parts = range.split(';').map(str::trim);
-                let q = |part: &str| part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok());
-                (parts.next() == Some(name)).then(|| parts.find_map(q).unwrap_or(1.0))
-            })
-        };
-        names.into_iter().find_map(named).unwrap_or(0.0)
-    };
-    weight(["text/csv", "text/*", "*/*"]) > weight(["application/json", "application/*", "*/*"])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,24 +153,6 @@ mod tests {
         assert_eq!(columns::<EpisodeMetrics>(episode), EPISODE_COLUMNS);
         let window = r#"{"window":0,"episode":0,"step":0,"requests":0,"interventions":0}"#;
         assert_eq!(columns::<WindowMetrics>(window), WINDOW_COLUMNS);
-    }
-
-    #[test]
-    fn accept_decides_between_json_and_csv() {
-        let prefers = |accept: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT, accept.parse().unwrap());
-            prefers_csv(&headers)
-        };
-        assert!(!prefers_csv(&HeaderMap::new()));
-        for csv in ["text/csv", "Text/CSV", "text/csv, application/json;q=0.9", "text/*", "text/csv;q=0.2"] {
-            assert!(prefers(csv), "{csv}");
-        }
-        for json in
-            ["*/*", "application/json", "text/csv;q=0.5, application/json", "text/html, */*", "text/csv;q=0"]
-        {
-            assert!(!prefers(json), "{json}");
-        }
     }
 
     #[test]

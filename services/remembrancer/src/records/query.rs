@@ -1,0 +1,170 @@
+//! Finding records: filters, and full-text search with PostgreSQL's own words.
+
+use api::remembrancer::RecordKind;
+use chrono::{DateTime, Utc};
+use sqlx::{PgPool, Postgres, QueryBuilder};
+
+use super::{Columns, Stored, kind_name};
+use crate::{
+    error::{LedgerError, Result},
+    log::signed,
+};
+
+/// Which records to list. All that is given must match.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// With these words, in the syntax of `websearch_to_tsquery`.
+    pub text: Option<String>,
+    /// Of this kind.
+    pub kind: Option<RecordKind>,
+    /// About this thing.
+    pub subject: Option<String>,
+    /// Recorded at this time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Recorded before this time.
+    pub until: Option<DateTime<Utc>>,
+    /// Which come first.
+    pub order: Order,
+    /// Only what comes after this place.
+    pub after: Option<Place>,
+}
+
+/// Which records come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// In the log's order.
+    #[default]
+    Oldest,
+    /// Against the log's order.
+    Newest,
+    /// Those that match the text best; of equal ones the newest.
+    BestMatch,
+}
+
+/// A record's place in a list. The log never changes, so that a place stays where it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// How well the record matches the text (`ts_rank`); 0 without a text.
+    pub rank: f32,
+    /// Its index in the log.
+    pub log_index: u64,
+}
+
+/// A record that was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The record.
+    pub record: Stored,
+    /// Where it stands in the list.
+    pub place: Place,
+}
+
+/// The first `limit` records that match, in the filter's order.
+///
+/// # Errors
+/// The text has no word to look for; the database's.
+pub async fn list(db: &PgPool, filter: &Filter, limit: u32) -> Result<Vec<Found>> {
+    if [&filter.text, &filter.subject].into_iter().flatten().any(|text| text.contains('\0')) {
+        return Ok(Vec::new()); // no such text can be recorded
+    }
+    let mut query = QueryBuilder::<Postgres>::new(
+        "SELECT * FROM (SELECT log_index, id, kind, subject, recorded_at, body, root, ",
+    );
+    if let Some(text) = &filter.text {
+        let text = hyphens_apart(text);
+        has_words(db, &text).await?;
+        query.push("ts_rank(search, wanted) AS rank FROM records, websearch_to_tsquery('english', ");
+        query.push_bind(text).push(") AS wanted WHERE search @@ wanted");
+    } else {
+        query.push("0::real AS rank FROM records WHERE true");
+    }
+    conditions(&mut query, filter);
+    query.push(") AS found");
+    if let Some(Place { rank, log_index }) = filter.after {
+        match filter.order {
+            Order::Oldest => query.push(" WHERE log_index > "),
+            Order::Newest => query.push(" WHERE log_index < "),
+            Order::BestMatch => query.push(" WHERE (rank, log_index) < (").push_bind(rank).push("::real, "),
+        };
+        query.push_bind(signed(log_index));
+        if filter.order == Order::BestMatch {
+            query.push(")");
+        }
+    }
+    query.push(match filter.order {
+        Order::Oldest => " ORDER BY log_index",
+        Order::Newest => " ORDER BY log_index DESC",
+        Order::BestMatch => " ORDER BY rank DESC, log_index DESC",
+    });
+    query.push(" LIMIT ").push_bind(i64::from(limit));
+    query.build_query_as::<Ranked>().fetch_all(db).await?.into_iter().map(Found::try_from).collect()
+}
+
+#[derive(sqlx::FromRow)]
+struct Ranked {
+    #[sqlx(flatten)]
+    columns: Columns,
+    rank: f32,
+}
+
+impl TryFrom<Ranked> for Found {
+    type Error = LedgerError;
+
+    fn try_from(Ranked { columns, rank }: Ranked) -> Result<Self> {
+        let record = Stored::try_from(columns)?;
+        let place = Place { rank, log_index: record.log_index };
+        Ok(Self { record, place })
+    }
+}
+
+fn conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+    if let Some(kind) = filter.kind {
+        query.push(" AND kind = ").push_bind(kind_name(kind));
+    }
+    if let Some(subject) = &filter.subject {
+        query.push(" AND subject = ").push_bind(subject.clone());
+    }
+    if let Some(from) = filter.from {
+        query.push(" AND recorded_at >= ").push_bind(from);
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND recorded_at < ").push_bind(until);
+    }
+}
+
+/// Refuses a text of stop words and signs alone: it would find nothing, and nobody would know why.
+async fn has_words(db: &PgPool, text: &str) -> Result<()> {
+    let nodes: i32 = sqlx::query_scalar("SELECT numnode(websearch_to_tsquery('english', $1))")
+        .bind(text)
+        .fetch_one(db)
+        .await?;
+    if nodes == 0 {
+        let detail =
+            "expected at least one word to look for; words like \"the\" and \"of\" are in everything";
+        return Err(LedgerError::invalid("?q", detail));
+    }
+    Ok(())
+}
+
+/// `ai-mesh` is looked for as `ai mesh`: else it would be one word that `ai-mesh-training` does not have. A word with
+/// digits (an id, a version) and one that is to be absent (`-…`) stay as they are.
+fn hyphens_apart(text: &str) -> String {
+    let apart = |word: &str| {
+        let whole = word.starts_with('-') || word.contains(|c: char| c.is_ascii_digit());
+        if whole { word.to_owned() } else { word.replace('-', " ") }
+    };
+    text.split(' ').map(apart).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hyphens_within_plain_words_are_taken_out() {
+        assert_eq!(hyphens_apart("ai-mesh \"fine-tune jobs\" or"), "ai mesh \"fine tune jobs\" or");
+        for whole in ["-ai-mesh", "0198c7a0-12ab-7abc-a-b", "gpt-4", "-\"a b\""] {
+            assert_eq!(hyphens_apart(whole), whole);
+        }
+    }
+}
