@@ -185,6 +185,7 @@ impl Ledger {
             newest_first: Some(true),
             limit: Some(PAGE),
             cursor,
+            ..RecordQuery::default()
         };
         self.patiently(deadline, || self.remembrancer.records(&query)).await
     }

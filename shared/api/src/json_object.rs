@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserializer,
     de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
@@ -17,7 +17,7 @@ pub const MAX_DEPTH: usize = 64;
 ///
 /// # Errors
 /// Not an object, a key that stands twice, too deep.
-pub fn strict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+pub(crate) fn strict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
     match (Strict { depth: 0 }).deserialize(deserializer)? {
         Value::Object(map) => Ok(map),
         _ => Err(D::Error::custom("expected a JSON object")),

@@ -64,6 +64,27 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
+/// The `Idempotency-Key` header, if there is one: what the caller says makes two requests the same one.
+/// 422 `invalid_idempotency_key` when it cannot be one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdempotencyKey(pub Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        match value.to_str() {
+            Ok(key) if (1..=200).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
+            _ => Err(ApiError::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid_idempotency_key",
+                "The header `Idempotency-Key` must be 1 to 200 visible ASCII characters.",
+            )),
+        }
+    }
+}
+
 impl<S, T> FromRequestParts<S> for Query<T>
 where
     S: Send + Sync,

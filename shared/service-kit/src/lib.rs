@@ -29,7 +29,7 @@ pub use accept::preferred;
 pub use app::app;
 pub use config::{ConfigError, HttpConfig, load_config, load_config_from};
 pub use error::{ApiError, ApiResult};
-pub use extract::{Json, Path, Query};
+pub use extract::{IdempotencyKey, Json, Path, Query};
 pub use limits::{BodyLimit, BodyLimited, body_limit};
 pub use metrics::Metrics;
 pub use openapi::{ServiceInfo, openapi, with_tags};

@@ -4,10 +4,10 @@ use api::{
 };
 use axum::{
     extract::State as Shared,
-    http::{HeaderMap, StatusCode, header},
+    http::{StatusCode, header},
     response::IntoResponse,
 };
-use service_kit::{ApiError, ApiResult, Json, Path, Query};
+use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -39,10 +39,9 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         (status = 503, description = "`remembrancer_unavailable`.")))]
 async fn start_evaluation(
     Shared(state): Shared<State>,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     Json(request): Json<NewEvaluation>,
 ) -> ApiResult<impl IntoResponse> {
-    let key = idempotency_key(&headers)?;
     let evaluation = state.evaluations.start(request, key, chrono::Utc::now()).await?;
     let location = format!("/v1/evaluations/{}", evaluation.id);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(evaluation)))
@@ -90,19 +89,4 @@ async fn get_results_csv(Shared(state): Shared<State>, Path(id): Path<Uuid>) -> 
     };
     let csv = to_csv(result).map_err(EvaluationError::from)?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv))
-}
-
-/// The longest key that is taken; longer ones are surely not keys.
-const MAX_KEY_BYTES: usize = 200;
-
-fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<String>> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    match value.to_str() {
-        Ok(key) if (1..=MAX_KEY_BYTES).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(ApiError::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid_request",
-            format!("Expected 1 to {MAX_KEY_BYTES} visible ASCII characters as Idempotency-Key."),
-        )),
-    }
 }

@@ -4,12 +4,12 @@ use api::{
 };
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
 };
-use service_kit::{ApiError, ApiResult, Json, Path, Query};
+use service_kit::{ApiError, ApiResult, IdempotencyKey, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{PageQuery, SwarmId, cursor, idempotency_key, page_length};
+use super::{PageQuery, SwarmId, cursor, page_length};
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -60,10 +60,9 @@ async fn list(
 async fn post(
     State(state): State<AppState>,
     Path(SwarmId(id)): Path<SwarmId>,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     Json(new): Json<NewIntervention>,
 ) -> ApiResult<(StatusCode, [(header::HeaderName, HeaderValue); 1], Json<InterventionRecord>)> {
-    let key = idempotency_key(&headers)?;
     let record = state.request(&id, new, key.as_deref()).await?;
     let location =
         HeaderValue::from_str(&format!("/v1/swarms/{id}/interventions")).map_err(ApiError::internal)?;

@@ -5,7 +5,7 @@ mod snapshots;
 mod swarms;
 mod windows;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer};
 use service_kit::ApiError;
 use utoipa_axum::router::OpenApiRouter;
@@ -53,19 +53,6 @@ impl<'de> Deserialize<'de> for SwarmId {
                 "a swarm's id is 1 to 128 letters, digits, dots, colons, underscores and hyphens",
             ))
         }
-    }
-}
-
-/// What the caller says makes two requests the same one.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    match value.to_str() {
-        Ok(key) if (1..=200).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(ApiError::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid_request",
-            "The header `Idempotency-Key` must be 1 to 200 visible ASCII characters.",
-        )),
     }
 }
 

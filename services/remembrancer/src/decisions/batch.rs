@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::remembrancer::{Decision, DecisionBatch};
+use api::remembrancer::{Action, Decision, DecisionBatch};
 use merkle_log::{Hash, canonical_leaf_hash};
 use tokio::task::JoinHandle;
 
@@ -105,6 +105,19 @@ fn check(position: usize, decision: &Decision, run: api::Hash, first: u64, wrong
     for (name, number) in [("sequence", decision.sequence), ("policy_version", decision.policy_version)] {
         if number > api::MAX_SAFE_INTEGER {
             field(name, "expected at most 2^53 − 1".into());
+        }
+    }
+    let routed = decision.action == Action::Route;
+    for (name, present) in [
+        ("provider", decision.provider.is_some()),
+        ("price_usd_per_hour", decision.price_usd_per_hour.is_some()),
+        ("latency_ms", decision.latency_ms.is_some()),
+        ("cost_usd", decision.cost_usd.is_some()),
+    ] {
+        if present != routed {
+            let expected =
+                if routed { "expected with the action `route`" } else { "expected with `route` only" };
+            field(name, expected.into());
         }
     }
     let counters = [("episode", decision.episode), ("step", decision.step), ("agent", decision.agent)];

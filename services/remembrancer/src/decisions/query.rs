@@ -148,9 +148,11 @@ fn select(from: &str, statement: &str) -> QueryBuilder<Postgres> {
 
 /// A run's decisions through its batches, so that no index over the decisions is needed.
 fn of_run(filter: &Filter, run_id: i32, statement: &str) -> QueryBuilder<Postgres> {
+    // The inner ORDER BY keeps the planner from joining all of the table with the batches, whose ranges it cannot
+    // estimate: each batch is one range of the primary key, and a page reads no further than it must.
     let mut query = select(
-        "run_batches b JOIN decisions d \
-         ON d.log_index >= b.first_log_index AND d.log_index < b.first_log_index + b.count",
+        "run_batches b CROSS JOIN LATERAL (SELECT * FROM decisions i WHERE i.log_index >= b.first_log_index \
+         AND i.log_index < b.first_log_index + b.count ORDER BY i.log_index) d",
         statement,
     );
     query.push(" WHERE b.run_id = ").push_bind(run_id);

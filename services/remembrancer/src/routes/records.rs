@@ -2,11 +2,8 @@ use api::{
     Page,
     remembrancer::{NewRecord, Record, RecordQuery, RecordReceipt},
 };
-use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode},
-};
-use service_kit::{ApiResult, Json, Path, Query};
+use axum::{extract::State, http::StatusCode};
+use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -38,12 +35,12 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 503, description = "`database_unavailable`: send it again with the same id.")))]
 async fn append(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     Json(mut record): Json<NewRecord>,
 ) -> ApiResult<(StatusCode, Json<RecordReceipt>)> {
     let id = match record.id.take() {
         Some(id) => id,
-        None => idempotency_key(&headers)?.unwrap_or_else(|| Uuid::now_v7().to_string()),
+        None => key.unwrap_or_else(|| Uuid::now_v7().to_string()),
     };
     let recorded = state.append_record(Draft::new(record, id)?).await?;
     let status = if recorded.new { StatusCode::CREATED } else { StatusCode::OK };
@@ -108,16 +105,4 @@ async fn list(
         (status = 503, description = "`database_unavailable`.")))]
 async fn get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<Record>> {
     Ok(Json(records::get(state.db()?, &id).await?.to_api()?))
-}
-
-/// The `Idempotency-Key` header, if there is one.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    match value.to_str() {
-        Ok(key) if (1..=200).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(LedgerError::invalid(
-            "Idempotency-Key",
-            "expected 1 to 200 visible ASCII characters in this header",
-        )),
-    }
 }

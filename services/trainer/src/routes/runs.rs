@@ -4,10 +4,10 @@ use api::{
 };
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use service_kit::{ApiError, ApiResult, Json, Path, Query};
+use service_kit::{ApiError, ApiResult, IdempotencyKey, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -42,10 +42,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
 async fn create_run(
     State(state): State<AppState>,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     Json(new): Json<NewRun>,
 ) -> ApiResult<Response> {
-    let key = idempotency_key(&headers)?;
     let runs = state.runs()?.clone();
     // A task of its own: a caller that hangs up must not leave a run that is recorded but not queued.
     let run =
@@ -104,18 +103,6 @@ async fn cancel_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiR
 fn accepted(run: &run::Run) -> Response {
     (StatusCode::ACCEPTED, [(header::LOCATION, format!("/v1/runs/{}", run.id))], Json(run.to_wire()))
         .into_response()
-}
-
-fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<String>> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    match value.to_str() {
-        Ok(key) if (1..=200).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(ApiError::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid_idempotency_key",
-            "The Idempotency-Key must be 1 to 200 visible ASCII characters.",
-        )),
-    }
 }
 
 impl From<CreateError> for ApiError {
