@@ -39,13 +39,15 @@ prop_compose! {
         (episode, step, agent) in (0..=i32::MAX as u32, 0..=i32::MAX as u32, 0..=i32::MAX as u32),
         (tenant, workload, gpu_type, reason) in (text(), text(), text(), text()),
         action in prop_oneof![Just(Action::Route), Just(Action::Hold), Just(Action::Drop)],
-        provider in option::of(text()),
-        (price_usd_per_hour, latency_ms, cost_usd, value) in
-            (option::of(number()), option::of(number()), option::of(number()), option::of(number())),
+        provider in text(),
+        (price_usd_per_hour, latency_ms, cost_usd, value) in (number(), number(), number(), option::of(number())),
         (gpu_hours, reward, propensity, wait_ms) in (0.0..1e12, number(), 0.0..=1.0, number()),
         (explored, deferred) in any::<(bool, bool)>(),
         policy_version in 0..=api::MAX_SAFE_INTEGER,
     ) -> Decision {
+        let routed = action == Action::Route;
+        let (provider, price_usd_per_hour) = (routed.then_some(provider), routed.then_some(price_usd_per_hour));
+        let (latency_ms, cost_usd) = (routed.then_some(latency_ms), routed.then_some(cost_usd));
         Decision {
             run: api::Hash([5; 32]), sequence: 0, episode, step, agent, tenant, workload, gpu_type, gpu_hours, action,
             reason, provider, price_usd_per_hour, latency_ms, cost_usd, reward, explored, propensity, value,

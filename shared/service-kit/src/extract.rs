@@ -240,6 +240,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_array_is_not_taken_for_an_object() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Pair {
+            #[expect(dead_code, reason = "only read")]
+            a: u8,
+        }
+        assert!(parse::<Pair>(b" [1]").unwrap_err().status() == StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(parse::<Pair>(b"{\"a\": 1}").is_ok());
+    }
+
+    #[test]
     fn a_bound_that_is_missed_is_told_as_what_is_expected() {
         assert_eq!(expectation("lower than 1"), "expected at least 1");
         assert_eq!(expectation("length is greater than 20"), "expected a length of at most 20");

@@ -159,6 +159,22 @@ async fn a_snapshot_goes_on_elsewhere_exactly_and_never_over_another_past() {
 }
 
 #[tokio::test]
+async fn no_operator_commands_a_swarm_that_repeats_what_the_ledger_holds() {
+    let service = Service::alone().await;
+    let wish = json!({"kind": "albedo", "reason": "try"});
+    service.window("s", &api::psi_field::Window { repeated: true, ..window(0) }).await;
+    let (status, problem) = service.post("/v1/swarms/s/interventions", &wish).await;
+    assert_eq!((status, &problem["code"]), (503, &json!("swarm_catching_up")));
+    // sent again without the mark it is still the same window
+    service.window("s", &window(0)).await;
+    service.window("s", &window(1)).await;
+    assert_eq!(service.post("/v1/swarms/s/interventions", &wish).await.0, 202);
+    let nul = json!({"kind": "nigredo", "reason": "a\0b"});
+    let (status, problem) = service.post("/v1/swarms/s/interventions", &nul).await;
+    assert_eq!((status, &problem["errors"][0]["pointer"]), (422, &json!("/reason")));
+}
+
+#[tokio::test]
 async fn answers_are_kept_since_the_checkpoint_before_the_last_one() {
     let service = Service::alone().await;
     play(&service, "s", 0, 3, Value::Null).await;

@@ -166,7 +166,11 @@ mod tests {
         assert_eq!(spoil(|d| d.run = api::Hash([9; 32])).await, ["/decisions/1/run"]);
         assert_eq!(spoil(|d| d.sequence = 9).await, ["/decisions/1/sequence"]);
         assert_eq!(spoil(|d| d.tenant = "a\0b".into()).await, ["/decisions/1/tenant"]);
-        assert_eq!(spoil(|d| d.provider = Some("\0".into())).await, ["/decisions/1/provider"]);
+        assert_eq!(spoil(|d| d.reason = "\0".into()).await, ["/decisions/1/reason"]);
+        assert_eq!(spoil(|d| d.provider = Some("acme".into())).await, ["/decisions/1/provider"]);
+        let routed = ["provider", "price_usd_per_hour", "latency_ms", "cost_usd"];
+        let routed = routed.map(|name| format!("/decisions/1/{name}"));
+        assert_eq!(spoil(|d| d.action = Action::Route).await, routed);
         assert_eq!(spoil(|d| d.agent = 1 << 31).await, ["/decisions/1/agent"]);
         assert_eq!(spoil(|d| d.policy_version = 1 << 53).await, ["/decisions/1/policy_version"]);
         assert_eq!(spoil(|d| d.reward = f64::NAN).await, ["/decisions/1/reward"]);

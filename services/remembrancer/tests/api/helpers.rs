@@ -140,7 +140,7 @@ pub(crate) fn decision(run: Hash, sequence: u64) -> Decision {
         cost_usd: routed.then_some((2.0 + noise) * (0.1 + noise)),
         reward: -noise,
         explored: sequence.is_multiple_of(5),
-        propensity: noise,
+        propensity: 1.0 - noise,
         value: (!sequence.is_multiple_of(4)).then_some(-0.5 - noise),
         policy_version: sequence / 10,
         deferred: sequence.is_multiple_of(11),

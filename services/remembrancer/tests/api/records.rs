@@ -70,7 +70,7 @@ async fn without_an_id_the_idempotency_key_is_the_id_else_a_new_one() {
     let again: RecordReceipt = json_of(send("key-1").await.unwrap(), StatusCode::OK).await;
     assert_eq!(again, first);
     let problem: Problem = json_of(send("").await.unwrap(), StatusCode::UNPROCESSABLE_ENTITY).await;
-    assert_eq!(problem.errors[0].pointer, "Idempotency-Key");
+    assert_eq!(problem.code, "invalid_idempotency_key");
 
     let (a, b) = (append(&service, &record).await, append(&service, &record).await);
     assert_ne!(a.id, b.id);

@@ -185,6 +185,8 @@ async fn availability(State(stub): Stub, request: Request, next: Next) -> Respon
 }
 
 async fn post_window(State(stub): Stub, Path(id): Path<String>, Json(window): Json<Window>) -> Response {
+    // as in psi-field: whether it is sent again is no part of what a window is
+    let window = Window { repeated: false, ..window };
     let restart = stub.restart_at.lock().unwrap().take_if(|(number, _)| *number == window.number);
     if let Some((_, restart)) = restart {
         stub.restart(restart);
