@@ -34,14 +34,61 @@ pub struct Filter {
     pub from_index: u64,
 }
 
+impl Filter {
+    /// False when no text like this can have been recorded.
+    fn can_match(&self) -> bool {
+        ![&self.tenant, &self.provider].into_iter().flatten().any(|text| text.contains('\0'))
+    }
+}
+
 /// The first `limit` decisions that match, in the log's order.
 ///
 /// # Errors
 /// The database's.
 pub async fn list(db: &PgPool, filter: &Filter, limit: u32) -> Result<Vec<rows::Row>> {
-    let Some(mut query) = matching(db, filter, "").await? else { return Ok(Vec::new()) };
-    query.push(" LIMIT ").push_bind(i64::from(limit));
-    query.build().fetch_all(db).await?.iter().map(rows::from_row).collect()
+    let Some(run) = filter.run else {
+        let Some(mut query) = matching(db, filter, "").await? else { return Ok(Vec::new()) };
+        query.push(" LIMIT ").push_bind(i64::from(limit));
+        return query.build().fetch_all(db).await?.iter().map(rows::from_row).collect();
+    };
+    if !filter.can_match() {
+        return Ok(Vec::new());
+    }
+    // Range by range of the primary key, with constant bounds: a page costs the same however long the log is.
+    let mut found = Vec::new();
+    for range in ranges_of(db, run, filter).await? {
+        let mut query = select("decisions d", "");
+        query.push(" WHERE d.log_index >= ").push_bind(signed(range.start));
+        query.push(" AND d.log_index < ").push_bind(signed(range.end));
+        conditions(&mut query, filter);
+        query.push(" ORDER BY d.log_index LIMIT ").push_bind(i64::from(limit) - found.len() as i64);
+        for row in &query.build().fetch_all(db).await? {
+            found.push(rows::from_row(row)?);
+        }
+        if found.len() >= limit as usize {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Where a run's decisions stand in the log, in order, neighbours joined: as far as the filter can match.
+async fn ranges_of(db: &PgPool, run: api::Hash, filter: &Filter) -> Result<Vec<Range<u64>>> {
+    let Some(run_id) = run_id(db, run).await? else { return Ok(Vec::new()) };
+    let mut query: QueryBuilder<Postgres> =
+        QueryBuilder::new("SELECT b.first_log_index, b.count FROM run_batches b");
+    batches_of(&mut query, filter, run_id);
+    query.push(" ORDER BY b.first_sequence");
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    for row in query.build().fetch_all(db).await? {
+        let start = unsigned(row.try_get("first_log_index")?)?;
+        let end = start + unsigned(i64::from(row.try_get::<i32, _>("count")?))?;
+        match ranges.last_mut() {
+            Some(last) if last.end == start => last.end = end,
+            _ => ranges.push(start.max(filter.from_index)..end),
+        }
+    }
+    Ok(ranges)
 }
 
 /// The decision at this log index, if there is one.
@@ -112,8 +159,8 @@ pub(super) async fn matching(
     filter: &Filter,
     statement: &str,
 ) -> Result<Option<QueryBuilder<Postgres>>> {
-    if [&filter.tenant, &filter.provider].into_iter().flatten().any(|text| text.contains('\0')) {
-        return Ok(None); // no such text can be recorded
+    if !filter.can_match() {
+        return Ok(None);
     }
     let mut query = match filter.run {
         Some(run) => {
@@ -155,16 +202,21 @@ fn of_run(filter: &Filter, run_id: i32, statement: &str) -> QueryBuilder<Postgre
          AND i.log_index < b.first_log_index + b.count ORDER BY i.log_index) d",
         statement,
     );
+    batches_of(&mut query, filter, run_id);
+    query.push(" AND d.log_index >= ").push_bind(signed(filter.from_index));
+    query
+}
+
+/// The condition for a run's batches that can hold what matches.
+fn batches_of(query: &mut QueryBuilder<Postgres>, filter: &Filter, run_id: i32) {
     query.push(" WHERE b.run_id = ").push_bind(run_id);
     query.push(" AND b.first_log_index + b.count > ").push_bind(signed(filter.from_index));
-    query.push(" AND d.log_index >= ").push_bind(signed(filter.from_index));
     if let Some(episode) = filter.episode {
         query.push(" AND ").push_bind(i64::from(episode)).push(" BETWEEN b.first_episode AND b.last_episode");
     }
     if let Some(sequence) = filter.from_sequence {
         query.push(" AND b.first_sequence + b.count > ").push_bind(signed(sequence));
     }
-    query
 }
 
 fn conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
