@@ -42,7 +42,7 @@ const INFO: ServiceInfo = ServiceInfo {
     name: "trainer",
     title: "AI Mesh trainer",
     description: "Trains swarms of GPU routing agents. A run is a function of its configuration: the same one gives \
-                  the same decisions, the same checkpoints and the same run root. Every decision goes to the \
+                  the same decisions, the same policy and the same run root. Every decision goes to the \
                   remembrancer before a checkpoint counts on it; psi-field watches every step and may intervene.",
 };
 

@@ -27,7 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
     service_kit::with_tags(routes, &TAGS)
 }
 
-const TAGS: [(&str, &str); 1] = [("runs", "Train a swarm: begin, watch, pause, resume, cancel")];
+const TAGS: [(&str, &str); 1] = [("runs", "Train a swarm: begin, follow, cancel, go on")];
 
 /// Which part of a list.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
