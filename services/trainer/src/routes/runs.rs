@@ -31,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// free. Follow it at its `Location`. With `resume_from` it goes on from a checkpoint: PUT the file to the
 /// remembrancer first, and leave the other fields as they are in the checkpoint's `config`.
 #[utoipa::path(post, path = "/v1/runs", tag = "runs", request_body = NewRun,
-    params(("Idempotency-Key" = Option<String>, Header,
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$",
         description = "1 to 200 visible ASCII characters. The same key and body again get the same run.")),
     responses(
         (status = 202, description = "Accepted; `Location` names the run.", body = Run,
