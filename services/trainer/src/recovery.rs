@@ -108,6 +108,9 @@ fn take_over(runs: &Runs, record: &Record) {
     }
     match runs.get(event.run()) {
         Some(run) => {
+            if let RunRecord::Pause(body) = &event {
+                run.apply_pause(body);
+            }
             let recording = run.config.recording == Recording::All;
             run.state().replay(&event, record.recorded_at, recording);
         }

@@ -24,8 +24,14 @@ use crate::{
 };
 
 mod create;
+mod pause;
+mod record;
+mod turn;
 
 pub use create::CreateError;
+pub use pause::PauseError;
+pub use record::RecordError;
+pub use turn::Turn;
 
 /// How many runs may wait or be at work.
 pub const MOST_UNFINISHED: usize = 1000;
@@ -173,23 +179,15 @@ impl Runs {
     fn enqueue(&self, run: Arc<Run>) {
         self.publish();
         let runs = self.clone();
-        // Polled in the order of creation; the semaphore is first come, first served.
-        let slot = self.0.slots.clone().acquire_owned();
         tokio::spawn(async move {
             let Inner { shutdown, .. } = &*runs.0;
-            let slot = tokio::select! {
+            let turn = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
                 () = run.cancel.cancelled() => None,
-                slot = slot => slot.ok(),
+                turn = runs.turn(&run) => Some(turn),
             };
-            let begins = slot.is_some();
-            if begins {
-                run.state().status = RunStatus::Running;
-                runs.publish();
-            }
-            runs.on_a_thread(run.clone(), begins).await;
-            drop(slot);
+            runs.on_a_thread(run.clone(), turn).await;
             if run.state().status.is_final() {
                 runs.keep_history(run.id);
             }
@@ -198,16 +196,15 @@ impl Runs {
     }
 
     /// Plays the run, or ends one that was cancelled while it waited.
-    async fn on_a_thread(&self, run: Arc<Run>, begins: bool) {
+    async fn on_a_thread(&self, run: Arc<Run>, turn: Option<Turn>) {
         let Inner { outside, runtime, shutdown, .. } = &*self.0;
         let (outside, shown) = (outside.clone(), run.clone());
         let waiting = Waiting::new(runtime.clone(), shutdown.clone(), run.clone());
         let (ended, end) = oneshot::channel::<()>();
         let body = move || {
-            if begins {
-                play(&outside, &waiting, &run);
-            } else {
-                end_unplayed(&outside, &waiting, &run);
+            match turn {
+                Some(turn) => play(&outside, &waiting, &run, turn),
+                None => end_unplayed(&outside, &waiting, &run),
             }
             drop(ended);
         };

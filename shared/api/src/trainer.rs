@@ -159,10 +159,12 @@ impl Default for NewRun {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Accepted; waits for its turn.
+    /// Waits for its turn: newly asked for, or resumed while all places are taken.
     Queued,
     /// At work.
     Running,
+    /// Stands still between two steps, or before its turn, until it is resumed.
+    Paused,
     /// Reached its last episode.
     Completed,
     /// Reached `stop_after`; its checkpoint goes on from there.
@@ -177,7 +179,7 @@ impl RunStatus {
     /// True when nothing more will happen.
     #[must_use]
     pub fn is_final(self) -> bool {
-        !matches!(self, Self::Queued | Self::Running)
+        !matches!(self, Self::Queued | Self::Running | Self::Paused)
     }
 }
 

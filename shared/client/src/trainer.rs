@@ -58,6 +58,16 @@ impl Trainer {
         self.connection.post(&["v1", "runs", &id.to_string(), "cancel"]).answer().await
     }
 
+    /// `POST /v1/runs/{id}/pause`: it stands still from the end of its step on.
+    pub async fn pause_run(&self, id: Uuid) -> Result<Run, ClientError> {
+        self.connection.post(&["v1", "runs", &id.to_string(), "pause"]).answer().await
+    }
+
+    /// `POST /v1/runs/{id}/resume`: it goes on where it stands, as soon as there is a place for it.
+    pub async fn resume_run(&self, id: Uuid) -> Result<Run, ClientError> {
+        self.connection.post(&["v1", "runs", &id.to_string(), "resume"]).answer().await
+    }
+
     /// `GET /v1/runs/{id}/metrics`, one row an episode. The query's resolution and format are set.
     pub async fn episode_metrics(
         &self,

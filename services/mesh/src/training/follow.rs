@@ -88,6 +88,9 @@ fn message(run: &Run, window: Option<&WindowMetrics>, interrupted: bool) -> Stri
     if run.status == RunStatus::Queued {
         parts.push("waits for its turn".into());
     }
+    if run.status == RunStatus::Paused {
+        parts.push("paused".into());
+    }
     if let Some(rate) = progress.decisions_per_second {
         parts.push(format!("{rate:.0} decisions/s"));
     }
