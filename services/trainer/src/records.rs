@@ -3,7 +3,7 @@
 use api::{
     Hash,
     remembrancer::{NewRecord, Record, RecordKind, run_subject},
-    trainer::{Checkpoint, EnvironmentSpec, NewRun, RunStatus},
+    trainer::{Checkpoint, EnvironmentSpec, Labels, NewRun, RunStatus},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -15,6 +15,8 @@ pub enum RunRecord {
     Created(Box<Created>),
     /// It was checkpointed.
     Checkpointed(Checkpointed),
+    /// It was given other labels.
+    Labelled(Labelled),
     /// It was paused, or resumed.
     Pause(Pause),
     /// It ended.
@@ -61,6 +63,19 @@ pub struct Checkpointed {
     pub interventions_sha256: Option<Hash>,
     /// False when the run went on without psi-field at some time.
     pub reproducible: bool,
+}
+
+/// Body of `{run}:labelled:{change}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Labelled {
+    /// The run.
+    pub run_id: Uuid,
+    /// Its digest.
+    pub digest: Hash,
+    /// Which change of its labels.
+    pub change: Uuid,
+    /// Its labels from now on.
+    pub labels: Labels,
 }
 
 /// Body of `{run}:paused:{number}` and of `{run}:resumed:{number}`.
@@ -146,6 +161,7 @@ impl RunRecord {
         match self {
             Self::Created(body) => body.run_id,
             Self::Checkpointed(body) => body.run_id,
+            Self::Labelled(body) => body.run_id,
             Self::Pause(body) => body.run_id,
             Self::Ended(body) => body.run_id,
         }
@@ -157,6 +173,7 @@ impl RunRecord {
         match self {
             Self::Created(body) => format!("{}:created", body.run_id),
             Self::Checkpointed(body) => format!("{}:checkpoint:{}", body.run_id, body.episodes_done),
+            Self::Labelled(body) => format!("{}:labelled:{}", body.run_id, body.change),
             Self::Pause(body) if body.resumed => format!("{}:resumed:{}", body.run_id, body.number),
             Self::Pause(body) => format!("{}:paused:{}", body.run_id, body.number),
             Self::Ended(body) => format!("{}:{}", body.run_id, status_name(body.status)),
@@ -169,6 +186,7 @@ impl RunRecord {
         let body = match self {
             Self::Created(body) => serde_json::to_value(body),
             Self::Checkpointed(body) => serde_json::to_value(body),
+            Self::Labelled(body) => serde_json::to_value(body),
             Self::Pause(body) => serde_json::to_value(body),
             Self::Ended(body) => serde_json::to_value(body),
         };
@@ -191,6 +209,7 @@ impl RunRecord {
         let parsed = match event {
             "created" => Self::Created(serde_json::from_value(body).ok()?),
             _ if event.starts_with("checkpoint:") => Self::Checkpointed(serde_json::from_value(body).ok()?),
+            _ if event.starts_with("labelled:") => Self::Labelled(serde_json::from_value(body).ok()?),
             _ if event.starts_with("paused:") || event.starts_with("resumed:") => {
                 Self::Pause(serde_json::from_value(body).ok()?)
             }
@@ -251,6 +270,12 @@ mod tests {
                 interventions_sha256: None,
                 reproducible: true,
             }),
+            RunRecord::Labelled(Labelled {
+                run_id: RUN,
+                digest: hash,
+                change: RUN,
+                labels: Labels { name: Some("n".into()), tags: vec!["t".into()], notes: None },
+            }),
             RunRecord::Pause(Pause { run_id: RUN, digest: hash, number: 2, resumed: false }),
             RunRecord::Pause(Pause { run_id: RUN, digest: hash, number: 2, resumed: true }),
             RunRecord::Ended(Ended {
@@ -266,7 +291,10 @@ mod tests {
                 error: None,
             }),
         ];
-        for (record, id) in records.iter().zip(["checkpoint:20", "paused:2", "resumed:2", "cancelled"]) {
+        let labelled = format!("labelled:{RUN}");
+        for (record, id) in
+            records.iter().zip(["checkpoint:20", &labelled, "paused:2", "resumed:2", "cancelled"])
+        {
             let there = recorded(record);
             assert_eq!(there.id, format!("{RUN}:{id}"));
             assert_eq!(there.subject, format!("run:{RUN}"));

@@ -10,7 +10,7 @@ use api::{
     Hash,
     psi_field::Intervention,
     trainer::{
-        Agent, Checkpoint, EpisodeMetrics, NewRun, Progress, Run as WireRun, RunStatus, WindowMetrics,
+        Agent, Checkpoint, EpisodeMetrics, Labels, NewRun, Progress, Run as WireRun, RunStatus, WindowMetrics,
     },
 };
 use chrono::{DateTime, Utc};
@@ -33,7 +33,7 @@ pub struct Run {
     pub id: Uuid,
     /// Its digest.
     pub digest: Hash,
-    /// What was asked for.
+    /// What was asked for, without its labels.
     pub config: NewRun,
     /// Cancelled when it is to end after the episode under way.
     pub cancel: CancellationToken,
@@ -47,6 +47,8 @@ pub struct Run {
 pub struct RunState {
     /// Where it stands.
     pub status: RunStatus,
+    /// What people call it.
+    pub labels: Labels,
     /// When it ended.
     pub ended_at: Option<DateTime<Utc>>,
     /// How many times it was paused.
@@ -112,9 +114,10 @@ enum Recorded {
 impl Run {
     /// A run that waits for its turn.
     #[must_use]
-    pub fn new(id: Uuid, digest: Hash, config: NewRun) -> Self {
+    pub fn new(id: Uuid, digest: Hash, mut config: NewRun) -> Self {
         let state = RunState {
             status: RunStatus::Queued,
+            labels: config.take_labels(),
             ended_at: None,
             pauses: 0,
             episodes_done: 0,
@@ -204,6 +207,7 @@ impl Run {
             digest: self.digest,
             status: state.status,
             config: self.config.clone(),
+            labels: state.labels.clone(),
             created_at: self.created_at(),
             ended_at: state.ended_at,
             progress: Progress {
@@ -256,6 +260,7 @@ impl RunState {
     pub fn replay(&mut self, record: &RunRecord, recorded_at: DateTime<Utc>, recording: bool) {
         match record {
             RunRecord::Created(_) | RunRecord::Pause(_) => {}
+            RunRecord::Labelled(body) => self.labels = body.labels.clone(),
             RunRecord::Checkpointed(body) => self.checkpointed(body, recording),
             RunRecord::Ended(body) => self.ended(body, record.id(), recorded_at),
         }

@@ -2,11 +2,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use api::{Hash, trainer::RunStatus};
+use api::{
+    Hash,
+    trainer::{NewRun, RunStatus},
+};
 use client::ClientError;
 use tokio::{
     runtime::Handle,
@@ -24,6 +26,8 @@ use crate::{
 };
 
 mod create;
+mod labels;
+mod list;
 mod pause;
 mod record;
 mod turn;
@@ -109,20 +113,6 @@ impl Runs {
         self.table().by_id.get(&id).cloned()
     }
 
-    /// Up to `limit` runs, the newest first, from the one after `after` on.
-    #[must_use]
-    pub fn list(&self, status: Option<RunStatus>, after: Option<Uuid>, limit: usize) -> Vec<Arc<Run>> {
-        let below = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let table = self.table();
-        // UUIDv7 are ordered by time.
-        let newest_first = table.by_id.range((Bound::Unbounded, below)).rev().map(|(_, run)| run);
-        newest_first
-            .filter(|run| status.is_none_or(|status| run.state().status == status))
-            .take(limit)
-            .cloned()
-            .collect()
-    }
-
     /// Asks a run to end after the episode under way, or at once when it waits.
     ///
     /// # Errors
@@ -157,12 +147,12 @@ impl Runs {
     }
 
     /// Takes over a run that an earlier process began or ended.
-    pub fn adopt(&self, run: Arc<Run>, key: Option<String>) {
+    pub fn adopt(&self, id: Uuid, digest: Hash, config: NewRun, key: Option<String>) {
         let mut table = self.table();
-        if let (Some(key), Ok(bytes)) = (key, serde_json::to_vec(&run.config)) {
-            table.keys.insert(key, Key { request: sha256(&bytes), run: run.id });
+        if let (Some(key), Ok(bytes)) = (key, serde_json::to_vec(&config)) {
+            table.keys.insert(key, Key { request: sha256(&bytes), run: id });
         }
-        table.by_id.insert(run.id, run);
+        table.by_id.insert(id, Arc::new(Run::new(id, digest, config)));
     }
 
     /// Puts every run that has not ended into the queue, the oldest first.

@@ -15,6 +15,7 @@ mod agents;
 mod checkpoints;
 mod events;
 mod interventions;
+mod labels;
 mod metrics;
 mod pause;
 mod runs;
@@ -26,6 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(metrics::routes())
         .merge(events::routes())
         .merge(pause::routes())
+        .merge(labels::routes())
         .merge(agents::routes())
         .merge(interventions::routes())
         .merge(checkpoints::routes());

@@ -53,6 +53,9 @@ async fn create_run(
 }
 
 /// List runs, newest first.
+///
+/// The labels are looked for as they are now; a page goes on after the last run of the page before, whatever
+/// was begun or changed in between.
 #[utoipa::path(get, path = "/v1/runs", tag = "runs", params(RunQuery),
     responses((status = 200, description = "A page of runs.", body = Page<Run>)))]
 async fn list_runs(
@@ -66,7 +69,7 @@ async fn list_runs(
         })?),
     };
     let limit = query.limit.unwrap_or(100) as usize;
-    let mut runs = state.runs()?.list(query.status, after, limit + 1);
+    let mut runs = state.runs()?.list(&query, after, limit + 1);
     let more = runs.len() > limit;
     runs.truncate(limit);
     let next_cursor = runs.last().filter(|_| more).map(|run| run.id.to_string());
