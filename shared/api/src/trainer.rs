@@ -8,6 +8,10 @@ use uuid::Uuid;
 
 use crate::{Hash, psi_field::Intervention};
 
+mod labels;
+
+pub use labels::{Labels, MOST_TAGS, RunPatch, RunQuery};
+
 /// Where requests come from. `preset` is applied on top of the catalog and the workloads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields, default)]
@@ -129,6 +133,26 @@ pub struct NewRun {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub resume_from: Option<Hash>,
+    /// What people call it: one line of 1 to 200 characters. This, tags and notes change nothing that the run
+    /// decides, and can be changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(custom(labels::is_name))]
+    pub name: Option<String>,
+    /// Up to 20 different words of 1 to 50 characters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[garde(custom(labels::are_tags))]
+    pub tags: Vec<String>,
+    /// Whatever else is to be remembered, up to 10,000 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(custom(labels::are_notes))]
+    pub notes: Option<String>,
+}
+
+impl NewRun {
+    /// Takes name, tags and notes out: what is left says what the run does.
+    pub fn take_labels(&mut self) -> Labels {
+        Labels { name: self.name.take(), tags: std::mem::take(&mut self.tags), notes: self.notes.take() }
+    }
 }
 
 impl Default for NewRun {
@@ -151,6 +175,9 @@ impl Default for NewRun {
             checkpoint_every: 10,
             stop_after: None,
             resume_from: None,
+            name: None,
+            tags: Vec::new(),
+            notes: None,
         }
     }
 }
@@ -159,10 +186,12 @@ impl Default for NewRun {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Accepted; waits for its turn.
+    /// Waits for its turn: newly asked for, or resumed while all places are taken.
     Queued,
     /// At work.
     Running,
+    /// Stands still between two steps, or before its turn, until it is resumed.
+    Paused,
     /// Reached its last episode.
     Completed,
     /// Reached `stop_after`; its checkpoint goes on from there.
@@ -177,7 +206,7 @@ impl RunStatus {
     /// True when nothing more will happen.
     #[must_use]
     pub fn is_final(self) -> bool {
-        !matches!(self, Self::Queued | Self::Running)
+        !matches!(self, Self::Queued | Self::Running | Self::Paused)
     }
 }
 
@@ -211,8 +240,11 @@ pub struct Run {
     pub digest: Hash,
     /// Where it stands.
     pub status: RunStatus,
-    /// What it was asked for.
+    /// What it was asked for; name, tags and notes are beside it.
     pub config: NewRun,
+    /// What people call it.
+    #[serde(flatten)]
+    pub labels: Labels,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// When it ended.
@@ -402,22 +434,4 @@ pub struct MetricsQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 10_000)))]
     pub limit: Option<u32>,
-}
-
-/// Which runs to list, newest first.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-#[garde(allow_unvalidated)]
-pub struct RunQuery {
-    /// Only runs that stand here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<RunStatus>,
-    /// Items a page, 1 to 1000 (default 100).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(inner(range(min = 1, max = 1000)))]
-    pub limit: Option<u32>,
-    /// Where the page starts: `next_cursor` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
 }

@@ -2,7 +2,7 @@ use api::{
     Page,
     psi_field::Intervention,
     trainer::{
-        Agent, Checkpoint, EpisodeMetrics, Format, MetricsQuery, NewRun, Resolution, Run, RunQuery,
+        Agent, Checkpoint, EpisodeMetrics, Format, MetricsQuery, NewRun, Resolution, Run, RunPatch, RunQuery,
         WindowMetrics,
     },
 };
@@ -56,6 +56,21 @@ impl Trainer {
     /// `POST /v1/runs/{id}/cancel`: it ends at the next step, with a checkpoint.
     pub async fn cancel_run(&self, id: Uuid) -> Result<Run, ClientError> {
         self.connection.post(&["v1", "runs", &id.to_string(), "cancel"]).answer().await
+    }
+
+    /// `PATCH /v1/runs/{id}`: its name, tags and notes.
+    pub async fn label_run(&self, id: Uuid, patch: &RunPatch) -> Result<Run, ClientError> {
+        self.connection.patch(&["v1", "runs", &id.to_string()]).json(patch).answer().await
+    }
+
+    /// `POST /v1/runs/{id}/pause`: it stands still from the end of its step on.
+    pub async fn pause_run(&self, id: Uuid) -> Result<Run, ClientError> {
+        self.connection.post(&["v1", "runs", &id.to_string(), "pause"]).answer().await
+    }
+
+    /// `POST /v1/runs/{id}/resume`: it goes on where it stands, as soon as there is a place for it.
+    pub async fn resume_run(&self, id: Uuid) -> Result<Run, ClientError> {
+        self.connection.post(&["v1", "runs", &id.to_string(), "resume"]).answer().await
     }
 
     /// `GET /v1/runs/{id}/metrics`, one row an episode. The query's resolution and format are set.

@@ -16,7 +16,7 @@ use crate::{
   mesh runs --limit 5 --json
   mesh runs --trainer http://127.0.0.1:18001")]
 pub(crate) struct Runs {
-    /// Only runs that stand here: queued, running, completed, stopped, cancelled or failed
+    /// Only runs that stand here: queued, running, paused, completed, stopped, cancelled or failed
     #[arg(long, value_name = "STATUS", value_parser = status)]
     status: Option<RunStatus>,
     /// The newest so many

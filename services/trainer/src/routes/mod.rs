@@ -6,13 +6,18 @@ use service_kit::{ApiError, ApiResult};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{runs::HistoryError, state::AppState};
+use crate::{
+    runs::{HistoryError, RecordError},
+    state::AppState,
+};
 
 mod agents;
 mod checkpoints;
 mod events;
 mod interventions;
+mod labels;
 mod metrics;
+mod pause;
 mod runs;
 
 /// All routes.
@@ -21,13 +26,15 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(runs::routes())
         .merge(metrics::routes())
         .merge(events::routes())
+        .merge(pause::routes())
+        .merge(labels::routes())
         .merge(agents::routes())
         .merge(interventions::routes())
         .merge(checkpoints::routes());
     service_kit::with_tags(routes, &TAGS)
 }
 
-const TAGS: [(&str, &str); 1] = [("runs", "Train a swarm: begin, follow, cancel, go on")];
+const TAGS: [(&str, &str); 1] = [("runs", "Train a swarm: begin, follow, pause, cancel, go on")];
 
 /// Which part of a list.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
@@ -88,6 +95,20 @@ impl From<HistoryError> for ApiError {
                  the checkpoint file under /v1/artifacts there to see them again.",
             ),
             error => Self::internal(error),
+        }
+    }
+}
+
+impl From<RecordError> for ApiError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Away => Self::unavailable(
+                "remembrancer_unavailable",
+                "What is asked for must be in the ledger first, and the remembrancer did not answer in time. Repeat \
+                 the request.",
+                error.to_string(),
+            ),
+            RecordError::Refused(cause) => Self::internal(cause),
         }
     }
 }

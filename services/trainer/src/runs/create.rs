@@ -1,12 +1,11 @@
 //! Starting a run: checked, recorded, then queued.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use api::{FieldError, Hash, trainer::NewRun};
-use client::{ClientError, retry_while_transient};
 use uuid::Uuid;
 
-use super::{Key, MOST_UNFINISHED, Runs};
+use super::{Key, MOST_UNFINISHED, RecordError, Runs};
 use crate::{
     checkpoint::{CheckpointDocument, CheckpointError},
     digest::sha256,
@@ -14,9 +13,6 @@ use crate::{
     run::Run,
     run_config::RunPlan,
 };
-
-/// How long a caller who starts a run waits for a remembrancer that is away.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a run was not started.
 #[derive(Debug, thiserror::Error)]
@@ -37,11 +33,8 @@ pub enum CreateError {
     #[error("the remembrancer has no artifact {0}")]
     CheckpointMissing(Hash),
     /// The remembrancer did not take the run's record.
-    #[error("the run could not be recorded")]
-    Ledger(#[source] ClientError),
-    /// The remembrancer is away, and there was no time to wait for it.
-    #[error("the remembrancer did not answer within {} s", PATIENCE.as_secs())]
-    LedgerAway,
+    #[error(transparent)]
+    Ledger(#[from] RecordError),
     /// The program is wrong.
     #[error("{0}")]
     Internal(String),
@@ -74,10 +67,10 @@ impl Runs {
         if let Err(error) = self.record(&RunRecord::Created(Box::new(created))).await {
             // What was refused was not recorded; after any other error that is unknown, and the same key
             // must lead to the same run.
-            if matches!(error, CreateError::Ledger(_)) {
+            if matches!(error, RecordError::Refused(_)) {
                 self.release(key.as_deref());
             }
-            return Err(error);
+            return Err(error.into());
         }
         let run = Arc::new(Run::new(id, plan.digest, config));
         let (run, is_new) = self.insert(run);
@@ -125,36 +118,16 @@ impl Runs {
         (run, true)
     }
 
-    async fn record(&self, record: &RunRecord) -> Result<(), CreateError> {
-        let record = record.to_new_record();
-        self.patiently(|| self.0.outside.remembrancer.post_record(&record))
-            .await?
-            .map(drop)
-            .map_err(CreateError::Ledger)
-    }
-
     async fn check_checkpoint(&self, name: Hash, config: &NewRun, plan: &RunPlan) -> Result<(), CreateError> {
         let bytes = match self.patiently(|| self.0.outside.remembrancer.artifact(&name)).await? {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Err(CreateError::CheckpointMissing(name)),
-            Err(error) => return Err(CreateError::Ledger(error)),
+            Err(error) => return Err(RecordError::Refused(error).into()),
         };
         // It may be large.
         let document = tokio::task::spawn_blocking(move || CheckpointDocument::parse(&bytes))
             .await
             .map_err(|error| CreateError::Internal(error.to_string()))??;
         Ok(document.check(config, plan)?)
-    }
-
-    async fn patiently<T, A, F>(&self, ask: A) -> Result<Result<T, ClientError>, CreateError>
-    where
-        A: FnMut() -> F,
-        F: Future<Output = Result<T, ClientError>>,
-    {
-        let asked = retry_while_transient(&self.0.shutdown, ask, |_| ());
-        match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(Err(ClientError::Cancelled)) | Err(_) => Err(CreateError::LedgerAway),
-            Ok(answer) => Ok(answer),
-        }
     }
 }
