@@ -39,9 +39,11 @@ pub struct ReplaySpec {
     pub enabled: bool,
     /// Transitions kept for each agent; the oldest goes first.
     #[garde(range(min = 1, max = 1_000_000))]
+    #[schema(minimum = 1, maximum = 1_000_000)]
     pub capacity: u32,
     /// Transitions replayed by each agent after each step.
     #[garde(range(min = 1, max = 10_000))]
+    #[schema(minimum = 1, maximum = 10_000)]
     pub batch_size: u32,
 }
 
@@ -82,24 +84,31 @@ pub enum Recording {
 pub struct NewRun {
     /// Agents in the swarm, 1 to 1000.
     #[garde(range(min = 1, max = 1000))]
+    #[schema(minimum = 1, maximum = 1000)]
     pub agents: u32,
     /// Episodes of the whole run.
     #[garde(range(min = 1, max = 10_000_000))]
+    #[schema(minimum = 1, maximum = 10_000_000)]
     pub episodes: u32,
     /// Steps of an episode.
     #[garde(range(min = 1, max = 100_000))]
+    #[schema(minimum = 1, maximum = 100_000)]
     pub steps_per_episode: u32,
     /// `q-learning`, or a hand rule to record without learning.
     #[garde(length(bytes, min = 1, max = 100))]
+    #[schema(min_length = 1, max_length = 100)]
     pub algorithm: String,
     /// α in (0, 1].
     #[garde(range(min = 1e-9, max = 1.0))]
+    #[schema(minimum = 1e-9, maximum = 1)]
     pub learning_rate: f64,
     /// γ in [0, 1].
     #[garde(range(min = 0.0, max = 1.0))]
+    #[schema(minimum = 0, maximum = 1)]
     pub discount: f64,
     /// ε in [0, 1].
     #[garde(range(min = 0.0, max = 1.0))]
+    #[schema(minimum = 0, maximum = 1)]
     pub epsilon: f64,
     /// Experience replay.
     #[garde(dive)]
@@ -112,6 +121,7 @@ pub struct NewRun {
     pub reward: String,
     /// Episode e is drawn from seed + e, which must stay below 2^32.
     #[garde(range(max = crate::FIRST_HELD_OUT_SEED - 1))]
+    #[schema(maximum = 4_294_967_295_i64)]
     pub seed: u64,
     /// Providers, tenants and demand.
     #[garde(dive)]
@@ -124,10 +134,12 @@ pub struct NewRun {
     pub recording: Recording,
     /// A checkpoint every so many episodes; one is always made at the end.
     #[garde(range(min = 1, max = 1_000_000))]
+    #[schema(minimum = 1, maximum = 1_000_000)]
     pub checkpoint_every: u32,
     /// Stop after this many of the episodes, without changing anything else.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1)))]
+    #[schema(minimum = 1)]
     pub stop_after: Option<u32>,
     /// A checkpoint (an artifact's SHA-256) to go on from. Every other field must be as in the run it comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,14 +149,17 @@ pub struct NewRun {
     /// decides, and can be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(custom(labels::is_name))]
+    #[schema(min_length = 1, max_length = 200)]
     pub name: Option<String>,
     /// Up to 20 different words of 1 to 50 characters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[garde(custom(labels::are_tags))]
+    #[schema(max_items = 20)]
     pub tags: Vec<String>,
     /// Whatever else is to be remembered, up to 10,000 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(custom(labels::are_notes))]
+    #[schema(max_length = 10_000)]
     pub notes: Option<String>,
 }
 
@@ -433,5 +448,6 @@ pub struct MetricsQuery {
     /// Rows a page, 1 to 10,000 (default 1000; CSV has all).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 10_000)))]
+    #[param(minimum = 1, maximum = 10_000)]
     pub limit: Option<u32>,
 }

@@ -32,17 +32,17 @@ pub struct Labels {
 pub struct RunPatch {
     /// What it is called from now on.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     #[garde(inner(custom(is_name)))]
     pub name: Option<Option<String>>,
     /// All its tags from now on.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 20)]
     #[garde(inner(inner(custom(are_tags))))]
     pub tags: Option<Option<Vec<String>>>,
     /// Its notes from now on.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 10_000)]
     #[garde(inner(custom(are_notes)))]
     pub notes: Option<Option<String>>,
 }
@@ -74,6 +74,7 @@ pub struct RunQuery {
     /// the beginning of a run's id or digest is such a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(bytes, min = 1, max = 1000)))]
+    #[param(min_length = 1, max_length = 1000)]
     pub q: Option<String>,
     /// Only runs from this time on (`created_at`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,6 +86,7 @@ pub struct RunQuery {
     /// Items a page, 1 to 1000 (default 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
     /// Where the page starts: `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
