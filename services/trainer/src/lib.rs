@@ -5,6 +5,7 @@
 //! found again at the next start ([`recovery`]).
 
 pub mod checkpoint;
+pub mod comparison;
 pub mod decisions;
 pub mod digest;
 pub mod events;

@@ -408,7 +408,10 @@ fn fetch_checkpoint(
         Halt::Failed(format!("the remembrancer does not have the checkpoint {name} any more: PUT it again"))
     })?;
     let document = CheckpointDocument::parse(&bytes).map_err(|error| Halt::Failed(error.to_string()))?;
-    if document.digest != run.digest {
+    let begins_here = run.config.fork.is_some_and(|fork| fork.checkpoint == name);
+    if begins_here {
+        document.check_fork(&run.config, plan).map_err(|error| Halt::Failed(error.to_string()))?;
+    } else if document.digest != run.digest {
         let error = document.check(&run.config, plan).err().map(|error| error.to_string());
         return Err(Halt::Failed(error.unwrap_or_else(|| "the checkpoint is of another run".to_owned())));
     }

@@ -41,6 +41,9 @@ pub struct Created {
     /// The caller's key for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// The run that was rewound to begin it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewound_from: Option<Uuid>,
 }
 
 /// Body of `{run}:checkpoint:{episodes_done}`.
@@ -313,6 +316,7 @@ mod tests {
             environment_json: Created::environment_json(&environment),
             config: NewRun { environment, ..NewRun::default() },
             idempotency_key: Some("k".into()),
+            rewound_from: None,
         }));
         let Some(RunRecord::Created(back)) = RunRecord::parse(&recorded(&created)) else { panic!() };
         let config = back.exact_config().unwrap();

@@ -98,7 +98,7 @@ fn take_over(runs: &Runs, record: &Record) {
     if let RunRecord::Created(created) = &event {
         match created.exact_config() {
             Ok(config) => {
-                runs.adopt(created.run_id, created.digest, config, created.idempotency_key.clone());
+                runs.adopt(created, config);
             }
             Err(error) => tracing::error!(record = record.id, %error, "the run's settings cannot be read"),
         }

@@ -35,6 +35,8 @@ pub struct Run {
     pub digest: Hash,
     /// What was asked for, without its labels.
     pub config: NewRun,
+    /// The run that was rewound to begin this one.
+    pub rewound_from: Option<Uuid>,
     /// Cancelled when it is to end after the episode under way.
     pub cancel: CancellationToken,
     /// Held while a caller's command is recorded and carried out, so that the ledger has them in their order.
@@ -139,11 +141,18 @@ impl Run {
             id,
             digest,
             config,
+            rewound_from: None,
             cancel: CancellationToken::new(),
             commands: tokio::sync::Mutex::default(),
             paused: watch::Sender::new(false),
             state: Mutex::new(state),
         }
+    }
+
+    /// The same, begun by rewinding that one.
+    #[must_use]
+    pub fn rewound_from(self, other: Option<Uuid>) -> Self {
+        Self { rewound_from: other, ..self }
     }
 
     /// Its state. Held for moments only, never while something is waited for.
@@ -180,10 +189,12 @@ impl Run {
         }
     }
 
-    /// The checkpoint that it goes on from: its own last one, or the one that it was started with.
+    /// The checkpoint that it goes on from: its own last one, or the one that it was started with, or the one
+    /// where it leaves another run's path.
     #[must_use]
     pub fn goes_on_from(&self) -> Option<Hash> {
-        self.state().checkpoints.last().map(|checkpoint| checkpoint.sha256).or(self.config.resume_from)
+        let own = self.state().checkpoints.last().map(|checkpoint| checkpoint.sha256);
+        own.or(self.config.resume_from).or(self.config.fork.map(|fork| fork.checkpoint))
     }
 
     /// When it was asked for: its id (UUIDv7) tells it to the millisecond.
@@ -207,6 +218,7 @@ impl Run {
             digest: self.digest,
             status: state.status,
             config: self.config.clone(),
+            rewound_from: self.rewound_from,
             labels: state.labels.clone(),
             created_at: self.created_at(),
             ended_at: state.ended_at,

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::{
     checkpoint::CheckpointDocument,
     digest::sha256,
+    records::Created,
     run::{History, Run},
     waiting::Waiting,
     worker::{Outside, end_unplayed, play},
@@ -30,11 +31,13 @@ mod labels;
 mod list;
 mod pause;
 mod record;
+mod rewind;
 mod turn;
 
 pub use create::CreateError;
 pub use pause::PauseError;
 pub use record::RecordError;
+pub use rewind::RewindError;
 pub use turn::Turn;
 
 /// How many runs may wait or be at work.
@@ -147,12 +150,15 @@ impl Runs {
     }
 
     /// Takes over a run that an earlier process began or ended.
-    pub fn adopt(&self, id: Uuid, digest: Hash, config: NewRun, key: Option<String>) {
+    /// `config` is its exact configuration.
+    pub fn adopt(&self, created: &Created, config: NewRun) {
+        let id = created.run_id;
         let mut table = self.table();
-        if let (Some(key), Ok(bytes)) = (key, serde_json::to_vec(&config)) {
-            table.keys.insert(key, Key { request: sha256(&bytes), run: id });
+        if let (Some(key), Ok(bytes)) = (&created.idempotency_key, serde_json::to_vec(&config)) {
+            table.keys.insert(key.clone(), Key { request: sha256(&bytes), run: id });
         }
-        table.by_id.insert(id, Arc::new(Run::new(id, digest, config)));
+        let run = Run::new(id, created.digest, config).rewound_from(created.rewound_from);
+        table.by_id.insert(id, Arc::new(run));
     }
 
     /// Puts every run that has not ended into the queue, the oldest first.

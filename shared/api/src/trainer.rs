@@ -8,9 +8,16 @@ use uuid::Uuid;
 
 use crate::{Hash, psi_field::Intervention};
 
+mod comparison;
 mod labels;
+mod rewind;
 
+pub use comparison::{
+    ComparedRun, ComparisonFormat, ComparisonQuery, ConfigurationDifference, MetricDifference, PartedRoots,
+    RunComparison, SideBySide,
+};
 pub use labels::{Labels, MOST_TAGS, RunPatch, RunQuery};
+pub use rewind::{Fork, NewRewind};
 
 /// Where requests come from. `preset` is applied on top of the catalog and the workloads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
@@ -145,6 +152,11 @@ pub struct NewRun {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub resume_from: Option<Hash>,
+    /// Where it leaves another run's path. Its decisions then follow those that led to the checkpoint, under a
+    /// digest of its own; episodes, learning_rate, discount and epsilon may be others than there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub fork: Option<Fork>,
     /// What people call it: one line of 1 to 200 characters. This, tags and notes change nothing that the run
     /// decides, and can be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,6 +202,7 @@ impl Default for NewRun {
             checkpoint_every: 10,
             stop_after: None,
             resume_from: None,
+            fork: None,
             name: None,
             tags: Vec::new(),
             notes: None,
@@ -257,6 +270,9 @@ pub struct Run {
     pub status: RunStatus,
     /// What it was asked for; name, tags and notes are beside it.
     pub config: NewRun,
+    /// The run that was rewound to begin this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewound_from: Option<Uuid>,
     /// What people call it.
     #[serde(flatten)]
     pub labels: Labels,
@@ -424,9 +440,11 @@ pub enum Resolution {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// JSON.
+    /// A page as JSON.
     Json,
-    /// CSV with a header.
+    /// All rows as a stream, one JSON object a line.
+    Ndjson,
+    /// All rows as a stream of CSV with a header.
     Csv,
 }
 
@@ -439,13 +457,13 @@ pub struct MetricsQuery {
     /// One row an episode (default) or a window.
     #[serde(default)]
     pub resolution: Resolution,
-    /// JSON or CSV; by default what `Accept` asks for, else JSON.
+    /// `json` for a page, `ndjson` or `csv` for all rows as a stream; by default what `Accept` asks for, else JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
     /// Only rows from this episode or window on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
-    /// Rows a page, 1 to 10,000 (default 1000; CSV has all).
+    /// Rows a page, 1 to 10,000 (default 1000); a stream has all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 10_000)))]
     #[param(minimum = 1, maximum = 10_000)]

@@ -2,8 +2,8 @@ use api::{
     Page,
     psi_field::Intervention,
     trainer::{
-        Agent, Checkpoint, EpisodeMetrics, Format, MetricsQuery, NewRun, Resolution, Run, RunPatch, RunQuery,
-        WindowMetrics,
+        Agent, Checkpoint, ComparisonFormat, ComparisonQuery, EpisodeMetrics, Format, MetricsQuery,
+        NewRewind, NewRun, Resolution, Run, RunComparison, RunPatch, RunQuery, WindowMetrics,
     },
 };
 use uuid::Uuid;
@@ -71,6 +71,23 @@ impl Trainer {
     /// `POST /v1/runs/{id}/resume`: it goes on where it stands, as soon as there is a place for it.
     pub async fn resume_run(&self, id: Uuid) -> Result<Run, ClientError> {
         self.connection.post(&["v1", "runs", &id.to_string(), "resume"]).answer().await
+    }
+
+    /// `POST /v1/runs/{id}/rewind`: a new run that goes on from a checkpoint of this one.
+    pub async fn rewind_run(
+        &self,
+        id: Uuid,
+        rewind: &NewRewind,
+        idempotency_key: Option<&str>,
+    ) -> Result<Run, ClientError> {
+        let path = ["v1", "runs", &id.to_string(), "rewind"];
+        self.connection.post(&path).idempotency_key(idempotency_key).json(rewind).answer().await
+    }
+
+    /// `GET /v1/runs/compare`.
+    pub async fn compare_runs(&self, a: Uuid, b: Uuid) -> Result<RunComparison, ClientError> {
+        let query = ComparisonQuery { a, b, format: Some(ComparisonFormat::Json) };
+        self.connection.get(&["v1", "runs", "compare"]).query(&query).answer().await
     }
 
     /// `GET /v1/runs/{id}/metrics`, one row an episode. The query's resolution and format are set.

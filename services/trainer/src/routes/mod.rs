@@ -13,11 +13,13 @@ use crate::{
 
 mod agents;
 mod checkpoints;
+mod comparison;
 mod events;
 mod interventions;
 mod labels;
 mod metrics;
 mod pause;
+mod rewind;
 mod runs;
 
 /// All routes.
@@ -28,6 +30,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(events::routes())
         .merge(pause::routes())
         .merge(labels::routes())
+        .merge(rewind::routes())
+        .merge(comparison::routes())
         .merge(agents::routes())
         .merge(interventions::routes())
         .merge(checkpoints::routes());

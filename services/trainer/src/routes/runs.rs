@@ -36,7 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     responses(
         (status = 202, description = "Accepted; `Location` names the run.", body = Run,
             headers(("Location" = String, description = "Where the run is."))),
-        (status = 409, description = "`idempotency_key_reused`, `checkpoint_of_another_run`, `run_already_complete`."),
+        (status = 409, description = "`idempotency_key_reused`, `checkpoint_of_another_run`, `checkpoint_not_forkable`,\n            `run_already_complete`."),
         (status = 422, description = "`invalid_request`: each wrong field by its JSON pointer."),
         (status = 429, description = "`too_many_runs`: wait for some to end."),
         (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
@@ -132,6 +132,9 @@ impl From<CreateError> for ApiError {
             }
             CreateError::Checkpoint(CheckpointError::OfAnotherRun(_)) => {
                 conflict("checkpoint_of_another_run", format!("{text}."))
+            }
+            CreateError::Checkpoint(CheckpointError::NotForkable(_)) => {
+                conflict("checkpoint_not_forkable", format!("{text}."))
             }
             CreateError::Checkpoint(CheckpointError::Complete { .. }) => {
                 conflict("run_already_complete", format!("{text}."))

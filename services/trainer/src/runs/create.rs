@@ -47,14 +47,22 @@ impl Runs {
     /// # Errors
     /// Nothing was started.
     pub async fn create(&self, config: NewRun, key: Option<String>) -> Result<Arc<Run>, CreateError> {
+        self.create_rewound(config, key, None).await
+    }
+
+    /// Like [`Runs::create`]; `rewound_from` is the run that was rewound to begin this one.
+    pub(super) async fn create_rewound(
+        &self,
+        config: NewRun,
+        key: Option<String>,
+        rewound_from: Option<Uuid>,
+    ) -> Result<Arc<Run>, CreateError> {
         let request = sha256(&serde_json::to_vec(&config).map_err(|e| CreateError::Internal(e.to_string()))?);
         if let Some(run) = self.started_with(key.as_deref(), request)? {
             return Ok(run);
         }
         let plan = RunPlan::new(&config).map_err(CreateError::Invalid)?;
-        if let Some(name) = config.resume_from {
-            self.check_checkpoint(name, &config, &plan).await?;
-        }
+        self.check_checkpoint(&config, &plan).await?;
         let id = self.reserve(key.as_deref(), request)?;
         let created = Created {
             run_id: id,
@@ -63,6 +71,7 @@ impl Runs {
             environment_json: Created::environment_json(&config.environment),
             config: config.clone(),
             idempotency_key: key.clone(),
+            rewound_from,
         };
         if let Err(error) = self.record(&RunRecord::Created(Box::new(created))).await {
             // What was refused was not recorded; after any other error that is unknown, and the same key
@@ -72,7 +81,7 @@ impl Runs {
             }
             return Err(error.into());
         }
-        let run = Arc::new(Run::new(id, plan.digest, config));
+        let run = Arc::new(Run::new(id, plan.digest, config).rewound_from(rewound_from));
         let (run, is_new) = self.insert(run);
         if is_new {
             tracing::info!(run = %run.id, digest = %run.digest, "run created");
@@ -118,7 +127,10 @@ impl Runs {
         (run, true)
     }
 
-    async fn check_checkpoint(&self, name: Hash, config: &NewRun, plan: &RunPlan) -> Result<(), CreateError> {
+    /// The checkpoint that it begins at, if it does.
+    async fn check_checkpoint(&self, config: &NewRun, plan: &RunPlan) -> Result<(), CreateError> {
+        let fork = config.fork.map(|fork| fork.checkpoint);
+        let Some(name) = config.resume_from.or(fork) else { return Ok(()) };
         let bytes = match self.patiently(|| self.0.outside.remembrancer.artifact(&name)).await? {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Err(CreateError::CheckpointMissing(name)),
@@ -128,6 +140,9 @@ impl Runs {
         let document = tokio::task::spawn_blocking(move || CheckpointDocument::parse(&bytes))
             .await
             .map_err(|error| CreateError::Internal(error.to_string()))??;
-        Ok(document.check(config, plan)?)
+        match config.resume_from {
+            Some(_) => Ok(document.check(config, plan)?),
+            None => Ok(document.check_fork(config, plan)?),
+        }
     }
 }
