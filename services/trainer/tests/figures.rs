@@ -1,4 +1,5 @@
 //! Figures as streams, and of two runs side by side.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

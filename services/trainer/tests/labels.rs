@@ -1,4 +1,5 @@
 //! Names, tags and notes, and finding runs by them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

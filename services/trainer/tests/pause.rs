@@ -1,4 +1,5 @@
 //! Pausing and resuming.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

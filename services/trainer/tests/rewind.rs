@@ -1,4 +1,5 @@
 //! Going back to a checkpoint, and on from there another way.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -177,7 +177,12 @@ impl Train {
             words.extend(["--seeds".to_owned(), self.seeds.to_string()]);
         }
         words.extend(self.stack.to_flags());
-        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+        let command = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        match self.stack.secrets().as_slice() {
+            [] => command,
+            // a comment, so that the line can be pasted as it is
+            secrets => format!("{command} # with {} as before", secrets.join(" and ")),
+        }
     }
 }
 

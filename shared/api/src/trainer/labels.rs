@@ -114,7 +114,7 @@ pub(super) fn is_name(text: &Option<String>, _: &()) -> garde::Result {
     Err(garde::Error::new("expected one line of 1 to 200 characters, not all of them blank"))
 }
 
-pub(super) fn are_tags(tags: &Vec<String>, _: &()) -> garde::Result {
+pub(super) fn are_tags(tags: &[String], _: &()) -> garde::Result {
     let is_word = |tag: &&String| {
         let separates = |c: char| c.is_whitespace() || c.is_control() || c == ',';
         (1..=50).contains(&tag.chars().count()) && !tag.contains(separates)
