@@ -29,7 +29,10 @@ pub struct Request {
 }
 
 impl Request {
-    pub(crate) fn of_tenant(
+    /// A tenant's request: latency, reputation and region are the tenant's own. All but the hours are indexes
+    /// into the environment.
+    #[must_use]
+    pub fn of_tenant(
         env: &Environment,
         tenant: usize,
         workload: usize,
