@@ -236,7 +236,10 @@ fn a_provider_that_cannot_take_a_request_is_told_with_the_first_reason() {
     assert_eq!(assess(&|s| s.active = false, &plain, 0), Err(Infeasible::Outage));
     assert_eq!(assess(&|s| s.remaining = 3.9, &plain, 0), Err(Infeasible::Capacity { remaining: 3.9 }));
     assert_eq!(assess(&|s| s.reputation = 49.0, &plain, 0), Err(Infeasible::Reputation { reputation: 49.0 }));
-    assert_eq!(assess(&same, &|r| r.max_latency_ms = 99.0, 0), Err(Infeasible::Latency { latency_ms: 100.0 }));
+    assert_eq!(
+        assess(&same, &|r| r.max_latency_ms = 99.0, 0),
+        Err(Infeasible::Latency { latency_ms: 100.0 })
+    );
     let dear = Infeasible::Budget { price: 4.0, affordable: 2.0 };
     assert_eq!(assess(&|s| s.price_multiplier = 2.0, &plain, 0), Err(dear));
 }

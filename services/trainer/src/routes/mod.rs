@@ -10,9 +10,11 @@ use crate::{runs::HistoryError, state::AppState};
 
 mod agents;
 mod checkpoints;
+mod decisions;
 mod events;
 mod interventions;
 mod metrics;
+mod policies;
 mod runs;
 
 /// All routes.
@@ -23,11 +25,19 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(events::routes())
         .merge(agents::routes())
         .merge(interventions::routes())
-        .merge(checkpoints::routes());
+        .merge(checkpoints::routes())
+        .merge(policies::routes())
+        .merge(decisions::routes());
     service_kit::with_tags(routes, &TAGS)
 }
 
-const TAGS: [(&str, &str); 1] = [("runs", "Train a swarm: begin, follow, cancel, go on")];
+const TAGS: [(&str, &str); 2] = [
+    ("runs", "Train a swarm: begin, follow, cancel, go on"),
+    (
+        "policies",
+        "Ask what was learned, or a hand rule, where to send real requests, and tell what became of them",
+    ),
+];
 
 /// Which part of a list.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
@@ -70,6 +80,13 @@ fn invalid_query(name: &str, detail: &str) -> ApiError {
         format!("The query string is not valid: `?{name}`: {detail}."),
     )
     .with_errors(vec![error])
+}
+
+/// 422 for a body whose fields are wrong; `what` is what the body is.
+fn invalid_body(what: &str, errors: Vec<api::FieldError>) -> ApiError {
+    let places: Vec<_> = errors.iter().map(|e| format!("`{}`: {}", e.pointer, e.detail)).collect();
+    let detail = format!("The {what} is not valid: {}.", places.join("; "));
+    ApiError::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail).with_errors(errors)
 }
 
 impl From<HistoryError> for ApiError {
