@@ -9,11 +9,14 @@ use tokio_util::sync::CancellationToken;
 /// How long a caller waits for a remembrancer that is away.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a caller waits for a policy file, which may be large.
+const PATIENCE_WITH_FILES: Duration = Duration::from_secs(25);
+
 /// Why the remembrancer did not do what a caller's request needs.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// It did not answer in time.
-    #[error("the remembrancer did not answer within {} s", PATIENCE.as_secs())]
+    #[error("the remembrancer did not answer in time")]
     Away,
     /// It refused.
     #[error("the remembrancer refused")]
@@ -29,10 +32,19 @@ where
     A: FnMut() -> F,
     F: Future<Output = Result<T, ClientError>>,
 {
-    match tokio::time::timeout(PATIENCE, retry_while_transient(shutdown, ask, |_| ())).await {
-        Err(_) | Ok(Err(ClientError::Cancelled)) => Err(LedgerError::Away),
-        Ok(answer) => answer.map_err(LedgerError::Refused),
-    }
+    within(PATIENCE, shutdown, ask).await
+}
+
+/// As [`patiently`], for what may be large.
+///
+/// # Errors
+/// As [`patiently`].
+pub async fn patiently_with_files<T, A, F>(shutdown: &CancellationToken, ask: A) -> Result<T, LedgerError>
+where
+    A: FnMut() -> F,
+    F: Future<Output = Result<T, ClientError>>,
+{
+    within(PATIENCE_WITH_FILES, shutdown, ask).await
 }
 
 impl LedgerError {
@@ -60,5 +72,16 @@ impl From<LedgerError> for ApiError {
             ),
             LedgerError::Refused(_) => Self::internal(error),
         }
+    }
+}
+
+async fn within<T, A, F>(patience: Duration, shutdown: &CancellationToken, ask: A) -> Result<T, LedgerError>
+where
+    A: FnMut() -> F,
+    F: Future<Output = Result<T, ClientError>>,
+{
+    match tokio::time::timeout(patience, retry_while_transient(shutdown, ask, |_| ())).await {
+        Err(_) | Ok(Err(ClientError::Cancelled)) => Err(LedgerError::Away),
+        Ok(answer) => answer.map_err(LedgerError::Refused),
     }
 }

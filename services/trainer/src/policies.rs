@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use crate::{
     digest::environment_sha256,
-    patience::{LedgerError, patiently},
+    patience::{LedgerError, patiently_with_files},
     policies::identity::Identity,
     run::Run,
     run_config::environment,
@@ -177,7 +177,7 @@ impl Policies {
     /// # Errors
     /// The remembrancer is away, or refuses.
     pub async fn file(&self, name: Hash) -> Result<Option<Bytes>, LedgerError> {
-        match patiently(&self.0.shutdown, || self.0.remembrancer.artifact(&name)).await {
+        match patiently_with_files(&self.0.shutdown, || self.0.remembrancer.artifact(&name)).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),

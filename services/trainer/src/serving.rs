@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::{
     FieldError, Hash,
-    policies::{DecisionRequest, ServedDecisions},
+    policies::{Alternative, DecisionRequest, ServedDecisions},
     remembrancer::{BatchReceipts, Decision, DecisionBatch},
 };
-use client::{ClientError, Remembrancer};
+use client::Remembrancer;
 use service_kit::Metrics;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -70,6 +70,9 @@ pub enum ServeError {
     /// The policy file is not in the remembrancer any more.
     #[error("the remembrancer does not have the policy file {0} any more")]
     FileMissing(Hash),
+    /// Others are being decided.
+    #[error("the policy was busy with other calls for {} s", PATIENCE.as_secs())]
+    Busy,
     /// The remembrancer did not take the decisions.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -102,22 +105,12 @@ impl Serving {
         asked: DecisionRequest,
         key: Option<&str>,
     ) -> Result<ServedDecisions, ServeError> {
-        // The time for the others in the stream counts too.
-        let decided = tokio::time::timeout(PATIENCE, self.decide_in_turn(policy, asked, key)).await;
-        decided.map_err(|_| LedgerError::Away)?
-    }
-
-    async fn decide_in_turn(
-        &self,
-        policy: &Arc<Policy>,
-        asked: DecisionRequest,
-        key: Option<&str>,
-    ) -> Result<ServedDecisions, ServeError> {
         let internal = |error: &dyn ToString| ServeError::Internal(error.to_string());
         let request = sha256(&serde_json::to_vec(&asked).map_err(|error| internal(&error))?);
         let asked = Arc::new(asked);
         let stream = self.stream(policy);
-        let mut stream = stream.lock_owned().await;
+        let turn = tokio::time::timeout(PATIENCE, stream.lock_owned()).await;
+        let mut stream = turn.map_err(|_| ServeError::Busy)?;
         let mut tries = 0;
         loop {
             let mut attempt = 0;
@@ -196,7 +189,7 @@ impl Serving {
         &self,
         policy: &Policy,
         decisions: &[Decision],
-        alternatives: Vec<Vec<api::policies::Alternative>>,
+        alternatives: Vec<Vec<Alternative>>,
         receipts: &BatchReceipts,
     ) -> Result<ServedDecisions, ServeError> {
         if receipts.recorded > 0 {
@@ -218,7 +211,7 @@ impl Serving {
 fn found<T>(answer: Result<T, LedgerError>) -> Result<Option<T>, LedgerError> {
     match answer {
         Ok(there) => Ok(Some(there)),
-        Err(LedgerError::Refused(ClientError::Problem(problem))) if problem.status == 404 => Ok(None),
+        Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
 }

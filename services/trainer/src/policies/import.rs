@@ -11,7 +11,7 @@ use routing_env::Environment;
 use super::{DescribeError, Origin, Policies, Policy, Source, identity::Identity, record::Imported};
 use crate::{
     digest::{environment_sha256, sha256},
-    patience::{LedgerError, patiently},
+    patience::{LedgerError, patiently, patiently_with_files},
     run_config::environment,
 };
 
@@ -91,7 +91,7 @@ impl Policies {
         }
         if let Some(content) = fitting.content {
             let put = || self.0.remembrancer.put_artifact("application/json", content.clone());
-            patiently(&self.0.shutdown, put).await?;
+            patiently_with_files(&self.0.shutdown, put).await?;
         }
         let policy = Policy::describe(Origin {
             id,

@@ -100,7 +100,7 @@ async fn get_policy(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiR
 ///
 /// The file (`ai-mesh-policy/1`, as `swarm_final.json`) that another trainer imports and `mesh evaluate` reads.
 #[utoipa::path(get, path = "/v1/policies/{id}/file", tag = "policies",
-    params(("id" = Uuid, Path, description = "The policy.", example = "1fcb0350-dd98-567b-8e27-2cbd7cecde9d")),
+    params(("id" = Uuid, Path, description = "The policy.")),
     responses(
         (status = 200, description = "The policy file.", body = Object, content_type = "application/json"),
         (status = 404, description = "`policy_not_found`; `policy_has_no_file`: it is a hand rule, and its name is \
@@ -137,7 +137,7 @@ async fn get_policy_file(State(state): State<AppState>, Path(id): Path<Uuid>) ->
         (status = 409, description = "`idempotency_key_reused`: for other requests."),
         (status = 422, description = "`invalid_request`: each wrong element by its JSON pointer; none was decided."),
         (status = 503, description = "`remembrancer_unavailable`: nothing is answered that is not recorded. \
-            `recovering`.")))]
+            `policy_busy`: with other calls. `recovering`.")))]
 async fn decide(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
@@ -145,7 +145,10 @@ async fn decide(
     Json(request): Json<DecisionRequest>,
 ) -> ApiResult<Json<ServedDecisions>> {
     let policy = state.policy(id)?;
-    Ok(Json(state.serving().decide(&policy, request, key.as_deref()).await?))
+    let serving = state.serving().clone();
+    // A task of its own: a large policy is read to its end also when its first caller hangs up.
+    let decided = tokio::spawn(async move { serving.decide(&policy, request, key.as_deref()).await });
+    Ok(Json(decided.await.map_err(ApiError::internal)??))
 }
 
 /// Where the next page starts: the last policy's time in µs, and its id.
@@ -185,6 +188,12 @@ impl From<ServeError> for ApiError {
                 StatusCode::NOT_FOUND,
                 "policy_file_missing",
                 format!("{text}: PUT it there again, to /v1/artifacts/{name}."),
+            ),
+            ServeError::Busy => Self::unavailable(
+                "policy_busy",
+                "The policy is at work on as many calls as it can decide now. Repeat the request, with the same \
+                 Idempotency-Key if it had one.",
+                text,
             ),
             ServeError::Ledger(error) => error.into(),
             ServeError::Internal(cause) => Self::internal(cause),
