@@ -163,6 +163,53 @@ async fn a_network_that_fails_all_the_time_changes_nothing_that_a_run_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_policy_is_asked_for_is_proved_like_what_it_was_trained_with() {
+    let database = database().await;
+    let stack = Stack::start(&database).await;
+    let run = stack.ended(&stack.start_run().await).await;
+    let policy = format!("{}/v1/policies/{}", stack.trainer, run["id"].as_str().unwrap());
+    let ask = async |hours: f64| {
+        let request = json!({"tenant": "tenant-research", "workload": "llm_inference", "gpu_hours": hours});
+        let body =
+            json!({"requests": [request, request], "providers": [{"id": "akash", "available": false}]});
+        let request = stack.http.post(format!("{policy}/decisions")).header("idempotency-key", "order-1");
+        let answer = request.json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (status, served) = ask(0.5).await;
+    assert_eq!(status, 200, "{served}");
+    assert_eq!(ask(0.5).await, (200, served.clone()));
+    assert_eq!(ask(0.6).await.1["code"], "idempotency_key_reused");
+    for decision in served["decisions"].as_array().unwrap() {
+        let akash = &decision["alternatives"][0];
+        assert_eq!((&akash["provider"], &akash["reason"]), (&json!("akash"), &json!("outage")));
+        let evidence = stack.http.get(decision["evidence_url"].as_str().unwrap()).send().await.unwrap();
+        let evidence = evidence.text().await.unwrap();
+        let proved: Value = serde_json::from_str(&evidence).unwrap();
+        assert_eq!(proved["log_index"], decision["log_index"]);
+        assert_eq!(proved["record"]["provider"], decision["provider"]);
+        assert_eq!(proved["record"]["cost_usd"], decision["expected_cost_usd"]);
+        assert!(stack.is_valid(&evidence).await);
+        let cheaper = evidence.replace("\"action\":\"route\"", "\"action\":\"hold\"");
+        assert!(cheaper != evidence && !stack.is_valid(&cheaper).await);
+    }
+    let decision =
+        format!("{}/v1/decisions/{}", stack.trainer, served["decisions"][1]["id"].as_str().unwrap());
+    let outcome = json!({"succeeded": true, "latency_ms": 351.25, "cost_usd": 0.97});
+    let (status, told) = stack.post(&format!("{decision}/outcome"), &outcome).await;
+    assert_eq!(status, 201, "{told}");
+    assert_eq!(stack.post(&format!("{decision}/outcome"), &outcome).await, (200, told.clone()));
+    let other = json!({"succeeded": false});
+    assert_eq!(stack.post(&format!("{decision}/outcome"), &other).await.1["code"], "outcome_conflict");
+    assert_eq!(stack.get(&decision).await["outcome"], outcome);
+    let record = told["receipt"]["id"].as_str().unwrap();
+    let url = format!("{}/v1/log/evidence?record={record}", stack.remembrancer.url());
+    let evidence = stack.http.get(url).send().await.unwrap().text().await.unwrap();
+    assert!(stack.is_valid(&evidence).await);
+    stack.assert_intact().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_its_decisions_its_evaluation_and_their_proofs_can_be_had_by_rest_alone() {
     let database = database().await;
     let stack = Stack::start(&database).await;

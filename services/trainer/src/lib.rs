@@ -2,7 +2,8 @@
 //!
 //! [`build`] makes the service. A run is played by a thread of its own ([`worker`]); all that must
 //! outlive the process is in the remembrancer ([`records`], [`checkpoint`]), from where the runs are
-//! found again at the next start ([`recovery`]).
+//! found again at the next start ([`recovery`]). What was learned, and what is imported ([`policies`]), can be
+//! asked for decisions about real requests ([`serving`]).
 
 pub mod checkpoint;
 pub mod comparison;
@@ -13,11 +14,14 @@ pub mod field_link;
 pub mod figures;
 pub mod gauges;
 pub mod ledger;
+pub mod patience;
+pub mod policies;
 pub mod records;
 pub mod recovery;
 pub mod run;
 pub mod run_config;
 pub mod runs;
+pub mod serving;
 pub mod waiting;
 pub mod worker;
 
@@ -34,7 +38,9 @@ use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{gauges::Gauges, recovery::Recovery, runs::Runs, worker::Outside};
+use crate::{
+    gauges::Gauges, policies::Policies, recovery::Recovery, runs::Runs, serving::Serving, worker::Outside,
+};
 
 pub use config::Config;
 pub use state::AppState;
@@ -71,11 +77,14 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<axum::
     let outside = Outside { remembrancer: remembrancer.clone(), psi_field, gauges };
     let runs = Runs::new(outside, config.max_concurrent_runs, shutdown.clone());
     let recovery = Recovery::new();
+    let policies = Policies::new(remembrancer.clone(), runs.clone(), shutdown.clone());
+    let serving = Serving::new(remembrancer.clone(), policies.clone(), &metrics, shutdown.clone());
+    tokio::spawn(policies.clone().recover());
     tokio::spawn(recovery.clone().run(remembrancer, runs.clone(), shutdown));
-    let state = AppState::new(recovery.clone(), runs);
+    let state = AppState::new(recovery.clone(), runs, policies.clone(), serving);
     let readiness: Readiness = Arc::new(move || {
-        let missing = recovery.missing();
-        Box::pin(async move { missing.into_iter().collect() })
+        let missing = [recovery.missing(), policies.missing()];
+        Box::pin(async move { missing.into_iter().flatten().collect() })
     });
     Ok(service_kit::app(INFO, routes::routes().with_state(state), &config.http, metrics, readiness))
 }

@@ -17,7 +17,7 @@ use api::{
 use client::{ClientError, Remembrancer, Wait, retry_while_transient};
 use tokio_util::sync::CancellationToken;
 
-use crate::{records::RunRecord, runs::Runs};
+use crate::{records::RunRecord, runs::Runs, serving::is_stream_record};
 
 /// Records asked for at once.
 const PAGE: u32 = 1000;
@@ -91,6 +91,9 @@ impl Default for Recovery {
 }
 
 fn take_over(runs: &Runs, record: &Record) {
+    if is_stream_record(record) {
+        return;
+    }
     let Some(event) = RunRecord::parse(record) else {
         tracing::warn!(record = record.id, "a `run` record that no trainer wrote is passed over");
         return;

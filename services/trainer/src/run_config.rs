@@ -75,7 +75,7 @@ impl RunPlan {
 }
 
 /// The run's environment, before its own length of episodes is applied.
-fn environment(spec: &EnvironmentSpec) -> Result<Environment, Vec<FieldError>> {
+pub(crate) fn environment(spec: &EnvironmentSpec) -> Result<Environment, Vec<FieldError>> {
     let mut errors = Vec::new();
     let preset = spec.preset.as_deref().map_or(Ok(Preset::Default), str::parse);
     if let Err(error) = &preset {

@@ -4,7 +4,13 @@ use axum::http::StatusCode;
 use service_kit::{ApiError, ApiResult};
 use uuid::Uuid;
 
-use crate::{recovery::Recovery, run::Run, runs::Runs};
+use crate::{
+    policies::{Policies, Policy},
+    recovery::Recovery,
+    run::Run,
+    runs::Runs,
+    serving::Serving,
+};
 
 /// What the routes share.
 #[derive(Clone)]
@@ -12,13 +18,15 @@ pub struct AppState {
     /// Where the reading of earlier runs stands.
     pub recovery: Recovery,
     runs: Runs,
+    policies: Policies,
+    serving: Serving,
 }
 
 impl AppState {
-    /// The state over a registry.
+    /// The state over the registries.
     #[must_use]
-    pub fn new(recovery: Recovery, runs: Runs) -> Self {
-        Self { recovery, runs }
+    pub fn new(recovery: Recovery, runs: Runs, policies: Policies, serving: Serving) -> Self {
+        Self { recovery, runs, policies, serving }
     }
 
     /// The runs.
@@ -29,11 +37,40 @@ impl AppState {
     pub fn runs(&self) -> ApiResult<&Runs> {
         match self.recovery.missing() {
             None => Ok(&self.runs),
-            Some(what) => {
-                let detail = format!("The trainer has just started: {what}. Try again in a few seconds.");
-                Err(ApiError::unavailable("recovering", detail, what))
-            }
+            Some(what) => Err(recovering(what)),
         }
+    }
+
+    /// The policies.
+    ///
+    /// # Errors
+    /// 503 while earlier runs and imported policies are still being read.
+    pub fn policies(&self) -> ApiResult<&Policies> {
+        self.runs()?;
+        match self.policies.missing() {
+            None => Ok(&self.policies),
+            Some(what) => Err(recovering(what)),
+        }
+    }
+
+    /// One policy.
+    ///
+    /// # Errors
+    /// As [`AppState::policies`]; 404 when there is none.
+    pub fn policy(&self, id: Uuid) -> ApiResult<Arc<Policy>> {
+        self.policies()?.get(id).ok_or_else(|| {
+            let detail = format!(
+                "There is no policy `{id}` on this trainer: a run has one when it is completed and has learned; \
+                 `GET /v1/policies` lists them."
+            );
+            ApiError::new(StatusCode::NOT_FOUND, "policy_not_found", detail)
+        })
+    }
+
+    /// What asks the policies.
+    #[must_use]
+    pub fn serving(&self) -> &Serving {
+        &self.serving
     }
 
     /// One run.
@@ -46,4 +83,9 @@ impl AppState {
             ApiError::new(StatusCode::NOT_FOUND, "run_not_found", detail)
         })
     }
+}
+
+fn recovering(what: String) -> ApiError {
+    let detail = format!("The trainer has just started: {what}. Try again in a few seconds.");
+    ApiError::unavailable("recovering", detail, what)
 }

@@ -5,6 +5,7 @@
 //! names carry their units; hashes are lowercase hex; times are RFC 3339 in UTC.
 
 pub mod evaluator;
+pub mod policies;
 pub mod psi_field;
 pub mod remembrancer;
 pub mod trainer;

@@ -10,6 +10,7 @@ mod endpoint;
 mod error;
 mod evaluator;
 mod events;
+mod policies;
 mod psi_field;
 mod recorder;
 mod remembrancer;

@@ -13,7 +13,7 @@ use crate::{ClientError, Endpoint, PageQuery, connection::Connection, events::Ru
 /// The trainer's client. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Trainer {
-    connection: Connection,
+    pub(crate) connection: Connection,
 }
 
 /// Every call fails with a [`ClientError`] that says whether trying again can help.

@@ -1,6 +1,6 @@
 //! What every learner and every hand rule is to the simulator, the trainer and the evaluator.
 
-use routing_env::{Choice, Market, Observation, Request};
+use routing_env::{Candidate, Choice, Market, Observation, Request};
 use serde::{Deserialize, Serialize};
 
 /// A policy's answer to an observation.
@@ -46,6 +46,12 @@ pub trait Policy: Send {
 
     /// Decides one request.
     fn decide(&mut self, observation: &Observation<'_>) -> Decision;
+
+    /// What the policy thinks of a candidate, on a scale of its own on which higher is better; `None` where it
+    /// has no figure for it. It changes nothing that is decided.
+    fn score(&mut self, _observation: &Observation<'_>, _candidate: &Candidate) -> Option<f64> {
+        None
+    }
 
     /// Puts the waiting requests (positions in `requests`) in the order in which they shall be decided.
     fn order_waiting(&mut self, _market: &Market, _requests: &[Request], _waiting: &mut [usize]) {}

@@ -7,7 +7,7 @@
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
-use routing_env::{Choice, Environment, Market, Observation, Stream, generator};
+use routing_env::{Candidate, Choice, Environment, Market, Observation, Stream, generator};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -156,6 +156,11 @@ impl Policy for QLearning {
             propensity: if action == best { 1.0 - epsilon + share } else { share },
             value: Some(self.table.value(state, action)),
         }
+    }
+
+    fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
+        let state = self.table.find(self.bins.key(observation.market))?;
+        Some(self.table.value(state, candidate.provider))
     }
 
     fn end_step(&mut self, rewards: &[f64]) {

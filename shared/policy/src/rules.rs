@@ -106,6 +106,16 @@ impl Policy for RulePolicy {
         Decision::certain(Choice::Route(chosen.provider))
     }
 
+    fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
+        match self.rule {
+            Rule::WeightedScore => Some(weighted_score(observation, candidate)),
+            Rule::Cheapest => Some(-candidate.price),
+            Rule::Fastest => Some(-candidate.latency_ms),
+            Rule::GreedyReward => Some(expected_reward(observation, candidate)),
+            Rule::Random => None,
+        }
+    }
+
     fn boxed_clone(&self) -> Box<dyn Policy> {
         Box::new(self.clone())
     }

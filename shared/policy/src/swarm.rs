@@ -1,6 +1,8 @@
 //! A swarm: agents that take requests in turn and share the team's reward.
 
-use routing_env::{Environment, Episode, Metrics, Request, Resolution, RewardKind, Turn};
+use routing_env::{
+    Candidate, Environment, Episode, Metrics, Observation, Request, Resolution, RewardKind, Turn,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -295,6 +297,12 @@ impl Swarm {
         }
         self.learn(outcome.turns, outcome.first_arrival, reward, report);
         true
+    }
+
+    /// What the agent whose turn it is thinks of a candidate: see [`Policy::score`].
+    pub fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
+        let agent = (observation.arrival % self.agents.len() as u64) as usize;
+        self.agents[agent].score(observation, candidate)
     }
 
     /// Ends an episode.

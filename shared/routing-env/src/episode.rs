@@ -98,6 +98,8 @@ enum Phase {
 enum Source<'e> {
     Demand(Box<Demand>),
     Trace(&'e Trace),
+    /// One step that is given whole.
+    Given(Market, Vec<Request>),
 }
 
 /// An episode under way. See [`Environment`] for its rules.
@@ -134,6 +136,21 @@ impl<'e> Episode<'e> {
     #[must_use]
     pub fn replaying(env: &'e Environment, trace: &'e Trace, seed: u64, reward: RewardKind) -> Self {
         Self::with_source(env, seed, reward, Source::Trace(trace), trace.steps())
+    }
+
+    /// One step that is given whole: these requests in this market. `first_arrival` is the position of the
+    /// first of them in the stream that they belong to. No event changes anything.
+    #[must_use]
+    pub fn of_step(
+        env: &'e Environment,
+        market: Market,
+        requests: Vec<Request>,
+        first_arrival: u64,
+        reward: RewardKind,
+    ) -> Self {
+        let expected_requests = requests.len() as f64;
+        let episode = Self::with_source(env, 0, reward, Source::Given(market, requests), 1);
+        Self { first_arrival, expected_requests, ..episode }
     }
 
     fn with_source(
@@ -186,6 +203,10 @@ impl<'e> Episode<'e> {
             Source::Trace(trace) => {
                 self.requests.clear();
                 self.requests.extend_from_slice(trace.requests(self.next_step));
+            }
+            Source::Given(market, requests) => {
+                self.market.clone_from(market);
+                self.requests.clone_from(requests);
             }
         }
         self.resolutions.clear();

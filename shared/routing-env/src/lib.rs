@@ -23,7 +23,7 @@ pub use environment::Environment;
 pub use episode::{Choice, Episode, MAX_WAITING, Observation, StepOutcome, Turn};
 pub use events::{Effect, Event};
 pub use input::{InputError, OrderedMap};
-pub use market::{Candidate, Market, ProviderState};
+pub use market::{Candidate, Infeasible, Market, ProviderState};
 pub use metrics::{Fate, Metrics, Resolution, Routed, Tally, size_class};
 pub use preset::{Preset, UnknownPreset};
 pub use request::Request;

@@ -30,6 +30,39 @@ pub struct Candidate {
     pub latency_ms: f64,
 }
 
+/// Why a provider cannot take a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Infeasible {
+    /// It does not serve the tenant's region.
+    Region,
+    /// It does not have the GPU type.
+    GpuType,
+    /// It takes nothing now.
+    Outage,
+    /// Too little is left of its capacity.
+    Capacity {
+        /// GPU-hours left.
+        remaining: f64,
+    },
+    /// Its reputation is too low.
+    Reputation {
+        /// What it is.
+        reputation: f64,
+    },
+    /// It is too slow.
+    Latency {
+        /// What the request would meet, in ms, its waiting included.
+        latency_ms: f64,
+    },
+    /// It is too dear for what is left of the tenant's budget.
+    Budget {
+        /// What the request would pay per GPU-hour.
+        price: f64,
+        /// What the tenant can pay per GPU-hour.
+        affordable: f64,
+    },
+}
+
 /// All providers and budgets in a step.
 #[derive(Clone, Debug)]
 pub struct Market {
@@ -47,6 +80,18 @@ impl Market {
             congestion: env.workloads().congestion,
             surge: env.workloads().surge,
         }
+    }
+
+    /// A market in this state: a provider's in catalog order, a tenant's remaining budget (USD) in file order.
+    ///
+    /// # Panics
+    /// When there is not one state for each provider and one budget for each tenant: a mistake of the
+    /// caller's code.
+    #[must_use]
+    pub fn of(env: &Environment, providers: Vec<ProviderState>, budgets: Vec<f64>) -> Self {
+        assert_eq!(providers.len(), env.catalog().providers.len(), "one state for each provider");
+        assert_eq!(budgets.len(), env.workloads().tenants.len(), "one budget for each tenant");
+        Self { providers, budgets, ..Self::new(env) }
     }
 
     /// Whole capacities and budgets again, under the events of this step.
@@ -85,24 +130,73 @@ impl Market {
     /// request itself would meet, its own hours counted in the utilisation.
     pub fn candidates(&self, env: &Environment, request: &Request, wait_ms: f64, into: &mut Vec<Candidate>) {
         into.clear();
-        let affordable = (self.budgets[request.tenant] / request.hours).clamp(0.1, 10.0);
+        let affordable = self.affordable(request);
         for &(provider, base_price) in env.eligible(request.region, request.gpu_type) {
             let state = &self.providers[provider];
             if !state.active || state.remaining < request.hours || state.reputation < request.min_reputation {
                 continue;
             }
-            let utilisation = (state.capacity - state.remaining + request.hours) / state.capacity;
-            let load = utilisation * utilisation;
-            let latency_ms = state.latency_ms * (1.0 + self.congestion * load) + wait_ms;
-            let price = base_price * state.price_multiplier * (1.0 + self.surge * load);
+            let (price, latency_ms) = self.met(state, base_price, request, wait_ms);
             if latency_ms <= request.max_latency_ms && price <= affordable {
                 into.push(Candidate { provider, price, latency_ms });
             }
         }
     }
 
-    pub(crate) fn take(&mut self, request: &Request, candidate: Candidate) {
+    /// What the request would meet at this provider, or the first reason why it cannot go there, in the order
+    /// of [`Infeasible`]. [`Market::candidates`] lists exactly the providers that this finds feasible.
+    ///
+    /// # Errors
+    /// The provider is not feasible.
+    pub fn assess(
+        &self,
+        env: &Environment,
+        request: &Request,
+        wait_ms: f64,
+        provider: usize,
+    ) -> Result<Candidate, Infeasible> {
+        let listed = &env.catalog().providers[provider];
+        if !listed.serves(&env.regions()[request.region]) {
+            return Err(Infeasible::Region);
+        }
+        let base_price = listed.base_price(&env.gpu_types()[request.gpu_type]).ok_or(Infeasible::GpuType)?;
+        let state = &self.providers[provider];
+        if !state.active {
+            return Err(Infeasible::Outage);
+        }
+        if state.remaining < request.hours {
+            return Err(Infeasible::Capacity { remaining: state.remaining });
+        }
+        if state.reputation < request.min_reputation {
+            return Err(Infeasible::Reputation { reputation: state.reputation });
+        }
+        let (price, latency_ms) = self.met(state, base_price, request, wait_ms);
+        if latency_ms > request.max_latency_ms {
+            return Err(Infeasible::Latency { latency_ms });
+        }
+        let affordable = self.affordable(request);
+        if price > affordable {
+            return Err(Infeasible::Budget { price, affordable });
+        }
+        Ok(Candidate { provider, price, latency_ms })
+    }
+
+    /// Takes a request's hours from its provider and its cost from its tenant's budget.
+    pub fn take(&mut self, request: &Request, candidate: Candidate) {
         self.providers[candidate.provider].remaining -= request.hours;
         self.budgets[request.tenant] -= candidate.price * request.hours;
+    }
+
+    /// The highest price per GPU-hour that is left of the tenant's budget for this request.
+    fn affordable(&self, request: &Request) -> f64 {
+        (self.budgets[request.tenant] / request.hours).clamp(0.1, 10.0)
+    }
+
+    /// Price per GPU-hour and latency in ms that the request itself would meet.
+    fn met(&self, state: &ProviderState, base_price: f64, request: &Request, wait_ms: f64) -> (f64, f64) {
+        let utilisation = (state.capacity - state.remaining + request.hours) / state.capacity;
+        let load = utilisation * utilisation;
+        let latency_ms = state.latency_ms * (1.0 + self.congestion * load) + wait_ms;
+        (base_price * state.price_multiplier * (1.0 + self.surge * load), latency_ms)
     }
 }

@@ -29,13 +29,10 @@ pub struct Request {
 }
 
 impl Request {
-    pub(crate) fn of_tenant(
-        env: &Environment,
-        tenant: usize,
-        workload: usize,
-        gpu_type: usize,
-        hours: f64,
-    ) -> Self {
+    /// A tenant's request: latency, reputation and region are the tenant's own. All but the hours are indexes
+    /// into the environment.
+    #[must_use]
+    pub fn of_tenant(env: &Environment, tenant: usize, workload: usize, gpu_type: usize, hours: f64) -> Self {
         let t = &env.workloads().tenants[tenant];
         #[allow(clippy::expect_used)] // `Environment::new` indexes every tenant's region
         let region = env.region_index(&t.region).expect("indexed region");

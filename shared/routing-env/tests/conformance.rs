@@ -23,6 +23,11 @@ fn play_anyhow(env: &Environment, seed: u64, choices: u64) -> Vec<Request> {
                         assert!(provider.reputation >= seen.request.min_reputation);
                     }
                     assert!(!seen.candidates.is_empty());
+                    let waited = seen.waited_ms.unwrap_or(0.0);
+                    let providers = 0..env.catalog().providers.len();
+                    let assessed =
+                        providers.filter_map(|p| seen.market.assess(env, seen.request, waited, p).ok());
+                    assert_eq!(assessed.collect::<Vec<_>>(), seen.candidates);
                     assert!((0.0..=1.0).contains(&seen.phase));
                     assert!(waiting_now < MAX_WAITING || !seen.may_defer);
                     let any_provider = rng.random_range(0..env.catalog().providers.len());

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use routing_env::{
-    Catalog, Choice, Environment, Episode, Fate, Preset, Resolution, RewardKind, Routed, Turn, Workloads,
+    Catalog, Choice, Environment, Episode, Fate, Infeasible, Market, Preset, ProviderState, Request,
+    Resolution, RewardKind, Routed, Turn, Workloads,
 };
 use serde_json::json;
 
@@ -193,4 +194,52 @@ fn an_infeasible_choice_drops_the_request_and_nothing_viable_is_not_asked() {
     assert_eq!(outcome.resolutions[0].fate, Fate::InfeasibleChoice);
     assert_eq!(outcome.metrics.overall.routed, 4);
     assert!(outcome.resolutions[5..].iter().all(|r| r.fate == Fate::NoViableProvider));
+}
+
+#[test]
+fn a_step_that_is_given_whole_is_played_in_its_own_market_whatever_the_events() {
+    let outage = json!({"scenarios": [{"step": 0, "event": "outage", "provider_id": "near"}]});
+    let env = environment(4.0, 1e6, outage);
+    let mut states: Vec<_> = (0..3).map(|provider| env.base_state(provider)).collect();
+    states[0].remaining = 9.0;
+    states[1].price_multiplier = 3.0;
+    let market = Market::of(&env, states, vec![100.0]);
+    let request = Request::of_tenant(&env, 0, 0, 0, 4.0);
+    let mut episode = Episode::of_step(&env, market, vec![request; 3], 70, RewardKind::ExcessCost);
+    assert!(episode.begin_step());
+    let mut seen_candidates = Vec::new();
+    while let Some(Turn::Request(seen)) = episode.turn() {
+        seen_candidates.push((seen.arrival, seen.candidates.iter().map(|c| c.provider).collect::<Vec<_>>()));
+        let cheapest = seen.candidates.iter().min_by(|a, b| a.price.total_cmp(&b.price)).unwrap().provider;
+        episode.act(Choice::Route(cheapest));
+    }
+    // near takes 4 of its 9 hours twice; the third finds far alone
+    assert_eq!(seen_candidates, [(70, vec![0, 1]), (71, vec![0, 1]), (72, vec![1])]);
+    assert_eq!(episode.market().budgets(), [100.0 - 2.0 * 8.0 - 3.0 * 4.0]);
+    assert!(!episode.begin_step());
+}
+
+#[test]
+fn a_provider_that_cannot_take_a_request_is_told_with_the_first_reason() {
+    let env = environment(4.0, 8.0, json!({}));
+    let assess = |change: &dyn Fn(&mut ProviderState), request: &dyn Fn(&mut Request), provider| {
+        let mut states: Vec<_> = (0..3).map(|provider| env.base_state(provider)).collect();
+        change(&mut states[provider]);
+        let mut asked = Request::of_tenant(&env, 0, 0, 0, 4.0);
+        request(&mut asked);
+        Market::of(&env, states, vec![8.0]).assess(&env, &asked, 0.0, provider)
+    };
+    let (same, plain) = (|_: &mut ProviderState| (), |_: &mut Request| ());
+    assert_eq!(assess(&same, &plain, 0).map(|c| (c.price, c.latency_ms)), Ok((2.0, 100.0)));
+    assert_eq!(assess(&same, &plain, 2), Err(Infeasible::Region));
+    assert_eq!(assess(&same, &|r| r.gpu_type = 1, 0), Err(Infeasible::GpuType));
+    assert_eq!(assess(&|s| s.active = false, &plain, 0), Err(Infeasible::Outage));
+    assert_eq!(assess(&|s| s.remaining = 3.9, &plain, 0), Err(Infeasible::Capacity { remaining: 3.9 }));
+    assert_eq!(assess(&|s| s.reputation = 49.0, &plain, 0), Err(Infeasible::Reputation { reputation: 49.0 }));
+    assert_eq!(
+        assess(&same, &|r| r.max_latency_ms = 99.0, 0),
+        Err(Infeasible::Latency { latency_ms: 100.0 })
+    );
+    let dear = Infeasible::Budget { price: 4.0, affordable: 2.0 };
+    assert_eq!(assess(&|s| s.price_multiplier = 2.0, &plain, 0), Err(dear));
 }

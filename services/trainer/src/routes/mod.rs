@@ -14,11 +14,13 @@ use crate::{
 mod agents;
 mod checkpoints;
 mod comparison;
+mod decisions;
 mod events;
 mod interventions;
 mod labels;
 mod metrics;
 mod pause;
+mod policies;
 mod rewind;
 mod runs;
 
@@ -34,11 +36,19 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(comparison::routes())
         .merge(agents::routes())
         .merge(interventions::routes())
-        .merge(checkpoints::routes());
+        .merge(checkpoints::routes())
+        .merge(policies::routes())
+        .merge(decisions::routes());
     service_kit::with_tags(routes, &TAGS)
 }
 
-const TAGS: [(&str, &str); 1] = [("runs", "Train a swarm: begin, follow, pause, cancel, go on")];
+const TAGS: [(&str, &str); 2] = [
+    ("runs", "Train a swarm: begin, follow, pause, cancel, rewind, compare, go on"),
+    (
+        "policies",
+        "Ask what was learned, or a hand rule, where to send real requests, and tell what became of them",
+    ),
+];
 
 /// Which part of a list.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
@@ -81,6 +91,13 @@ fn invalid_query(name: &str, detail: &str) -> ApiError {
         format!("The query string is not valid: `?{name}`: {detail}."),
     )
     .with_errors(vec![error])
+}
+
+/// 422 for a body whose fields are wrong; `what` is what the body is.
+fn invalid_body(what: &str, errors: Vec<api::FieldError>) -> ApiError {
+    let places: Vec<_> = errors.iter().map(|e| format!("`{}`: {}", e.pointer, e.detail)).collect();
+    let detail = format!("The {what} is not valid: {}.", places.join("; "));
+    ApiError::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail).with_errors(errors)
 }
 
 impl From<HistoryError> for ApiError {

@@ -11,8 +11,8 @@ use std::{
 use api::{
     Hash, Page,
     remembrancer::{
-        Artifact, BatchReceipts, Decision, DecisionBatch, NewRecord, Receipt, Record, RecordQuery,
-        RecordReceipt, RunHead,
+        Artifact, BatchReceipts, Decision, DecisionBatch, Evidence, LeafQuery, NewRecord, Receipt, Record,
+        RecordQuery, RecordReceipt, RunHead,
     },
 };
 use axum::{
@@ -99,6 +99,15 @@ impl LedgerStub {
         self.inner.lock().unwrap().runs.insert(decision.run, log);
     }
 
+    /// Writes somebody else's decision at the end of a run.
+    pub(crate) fn append(&self, run: Hash, decision: Decision) {
+        let mut inner = self.inner.lock().unwrap();
+        let log = inner.runs.get_mut(&run).unwrap();
+        let decision = Decision { sequence: log.frontier.len(), ..decision };
+        log.frontier.push(canonical_leaf_hash(&decision).unwrap());
+        log.decisions.push(decision);
+    }
+
     pub(crate) fn set_away(&self, away: bool) {
         self.away_after_calls.store(0, Ordering::SeqCst);
         self.away.store(away, Ordering::SeqCst);
@@ -121,6 +130,8 @@ pub(crate) fn router(stub: Arc<LedgerStub>) -> Router {
         .route("/v1/decisions", post(post_decisions))
         .route("/v1/log/runs/{digest}", get(run_head))
         .route("/v1/records", post(post_record).get(list_records))
+        .route("/v1/records/{id}", get(get_record))
+        .route("/v1/log/evidence", get(evidence))
         .route("/v1/artifacts/{name}", put(put_artifact).get(get_artifact))
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(stub.clone(), availability))
@@ -152,6 +163,7 @@ async fn post_decisions(State(stub): Stub, Json(batch): Json<DecisionBatch>) -> 
             frontier: Frontier::new(),
         }),
     };
+    let mut recorded = 0;
     for decision in batch.decisions {
         let next = log.first_sequence + log.decisions.len() as u64;
         match decision.sequence {
@@ -161,6 +173,7 @@ async fn post_decisions(State(stub): Stub, Json(batch): Json<DecisionBatch>) -> 
             sequence if sequence == next => {
                 log.frontier.push(canonical_leaf_hash(&decision).unwrap());
                 log.decisions.push(decision);
+                recorded += 1;
             }
             sequence => {
                 if sequence >= log.first_sequence
@@ -171,9 +184,15 @@ async fn post_decisions(State(stub): Stub, Json(batch): Json<DecisionBatch>) -> 
             }
         }
     }
-    let receipt =
-        Receipt { run, first_sequence, count, first_log_index: 0, tree_size: 0, root_hash: Hash([0; 32]) };
-    Json(BatchReceipts { recorded: count, receipts: vec![receipt] }).into_response()
+    let receipt = Receipt {
+        run,
+        first_sequence,
+        count,
+        first_log_index: first_sequence,
+        tree_size: 0,
+        root_hash: Hash([0; 32]),
+    };
+    Json(BatchReceipts { recorded, receipts: vec![receipt] }).into_response()
 }
 
 async fn run_head(State(stub): Stub, Path(digest): Path<String>) -> Response {
@@ -220,13 +239,35 @@ async fn post_record(State(stub): Stub, Json(new): Json<NewRecord>) -> Response 
     Json(receipt).into_response()
 }
 
+async fn get_record(State(stub): Stub, Path(id): Path<String>) -> Response {
+    match stub.record(&id) {
+        Some(record) => Json(record).into_response(),
+        None => problem(404, "record_not_found", "no such record"),
+    }
+}
+
+/// Of a decision, without a proof.
+async fn evidence(State(stub): Stub, Query(leaf): Query<LeafQuery>) -> Response {
+    let (run, sequence) = (leaf.run.unwrap(), leaf.sequence.unwrap());
+    let Some(decision) = stub.decisions(run).into_iter().find(|d| d.sequence == sequence) else {
+        return problem(404, "decision_not_found", "no such decision");
+    };
+    let record = serde_json::value::to_raw_value(&decision).unwrap();
+    let (inclusion_path, checkpoint, verifier_key) = (vec![], String::new(), String::new());
+    Json(Evidence { record, log_index: sequence, inclusion_path, checkpoint, verifier_key }).into_response()
+}
+
 /// In pages of three, so that callers have to turn them.
 async fn list_records(State(stub): Stub, Query(query): Query<RecordQuery>) -> Json<Page<Record>> {
     let from: usize = query.cursor.map_or(0, |cursor| cursor.parse().unwrap());
-    let records = stub.records();
+    let mut records = stub.records();
+    if query.newest_first == Some(true) {
+        records.reverse();
+    }
     let items: Vec<_> = records
         .iter()
         .filter(|r| query.kind.is_none_or(|k| k == r.kind))
+        .filter(|r| query.subject.as_ref().is_none_or(|subject| *subject == r.subject))
         .skip(from)
         .take(3)
         .cloned()

@@ -1,0 +1,89 @@
+use api::policies::{DecisionDetails, Outcome, RecordedOutcome};
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use service_kit::{ApiError, ApiResult, Json, Path};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::{serving::OutcomeError, state::AppState};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(get_decision)).routes(routes!(tell_outcome))
+}
+
+/// Look at a served decision.
+///
+/// As the ledger has it, with its proof, and what became of it once that has been told.
+#[utoipa::path(get, path = "/v1/decisions/{id}", tag = "policies",
+    params(("id" = Uuid, Path, description = "The decision.", example = "29a7758f-290a-814c-8000-000000000000")),
+    responses(
+        (status = 200, description = "The decision.", body = DecisionDetails),
+        (status = 404, description = "`decision_not_found`: no policy of this trainer served it."),
+        (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
+async fn get_decision(
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+) -> ApiResult<Json<DecisionDetails>> {
+    state.policies()?;
+    Ok(Json(state.serving().details(id).await?))
+}
+
+/// Tell what became of a decision.
+///
+/// What really happened to the request that was routed, once: it is recorded in the ledger beside the decision.
+/// The same outcome again gets the same receipt.
+#[utoipa::path(post, path = "/v1/decisions/{id}/outcome", tag = "policies", request_body = Outcome,
+    params(("id" = Uuid, Path, description = "The decision.", example = "29a7758f-290a-814c-8000-000000000000")),
+    responses(
+        (status = 201, description = "Recorded; `Location` names the decision.", body = RecordedOutcome,
+            headers(("Location" = String, description = "Where the decision is, with its outcome."))),
+        (status = 200, description = "It had been told before.", body = RecordedOutcome,
+            headers(("Location" = String, description = "Where the decision is, with its outcome."))),
+        (status = 404, description = "`decision_not_found`: no policy of this trainer served it."),
+        (status = 409, description = "`outcome_conflict`: another outcome is recorded. `decision_not_routed`: the \
+            request was sent nowhere."),
+        (status = 422, description = "`invalid_request`: each wrong field by its JSON pointer."),
+        (status = 503, description = "`remembrancer_unavailable`: send it again. `recovering`.")))]
+async fn tell_outcome(
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+    Json(outcome): Json<Outcome>,
+) -> ApiResult<Response> {
+    state.policies()?;
+    let (recorded, is_new) = state.serving().tell(id, outcome).await?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, [(header::LOCATION, format!("/v1/decisions/{id}"))], Json(recorded)).into_response())
+}
+
+impl From<OutcomeError> for ApiError {
+    fn from(error: OutcomeError) -> Self {
+        let conflict = |code, detail| Self::new(StatusCode::CONFLICT, code, detail);
+        match error {
+            OutcomeError::NotFound(id) => {
+                let detail = format!(
+                    "No policy of this trainer served the decision `{id}`: send the `id` of a decision as \
+                     `POST /v1/policies/{{id}}/decisions` answered it."
+                );
+                Self::new(StatusCode::NOT_FOUND, "decision_not_found", detail)
+            }
+            OutcomeError::NotRouted(id) => conflict(
+                "decision_not_routed",
+                format!(
+                    "The decision `{id}` sent its request to no provider, so there is no outcome to tell."
+                ),
+            ),
+            OutcomeError::Conflict(id) => conflict(
+                "outcome_conflict",
+                format!(
+                    "Another outcome of the decision `{id}` is recorded; nothing was written. An outcome is told \
+                     once: `GET /v1/decisions/{id}` shows it."
+                ),
+            ),
+            OutcomeError::Ledger(error) => error.into(),
+            error @ OutcomeError::Record(_) => Self::internal(error),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Why a request went where it went, and not elsewhere.
+
+use api::policies::{Alternative, AlternativeReason};
+use policy::Swarm;
+use routing_env::{Candidate, Environment, Infeasible, Market, Observation, Request, StepOutcome};
+
+/// For each request of a step the providers that it was not sent to, as they were when it was decided for the
+/// last time. `market` is the one that the step began with.
+pub(super) fn alternatives(
+    env: &Environment,
+    swarm: &mut Swarm,
+    mut market: Market,
+    outcome: &StepOutcome<'_>,
+) -> Vec<Vec<Alternative>> {
+    let mut answer = vec![Vec::new(); outcome.requests.len()];
+    let mut has_waited = vec![false; outcome.requests.len()];
+    for (turn, (index, resolution)) in outcome.turns.iter().enumerate() {
+        let Some(resolution) = resolution else {
+            has_waited[*index] = true;
+            continue;
+        };
+        let request = &outcome.requests[*index];
+        let wait_ms = if has_waited[*index] { outcome.waits_ms[*index] } else { 0.0 };
+        let assessed: Vec<_> = (0..env.catalog().providers.len())
+            .map(|provider| market.assess(env, request, wait_ms, provider))
+            .collect();
+        let candidates: Vec<Candidate> = assessed.iter().filter_map(|found| found.ok()).collect();
+        let observation = Observation {
+            env,
+            market: &market,
+            request,
+            candidates: &candidates,
+            may_hold: env.workloads().actions.hold,
+            may_defer: false,
+            waited_ms: has_waited[*index].then_some(wait_ms),
+            step: outcome.step,
+            index: *index,
+            arrival: outcome.first_arrival + *index as u64,
+            phase: (turn as f64 / outcome.turns.len() as f64).min(1.0),
+        };
+        let taken = resolution.routed().map(|routed| routed.provider);
+        answer[*index] = assessed
+            .iter()
+            .enumerate()
+            .filter(|(provider, _)| Some(*provider) != taken)
+            .map(|(provider, found)| Alternative {
+                provider: env.catalog().providers[provider].id.clone(),
+                ..match found {
+                    Ok(candidate) => feasible(request, candidate, swarm.score(&observation, candidate)),
+                    Err(reason) => infeasible(env, request, reason),
+                }
+            })
+            .collect();
+        if let Some(Ok(candidate)) = taken.map(|provider| &assessed[provider]) {
+            market.take(request, *candidate);
+        }
+    }
+    answer
+}
+
+fn feasible(request: &Request, candidate: &Candidate, score: Option<f64>) -> Alternative {
+    let Candidate { price, latency_ms, .. } = candidate;
+    Alternative {
+        provider: String::new(),
+        reason: AlternativeReason::NotChosen,
+        detail: format!("it is feasible at {price} $/h and {latency_ms} ms; the policy chose otherwise"),
+        expected_cost_usd: Some(price * request.hours),
+        expected_latency_ms: Some(*latency_ms),
+        score: score.filter(|score| score.is_finite()),
+    }
+}
+
+fn infeasible(env: &Environment, request: &Request, reason: &Infeasible) -> Alternative {
+    let tenant = &env.workloads().tenants[request.tenant];
+    let (reason, detail) = match *reason {
+        Infeasible::Region => (
+            AlternativeReason::Region,
+            format!("it does not serve {}, the region of {}", tenant.region, tenant.id),
+        ),
+        Infeasible::GpuType => {
+            (AlternativeReason::GpuType, format!("it has no {}", env.gpu_types()[request.gpu_type]))
+        }
+        Infeasible::Outage => (AlternativeReason::Outage, "it takes nothing now".to_owned()),
+        Infeasible::Capacity { remaining } => (
+            AlternativeReason::Capacity,
+            format!("{remaining} GPU-hours are left, {} are needed", request.hours),
+        ),
+        Infeasible::Reputation { reputation } => (
+            AlternativeReason::Reputation,
+            format!("its reputation is {reputation}, {} is wanted", request.min_reputation),
+        ),
+        Infeasible::Latency { latency_ms } => (
+            AlternativeReason::Latency,
+            format!("it would take {latency_ms} ms, {} are accepted", request.max_latency_ms),
+        ),
+        Infeasible::Budget { price, affordable } => (
+            AlternativeReason::Budget,
+            format!("it costs {price} $/h, the budget of {} leaves {affordable}", tenant.id),
+        ),
+    };
+    Alternative {
+        provider: String::new(),
+        reason,
+        detail,
+        expected_cost_usd: None,
+        expected_latency_ms: None,
+        score: None,
+    }
+}

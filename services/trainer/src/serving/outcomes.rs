@@ -1,0 +1,127 @@
+//! What became of a served decision.
+
+use std::sync::Arc;
+
+use api::{
+    Hash,
+    policies::{DecisionDetails, Outcome, RecordedOutcome},
+    remembrancer::{Action, Evidence, LeafQuery, NewRecord, RecordKind, RecordedDecision},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Serving, answer::evidence_url, found};
+use crate::{
+    patience::{LedgerError, patiently},
+    policies::{Policy, identity::parse_decision_id, record::object},
+};
+
+/// Why an outcome was not recorded, or a decision not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum OutcomeError {
+    /// No such decision was served.
+    #[error("no decision {0} was served")]
+    NotFound(Uuid),
+    /// The decision sent the request nowhere, so nothing can have come of it.
+    #[error("the decision {0} sent its request nowhere")]
+    NotRouted(Uuid),
+    /// Another outcome is recorded.
+    #[error("another outcome of the decision {0} is recorded")]
+    Conflict(Uuid),
+    /// The remembrancer did not answer, or refused.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A record cannot be written or read.
+    #[error("the outcome's record")]
+    Record(#[from] serde_json::Error),
+}
+
+/// Body of the `note` record `outcome:{decision}`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told {
+    decision_id: Uuid,
+    policy_id: Uuid,
+    run: Hash,
+    sequence: u64,
+    outcome: Outcome,
+}
+
+impl Serving {
+    /// Records what happened, once; true when it is new.
+    ///
+    /// # Errors
+    /// There is no such decision, it routed nothing, another outcome is recorded, or the remembrancer is away.
+    pub async fn tell(&self, id: Uuid, outcome: Outcome) -> Result<(RecordedOutcome, bool), OutcomeError> {
+        let (policy, recorded) = self.find(id).await?;
+        let decision = recorded.decision;
+        if decision.action != Action::Route {
+            return Err(OutcomeError::NotRouted(id));
+        }
+        let told = Told {
+            decision_id: id,
+            policy_id: policy.id,
+            run: decision.run,
+            sequence: decision.sequence,
+            outcome,
+        };
+        let record_id = record_id(id);
+        let known = found(self.ask_record(&record_id).await)?.is_some();
+        let record = NewRecord {
+            id: Some(record_id),
+            kind: RecordKind::Note,
+            subject: format!("decision:{id}"),
+            body: object(&told)?,
+        };
+        let receipt = match patiently(&self.0.shutdown, || self.0.remembrancer.post_record(&record)).await {
+            Err(error) if error.is_conflict() => return Err(OutcomeError::Conflict(id)),
+            answer => answer?,
+        };
+        if !known {
+            self.0.meters.told(&decision, &told.outcome);
+        }
+        Ok((RecordedOutcome { decision_id: id, outcome: told.outcome, receipt }, !known))
+    }
+
+    /// A served decision with its outcome, as the ledger has them.
+    ///
+    /// # Errors
+    /// There is no such decision, or the remembrancer is away.
+    pub async fn details(&self, id: Uuid) -> Result<DecisionDetails, OutcomeError> {
+        let (policy, RecordedDecision { log_index, decision }) = self.find(id).await?;
+        let record = found(self.ask_record(&record_id(id)).await)?;
+        let told = match record {
+            Some(record) => Some(serde_json::from_value::<Told>(serde_json::Value::Object(record.body))?),
+            None => None,
+        };
+        let ledger_url = &self.0.remembrancer.endpoint().url;
+        Ok(DecisionDetails {
+            id,
+            policy_id: policy.id,
+            log_index,
+            evidence_url: evidence_url(ledger_url, &decision.run, decision.sequence),
+            decision,
+            outcome_record_id: told.is_some().then(|| record_id(id)),
+            outcome: told.map(|told| told.outcome),
+        })
+    }
+
+    async fn find(&self, id: Uuid) -> Result<(Arc<Policy>, RecordedDecision), OutcomeError> {
+        let missing = || OutcomeError::NotFound(id);
+        let (stream, sequence) = parse_decision_id(id).ok_or_else(missing)?;
+        let policy = self.0.policies.of_stream(stream).ok_or_else(missing)?;
+        let leaf = LeafQuery { run: Some(policy.digest), sequence: Some(sequence), ..LeafQuery::default() };
+        // The list of decisions would look at every commit after it; the evidence is found in one step.
+        let evidence = patiently(&self.0.shutdown, || self.0.remembrancer.evidence(&leaf)).await;
+        let Evidence { record, log_index, .. } = found(evidence)?.ok_or_else(missing)?;
+        Ok((policy, RecordedDecision { log_index, decision: serde_json::from_str(record.get())? }))
+    }
+
+    async fn ask_record(&self, id: &str) -> Result<api::remembrancer::Record, LedgerError> {
+        patiently(&self.0.shutdown, || self.0.remembrancer.record(id)).await
+    }
+}
+
+fn record_id(decision: Uuid) -> String {
+    format!("outcome:{decision}")
+}

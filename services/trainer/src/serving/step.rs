@@ -1,0 +1,235 @@
+//! One call as one step of the environment: its requests in its market.
+
+use std::sync::Arc;
+
+use api::{
+    Hash,
+    policies::{Alternative, DecisionRequest},
+    remembrancer::Decision,
+};
+use policy::StepReport;
+use routing_env::Episode;
+use tokio::sync::OwnedMutexGuard;
+
+use super::{
+    ServeError,
+    alternatives::alternatives,
+    requests::given,
+    stream::{Desk, Place, Stream},
+};
+use crate::decisions::{Position, decisions};
+
+/// What was decided: for each request the decision and the providers that it did not take.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Decided {
+    pub(super) decisions: Vec<Decision>,
+    pub(super) alternatives: Vec<Vec<Alternative>>,
+}
+
+/// Decides on a thread of its own; the stream comes back as it was.
+pub(super) async fn decide(
+    stream: OwnedMutexGuard<Stream>,
+    asked: Arc<DecisionRequest>,
+    place: Place,
+) -> Result<(OwnedMutexGuard<Stream>, Decided), ServeError> {
+    let work = move || {
+        let mut stream = stream;
+        let digest = stream.policy.digest;
+        let Some(desk) = stream.desk.as_mut() else {
+            return Err(ServeError::Internal("the stream is not open".to_owned()));
+        };
+        let decided = decide_step(desk, &asked, digest, place)?;
+        Ok((stream, decided))
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|error| ServeError::Internal(error.to_string()))?
+}
+
+/// The decisions are a function of the policy, the call and the stream's place: what is random in a policy
+/// is drawn from the sequence number of the first decision.
+fn decide_step(
+    desk: &mut Desk,
+    asked: &DecisionRequest,
+    digest: Hash,
+    place: Place,
+) -> Result<Decided, ServeError> {
+    let Place { session, call, first_sequence } = place;
+    let Desk { environment, swarm, reward } = desk;
+    let (requests, market) = given(environment, asked).map_err(ServeError::Invalid)?;
+    let mut episode = Episode::of_step(environment, market.clone(), requests, first_sequence, *reward);
+    let mut report = StepReport::new(environment);
+    swarm.begin_episode(first_sequence);
+    swarm.run_step(&mut episode, *reward, &mut report);
+    report.step = call;
+    report.policy_version = 0; // it learns from none of the stream's steps
+    let position = Position { run: digest, episode: session, first_sequence };
+    let decisions = decisions(environment, position, &report);
+    let alternatives = alternatives(environment, swarm, market, &episode.outcome());
+    Ok(Decided { decisions, alternatives })
+}
+
+#[cfg(test)]
+mod tests {
+    use api::{
+        policies::{AlternativeReason, ProviderNow, RoutingRequest, TenantNow},
+        remembrancer::Action,
+    };
+    use policy::{Rule, Swarm};
+    use routing_env::{Environment, Preset, RewardKind};
+
+    use super::*;
+
+    fn desk(rule: Rule, preset: Preset) -> Desk {
+        Desk {
+            environment: Environment::built_in(preset),
+            swarm: Swarm::of_rule(rule),
+            reward: RewardKind::ExcessCost,
+        }
+    }
+
+    fn decide(desk: &mut Desk, asked: &DecisionRequest, first_sequence: u64) -> Decided {
+        let place = Place { session: 2, call: 9, first_sequence };
+        decide_step(desk, asked, Hash([7; 32]), place).unwrap()
+    }
+
+    /// An A100 in eu-west-1 at most 600 ms away: akash (1.8 $, 300 ms), flux (1.7 $, 330 ms) and aethir (2.5 $,
+    /// 260 ms) serve it.
+    fn inference(hours: f64) -> RoutingRequest {
+        RoutingRequest {
+            tenant: "tenant-dao".into(),
+            workload: "llm_inference".into(),
+            gpu_hours: hours,
+            ..RoutingRequest::default()
+        }
+    }
+
+    fn one(request: RoutingRequest) -> DecisionRequest {
+        DecisionRequest { requests: vec![request], ..DecisionRequest::default() }
+    }
+
+    #[test]
+    fn a_decision_has_the_catalogs_figures_where_the_caller_gives_none() {
+        let decided = decide(&mut desk(Rule::Cheapest, Preset::Default), &one(inference(2.0)), 5);
+        let decision = &decided.decisions[0];
+        assert_eq!((decision.run, decision.sequence, decision.policy_version), (Hash([7; 32]), 5, 0));
+        assert_eq!((decision.episode, decision.step), (2, 9));
+        assert_eq!((decision.action, decision.provider.as_deref()), (Action::Route, Some("flux")));
+        assert_eq!((decision.price_usd_per_hour, decision.latency_ms), (Some(1.7), Some(330.0)));
+        assert_eq!(decision.cost_usd, Some(3.4));
+    }
+
+    #[test]
+    fn every_other_provider_is_told_with_the_reason() {
+        let decided = decide(&mut desk(Rule::Cheapest, Preset::Default), &one(inference(2.0)), 0);
+        use AlternativeReason::{GpuType, NotChosen, Region};
+        let reasons: Vec<_> =
+            decided.alternatives[0].iter().map(|a| (a.provider.as_str(), a.reason)).collect();
+        assert_eq!(
+            reasons,
+            [
+                ("akash", NotChosen),
+                ("ionet", Region),
+                ("render", GpuType),
+                ("aethir", NotChosen),
+                ("vast", Region),
+                ("salad", GpuType)
+            ]
+        );
+        let akash = &decided.alternatives[0][0];
+        assert_eq!((akash.expected_cost_usd, akash.expected_latency_ms), (Some(3.6), Some(300.0)));
+        assert_eq!(akash.score, Some(-1.8));
+        let vast = &decided.alternatives[0][4];
+        assert_eq!((vast.expected_cost_usd, vast.expected_latency_ms, vast.score), (None, None, None));
+    }
+
+    #[test]
+    fn each_decided_request_takes_its_capacity_before_the_next_one() {
+        let flux =
+            ProviderNow { id: "flux".into(), remaining_gpu_hours: Some(3.0), ..ProviderNow::default() };
+        let asked = DecisionRequest {
+            requests: vec![inference(2.0), inference(2.0), inference(1.0)],
+            providers: vec![flux],
+            ..DecisionRequest::default()
+        };
+        let decided = decide(&mut desk(Rule::Cheapest, Preset::Default), &asked, 0);
+        let providers: Vec<_> = decided.decisions.iter().map(|d| d.provider.as_deref().unwrap()).collect();
+        assert_eq!(providers, ["flux", "akash", "flux"]);
+        let flux = decided.alternatives[1].iter().find(|a| a.provider == "flux").unwrap();
+        assert_eq!(flux.reason, AlternativeReason::Capacity);
+        assert_eq!(flux.detail, "1 GPU-hours are left, 2 are needed");
+    }
+
+    #[test]
+    fn what_the_caller_says_of_now_counts_for_every_kind_of_reason() {
+        let now = |id: &str| ProviderNow { id: id.into(), ..ProviderNow::default() };
+        let reasons = |providers: Vec<ProviderNow>, tenants: Vec<TenantNow>| {
+            let asked = DecisionRequest { requests: vec![inference(2.0)], providers, tenants };
+            let decided = decide(&mut desk(Rule::Cheapest, Preset::Default), &asked, 0);
+            let of = |id| decided.alternatives[0].iter().find(|a| a.provider == id).map(|a| a.reason);
+            (decided.decisions[0].provider.clone(), of("flux"))
+        };
+        let (akash, aethir) = (Some("akash".to_owned()), Some("aethir".to_owned()));
+        let flux = |reason| (akash.clone(), Some(reason));
+        assert_eq!(
+            reasons(vec![ProviderNow { available: Some(false), ..now("flux") }], vec![]),
+            flux(AlternativeReason::Outage)
+        );
+        assert_eq!(
+            reasons(vec![ProviderNow { latency_ms: Some(601.0), ..now("flux") }], vec![]),
+            flux(AlternativeReason::Latency)
+        );
+        assert_eq!(
+            reasons(vec![ProviderNow { reputation: Some(57.0), ..now("flux") }], vec![]),
+            flux(AlternativeReason::Reputation)
+        );
+        assert_eq!(
+            reasons(vec![ProviderNow { price_multiplier: Some(1.1), ..now("flux") }], vec![]),
+            flux(AlternativeReason::NotChosen)
+        );
+        // 5 $ for 2 hours: 2.5 $ an hour, which only aethir costs with the others twice as dear
+        let twice = |id| ProviderNow { price_multiplier: Some(2.0), ..now(id) };
+        let budget = vec![TenantNow { id: "tenant-dao".into(), remaining_budget_usd: 5.0 }];
+        assert_eq!(
+            reasons(vec![twice("flux"), twice("akash")], budget),
+            (aethir, Some(AlternativeReason::Budget))
+        );
+    }
+
+    #[test]
+    fn a_request_that_nobody_can_take_is_dropped_with_all_the_reasons() {
+        let asked = one(RoutingRequest { max_latency_ms: Some(100.0), ..inference(2.0) });
+        let decided = decide(&mut desk(Rule::Cheapest, Preset::Default), &asked, 0);
+        assert_eq!(decided.decisions[0].action, Action::Drop);
+        assert_eq!(decided.decisions[0].reason, "no_viable_provider");
+        assert_eq!(decided.alternatives[0].len(), 7);
+        assert!(decided.alternatives[0].iter().all(|a| a.reason != AlternativeReason::NotChosen));
+    }
+
+    #[test]
+    fn the_same_requests_at_the_same_place_are_decided_the_same_way() {
+        let mut desk = desk(Rule::Random, Preset::Contended);
+        let asked = DecisionRequest { requests: vec![inference(0.1); 200], ..DecisionRequest::default() };
+        let first = decide(&mut desk, &asked, 40);
+        decide(&mut desk, &asked, 240);
+        assert_eq!(decide(&mut desk, &asked, 40), first);
+        assert_ne!(
+            decide(&mut desk, &asked, 41).decisions.iter().map(|d| &d.provider).collect::<Vec<_>>(),
+            first.decisions.iter().map(|d| &d.provider).collect::<Vec<_>>()
+        );
+        assert!(first.decisions.iter().all(|d| (d.propensity - 1.0 / 3.0).abs() < 1e-12));
+    }
+
+    #[test]
+    fn a_policy_holds_only_where_its_environment_lets_it() {
+        // at 3.9 times the price forty hours cost far more than they earn, anywhere
+        let dear =
+            |id: &str| ProviderNow { id: id.into(), price_multiplier: Some(3.9), ..ProviderNow::default() };
+        let asked = DecisionRequest {
+            requests: vec![RoutingRequest { tenant: "tenant-research".into(), ..inference(40.0) }],
+            providers: ["akash", "flux", "aethir"].map(dear).to_vec(),
+            ..DecisionRequest::default()
+        };
+        let action = |preset| decide(&mut desk(Rule::GreedyReward, preset), &asked, 0).decisions[0].action;
+        assert_eq!(action(Preset::Default), Action::Route);
+        assert_eq!(action(Preset::Contended), Action::Hold);
+    }
+}

@@ -1,0 +1,202 @@
+//! The stream of one policy's decisions: its swarm, and where it stands in the ledger.
+
+use std::sync::Arc;
+
+use api::remembrancer::{NewRecord, Record, RecordKind, RecordQuery};
+use policy::{PolicyFile, Swarm};
+use routing_env::{Environment, RewardKind};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{ServeError, Serving, found};
+use crate::{
+    patience::patiently,
+    policies::{
+        Policy, Source,
+        identity::{Identity, StreamConfiguration},
+        record::{object, policy_subject},
+    },
+};
+
+/// What the figures of served decisions mean, for whoever finds them in the ledger.
+const FIGURES: &str = "The decisions of this run were served on request, not simulated: cost_usd, latency_ms, \
+    price_usd_per_hour and reward are what was expected when they were made. episode is the session, step the call \
+    in it. What really happened is in the records \
+    about decision:<id>, where it was told.";
+
+/// A policy's decisions, and what makes them.
+pub(super) struct Stream {
+    pub(super) policy: Arc<Policy>,
+    /// The sequence number of the next decision; `None` when only the ledger knows.
+    next: Option<u64>,
+    session: Option<Session>,
+    pub(super) desk: Option<Desk>,
+}
+
+/// From one reading of the policy to the next. Its number and that of the call are the `episode` and the `step`
+/// of a decision, so that no two calls ever make the same decision: whoever finds decisions of a call that
+/// broke off in the ledger knows that nobody else was answered with them.
+struct Session {
+    number: u32,
+    /// How many calls it has decided.
+    calls: u32,
+}
+
+/// The place of a call's decisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) session: u32,
+    pub(super) call: u32,
+    pub(super) first_sequence: u64,
+}
+
+/// What decides.
+pub(super) struct Desk {
+    pub(super) environment: Environment,
+    pub(super) swarm: Swarm,
+    pub(super) reward: RewardKind,
+}
+
+/// Body of the `run` record `{policy}:serving:{session}`, which binds the stream's digest to the policy.
+#[derive(Serialize)]
+struct Served<'a> {
+    status: &'static str,
+    policy_id: Uuid,
+    digest: api::Hash,
+    /// Which session: the `episode` of its decisions.
+    session: u32,
+    /// Makes the record one that nobody else can have written.
+    session_id: Uuid,
+    /// What the digest is over, as canonical JSON.
+    configuration: StreamConfiguration<'a>,
+    figures: &'static str,
+}
+
+/// Whether a `run` record is of a policy's stream, and not of a training run.
+#[must_use]
+pub fn is_stream_record(record: &Record) -> bool {
+    record.kind == RecordKind::Run && session_of(record).is_some()
+}
+
+impl Stream {
+    pub(super) fn new(policy: Arc<Policy>) -> Self {
+        Self { policy, next: None, session: None, desk: None }
+    }
+
+    /// The ledger may have moved on.
+    pub(super) fn close(&mut self) {
+        self.next = None;
+    }
+
+    /// The ledger stands here.
+    pub(super) fn stands_at(&mut self, next: u64) {
+        self.next = Some(next);
+    }
+}
+
+impl Serving {
+    /// Makes a stream ready to decide one call; the place of its decisions. Until the caller says where it
+    /// stands then, the stream counts as closed.
+    pub(super) async fn open(&self, stream: &mut Stream) -> Result<Place, ServeError> {
+        if stream.desk.is_none() {
+            stream.desk = Some(self.desk(&stream.policy).await?);
+        }
+        let session = match &mut stream.session {
+            Some(session) if session.calls < i32::MAX as u32 => session,
+            none => none.insert(Session { number: self.begin_session(&stream.policy).await?, calls: 0 }),
+        };
+        let first_sequence = match stream.next.take() {
+            Some(next) => next,
+            None => {
+                let digest = stream.policy.digest;
+                let head = patiently(&self.0.shutdown, || self.0.remembrancer.run_head(&digest)).await;
+                found(head)?.map_or(0, |head| head.next_sequence)
+            }
+        };
+        let place = Place { session: session.number, call: session.calls, first_sequence };
+        session.calls += 1;
+        Ok(place)
+    }
+
+    /// Claims the number after the last session's.
+    async fn begin_session(&self, policy: &Policy) -> Result<u32, ServeError> {
+        let query = RecordQuery {
+            kind: Some(RecordKind::Run),
+            subject: Some(policy_subject(policy.id)),
+            newest_first: Some(true),
+            limit: Some(1),
+            ..RecordQuery::default()
+        };
+        let page = patiently(&self.0.shutdown, || self.0.remembrancer.records(&query)).await?;
+        let mut session = page.items.first().and_then(session_of).map_or(0, |last| last + 1);
+        loop {
+            let record = session_record(policy, session).map_err(|e| ServeError::Internal(e.to_string()))?;
+            match patiently(&self.0.shutdown, || self.0.remembrancer.post_record(&record)).await {
+                Ok(_) => return Ok(session),
+                // Somebody else was first; the caller's patience ends this.
+                Err(error) if error.is_conflict() => session += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn desk(&self, policy: &Arc<Policy>) -> Result<Desk, ServeError> {
+        let bytes = match policy.source {
+            Source::Rule(_) => None,
+            Source::Learned(name) => {
+                Some(self.0.policies.file(name).await?.ok_or(ServeError::FileMissing(name))?)
+            }
+        };
+        let policy = policy.clone();
+        // A policy file may be large.
+        tokio::task::spawn_blocking(move || desk(&policy, bytes.as_deref()))
+            .await
+            .map_err(|error| ServeError::Internal(error.to_string()))?
+    }
+}
+
+fn desk(policy: &Policy, file: Option<&[u8]>) -> Result<Desk, ServeError> {
+    let damaged = |what: &dyn std::fmt::Display| {
+        ServeError::Internal(format!("the policy {} cannot be made again: {what}", policy.id))
+    };
+    let environment = policy.environment().map_err(|errors| {
+        let errors: Vec<_> = errors.iter().map(|e| format!("{}: {}", e.pointer, e.detail)).collect();
+        damaged(&errors.join("; "))
+    })?;
+    let (swarm, reward) = match (policy.source, file) {
+        (Source::Rule(rule), _) => (Swarm::of_rule(rule), RewardKind::default()),
+        (Source::Learned(name), None) => return Err(ServeError::FileMissing(name)),
+        (Source::Learned(_), Some(bytes)) => {
+            let file = PolicyFile::parse(bytes).map_err(|error| damaged(&error))?;
+            let reward = file.training.reward.parse().unwrap_or_default();
+            (file.swarm(&environment).map_err(|error| damaged(&error))?, reward)
+        }
+    };
+    Ok(Desk { environment, swarm, reward })
+}
+
+/// The session that a record began; `None` when it began none.
+fn session_of(record: &Record) -> Option<u32> {
+    let mut parts = record.id.split(':');
+    let (policy, serving, session) = (parts.next()?, parts.next()?, parts.next()?);
+    (serving == "serving" && record.subject == format!("policy:{policy}")).then(|| session.parse().ok())?
+}
+
+fn session_record(policy: &Policy, session: u32) -> Result<NewRecord, serde_json::Error> {
+    let identity = Identity::new(None, policy.source, policy.environment_sha256);
+    let served = Served {
+        status: "serving",
+        policy_id: policy.id,
+        digest: policy.digest,
+        session,
+        session_id: Uuid::now_v7(),
+        configuration: identity.stream(policy.id),
+        figures: FIGURES,
+    };
+    Ok(NewRecord {
+        id: Some(format!("{}:serving:{session}", policy.id)),
+        kind: RecordKind::Run,
+        subject: policy_subject(policy.id),
+        body: object(&served)?,
+    })
+}
