@@ -22,6 +22,6 @@ pub use evaluator::Evaluator;
 pub use events::RunEvents;
 pub use psi_field::PsiField;
 pub use recorder::{RecordError, Recorder, RecorderOptions};
-pub use remembrancer::Remembrancer;
+pub use remembrancer::{Export, Remembrancer};
 pub use retry::{Wait, retry_while_transient};
 pub use trainer::Trainer;
