@@ -16,7 +16,8 @@ mod remembrancer;
 mod retry;
 mod trainer;
 
-pub use endpoint::{Endpoint, PageQuery};
+pub use api::PageQuery;
+pub use endpoint::Endpoint;
 pub use error::{ClientError, ServiceProblem};
 pub use evaluator::Evaluator;
 pub use events::RunEvents;

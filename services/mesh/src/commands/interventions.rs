@@ -1,11 +1,8 @@
 use std::collections::HashMap;
 
 use anyhow::{Context as _, anyhow, bail};
-use api::{
-    psi_field::{
-        Assessment, Intervention, InterventionKind, InterventionRecord, InterventionStatus, NewIntervention,
-    },
-    trainer::RunStatus,
+use api::psi_field::{
+    Assessment, Intervention, InterventionKind, InterventionRecord, InterventionStatus, NewIntervention,
 };
 use clap::{ArgGroup, Args};
 use client::{ClientError, PageQuery, PsiField, Trainer};
@@ -106,10 +103,7 @@ impl Interventions {
         kind: InterventionKind,
     ) -> anyhow::Result<Answer> {
         let status = trainer.run(run).await.map_err(|error| told(trainer, error))?.status;
-        if matches!(
-            status,
-            RunStatus::Completed | RunStatus::Stopped | RunStatus::Cancelled | RunStatus::Failed
-        ) {
+        if status.is_final() {
             bail!(
                 "the run {run} has ended ({}): no window of it will carry an intervention",
                 status_name(status)

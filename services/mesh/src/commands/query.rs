@@ -66,7 +66,7 @@ struct RecordFilters {
     subject: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Decisions (with --decisions)")]
 struct DecisionFilters {
     /// Only this run's: its digest, or its id
@@ -106,6 +106,10 @@ impl Query {
     /// Searches.
     pub(crate) fn run(self) -> anyhow::Result<Answer> {
         let remembrancer = self.ledger.remembrancer()?;
+        // clap drops `requires` beside an argument that conflicts with what is required
+        if !self.decisions && self.filters != DecisionFilters::default() {
+            return Err(usage("these filters are for decisions: give --decisions in the place of the words"));
+        }
         if self.decisions && (self.json || self.csv) && self.limit.is_some() {
             return Err(usage("--limit is for the table: --json and --csv give all decisions that match"));
         }
