@@ -71,18 +71,7 @@ impl Up {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut output = child.stdout.take().unwrap();
-        let mut text = Vec::new();
-        let addresses: Value = loop {
-            let mut byte = [0];
-            output.read_exact(&mut byte).unwrap();
-            text.push(byte[0]);
-            if byte == *b"}"
-                && let Ok(addresses) = serde_json::from_slice(&text)
-            {
-                break addresses;
-            }
-        };
+        let addresses = addresses(&mut child);
         let url = |service: &str| addresses["services"][service]["url"].as_str().unwrap().to_owned();
         Self {
             trainer: url("trainer"),
@@ -93,10 +82,33 @@ impl Up {
     }
 }
 
+impl Up {
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for Up {
     fn drop(&mut self) {
         // its database is the test's own and goes with it
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// What `mesh up --json` says once it is up.
+pub(crate) fn addresses(up: &mut Child) -> Value {
+    let mut output = up.stdout.take().unwrap();
+    let mut text = Vec::new();
+    loop {
+        let mut byte = [0];
+        output.read_exact(&mut byte).unwrap();
+        text.push(byte[0]);
+        if byte == *b"}"
+            && let Ok(addresses) = serde_json::from_slice(&text)
+        {
+            return addresses;
+        }
     }
 }
