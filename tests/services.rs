@@ -1,129 +1,13 @@
 //! All four services as they are, over HTTP, with a network between them that fails.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{net::SocketAddr, time::Duration};
+mod support;
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use service_kit::HttpConfig;
-use test_support::{Proxy, ProxyMode, TestDatabase, database};
-use tokio_util::sync::{CancellationToken, DropGuard};
-
-/// The four services, with a proxy in front of each that another calls.
-struct Stack {
-    trainer: String,
-    evaluator: String,
-    remembrancer: Proxy,
-    psi_field: Proxy,
-    settings: remembrancer::Config,
-    http: reqwest::Client,
-    _folder: tempfile::TempDir,
-    _stop: DropGuard,
-}
-
-impl Stack {
-    async fn start(database: &TestDatabase) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let stop = CancellationToken::new();
-        let settings = remembrancer::Config {
-            http: HttpConfig::on_port(0),
-            database_url: database.url().to_owned(),
-            data_dir: folder.path().to_owned(),
-            ..remembrancer::Config::default()
-        };
-        let app = remembrancer::build(settings.clone()).await.unwrap();
-        let remembrancer = Proxy::start(serve(app, &stop).await).await.unwrap();
-        let config = psi_field::Config {
-            http: HttpConfig::on_port(0),
-            remembrancer_url: Some(remembrancer.url()),
-            ..psi_field::Config::default()
-        };
-        let psi_field = Proxy::start(serve(psi_field::build(config).unwrap(), &stop).await).await.unwrap();
-        let config = trainer::Config {
-            http: HttpConfig::on_port(0),
-            remembrancer_url: remembrancer.url(),
-            psi_field_url: psi_field.url(),
-            ..trainer::Config::default()
-        };
-        let trainer = serve(trainer::build(config, stop.clone()).await.unwrap(), &stop).await;
-        let config = evaluator::Config {
-            http: HttpConfig::on_port(0),
-            remembrancer_url: remembrancer.url(),
-            ..evaluator::Config::default()
-        };
-        let evaluator = serve(evaluator::build(config, stop.clone()).await.unwrap(), &stop).await;
-        let stack = Self {
-            trainer: format!("http://{trainer}"),
-            evaluator: format!("http://{evaluator}"),
-            remembrancer,
-            psi_field,
-            settings,
-            http: reqwest::Client::new(),
-            _folder: folder,
-            _stop: stop.drop_guard(),
-        };
-        for url in [&stack.remembrancer.url(), &stack.psi_field.url(), &stack.trainer, &stack.evaluator] {
-            stack.until(&format!("{url}/readyz"), |answer| answer["ready"] == true).await;
-        }
-        stack
-    }
-
-    async fn get(&self, url: &str) -> Value {
-        self.http.get(url).send().await.unwrap().json().await.unwrap()
-    }
-
-    async fn post(&self, url: &str, body: &Value) -> (u16, Value) {
-        let answer = self.http.post(url).json(body).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
-    }
-
-    async fn until(&self, url: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..3000 {
-            let answer = self.get(url).await;
-            if holds(&answer) {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("{url} did not come to what was expected: {}", self.get(url).await);
-    }
-
-    async fn start_run(&self) -> String {
-        let (status, run) = self.post(&format!("{}/v1/runs", self.trainer), &run()).await;
-        assert_eq!(status, 202, "{run}");
-        format!("{}/v1/runs/{}", self.trainer, run["id"].as_str().unwrap())
-    }
-
-    async fn ended(&self, run: &str) -> Value {
-        let ended = self.until(run, |run| run["status"] != "queued" && run["status"] != "running").await;
-        assert_eq!(ended["status"], "completed", "{ended}");
-        ended
-    }
-
-    async fn is_valid(&self, evidence: &str) -> bool {
-        let url = format!("{}/v1/verify", self.remembrancer.url());
-        let request =
-            self.http.post(url).header("content-type", "application/json").body(evidence.to_owned());
-        request.send().await.unwrap().json::<Value>().await.unwrap()["valid"] == true
-    }
-
-    /// Computes the whole log again from the database.
-    async fn assert_intact(&self) {
-        let pool = remembrancer::database::pool(&self.settings).unwrap();
-        remembrancer::fsck::fsck(&pool).await.unwrap();
-    }
-}
-
-async fn serve(app: axum::Router, stop: &CancellationToken) -> SocketAddr {
-    let listener = service_kit::listen(&HttpConfig::on_port(0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(service_kit::serve(listener, app, Duration::from_millis(100), stop.clone()));
-    address
-}
-
-fn run() -> Value {
-    json!({"agents": 3, "episodes": 6, "steps_per_episode": 20, "seed": 7, "checkpoint_every": 2,
-        "environment": {"preset": "contended"}})
-}
+use support::Stack;
+use test_support::{ProxyMode, database};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_fails_all_the_time_changes_nothing_that_a_run_leaves() {

@@ -38,6 +38,8 @@ enum Command {
     Runs(commands::runs::Runs),
     Watch(commands::watch::Watch),
     Interventions(commands::interventions::Interventions),
+    Record(commands::record::Record),
+    Query(Box<commands::query::Query>),
 }
 
 fn main() -> ExitCode {
@@ -51,5 +53,7 @@ fn main() -> ExitCode {
         Command::Runs(command) => command.run(),
         Command::Watch(command) => command.run(),
         Command::Interventions(command) => command.run(),
+        Command::Record(command) => command.run(),
+        Command::Query(command) => command.run(),
     })
 }

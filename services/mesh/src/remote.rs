@@ -1,8 +1,8 @@
-//! The trainer and the psi-field of a stack that somebody else runs.
+//! The services of a stack that somebody else runs.
 
 use anyhow::{Context as _, anyhow};
 use api::trainer::RunQuery;
-use client::{ClientError, Endpoint, PsiField, Trainer};
+use client::{ClientError, Endpoint, PsiField, Remembrancer, Trainer};
 use uuid::Uuid;
 
 use crate::exit::usage;
@@ -14,6 +14,18 @@ pub(crate) struct RemoteArgs {
     /// Its trainer
     #[arg(long, value_name = "URL", env = "MESH_TRAINER_URL", default_value = "http://127.0.0.1:8001")]
     trainer: String,
+    /// The key that it wants
+    #[arg(long, value_name = "KEY", env = "MESH_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+}
+
+/// Flags that name a running stack's remembrancer.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "The running stack")]
+pub(crate) struct LedgerArgs {
+    /// Its remembrancer
+    #[arg(long, value_name = "URL", env = "MESH_REMEMBRANCER_URL", default_value = "http://127.0.0.1:8002")]
+    remembrancer: String,
     /// The key that it wants
     #[arg(long, value_name = "KEY", env = "MESH_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
@@ -57,6 +69,14 @@ impl RemoteArgs {
     }
 }
 
+impl LedgerArgs {
+    /// A client of the remembrancer; nothing is called yet.
+    pub(crate) fn remembrancer(&self) -> anyhow::Result<Remembrancer> {
+        let endpoint = Endpoint::new(&self.remembrancer).with_api_key(self.api_key.clone());
+        Remembrancer::new(endpoint).map_err(|error| usage(format!("--remembrancer: {error}")))
+    }
+}
+
 impl RunName {
     /// The run's id.
     pub(crate) async fn id(self, trainer: &Trainer) -> anyhow::Result<Uuid> {
@@ -70,13 +90,24 @@ impl RunName {
     }
 }
 
-/// The error as a person is told it: when nothing listens, what to do instead of how it failed.
+/// The trainer's error as a person is told it: when nothing listens, what to do instead of how it failed.
 pub(crate) fn told(trainer: &Trainer, error: ClientError) -> anyhow::Error {
+    told_by("trainer", trainer.endpoint(), error)
+}
+
+/// The same of the remembrancer.
+pub(crate) fn told_by_ledger(remembrancer: &Remembrancer, error: ClientError) -> anyhow::Error {
+    told_by("remembrancer", remembrancer.endpoint(), error)
+}
+
+/// The same of the service that this flag names.
+pub(crate) fn told_by(flag: &str, endpoint: &Endpoint, error: ClientError) -> anyhow::Error {
     match error {
         ClientError::Unreachable { .. } => anyhow!(
-            "nothing answers at {}: start a stack with `mesh up`, or name a running one's trainer with --trainer or \
-             MESH_TRAINER_URL",
-            trainer.endpoint().url
+            "nothing answers at {}: start a stack with `mesh up`, or name a running one's {flag} with --{flag} or \
+             MESH_{}_URL",
+            endpoint.url,
+            flag.to_uppercase().replace('-', "_")
         ),
         error => error.into(),
     }

@@ -1,6 +1,7 @@
 //! All four services in this process, with a PostgreSQL of their own or a given one.
 
 mod data_dir;
+mod disk;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -14,7 +15,7 @@ use client::{ClientError, Endpoint, Evaluator, PsiField, Remembrancer, Trainer};
 use embedded_postgres::{Cluster, Durability, Settings};
 use service_kit::HttpConfig;
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use data_dir::DataDir;
 
@@ -47,6 +48,8 @@ pub(crate) struct Stack {
     cluster: Option<Cluster>,
     database_url: String,
     data_dir: DataDir,
+    /// Tells when the disk is full; none beside a database that is elsewhere.
+    _disk: Option<AbortOnDropHandle<()>>,
 }
 
 /// A running service.
@@ -74,8 +77,10 @@ impl Stack {
         let trainer = Place::take("trainer", settings.ports.trainer).await?;
         let evaluator = Place::take("evaluator", settings.ports.evaluator).await?;
         let (cluster, database_url) = database(&settings, &data_dir).await?;
+        let watch = || AbortOnDropHandle::new(tokio::spawn(disk::watch(data_dir.path().to_owned())));
+        let disk = cluster.is_some().then(watch);
 
-        let mut stack = Self { services: Vec::new(), cluster, database_url, data_dir };
+        let mut stack = Self { services: Vec::new(), cluster, database_url, data_dir, _disk: disk };
         let urls = Urls {
             remembrancer: remembrancer.url.clone(),
             psi_field: psi_field

@@ -3,67 +3,10 @@
 
 mod support;
 
-use std::{
-    io::Read as _,
-    path::Path,
-    process::{Child, Command, Stdio},
-};
-
 use api::trainer::NewRun;
 use client::{Endpoint, Trainer};
-use serde_json::Value;
-use support::mesh;
-use test_support::{TestDatabase, database};
-
-/// `mesh up`, until it is dropped.
-struct Up {
-    child: Child,
-    trainer: String,
-    psi_field: String,
-}
-
-impl Up {
-    fn start(folder: &Path, database: &TestDatabase) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mesh"))
-            .args([
-                "up",
-                "--json",
-                "--port-base",
-                "0",
-                "--data-dir",
-                "data",
-                "--database-url",
-                database.url(),
-            ])
-            .env("MESH_LOG", "error")
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut output = child.stdout.take().unwrap();
-        let mut text = Vec::new();
-        let addresses: Value = loop {
-            let mut byte = [0];
-            output.read_exact(&mut byte).unwrap();
-            text.push(byte[0]);
-            if byte == *b"}"
-                && let Ok(addresses) = serde_json::from_slice(&text)
-            {
-                break addresses;
-            }
-        };
-        let url = |service: &str| addresses["services"][service]["url"].as_str().unwrap().to_owned();
-        Self { trainer: url("trainer"), psi_field: url("psi-field"), child }
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        // its database is the test's own and goes with it
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use support::{Up, mesh};
+use test_support::database;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_of_a_running_stack_is_listed_watched_to_its_end_and_its_interventions_shown() {

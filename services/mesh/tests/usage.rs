@@ -4,8 +4,8 @@ mod support;
 
 use support::mesh;
 
-const COMMANDS: [&str; 8] =
-    ["up", "train", "evaluate", "simulate", "verify", "runs", "watch", "interventions"];
+const COMMANDS: [&str; 10] =
+    ["up", "train", "evaluate", "simulate", "verify", "runs", "watch", "interventions", "record", "query"];
 
 #[test]
 fn every_command_explains_itself_with_examples() {
@@ -43,7 +43,27 @@ fn wrong_usage_ends_with_2_and_one_clear_message() {
         (&["watch"], "<RUN>"),
         (&["watch", "7"], "`mesh runs`"),
         (&["interventions", "last", "--psi-field", "nowhere"], "--psi-field"),
+        (&["interventions", "last", "--nigredo", "--albedo"], "cannot be used with"),
+        (&["interventions", "last", "--agents", "1"], "--nigredo"),
+        (&["interventions", "last", "--albedo", "--reason", ""], "1 to 2000 bytes"),
         (&["train", "--trainer", "http://127.0.0.1:1"], "--remembrancer"),
+        (&["record", "deploy", "--component", "a"], "--evidence"),
+        (&["record", "deploy", "--component", "", "--version", "1", "--evidence", "x"], "--component"),
+        (&["record", "deploy", "--component", "a", "--version", "1", "--evidence", "no.log"], "no.log"),
+        (&["record", "deploy", "--component", "a", "--version", "1", "--evidence", "."], "this is no file"),
+        (
+            &["record", "deploy", "--component", "a", "--version", "1", "--evidence", "/dev/null"],
+            "this is no file",
+        ),
+        (&["record", "note", "--subject", "a", " "], "expected some text"),
+        (&["query"], "<TEXT>"),
+        (&["query", "x", "--decisions"], "cannot be used with"),
+        (&["query", "x", "--tenant", "acme"], "--decisions"),
+        (&["query", "x", "--kind", "decision"], "unknown variant"),
+        (&["query", "--decisions", "--run", "last"], "digest"),
+        (&["query", "--decisions", "--json", "--csv"], "cannot be used with"),
+        (&["query", "--decisions", "--csv", "--limit", "5"], "--limit is for the table"),
+        (&["query", "x", "--remembrancer", "nowhere"], "--remembrancer"),
     ] {
         let ran = mesh(folder.path(), arguments);
         assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
@@ -78,6 +98,23 @@ fn a_stack_that_is_not_there_is_told_in_one_line_that_says_what_to_do_and_ends_w
         assert_eq!(ran.code, 3, "{arguments:?}: {}", ran.stderr);
         assert!(ran.stderr.contains("nothing answers at http://127.0.0.1:1"), "{}", ran.stderr);
         assert!(ran.stderr.contains("mesh up") && ran.stderr.contains("--trainer"), "{}", ran.stderr);
+        assert_eq!(ran.stderr.trim_end().lines().count(), 1, "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_remembrancer_that_is_not_there_is_told_by_its_flag_and_ends_with_3() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tests.log"), "all passed").unwrap();
+    let deploy = ["record", "deploy", "--component", "a", "--version", "1", "--evidence", "tests.log"];
+    for arguments in
+        [&deploy[..], &["record", "note", "--subject", "a", "b"], &["query", "x"], &["query", "--decisions"]]
+    {
+        let nowhere = ["--remembrancer", "http://127.0.0.1:1"];
+        let ran = mesh(folder.path(), &[arguments, &nowhere].concat());
+        assert_eq!(ran.code, 3, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("nothing answers at http://127.0.0.1:1"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("MESH_REMEMBRANCER_URL"), "{}", ran.stderr);
         assert_eq!(ran.stderr.trim_end().lines().count(), 1, "{}", ran.stderr);
     }
 }

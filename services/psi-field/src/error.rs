@@ -66,8 +66,8 @@ pub enum SwarmError {
     },
     /// An operator's command would fall among decisions that the ledger holds already.
     #[error(
-        "swarm `{0}` is catching up after a restart: it repeats decisions that the ledger holds, and an intervention \
-         among them would make them others; send it again in a moment"
+        "swarm `{0}` was brought back and is catching up: until a window comes that is past what the ledger holds, an \
+         intervention would change decisions that are recorded; send it again in a moment"
     )]
     CatchingUp(String),
     /// There is no room for another swarm.

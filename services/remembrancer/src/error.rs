@@ -78,6 +78,9 @@ pub enum LedgerError {
     /// The database cannot be reached, or went away in the middle.
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),
+    /// The database has no room for more.
+    #[error("the disk of the database is full: make room on it")]
+    DiskFull(#[source] sqlx::Error),
     /// The log is not open for use: migrations or the check of its head are outstanding or failed.
     #[error("the log is not open: {0}")]
     NotOpen(String),
@@ -150,7 +153,13 @@ impl From<MissingHash> for LedgerError {
 
 impl From<sqlx::Error> for LedgerError {
     fn from(error: sqlx::Error) -> Self {
-        if is_unavailable(&error) { Self::Unavailable(error) } else { Self::Database(error) }
+        if is_disk_full(&error) {
+            Self::DiskFull(error)
+        } else if is_unavailable(&error) {
+            Self::Unavailable(error)
+        } else {
+            Self::Database(error)
+        }
     }
 }
 
@@ -169,6 +178,11 @@ pub(crate) fn uncanonical(base: &str, error: &CanonicalError) -> InvalidField {
     InvalidField { pointer: format!("{base}{}", error.pointer()), detail: error.problem().to_owned() }
 }
 
+/// PostgreSQL's `disk_full`.
+fn is_disk_full(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "53100")
+}
+
 /// Whether the same call may succeed once the database is back.
 fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
@@ -179,7 +193,7 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::BeginFailed => true,
-        // 08: connection; 53: too many connections, no memory or disk; 57P0x: shutting down, crashed,
+        // 08: connection; 53: too many connections, no memory; 57P0x: shutting down, crashed,
         // starting; 40: rolled back for another transaction's sake.
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             ["08", "53", "57P0", "40"].iter().any(|class| code.starts_with(class))

@@ -31,6 +31,9 @@ struct Handles {
     avg_latency_ms: Gauge,
     epsilon: Gauge,
     q_table_size: Gauge,
+    psi: Gauge,
+    continuity: Gauge,
+    prediction_error: Gauge,
     decisions: Counter,
     interventions: Counter,
     runs: Vec<(RunStatus, Gauge)>,
@@ -46,37 +49,36 @@ impl Gauges {
             gauge.set(0.0);
             (status, gauge)
         };
+        let figure = |name, help| {
+            let gauge = metrics.gauge(name, help, &[]);
+            gauge.set(f64::NAN); // not known until a window is played
+            gauge
+        };
         Self(Arc::new(Handles {
-            avg_reward: metrics.gauge(
-                "ai_mesh_avg_reward",
-                "Mean reward per request of the last window.",
-                &[],
-            ),
-            fill_rate: metrics.gauge(
-                "ai_mesh_fill_rate_ratio",
-                "Requests routed / requested in the last window.",
-                &[],
-            ),
-            gpu_hours_fill: metrics.gauge(
+            avg_reward: figure("ai_mesh_avg_reward", "Mean reward per request of the last window."),
+            fill_rate: figure("ai_mesh_fill_rate_ratio", "Requests routed / requested in the last window."),
+            gpu_hours_fill: figure(
                 "ai_mesh_gpu_hours_fill_ratio",
                 "GPU-hours served / requested in the last window.",
-                &[],
             ),
-            avg_cost_usd: metrics.gauge(
-                "ai_mesh_avg_cost_usd",
-                "Mean cost of a routed request in the last window.",
-                &[],
-            ),
-            avg_latency_ms: metrics.gauge(
+            avg_cost_usd: figure("ai_mesh_avg_cost_usd", "Mean cost of a routed request in the last window."),
+            avg_latency_ms: figure(
                 "ai_mesh_avg_latency_ms",
                 "Mean latency of a routed request in the last window, waiting included.",
-                &[],
             ),
-            epsilon: metrics.gauge("ai_mesh_epsilon_ratio", "Mean exploration rate of the agents.", &[]),
-            q_table_size: metrics.gauge(
+            epsilon: figure("ai_mesh_epsilon_ratio", "Mean exploration rate of the agents."),
+            q_table_size: figure(
                 "ai_mesh_q_table_size_states",
                 "States in all tables of the swarm that played last.",
-                &[],
+            ),
+            psi: figure("ai_mesh_psi_ratio", "Ψ of the last window: the stability of the whole."),
+            continuity: figure(
+                "ai_mesh_continuity_ratio",
+                "C of the last window: how well it continues the retained past.",
+            ),
+            prediction_error: figure(
+                "ai_mesh_prediction_error_ratio",
+                "PE of the last window: how surprising it was.",
             ),
             decisions: metrics.counter("ai_mesh_decisions_total", "Decisions made.", &[]),
             interventions: metrics.counter(
@@ -91,12 +93,16 @@ impl Gauges {
     /// Shows a window. A figure without data leaves the one before.
     pub fn window(&self, window: &WindowMetrics, agents: &[Agent], applied: usize) {
         let Handles { avg_reward, fill_rate, gpu_hours_fill, avg_cost_usd, avg_latency_ms, .. } = &*self.0;
+        let Handles { psi, continuity, prediction_error, .. } = &*self.0;
         for (gauge, figure) in [
             (avg_reward, window.avg_reward),
             (fill_rate, window.fill_rate),
             (gpu_hours_fill, window.gpu_hours_fill),
             (avg_cost_usd, window.avg_cost_usd),
             (avg_latency_ms, window.avg_latency_ms),
+            (psi, window.psi),
+            (continuity, window.continuity),
+            (prediction_error, window.prediction_error),
         ] {
             if let Some(figure) = figure {
                 gauge.set(figure);

@@ -1,7 +1,8 @@
 use std::{fmt, str::FromStr};
 
+use garde::Validate;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// An RFC 9457 problem: what went wrong, in a form that programs and people can act on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -47,6 +48,30 @@ pub struct Page<T> {
     /// What to send as `cursor` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+}
+
+/// Which part of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams, Validate)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// Items a page, 1 to 1000 (default 1000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1, max = 1000)))]
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+    /// Where the page starts: `next_cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub cursor: Option<String>,
+}
+
+impl PageQuery {
+    /// How many items the page has at most.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.limit.unwrap_or(1000) as usize
+    }
 }
 
 /// A SHA-256 digest, 64 lowercase hex digits on the wire.

@@ -1,7 +1,5 @@
 use std::{fmt, time::Duration};
 
-use serde::Serialize;
-
 /// Where a service is, and how to be let in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -43,17 +41,6 @@ impl fmt::Debug for Endpoint {
             .field("timeout", &self.timeout)
             .finish()
     }
-}
-
-/// Which page of a list whose wire type has no query of its own; by default the first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PageQuery {
-    /// Items a page, 1 to 1000; as the service likes when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
-    /// `next_cursor` of the page before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
 }
 
 #[cfg(test)]

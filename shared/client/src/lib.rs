@@ -17,12 +17,13 @@ mod remembrancer;
 mod retry;
 mod trainer;
 
-pub use endpoint::{Endpoint, PageQuery};
+pub use api::PageQuery;
+pub use endpoint::Endpoint;
 pub use error::{ClientError, ServiceProblem};
 pub use evaluator::Evaluator;
 pub use events::RunEvents;
 pub use psi_field::PsiField;
 pub use recorder::{RecordError, Recorder, RecorderOptions};
-pub use remembrancer::Remembrancer;
+pub use remembrancer::{Export, Remembrancer};
 pub use retry::{Wait, retry_while_transient};
 pub use trainer::Trainer;

@@ -1,15 +1,21 @@
+use std::time::Duration;
+
 use api::{
     Hash, Page,
     remembrancer::{
         Artifact, BatchReceipts, Checkpoint, ConsistencyProof, ConsistencyQuery, DecisionBatch,
-        DecisionQuery, Evidence, InclusionProof, LeafQuery, LogKey, NewRecord, Record, RecordQuery,
-        RecordReceipt, RecordedDecision, RunHead, Verdict,
+        DecisionFormat, DecisionQuery, Evidence, InclusionProof, LeafQuery, LogKey, NewRecord, Record,
+        RecordQuery, RecordReceipt, RecordedDecision, RunHead, Verdict,
     },
 };
 use bytes::Bytes;
+use reqwest::Response;
 use sha2::{Digest as _, Sha256};
 
-use crate::{ClientError, Endpoint, connection::Connection};
+use crate::{
+    ClientError, Endpoint,
+    connection::{self, Connection},
+};
 
 /// The remembrancer's client. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -53,6 +59,19 @@ impl Remembrancer {
     /// `GET /v1/decisions`.
     pub async fn decisions(&self, query: &DecisionQuery) -> Result<Page<RecordedDecision>, ClientError> {
         self.connection.get(&["v1", "decisions"]).query(query).answer().await
+    }
+
+    /// `GET /v1/decisions` as a stream of all that match, in this format. The query's own `format` does not count;
+    /// a stream takes neither `limit` nor `cursor`.
+    pub async fn export_decisions(
+        &self,
+        query: &DecisionQuery,
+        format: DecisionFormat,
+    ) -> Result<Export, ClientError> {
+        let query = DecisionQuery { format: Some(format), ..query.clone() };
+        let (url, response) =
+            self.connection.get(&["v1", "decisions"]).accept("*/*").query(&query).open().await?;
+        Ok(Export { url, response })
     }
 
     /// `GET /v1/log/runs/{digest}`: where the run's decisions stand in the log.
@@ -133,6 +152,29 @@ impl Remembrancer {
         self.connection.post(&["v1", "verify"]).json(evidence).answer().await
     }
 }
+
+/// Decisions as they come, in pieces of any length.
+#[derive(Debug)]
+pub struct Export {
+    url: String,
+    response: Response,
+}
+
+impl Export {
+    /// The next piece; `None` after the last.
+    ///
+    /// # Errors
+    /// The stream broke off before its end, or was silent for a minute: what came is not all.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        match tokio::time::timeout(LONGEST_SILENCE, self.response.chunk()).await {
+            Ok(piece) => piece.map_err(|source| connection::failed(&self.url, LONGEST_SILENCE, source)),
+            Err(_) => Err(ClientError::TimedOut { url: self.url.clone(), after: LONGEST_SILENCE }),
+        }
+    }
+}
+
+/// No database takes so long for the next thousand rows.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
 fn sha256(content: &[u8]) -> Hash {
     Hash(Sha256::digest(content).into())

@@ -12,7 +12,7 @@ use garde::Validate;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 
-use crate::{ApiError, limits};
+use crate::{ApiError, ApiResult, limits, objects::Objects};
 
 /// A JSON body, both ways. As an argument it is parsed strictly, then validated:
 /// 415 `unsupported_media_type`, 413 `body_too_large`, 400 `malformed_json` (with line and column),
@@ -98,9 +98,10 @@ where
         let query = parts.uri.query().unwrap_or_default();
         let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
         let value: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
-            let name = error.path().to_string();
-            let pointer = if name == "." { "?".to_owned() } else { format!("?{name}") };
-            invalid("query string", vec![api::FieldError { pointer, detail: error.into_inner().to_string() }])
+            let path = error.path().to_string();
+            let detail = error.into_inner().to_string();
+            let name = if path == "." { repeated(&detail).unwrap_or_default() } else { &path };
+            invalid("query string", vec![api::FieldError { pointer: format!("?{name}"), detail }])
         })?;
         validate(&value, |path| format!("?{}", path.join(".")))?;
         Ok(Self(value))
@@ -156,21 +157,25 @@ fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    // serde would take an array for a struct, field by field in order, and no name would be checked
-    if body.trim_ascii_start().starts_with(b"[") {
-        let detail = "expected a JSON object, found an array".to_owned();
-        return Err(invalid("body", vec![api::FieldError { pointer: String::new(), detail }]));
-    }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Objects(&mut json)).map_err(|error| {
         if !error.inner().is_data() {
             return malformed(error.inner());
         }
-        let pointer = pointer(&segments(error.path()));
-        invalid("body", vec![api::FieldError { pointer, detail: error.into_inner().to_string() }])
+        let mut path = segments(error.path());
+        let detail = error.into_inner().to_string();
+        if let Some(name) = repeated(&detail).filter(|name| path.last().is_none_or(|last| last != name)) {
+            path.push(name.to_owned());
+        }
+        invalid("body", vec![api::FieldError { pointer: pointer(&path), detail }])
     })?;
     json.end().map_err(|error| malformed(&error))?;
     Ok(value)
+}
+
+/// The field that came twice, which serde tells in words only.
+fn repeated(detail: &str) -> Option<&str> {
+    detail.strip_prefix("duplicate field `")?.split('`').next()
 }
 
 fn malformed(error: &serde_json::Error) -> ApiError {
@@ -189,6 +194,36 @@ fn validate<T: Validate<Context = ()>>(
         });
         invalid("request", errors.collect())
     })
+}
+
+/// The page of a list that only grows at its end: its cursors are positions.
+///
+/// # Errors
+/// 422 `invalid_request` when nobody gave this cursor.
+pub fn page<T>(query: &api::PageQuery, items: impl ExactSizeIterator<Item = T>) -> ApiResult<api::Page<T>> {
+    let from = cursor(query.cursor.as_deref(), |cursor| cursor.parse().ok())?.unwrap_or(0);
+    let total = items.len();
+    let items: Vec<T> = items.skip(from).take(query.length()).collect();
+    let end = from.saturating_add(items.len());
+    let next_cursor = (!items.is_empty() && end < total).then(|| end.to_string());
+    Ok(api::Page { items, next_cursor })
+}
+
+/// Where a list goes on, read from the cursor that the page before gave.
+///
+/// # Errors
+/// 422 `invalid_request` when nobody gave this cursor.
+pub fn cursor<T>(cursor: Option<&str>, read: impl Fn(&str) -> Option<T>) -> ApiResult<Option<T>> {
+    let Some(cursor) = cursor else { return Ok(None) };
+    let place = read(cursor);
+    let refusal = || invalid_parameter("cursor", "expected `next_cursor` of the page before, unchanged");
+    place.map(Some).ok_or_else(refusal)
+}
+
+/// 422 `invalid_request` for a query parameter whose type alone does not tell that it is wrong.
+#[must_use]
+pub fn invalid_parameter(name: &str, detail: &str) -> ApiError {
+    invalid("query string", vec![api::FieldError { pointer: format!("?{name}"), detail: detail.to_owned() }])
 }
 
 fn invalid(what: &str, errors: Vec<api::FieldError>) -> ApiError {
@@ -242,21 +277,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_array_is_not_taken_for_an_object() {
-        #[derive(Debug, serde::Deserialize)]
-        struct Pair {
-            #[expect(dead_code, reason = "only read")]
-            a: u8,
-        }
-        assert!(parse::<Pair>(b" [1]").unwrap_err().status() == StatusCode::UNPROCESSABLE_ENTITY);
-        assert!(parse::<Pair>(b"{\"a\": 1}").is_ok());
-    }
-
-    #[test]
     fn a_bound_that_is_missed_is_told_as_what_is_expected() {
         assert_eq!(expectation("lower than 1"), "expected at least 1");
         assert_eq!(expectation("length is greater than 20"), "expected a length of at most 20");
         assert_eq!(expectation("not a valid url"), "not a valid url");
+    }
+
+    #[test]
+    fn pages_follow_each_other_without_gap_or_overlap() {
+        let all: Vec<u32> = (0..25).collect();
+        let mut query = api::PageQuery { limit: Some(10), cursor: None };
+        let mut seen = Vec::new();
+        loop {
+            let page = page(&query, all.iter().copied()).unwrap();
+            assert!(page.items.len() <= 10);
+            seen.extend(page.items);
+            match page.next_cursor {
+                Some(next) => query.cursor = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(seen, all);
+    }
+
+    #[test]
+    fn a_cursor_that_nobody_gave_is_refused() {
+        let query = api::PageQuery { limit: None, cursor: Some("x".into()) };
+        assert_eq!(page(&query, [1].into_iter()).unwrap_err().code(), "invalid_request");
+        let past_the_end = api::PageQuery { limit: None, cursor: Some("99".into()) };
+        assert!(page(&past_the_end, [1].into_iter()).unwrap().items.is_empty());
     }
 
     #[test]

@@ -35,6 +35,16 @@ impl TestDatabase {
         &self.name
     }
 
+    /// Executes a statement behind the services' backs.
+    ///
+    /// # Panics
+    /// The database refuses it, or is away.
+    pub async fn execute(&self, statement: &str) {
+        let mut connection = sqlx::PgConnection::connect(&self.url).await.expect("the database answers");
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+        sqlx::query(statement).execute(&mut connection).await.expect("the statement is carried out");
+    }
+
     /// How many rows a table has, asked of the database itself.
     ///
     /// # Panics

@@ -1,31 +1,50 @@
 use std::collections::HashMap;
 
-use anyhow::Context as _;
-use api::psi_field::{Assessment, Intervention, InterventionKind, InterventionRecord, InterventionStatus};
-use clap::Args;
-use client::{ClientError, PageQuery, PsiField};
+use anyhow::{Context as _, anyhow, bail};
+use api::psi_field::{
+    Assessment, Intervention, InterventionKind, InterventionRecord, InterventionStatus, NewIntervention,
+};
+use clap::{ArgGroup, Args};
+use client::{ClientError, PageQuery, PsiField, Trainer};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
+    commands::runs::status_name,
     exit::Answer,
     output::{note, say, say_json, table},
-    remote::{RemoteArgs, RunName, told},
+    remote::{RemoteArgs, RunName, told, told_by},
     runtime,
 };
 
-/// Show what psi-field did to a run, why, and what it brought
+/// Show what psi-field did to a run, why, and what it brought; or intervene by hand
 ///
-/// The trainer tells which interventions the run applied; what became of them is at psi-field.
+/// The trainer tells which interventions the run applied; what became of them is at psi-field. With --nigredo or
+/// --albedo psi-field sends one with its answer to the run's next window, and records why.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("by_hand").args(["nigredo", "albedo"]))]
 #[command(after_help = "Examples:
   mesh interventions last
   mesh interventions 01936c1e-5f6a-7c3e-9d55-0a9e1d0f6b21 --json
+  mesh interventions last --nigredo --agents 1,2 --reason \"aws changed its prices\"
+  mesh interventions last --albedo
   mesh interventions last --trainer http://127.0.0.1:18001 --psi-field http://127.0.0.1:18000")]
 pub(crate) struct Interventions {
     /// The run's id, or `last`
     #[arg(value_name = "RUN")]
     run: RunName,
+    /// Intervene: the agents forget what they learned and begin afresh
+    #[arg(long)]
+    nigredo: bool,
+    /// Intervene: the agents explore more for a while
+    #[arg(long)]
+    albedo: bool,
+    /// Only these agents, by number; all of the last window when absent
+    #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "by_hand")]
+    agents: Vec<u32>,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT", requires = "by_hand", default_value = "by an operator, with mesh", value_parser = reason)]
+    reason: String,
     /// One JSON object on standard output
     #[arg(long)]
     json: bool,
@@ -49,6 +68,9 @@ impl Interventions {
         let (trainer, field) = (self.remote.trainer()?, self.remote.psi_field(&self.psi_field)?);
         runtime::block_on("error", async {
             let run = self.run.id(&trainer).await?;
+            if let Some(kind) = self.kind() {
+                return self.intervene(&trainer, &field, run, kind).await;
+            }
             let page = PageQuery { limit: Some(1000), ..PageQuery::default() };
             let applied = trainer.interventions(run, &page).await.map_err(|error| told(&trainer, error))?;
             let records = records(&field, run, applied.items).await?;
@@ -61,6 +83,55 @@ impl Interventions {
             }
             Ok(Answer::Yes)
         })
+    }
+}
+
+impl Interventions {
+    fn kind(&self) -> Option<InterventionKind> {
+        match (self.nigredo, self.albedo) {
+            (true, _) => Some(InterventionKind::Nigredo),
+            (_, true) => Some(InterventionKind::Albedo),
+            _ => None,
+        }
+    }
+
+    async fn intervene(
+        &self,
+        trainer: &Trainer,
+        field: &PsiField,
+        run: Uuid,
+        kind: InterventionKind,
+    ) -> anyhow::Result<Answer> {
+        let status = trainer.run(run).await.map_err(|error| told(trainer, error))?.status;
+        if status.is_final() {
+            bail!(
+                "the run {run} has ended ({}): no window of it will carry an intervention",
+                status_name(status)
+            );
+        }
+        let new = NewIntervention { kind, targets: self.agents.clone(), reason: self.reason.clone() };
+        let key = Uuid::now_v7().to_string();
+        let issued = field.post_intervention(&run.to_string(), &new, Some(&key)).await.map_err(|error| {
+            match error {
+                error if error.is_not_found() => anyhow!(
+                    "psi-field at {} has no window of the run {run} yet: try again when it is under way; a run that \
+                     was started without psi-field has none",
+                    field.endpoint().url
+                ),
+                error => told_by("psi-field", field.endpoint(), error),
+            }
+        })?;
+        if self.json {
+            say_json(&issued)?;
+        } else {
+            let Intervention { id, kind, targets: agents, .. } = &issued.intervention;
+            say(&format!(
+                "{} {id} is on its way to the run {run}, for agents {}: it comes with the answer to the next window",
+                kind_name(*kind),
+                targets(agents)
+            ))?;
+        }
+        Ok(Answer::Yes)
     }
 }
 
@@ -121,6 +192,11 @@ fn row(record: &InterventionRecord) -> Vec<String> {
         record.assessment.as_ref().map_or_else(|| "-".into(), assessment),
         intervention.reason.clone(),
     ]
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    let fits = (1..=2000).contains(&text.len()) && !text.contains('\0');
+    fits.then(|| text.to_owned()).ok_or_else(|| "expected 1 to 2000 bytes of text".into())
 }
 
 /// The kind as it stands on the wire.

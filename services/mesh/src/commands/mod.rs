@@ -2,6 +2,8 @@
 
 pub(crate) mod evaluate;
 pub(crate) mod interventions;
+pub(crate) mod query;
+pub(crate) mod record;
 pub(crate) mod runs;
 pub(crate) mod simulate;
 pub(crate) mod train;

@@ -19,7 +19,8 @@ use crate::{
   mesh up
   mesh up --data-dir /srv/ai-mesh --port-base 9000
   mesh up --database-url postgres://ai_mesh@db.example/ai_mesh --trainer-port 18001
-  MESH_LOG=debug mesh up")]
+  MESH_LOG=debug mesh up
+  MESH_LOG_FORMAT=json mesh up 2> mesh.log")]
 pub(crate) struct Up {
     /// The folder of the database and of the log's key [default: ai-mesh in the user's data folder;
     /// /var/lib/ai-mesh as root]

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use api::{
     Hash,
     evaluator::{Evaluation, EvaluationResult},
-    remembrancer::LeafQuery,
+    remembrancer::{Evidence, LeafQuery},
     trainer::{MetricsQuery, Recording, Run, RunStatus},
 };
 use client::{ClientError, Evaluator, Remembrancer, Trainer, retry_while_transient};
@@ -175,6 +175,15 @@ pub(crate) async fn write_evaluation(
     write(&folder.join("evaluation.json"), &json)
 }
 
+/// Writes evidence as `mesh verify` reads it.
+///
+/// # Errors
+/// The file cannot be written.
+pub(crate) fn write_evidence(path: &Path, evidence: &Evidence) -> anyhow::Result<()> {
+    // without white space: then every byte of the file counts when it is verified
+    write(path, &serde_json::to_vec(evidence).context("the evidence as JSON")?)
+}
+
 /// A word as the shell takes it.
 pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
@@ -213,8 +222,7 @@ async fn evidence(
 ) -> anyhow::Result<PathBuf> {
     let evidence = patiently(|| remembrancer.evidence(leaf)).await.with_context(|| name.to_owned())?;
     let path = folder.join(name);
-    // without white space: then every byte of the file counts when it is verified
-    write(&path, &serde_json::to_vec(&evidence).with_context(|| name.to_owned())?)?;
+    write_evidence(&path, &evidence)?;
     Ok(path)
 }
 

@@ -2,9 +2,13 @@
 #![allow(clippy::unwrap_used, dead_code)] // helpers of tests, of which each file uses some
 
 use std::{
+    io::Read as _,
     path::Path,
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
 };
+
+use serde_json::Value;
+use test_support::TestDatabase;
 
 /// What a run of the binary came to.
 pub(crate) struct Ran {
@@ -15,7 +19,7 @@ pub(crate) struct Ran {
 
 impl Ran {
     /// Standard output as one JSON value.
-    pub(crate) fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("{error} in {:?} ({})", self.stdout, self.stderr))
     }
@@ -38,5 +42,73 @@ pub(crate) fn mesh_with(folder: &Path, arguments: &[&str], variables: &[(&str, &
         code: status.code().unwrap_or(-1),
         stdout: String::from_utf8(stdout).unwrap(),
         stderr: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+/// `mesh up`, until it is dropped.
+pub(crate) struct Up {
+    child: Child,
+    pub(crate) trainer: String,
+    pub(crate) psi_field: String,
+    pub(crate) remembrancer: String,
+}
+
+impl Up {
+    pub(crate) fn start(folder: &Path, database: &TestDatabase) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mesh"))
+            .args([
+                "up",
+                "--json",
+                "--port-base",
+                "0",
+                "--data-dir",
+                "data",
+                "--database-url",
+                database.url(),
+            ])
+            .env("MESH_LOG", "error")
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let addresses = addresses(&mut child);
+        let url = |service: &str| addresses["services"][service]["url"].as_str().unwrap().to_owned();
+        Self {
+            trainer: url("trainer"),
+            psi_field: url("psi-field"),
+            remembrancer: url("remembrancer"),
+            child,
+        }
+    }
+}
+
+impl Up {
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // its database is the test's own and goes with it
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What `mesh up --json` says once it is up.
+pub(crate) fn addresses(up: &mut Child) -> Value {
+    let mut output = up.stdout.take().unwrap();
+    let mut text = Vec::new();
+    loop {
+        let mut byte = [0];
+        output.read_exact(&mut byte).unwrap();
+        text.push(byte[0]);
+        if byte == *b"}"
+            && let Ok(addresses) = serde_json::from_slice(&text)
+        {
+            return addresses;
+        }
     }
 }

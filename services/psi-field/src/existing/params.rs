@@ -15,16 +15,24 @@ pub(crate) struct Params {
     #[schema(minimum = 1e-6, maximum = 1e6)]
     pub dt: f64,
     /// Retention in seconds: the field remembers `W_r / dt` steps, 2 to 10,000.
-    #[garde(range(min = 0.0, max = 1e9))]
+    #[garde(range(min = 0.0, max = 1e9), custom(at_least("dt", &self.dt)))]
     #[schema(minimum = 0, maximum = 1e9)]
     pub W_r: f64,
     /// Rollout horizon in seconds. Kept and shown; this field forecasts one step.
+    #[garde(range(min = 0.0, max = 1e9))]
+    #[schema(minimum = 0, maximum = 1e9)]
     pub H: f64,
     /// Number of rollouts. Kept and shown; this field's forecast is exact.
+    #[garde(range(min = 1))]
+    #[schema(minimum = 1)]
     pub N: u64,
     /// Working memory capacity. Kept and shown.
+    #[garde(range(min = 1))]
+    #[schema(minimum = 1)]
     pub C_w: u64,
     /// Latent dimension. Kept and shown.
+    #[garde(range(min = 1))]
+    #[schema(minimum = 1)]
     pub latent_dim: u64,
     /// Ψ's weight of memory.
     #[garde(range(min = -100.0, max = 100.0))]
@@ -59,9 +67,20 @@ pub(crate) struct Params {
     #[schema(minimum = 0, maximum = 1e6)]
     pub dt_min: f64,
     /// The longest step in seconds.
-    #[garde(range(min = 0.0, max = 1e6))]
-    #[schema(minimum = 0, maximum = 1e6)]
+    #[garde(range(min = 1e-6, max = 1e6), custom(at_least("dt_min", &self.dt_min)))]
+    #[schema(minimum = 1e-6, maximum = 1e6)]
     pub dt_max: f64,
+}
+
+/// What is shorter than that other parameter makes no sense.
+fn at_least(other: &'static str, least: &f64) -> impl FnOnce(&f64, &()) -> garde::Result + use<> {
+    let least = *least;
+    move |value, ()| {
+        if *value < least {
+            return Err(garde::Error::new(format!("expected at least {least}, the value of `{other}`")));
+        }
+        Ok(())
+    }
 }
 
 impl Default for Params {
@@ -131,7 +150,7 @@ impl Params {
     #[must_use]
     pub(crate) fn effective_dt(&self, psi: Option<f64>) -> f64 {
         let stretched = psi.map_or(self.dt, |psi| self.dt * (self.lambda_ * (1.0 - 2.0 * psi)).exp());
-        // Not `clamp`, which panics when somebody sets the bounds the wrong way round.
+        // Not `clamp`, which panics when the bounds are the wrong way round: a caller's are checked, these may be others.
         stretched.min(self.dt_max).max(self.dt_min)
     }
 }
@@ -150,6 +169,17 @@ mod tests {
     }
 
     #[test]
+    fn bounds_the_wrong_way_round_are_refused_by_name() {
+        let wrong = |params: Params| params.validate().unwrap_err().to_string();
+        assert!(Params::default().validate().is_ok());
+        let text = wrong(Params { dt_min: 1.0, dt_max: 0.1, ..Params::default() });
+        assert!(text.contains("dt_max: expected at least 1, the value of `dt_min`"), "{text}");
+        let text = wrong(Params { W_r: 0.1, dt: 0.2, ..Params::default() });
+        assert!(text.contains("W_r: expected at least 0.2, the value of `dt`"), "{text}");
+        assert!(wrong(Params { N: 0, ..Params::default() }).starts_with("N:"));
+    }
+
+    #[test]
     fn an_unstable_field_has_longer_moments_within_the_bounds() {
         let params = Params::default();
         assert_eq!(params.effective_dt(None), 0.2);
@@ -157,7 +187,5 @@ mod tests {
         // 0.2 · e^0.6 and 0.2 · e^−0.6
         assert!((params.effective_dt(Some(0.0)) - 0.364_424).abs() < 1e-6);
         assert!((params.effective_dt(Some(1.0)) - 0.109_762).abs() < 1e-6);
-        let wrong = Params { dt_min: 1.0, dt_max: 0.1, ..params };
-        assert_eq!(wrong.effective_dt(Some(0.5)), 1.0);
     }
 }

@@ -1,15 +1,15 @@
 use api::{
-    Page,
+    Page, PageQuery,
     psi_field::{InterventionRecord, NewIntervention},
 };
 use axum::{
     extract::State,
     http::{HeaderValue, StatusCode, header},
 };
-use service_kit::{ApiError, ApiResult, IdempotencyKey, Json, Path, Query};
+use service_kit::{ApiError, ApiResult, IdempotencyKey, Json, Path, Query, cursor};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{PageQuery, SwarmId, cursor, page_length};
+use super::SwarmId;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -31,11 +31,11 @@ async fn list(
     Path(SwarmId(id)): Path<SwarmId>,
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<InterventionRecord>>> {
-    let after: Option<u64> = cursor(query.cursor.as_deref())?;
+    let after: Option<u64> = cursor(query.cursor.as_deref(), |cursor| cursor.parse().ok())?;
     let swarm = state.swarm(&id).await?;
     let records = swarm.field().into_iter().flat_map(|field| field.interventions());
     let mut records = records.filter(|(number, _)| after.is_none_or(|after| *number > after));
-    let page: Vec<_> = records.by_ref().take(page_length(query.limit)).collect();
+    let page: Vec<_> = records.by_ref().take(query.length()).collect();
     let next_cursor = records.next().and(page.last()).map(|(number, _)| number.to_string());
     Ok(Json(Page { items: page.into_iter().map(|(_, record)| record).collect(), next_cursor }))
 }
@@ -55,7 +55,8 @@ async fn list(
         (status = 409, description = "`intervention_pending`: the next answer already carries another one of that kind. \
             `idempotency_key_reused`. `too_many_interventions`."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
-        (status = 503, description = "`swarm_catching_up`: after a restart, until the trainer is past what the ledger holds. \
+        (status = 503, description = "`swarm_catching_up`: after a restart, or a snapshot that was put, until a window comes that is past what the \
+            ledger holds. \
             `remembrancer_unavailable`. Nothing is on its way; send it again.")))]
 async fn post(
     State(state): State<AppState>,

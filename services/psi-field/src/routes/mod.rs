@@ -5,9 +5,7 @@ mod snapshots;
 mod swarms;
 mod windows;
 
-use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer};
-use service_kit::ApiError;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::state::AppState;
@@ -59,34 +57,4 @@ impl<'de> Deserialize<'de> for SwarmId {
             ))
         }
     }
-}
-
-/// A page begins after the item that this cursor names.
-fn cursor<T: std::str::FromStr>(cursor: Option<&str>) -> Result<Option<T>, ApiError> {
-    cursor.map(str::parse).transpose().map_err(|_| {
-        let detail = "expected the `next_cursor` of the page before".to_owned();
-        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", format!("`?cursor`: {detail}."))
-            .with_errors(vec![api::FieldError { pointer: "?cursor".into(), detail }])
-    })
-}
-
-/// How many items a page has.
-fn page_length(limit: Option<u32>) -> usize {
-    limit.unwrap_or(100) as usize
-}
-
-/// Where a page of a list starts, and how long it is.
-#[derive(Debug, Default, Deserialize, garde::Validate, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct PageQuery {
-    /// Items a page, 1 to 1000 (default 100).
-    #[serde(default)]
-    #[garde(inner(range(min = 1, max = 1000)))]
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
-    /// Where the page starts: `next_cursor` of the page before.
-    #[serde(default)]
-    #[garde(skip)]
-    cursor: Option<String>,
 }

@@ -1,14 +1,17 @@
-use api::{Page, psi_field::Swarm};
+use api::{Page, PageQuery, psi_field::Swarm};
 use axum::extract::State;
-use service_kit::{ApiResult, Json, Path, Query};
+use service_kit::{ApiResult, Json, Path, Query, cursor};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{PageQuery, SwarmId, page_length};
+use super::SwarmId;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
 }
+
+/// What a cursor begins with; the swarm after which the page starts follows.
+const AFTER: &str = "after:";
 
 /// List swarms
 ///
@@ -18,11 +21,13 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 200, description = "A page of swarms.", body = Page<Swarm>),
         (status = 422, description = "`invalid_request`.")))]
 async fn list(State(state): State<AppState>, Query(query): Query<PageQuery>) -> ApiResult<Json<Page<Swarm>>> {
-    let length = page_length(query.limit);
-    let mut items = state.summaries(query.cursor.as_deref(), length + 1);
+    // The prefix tells a cursor from any other id.
+    let after = cursor(query.cursor.as_deref(), |cursor| cursor.strip_prefix(AFTER).map(str::to_owned))?;
+    let length = query.length();
+    let mut items = state.summaries(after.as_deref(), length + 1);
     let more = items.len() > length;
     items.truncate(length);
-    let next_cursor = items.last().filter(|_| more).map(|swarm| swarm.id.clone());
+    let next_cursor = items.last().filter(|_| more).map(|swarm| format!("{AFTER}{}", swarm.id));
     Ok(Json(Page { items, next_cursor }))
 }
 

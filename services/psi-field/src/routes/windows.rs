@@ -6,7 +6,7 @@ use axum::extract::State;
 use service_kit::{ApiResult, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{SwarmId, page_length};
+use super::SwarmId;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -60,7 +60,7 @@ async fn list(
     Path(SwarmId(id)): Path<SwarmId>,
     Query(query): Query<WindowQuery>,
 ) -> ApiResult<Json<Page<WindowAnswer>>> {
-    let length = page_length(query.limit);
+    let length = query.limit.unwrap_or(100) as usize;
     let swarm = state.swarm(&id).await?;
     let mut answers = swarm.answers(query.from.unwrap_or(0));
     let items: Vec<WindowAnswer> = answers.by_ref().take(length).cloned().collect();

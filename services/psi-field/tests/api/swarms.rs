@@ -136,6 +136,8 @@ async fn lists_come_in_pages() {
     assert_eq!(service.get("/v1/swarms/b/windows?from=2").await.1["items"][0]["window"], 2);
     assert_eq!(service.get("/v1/swarms/b/interventions?cursor=x").await.0, 422);
     assert_eq!(service.get("/v1/swarms?limit=0").await.0, 422);
+    let (status, refused) = service.get("/v1/swarms?cursor=zz").await;
+    assert_eq!((status, &refused["errors"][0]["pointer"]), (422, &"?cursor".into()), "{refused}");
 }
 
 #[tokio::test]

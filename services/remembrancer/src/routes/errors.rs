@@ -75,6 +75,13 @@ impl From<LedgerError> for ApiError {
                 "The ledger's database is away. Nothing is lost: send the same request again.",
                 cause,
             ),
+            LedgerError::DiskFull(cause) => ApiError::unavailable(
+                "disk_full",
+                "The disk of the ledger's database is full, and nothing was recorded. Nothing that was recorded before \
+                 is lost. When its operator has made room on it, send the same request again.",
+                cause,
+            )
+            .retry_after(Duration::from_secs(5)),
             LedgerError::NotOpen(reason) => ApiError::unavailable(
                 "database_unavailable",
                 "The ledger is not open yet; /readyz says what is missing. Send the same request again.",

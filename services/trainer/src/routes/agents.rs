@@ -1,10 +1,9 @@
-use api::{Page, trainer::Agent};
+use api::{Page, PageQuery, trainer::Agent};
 use axum::extract::State;
-use service_kit::{ApiResult, Json, Path, Query};
+use service_kit::{ApiResult, Json, Path, Query, page};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::PageQuery;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -25,6 +24,7 @@ async fn list_agents(
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<Agent>>> {
     let run = state.run(id)?;
-    let page = state.runs()?.with_history(&run, |history| query.page(history.agents.iter().cloned())).await?;
+    let page =
+        state.runs()?.with_history(&run, |history| page(&query, history.agents.iter().cloned())).await?;
     page.map(Json)
 }

@@ -1,10 +1,9 @@
-use api::{Page, trainer::Checkpoint};
+use api::{Page, PageQuery, trainer::Checkpoint};
 use axum::extract::State;
-use service_kit::{ApiResult, Json, Path, Query};
+use service_kit::{ApiResult, Json, Path, Query, page};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::PageQuery;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -25,6 +24,6 @@ async fn list_checkpoints(
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<Checkpoint>>> {
     let run = state.run(id)?;
-    let page = query.page(run.state().checkpoints.iter().cloned())?;
+    let page = page(&query, run.state().checkpoints.iter().cloned())?;
     Ok(Json(page))
 }

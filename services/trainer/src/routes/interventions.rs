@@ -1,10 +1,9 @@
-use api::{Page, psi_field::Intervention};
+use api::{Page, PageQuery, psi_field::Intervention};
 use axum::extract::State;
-use service_kit::{ApiResult, Json, Path, Query};
+use service_kit::{ApiResult, Json, Path, Query, page};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::PageQuery;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -26,7 +25,9 @@ async fn list_interventions(
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<Intervention>>> {
     let run = state.run(id)?;
-    let page =
-        state.runs()?.with_history(&run, |history| query.page(history.interventions.iter().cloned())).await?;
+    let page = state
+        .runs()?
+        .with_history(&run, |history| page(&query, history.interventions.iter().cloned()))
+        .await?;
     page.map(Json)
 }

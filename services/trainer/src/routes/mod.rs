@@ -1,9 +1,6 @@
 //! The REST API, one file a resource.
 
-use garde::Validate;
-use serde::{Deserialize, Serialize};
-use service_kit::{ApiError, ApiResult};
-use utoipa::IntoParams;
+use service_kit::ApiError;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
@@ -50,49 +47,6 @@ const TAGS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Which part of a list.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct PageQuery {
-    /// Items a page, 1 to 1000 (default 1000).
-    #[serde(default)]
-    #[garde(inner(range(min = 1, max = 1000)))]
-    limit: Option<u32>,
-    /// Where the page starts: `next_cursor` of the page before.
-    #[serde(default)]
-    #[garde(skip)]
-    cursor: Option<String>,
-}
-
-impl PageQuery {
-    /// A page of a list that only grows at its end.
-    fn page<T: Clone>(&self, items: impl ExactSizeIterator<Item = T>) -> ApiResult<api::Page<T>> {
-        let from = match &self.cursor {
-            None => 0,
-            Some(cursor) => cursor.parse::<usize>().map_err(|_| {
-                invalid_query("cursor", "expected `next_cursor` of the page before, unchanged")
-            })?,
-        };
-        let (limit, total) = (self.limit.unwrap_or(1000) as usize, items.len());
-        let items: Vec<T> = items.skip(from).take(limit).collect();
-        let end = from.saturating_add(items.len());
-        let next_cursor = (!items.is_empty() && end < total).then(|| end.to_string());
-        Ok(api::Page { items, next_cursor })
-    }
-}
-
-/// 422 for a query parameter whose type alone does not tell that it is wrong.
-fn invalid_query(name: &str, detail: &str) -> ApiError {
-    let error = api::FieldError { pointer: format!("?{name}"), detail: detail.to_owned() };
-    ApiError::new(
-        axum::http::StatusCode::UNPROCESSABLE_ENTITY,
-        "invalid_request",
-        format!("The query string is not valid: `?{name}`: {detail}."),
-    )
-    .with_errors(vec![error])
-}
-
 /// 422 for a body whose fields are wrong; `what` is what the body is.
 fn invalid_body(what: &str, errors: Vec<api::FieldError>) -> ApiError {
     let places: Vec<_> = errors.iter().map(|e| format!("`{}`: {}", e.pointer, e.detail)).collect();
@@ -131,38 +85,5 @@ impl From<RecordError> for ApiError {
             ),
             RecordError::Refused(cause) => Self::internal(cause),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pages_follow_each_other_without_gap_or_overlap() {
-        let all: Vec<u32> = (0..25).collect();
-        let mut query = PageQuery { limit: Some(10), cursor: None };
-        let mut seen = Vec::new();
-        loop {
-            let page = query.page(all.iter().copied()).unwrap();
-            assert!(page.items.len() <= 10);
-            seen.extend(page.items);
-            match page.next_cursor {
-                Some(next) => query.cursor = Some(next),
-                None => break,
-            }
-        }
-        assert_eq!(seen, all);
-    }
-
-    #[test]
-    fn a_cursor_that_nobody_gave_is_refused() {
-        let query = PageQuery { limit: None, cursor: Some("x".into()) };
-        assert_eq!(query.page([1].into_iter()).unwrap_err().code(), "invalid_request");
-        let past_the_end = PageQuery { limit: None, cursor: Some("99".into()) };
-        assert_eq!(
-            past_the_end.page([1].into_iter()).unwrap(),
-            api::Page { items: vec![], next_cursor: None }
-        );
     }
 }

@@ -65,14 +65,7 @@ async fn list_policies(
     State(state): State<AppState>,
     Query(query): Query<PolicyQuery>,
 ) -> ApiResult<Json<Page<Policy>>> {
-    let after = match query.cursor.as_deref().map(parse_cursor) {
-        None => None,
-        Some(Some(after)) => Some(after),
-        Some(None) => {
-            let detail = "expected `next_cursor` of the page before, unchanged";
-            return Err(super::invalid_query("cursor", detail));
-        }
-    };
+    let after = service_kit::cursor(query.cursor.as_deref(), parse_cursor)?;
     let wanted = |policy: &crate::policies::Policy| {
         query.kind.is_none_or(|kind| policy.kind() == kind)
             && query.run.is_none_or(|run| policy.run == Some(run))

@@ -62,12 +62,7 @@ async fn list_runs(
     State(state): State<AppState>,
     Query(query): Query<RunQuery>,
 ) -> ApiResult<Json<Page<Run>>> {
-    let after = match &query.cursor {
-        None => None,
-        Some(cursor) => Some(cursor.parse::<Uuid>().map_err(|_| {
-            super::invalid_query("cursor", "expected `next_cursor` of the page before, unchanged")
-        })?),
-    };
+    let after = service_kit::cursor(query.cursor.as_deref(), |cursor| cursor.parse::<Uuid>().ok())?;
     let limit = query.limit.unwrap_or(100) as usize;
     let mut runs = state.runs()?.list(&query, after, limit + 1);
     let more = runs.len() > limit;

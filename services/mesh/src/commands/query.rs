@@ -1,0 +1,328 @@
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
+use api::{
+    Hash,
+    remembrancer::{
+        Action, DecisionFormat, DecisionQuery, Record, RecordKind, RecordQuery, RecordedDecision, run_subject,
+    },
+};
+use clap::Args;
+use client::Remembrancer;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::{
+    exit::{Answer, usage},
+    output::{figure, note, say, say_json, table},
+    remote::{LedgerArgs, told_by_ledger},
+    runtime,
+};
+
+/// Search a running stack's ledger: records by their words, decisions by their columns
+///
+/// Words are looked for in every record's kind, subject and content, the best match first: all of them in any
+/// inflection, "a phrase" in quotes, `or` between two, `-` before one that is to be absent. With --decisions the
+/// routing decisions themselves are listed, by filters that must all match.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mesh query \"ai-mesh routing decisions\"
+  mesh query deployment --kind deployment --json
+  mesh query --decisions --run 01936c1e-5f6a-7c3e-9d55-0a9e1d0f6b21 --provider aws --limit 50
+  mesh query --decisions --action drop --json | jq .reason
+  mesh query --decisions --tenant acme --csv > acme.csv")]
+pub(crate) struct Query {
+    /// Words to look for in records
+    #[arg(value_name = "TEXT", required_unless_present_any = ["decisions", "kind", "subject"], conflicts_with = "decisions")]
+    text: Option<String>,
+    /// List decisions instead of records
+    #[arg(long)]
+    decisions: bool,
+    #[command(flatten)]
+    records: RecordFilters,
+    #[command(flatten)]
+    filters: DecisionFilters,
+    /// The first so many [default: 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: Option<u32>,
+    /// Records as one JSON object as the API shows them; decisions all, one JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// All decisions that match, as CSV
+    #[arg(long, requires = "decisions", conflicts_with = "json")]
+    csv: bool,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Records")]
+struct RecordFilters {
+    /// Only this kind: run, intervention, deployment, evaluation, federation or note
+    #[arg(long, value_name = "KIND", value_parser = named::<RecordKind>, conflicts_with = "decisions")]
+    kind: Option<RecordKind>,
+    /// Only about this thing, e.g. component:ai-mesh-training
+    #[arg(long, value_name = "SUBJECT", conflicts_with = "decisions")]
+    subject: Option<String>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Decisions (with --decisions)")]
+struct DecisionFilters {
+    /// Only this run's: its digest, or its id
+    #[arg(long, value_name = "RUN", requires = "decisions", value_parser = run_key)]
+    run: Option<RunKey>,
+    /// Only this episode's
+    #[arg(long, value_name = "N", requires = "decisions")]
+    episode: Option<u32>,
+    /// Only this step's
+    #[arg(long, value_name = "N", requires = "decisions")]
+    step: Option<u32>,
+    /// Only this agent's
+    #[arg(long, value_name = "N", requires = "decisions")]
+    agent: Option<u32>,
+    /// Only this tenant's
+    #[arg(long, value_name = "NAME", requires = "decisions")]
+    tenant: Option<String>,
+    /// Only those sent to this provider
+    #[arg(long, value_name = "NAME", requires = "decisions")]
+    provider: Option<String>,
+    /// Only this action: route, hold or drop
+    #[arg(long, value_name = "ACTION", requires = "decisions", value_parser = named::<Action>)]
+    action: Option<Action>,
+    /// Only from this sequence number of the run on
+    #[arg(long, value_name = "N", requires = "decisions")]
+    from_sequence: Option<u64>,
+}
+
+/// A run by what its decisions carry, or by what the trainer calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RunKey {
+    Digest(Hash),
+    Id(Uuid),
+}
+
+impl Query {
+    /// Searches.
+    pub(crate) fn run(self) -> anyhow::Result<Answer> {
+        let remembrancer = self.ledger.remembrancer()?;
+        // clap drops `requires` beside an argument that conflicts with what is required
+        if !self.decisions && self.filters != DecisionFilters::default() {
+            return Err(usage("these filters are for decisions: give --decisions in the place of the words"));
+        }
+        if self.decisions && (self.json || self.csv) && self.limit.is_some() {
+            return Err(usage("--limit is for the table: --json and --csv give all decisions that match"));
+        }
+        runtime::block_on("error", async {
+            if self.decisions {
+                self.decisions(&remembrancer).await?;
+            } else {
+                self.records(&remembrancer).await?;
+            }
+            Ok(Answer::Yes)
+        })
+    }
+
+    async fn records(&self, remembrancer: &Remembrancer) -> anyhow::Result<()> {
+        let query = RecordQuery {
+            q: self.text.clone(),
+            kind: self.records.kind,
+            subject: self.records.subject.clone(),
+            newest_first: self.text.is_none().then_some(true),
+            limit: Some(self.limit()),
+            ..RecordQuery::default()
+        };
+        let page = remembrancer.records(&query).await.map_err(|error| match error.problem() {
+            // what no index can look for is a wrong question, not a failure
+            Some(problem) if problem.status == 422 => usage(problem.detail.clone()),
+            _ => told_by_ledger(remembrancer, error),
+        })?;
+        if self.json {
+            return say_json(&page);
+        }
+        if page.items.is_empty() {
+            return say("no records");
+        }
+        say(&table(&RECORD_HEADER, page.items.iter().map(record_row)))?;
+        if let Some(run) = page.items.iter().find_map(digest) {
+            note(&format!("the decisions of a run: mesh query --decisions --run {run}"));
+        }
+        self.more(page.next_cursor.is_some());
+        Ok(())
+    }
+
+    async fn decisions(&self, remembrancer: &Remembrancer) -> anyhow::Result<()> {
+        let mut query = self.filters.query(remembrancer).await?;
+        if self.json {
+            return stream(remembrancer, &query, DecisionFormat::Ndjson).await;
+        }
+        if self.csv {
+            return stream(remembrancer, &query, DecisionFormat::Csv).await;
+        }
+        query.limit = Some(self.limit());
+        let page =
+            remembrancer.decisions(&query).await.map_err(|error| told_by_ledger(remembrancer, error))?;
+        if page.items.is_empty() {
+            return say("no decisions");
+        }
+        say(&table(&DECISION_HEADER, page.items.iter().map(decision_row)))?;
+        self.more(page.next_cursor.is_some());
+        Ok(())
+    }
+
+    fn limit(&self) -> u32 {
+        self.limit.unwrap_or(20)
+    }
+
+    fn more(&self, more: bool) {
+        if more {
+            note(&format!("these are the first {}; there are more (--limit, --json)", self.limit()));
+        }
+    }
+}
+
+impl DecisionFilters {
+    async fn query(&self, remembrancer: &Remembrancer) -> anyhow::Result<DecisionQuery> {
+        let run = match self.run {
+            None => None,
+            Some(RunKey::Digest(digest)) => Some(digest),
+            Some(RunKey::Id(id)) => Some(digest_of(remembrancer, id).await?),
+        };
+        Ok(DecisionQuery {
+            run,
+            episode: self.episode,
+            step: self.step,
+            agent: self.agent,
+            tenant: self.tenant.clone(),
+            provider: self.provider.clone(),
+            action: self.action,
+            from_sequence: self.from_sequence,
+            ..DecisionQuery::default()
+        })
+    }
+}
+
+/// The digest of a run, as the ledger's records of it say.
+async fn digest_of(remembrancer: &Remembrancer, run: Uuid) -> anyhow::Result<Hash> {
+    let query = RecordQuery {
+        kind: Some(RecordKind::Run),
+        subject: Some(run_subject(run)),
+        limit: Some(1),
+        ..RecordQuery::default()
+    };
+    let page = remembrancer.records(&query).await.map_err(|error| told_by_ledger(remembrancer, error))?;
+    page.items
+        .first()
+        .and_then(digest)
+        .with_context(|| format!("the ledger has no record of the run {run}; `mesh runs` lists the runs"))
+}
+
+/// Writes all decisions that match to standard output as they come.
+async fn stream(
+    remembrancer: &Remembrancer,
+    query: &DecisionQuery,
+    format: DecisionFormat,
+) -> anyhow::Result<()> {
+    let mut export = remembrancer
+        .export_decisions(query, format)
+        .await
+        .map_err(|error| told_by_ledger(remembrancer, error))?;
+    let mut output = io::stdout().lock();
+    while let Some(piece) = export.next().await.context("the decisions broke off; what came is not all")? {
+        match output.write_all(&piece).and_then(|()| output.flush()) {
+            // whoever reads has enough, as in `| head`
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written.context("cannot write to standard output")?,
+        }
+    }
+    Ok(())
+}
+
+const RECORD_HEADER: [&str; 5] = ["record", "kind", "subject", "recorded (UTC)", "log index"];
+
+fn record_row(record: &Record) -> Vec<String> {
+    vec![
+        record.id.clone(),
+        wire_name(&record.kind),
+        record.subject.clone(),
+        record.recorded_at.format("%Y-%m-%d %H:%M:%S").to_string(),
+        record.log_index.to_string(),
+    ]
+}
+
+const DECISION_HEADER: [&str; 13] = [
+    "log index",
+    "run",
+    "sequence",
+    "episode",
+    "step",
+    "agent",
+    "tenant",
+    "workload",
+    "action",
+    "provider",
+    "cost USD",
+    "latency ms",
+    "reward",
+];
+
+fn decision_row(recorded: &RecordedDecision) -> Vec<String> {
+    let decision = &recorded.decision;
+    vec![
+        recorded.log_index.to_string(),
+        decision.run.to_string()[..8].to_owned(), // hex digits
+        decision.sequence.to_string(),
+        decision.episode.to_string(),
+        decision.step.to_string(),
+        decision.agent.to_string(),
+        decision.tenant.clone(),
+        decision.workload.clone(),
+        wire_name(&decision.action),
+        decision.provider.clone().unwrap_or_else(|| format!("- ({})", decision.reason)),
+        figure(decision.cost_usd, 2),
+        figure(decision.latency_ms, 0),
+        format!("{:.3}", decision.reward),
+    ]
+}
+
+fn digest(record: &Record) -> Option<Hash> {
+    record.body.get("digest")?.as_str()?.parse().ok()
+}
+
+/// A value by its name on the wire.
+fn named<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}
+
+/// The name of a value on the wire.
+fn wire_name(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => "-".into(),
+    }
+}
+
+fn run_key(text: &str) -> Result<RunKey, String> {
+    let digest = text.parse().map(RunKey::Digest);
+    digest.or_else(|_| text.parse().map(RunKey::Id)).map_err(|_| {
+        "expected a run's digest (64 lowercase hex digits) or its id, as `mesh runs --json` lists them".into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_named_by_its_digest_or_its_id() {
+        assert_eq!(run_key(&"ab".repeat(32)), Ok(RunKey::Digest(Hash([0xab; 32]))));
+        assert_eq!(run_key(&Uuid::nil().to_string()), Ok(RunKey::Id(Uuid::nil())));
+        assert!(run_key("last").unwrap_err().contains("digest"));
+    }
+
+    #[test]
+    fn what_is_no_such_name_is_told_with_those_that_are() {
+        assert_eq!(named::<Action>("hold"), Ok(Action::Hold));
+        assert!(named::<Action>("held").unwrap_err().contains("`route`, `hold`, `drop`"));
+    }
+}

@@ -1,0 +1,302 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use api::{
+    Hash,
+    remembrancer::{Artifact, LeafQuery, NewRecord, RecordKind, RecordReceipt},
+};
+use clap::{Args, Subcommand};
+use client::{ClientError, Remembrancer};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    exit::{Answer, usage},
+    output::{say, say_json},
+    remote::{LedgerArgs, told_by_ledger},
+    runtime,
+    training::outcome::{quoted, write_evidence},
+};
+
+/// Record a deployment or a note in a running stack's ledger
+///
+/// The same again gets the receipt that it got before, and nothing is recorded twice.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mesh record deploy --component ai-mesh-training --version 1.4.2 --evidence tests.log
+  mesh record note --subject run:01936c1e-5f6a-7c3e-9d55-0a9e1d0f6b21 \"Prices of 1 March\"")]
+pub(crate) struct Record {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Deploy(Deploy),
+    Note(Note),
+}
+
+/// Record that a version of a component was deployed, with the evidence for it
+///
+/// The evidence (a test report, an approval, a build log) is stored whole under its SHA-256; the record
+/// names it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mesh record deploy --component ai-mesh-training --version 1.4.2 --evidence tests.log
+  mesh record deploy --component psi-field --version 2.0.0 --evidence approval.pdf --receipt receipt.json
+  mesh verify receipt.json")]
+struct Deploy {
+    /// What was deployed
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    component: String,
+    /// Which version of it
+    #[arg(long, value_name = "VERSION", value_parser = name)]
+    version: String,
+    /// The evidence, of any kind
+    #[arg(long, value_name = "FILE")]
+    evidence: PathBuf,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Record anything else worth remembering
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mesh record note --subject run:01936c1e-5f6a-7c3e-9d55-0a9e1d0f6b21 \"Prices of 1 March\"")]
+struct Note {
+    /// What it is about
+    #[arg(long, value_name = "SUBJECT", value_parser = name)]
+    subject: String,
+    /// What is to be remembered
+    #[arg(value_name = "TEXT", value_parser = text)]
+    text: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Also write the log's evidence for the record to this file, for `mesh verify`
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+/// The answer of `--json`.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    receipt: &'a RecordReceipt,
+    kind: RecordKind,
+    subject: &'a str,
+    body: &'a Map<String, Value>,
+    /// The log's evidence, which `mesh verify` reads.
+    evidence_url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt_file: Option<&'a Path>,
+}
+
+impl Record {
+    /// Records it.
+    pub(crate) fn run(self) -> anyhow::Result<Answer> {
+        match self.what {
+            What::Deploy(deploy) => deploy.run(),
+            What::Note(note) => note.run(),
+        }
+    }
+}
+
+impl Deploy {
+    fn run(self) -> anyhow::Result<Answer> {
+        let Self { component, version, evidence, common } = self;
+        let remembrancer = common.ledger.remembrancer()?;
+        let content = read_evidence(&evidence)?;
+        let file_name = evidence.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        runtime::block_on("error", async {
+            let stored = remembrancer
+                .put_artifact(media_type(&evidence), content)
+                .await
+                .map_err(|error| refused(&remembrancer, &evidence, error))?;
+            let record = deployment(&component, &version, &stored, &file_name)?;
+            common.record(&remembrancer, record).await
+        })
+    }
+}
+
+impl Note {
+    fn run(self) -> anyhow::Result<Answer> {
+        let remembrancer = self.common.ledger.remembrancer()?;
+        runtime::block_on("error", async {
+            let body = Map::from_iter([("text".to_owned(), Value::String(self.text))]);
+            let record = identified("note", RecordKind::Note, self.subject, body)?;
+            self.common.record(&remembrancer, record).await
+        })
+    }
+}
+
+impl Common {
+    async fn record(&self, remembrancer: &Remembrancer, record: NewRecord) -> anyhow::Result<Answer> {
+        let receipt =
+            remembrancer.post_record(&record).await.map_err(|error| told_by_ledger(remembrancer, error))?;
+        if let Some(path) = &self.receipt {
+            let leaf = LeafQuery { record: Some(receipt.id.clone()), ..LeafQuery::default() };
+            let evidence =
+                remembrancer.evidence(&leaf).await.context("the record is in the log; its evidence")?;
+            write_evidence(path, &evidence)?;
+        }
+        let base = remembrancer.endpoint().url.trim_end_matches('/');
+        let evidence_url = format!("{base}/v1/log/evidence?record={}", receipt.id);
+        if self.json {
+            say_json(&Told {
+                receipt: &receipt,
+                kind: record.kind,
+                subject: &record.subject,
+                body: &record.body,
+                evidence_url: &evidence_url,
+                receipt_file: self.receipt.as_deref(),
+            })?;
+        } else {
+            say(&sentences(&receipt, &record, &evidence_url, self.receipt.as_deref()))?;
+        }
+        Ok(Answer::Yes)
+    }
+}
+
+fn deployment(
+    component: &str,
+    version: &str,
+    evidence: &Artifact,
+    file_name: &str,
+) -> anyhow::Result<NewRecord> {
+    let body = Map::from_iter([
+        ("component".to_owned(), json!(component)),
+        ("version".to_owned(), json!(version)),
+        (
+            "evidence".to_owned(),
+            json!({
+                "sha256": evidence.sha256,
+                "size_bytes": evidence.size_bytes,
+                "file_name": file_name,
+            }),
+        ),
+    ]);
+    identified("deployment", RecordKind::Deployment, format!("component:{component}"), body)
+}
+
+/// A record whose id follows from its content, so that the same one is the same record whoever sends it and how often.
+fn identified(
+    prefix: &str,
+    kind: RecordKind,
+    subject: String,
+    body: Map<String, Value>,
+) -> anyhow::Result<NewRecord> {
+    let content = merkle_log::canonical_json(&json!({"subject": subject, "body": body}))
+        .context("the record as canonical JSON")?;
+    let digest = Hash(merkle_log::leaf_hash(&content)).to_string();
+    Ok(NewRecord { id: Some(format!("{prefix}-{}", &digest[..32])), kind, subject, body })
+}
+
+fn sentences(receipt: &RecordReceipt, record: &NewRecord, evidence_url: &str, file: Option<&Path>) -> String {
+    let mut lines = vec![
+        format!("Recorded: {}", record.subject),
+        format!("  id         {}", receipt.id),
+        format!("  log index  {}", receipt.log_index),
+    ];
+    if let Some(evidence) = record.body.get("evidence") {
+        lines.push(format!(
+            "  evidence   {} ({}, {} bytes)",
+            evidence["sha256"].as_str().unwrap_or_default(),
+            evidence["file_name"].as_str().unwrap_or_default(),
+            evidence["size_bytes"],
+        ));
+    }
+    match file {
+        Some(file) => lines.push(format!("  verify     mesh verify {}", quoted(&file.display().to_string()))),
+        None => lines.push(format!(
+            "  verify     curl -s {} -o receipt.json && mesh verify receipt.json",
+            quoted(evidence_url)
+        )),
+    }
+    lines.join("\n")
+}
+
+fn read_evidence(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let wrong = |what: String| usage(format!("--evidence {}: {what}", path.display()));
+    let metadata =
+        fs::metadata(path).map_err(|error| wrong(format!("cannot read it ({error}); expected a file")))?;
+    if !metadata.is_file() {
+        return Err(wrong("this is no file; expected one file: pack several into an archive".into()));
+    }
+    if metadata.len() == 0 {
+        return Err(wrong("the file is empty and proves nothing; expected the evidence itself".into()));
+    }
+    fs::read(path).map_err(|error| wrong(format!("cannot read it ({error})")))
+}
+
+fn refused(remembrancer: &Remembrancer, path: &Path, error: ClientError) -> anyhow::Error {
+    match error.problem() {
+        Some(problem) if problem.status == 413 => {
+            usage(format!("--evidence {}: {}", path.display(), problem.detail))
+        }
+        _ => told_by_ledger(remembrancer, error),
+    }
+}
+
+fn media_type(path: &Path) -> &'static str {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    match extension.to_ascii_lowercase().as_str() {
+        "json" => "application/json",
+        "txt" | "log" | "md" => "text/plain; charset=utf-8",
+        "csv" => "text/csv",
+        "html" => "text/html",
+        "xml" => "application/xml",
+        "pdf" => "application/pdf",
+        "gz" | "tgz" => "application/gzip",
+        _ => "application/octet-stream",
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let fits = (1..=150).contains(&text.len()) && text.trim() == text && !text.contains(char::is_control);
+    fits.then(|| text.to_owned())
+        .ok_or_else(|| "expected 1 to 150 bytes of text without control characters and outer spaces".into())
+}
+
+fn text(text: &str) -> Result<String, String> {
+    let fits = !text.trim().is_empty() && !text.contains('\0');
+    fits.then(|| text.to_owned()).ok_or_else(|| "expected some text".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn artifact() -> Artifact {
+        Artifact { sha256: Hash([7; 32]), size_bytes: 3, media_type: "text/plain".into() }
+    }
+
+    #[test]
+    fn the_same_deployment_has_the_same_id_and_another_one_another() {
+        let id =
+            |component, version, file| deployment(component, version, &artifact(), file).unwrap().id.unwrap();
+        assert_eq!(id("a", "1", "t.log"), id("a", "1", "t.log"));
+        for other in [id("b", "1", "t.log"), id("a", "2", "t.log"), id("a", "1", "u.log")] {
+            assert_ne!(other, id("a", "1", "t.log"));
+        }
+    }
+
+    #[test]
+    fn a_name_is_printable_and_not_endless() {
+        assert!(name("ai-mesh training 1.4.2+a/b").is_ok());
+        for wrong in ["", " a", "a\n", "a\0b", &"a".repeat(151)] {
+            assert!(name(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

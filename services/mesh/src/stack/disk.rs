@@ -1,0 +1,46 @@
+//! Tells when the disk of the data folder is full, and when there is room again.
+
+use std::{path::PathBuf, time::Duration};
+
+use rustix::fs::statvfs;
+
+/// PostgreSQL writes its log in files of 16 MiB: with less than two of them left it may not be able to go on.
+const LITTLE_BYTES: u64 = 32 << 20;
+
+const CHECK_EVERY: Duration = Duration::from_secs(2);
+
+/// Looks at the folder's disk for as long as it is polled.
+pub(super) async fn watch(data_dir: PathBuf) {
+    let mut full = false;
+    loop {
+        let free = free_bytes(data_dir.clone()).await;
+        match free {
+            Some(free) if free < LITTLE_BYTES && !full => {
+                full = true;
+                tracing::error!(
+                    data_dir = %data_dir.display(),
+                    free_mib = free >> 20,
+                    "the disk of the data folder is full: make room on it. Nothing that was recorded is lost; until \
+                     there is room nothing more can be recorded, then all goes on by itself"
+                );
+            }
+            Some(free) if free >= LITTLE_BYTES && full => {
+                full = false;
+                tracing::info!(
+                    data_dir = %data_dir.display(),
+                    free_mib = free >> 20,
+                    "the disk of the data folder has room again"
+                );
+            }
+            _ => {}
+        }
+        tokio::time::sleep(CHECK_EVERY).await;
+    }
+}
+
+/// What this user may still write; `None` where that cannot be told.
+async fn free_bytes(data_dir: PathBuf) -> Option<u64> {
+    // a disk somewhere in the network may take its time
+    let stat = tokio::task::spawn_blocking(move || statvfs(&data_dir)).await.ok()?.ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
