@@ -3,7 +3,7 @@
 
 mod support;
 
-use api::trainer::NewRun;
+use api::trainer::{NewRun, RunStatus};
 use client::{Endpoint, Trainer};
 use support::{Up, mesh};
 use test_support::database;
@@ -87,12 +87,20 @@ async fn a_run_is_labelled_found_paused_resumed_rewound_and_compared() {
     while !trainer.run(run.id).await.unwrap().status.is_final() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    let rewound = ask(&["rewind", &id, "--episodes-done", "2", "--epsilon", "0.5", "--json"]).json();
-    assert_eq!(rewound["rewound_from"], id);
-    let rewound = rewound["id"].as_str().unwrap().to_owned();
-    while !trainer.run(rewound.parse().unwrap()).await.unwrap().status.is_final() {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    // twice, to see that psi-field's state goes back too
+    let mut ends = Vec::new();
+    for _ in 0..2 {
+        let begun = ask(&["rewind", &id, "--episodes-done", "2", "--epsilon", "0.5", "--json"]).json();
+        assert_eq!(begun["rewound_from"], id);
+        let begun = begun["id"].as_str().unwrap().parse().unwrap();
+        while !trainer.run(begun).await.unwrap().status.is_final() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        ends.push(trainer.run(begun).await.unwrap());
     }
+    assert!(ends.iter().all(|run| run.status == RunStatus::Completed && run.reproducible), "{ends:?}");
+    assert_eq!((ends[0].digest, ends[0].run_root), (ends[1].digest, ends[1].run_root));
+    let rewound = ends[0].id.to_string();
     let compared = ask(&["compare", &id, &rewound]).stdout;
     for part in
         ["/epsilon: 0.1 | 0.5", "differ at the first checkpoint of both, after episode 3", "avg_reward"]

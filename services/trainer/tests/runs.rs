@@ -282,6 +282,10 @@ async fn a_bad_request_is_told_where_it_is_wrong() {
         (json!({"resume_from": missing}), 422, "/resume_from"),
         (json!({"resume_from": no_checkpoint}), 422, "/resume_from"),
         (json!({"resume_from": "xyz"}), 422, "/resume_from"),
+        (json!({"fork": {"checkpoint": missing}}), 422, "/fork/checkpoint"),
+        (json!({"fork": {"checkpoint": no_checkpoint}}), 422, "/fork/checkpoint"),
+        (json!({"name": "two\nlines"}), 422, "/name"),
+        (json!({"tags": ["a", "a"]}), 422, "/tags"),
     ] {
         let answer = http.post(&url).json(&body).send().await.unwrap();
         assert_eq!(answer.status(), status, "{body}");

@@ -112,8 +112,9 @@ impl From<CreateError> for ApiError {
             let detail = format!("The run is not valid: {}.", places.join("; "));
             Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail).with_errors(errors)
         };
-        let of_checkpoint =
-            |detail: String| invalid(vec![api::FieldError { pointer: "/resume_from".to_owned(), detail }]);
+        let of_checkpoint = |pointer: &str, detail: String| {
+            invalid(vec![api::FieldError { pointer: pointer.to_owned(), detail }])
+        };
         let text = error.to_string();
         match error {
             CreateError::Invalid(errors) => invalid(errors),
@@ -125,19 +126,19 @@ impl From<CreateError> for ApiError {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_runs", detail)
                     .retry_after(std::time::Duration::from_secs(30))
             }
-            CreateError::Checkpoint(CheckpointError::OfAnotherRun(_)) => {
-                conflict("checkpoint_of_another_run", format!("{text}."))
-            }
-            CreateError::Checkpoint(CheckpointError::NotForkable(_)) => {
-                conflict("checkpoint_not_forkable", format!("{text}."))
-            }
-            CreateError::Checkpoint(CheckpointError::Complete { .. }) => {
-                conflict("run_already_complete", format!("{text}."))
-            }
-            CreateError::Checkpoint(CheckpointError::NotACheckpoint(_)) => of_checkpoint(text),
-            CreateError::CheckpointMissing(name) => of_checkpoint(format!(
-                "the remembrancer has no artifact {name}: PUT the checkpoint file there first, to /v1/artifacts/{name}"
-            )),
+            CreateError::Checkpoint { pointer, error } => match error {
+                CheckpointError::OfAnotherRun(_) => conflict("checkpoint_of_another_run", format!("{text}.")),
+                CheckpointError::NotForkable(_) => conflict("checkpoint_not_forkable", format!("{text}.")),
+                CheckpointError::Complete { .. } => conflict("run_already_complete", format!("{text}.")),
+                CheckpointError::NotACheckpoint(_) => of_checkpoint(pointer, text),
+            },
+            CreateError::CheckpointMissing { pointer, name } => of_checkpoint(
+                pointer,
+                format!(
+                    "the remembrancer has no artifact {name}: PUT the checkpoint file there first, to \
+                     /v1/artifacts/{name}"
+                ),
+            ),
             CreateError::Ledger(RecordError::Away) => Self::unavailable(
                 "remembrancer_unavailable",
                 "A run begins with its record in the remembrancer, which did not answer in time. Repeat the request \

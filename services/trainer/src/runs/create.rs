@@ -27,11 +27,21 @@ pub enum CreateError {
     #[error("{MOST_UNFINISHED} runs wait or are at work already")]
     TooMany,
     /// The checkpoint does not fit.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
+    #[error("{error}")]
+    Checkpoint {
+        /// The field that names it, as a JSON pointer.
+        pointer: &'static str,
+        /// What does not fit.
+        error: CheckpointError,
+    },
     /// The remembrancer has no such checkpoint.
-    #[error("the remembrancer has no artifact {0}")]
-    CheckpointMissing(Hash),
+    #[error("the remembrancer has no artifact {name}")]
+    CheckpointMissing {
+        /// The field that names it, as a JSON pointer.
+        pointer: &'static str,
+        /// Its SHA-256.
+        name: Hash,
+    },
     /// The remembrancer did not take the run's record.
     #[error(transparent)]
     Ledger(#[from] RecordError),
@@ -129,20 +139,26 @@ impl Runs {
 
     /// The checkpoint that it begins at, if it does.
     async fn check_checkpoint(&self, config: &NewRun, plan: &RunPlan) -> Result<(), CreateError> {
-        let fork = config.fork.map(|fork| fork.checkpoint);
-        let Some(name) = config.resume_from.or(fork) else { return Ok(()) };
+        let (pointer, name) = match (config.resume_from, config.fork) {
+            (Some(name), _) => ("/resume_from", name),
+            (None, Some(fork)) => ("/fork/checkpoint", fork.checkpoint),
+            (None, None) => return Ok(()),
+        };
         let bytes = match self.patiently(|| self.0.outside.remembrancer.artifact(&name)).await? {
             Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Err(CreateError::CheckpointMissing(name)),
+            Err(error) if error.is_not_found() => {
+                return Err(CreateError::CheckpointMissing { pointer, name });
+            }
             Err(error) => return Err(RecordError::Refused(error).into()),
         };
         // It may be large.
         let document = tokio::task::spawn_blocking(move || CheckpointDocument::parse(&bytes))
             .await
-            .map_err(|error| CreateError::Internal(error.to_string()))??;
-        match config.resume_from {
-            Some(_) => Ok(document.check(config, plan)?),
-            None => Ok(document.check_fork(config, plan)?),
-        }
+            .map_err(|error| CreateError::Internal(error.to_string()))?;
+        let checked = document.and_then(|document| match config.resume_from {
+            Some(_) => document.check(config, plan),
+            None => document.check_fork(config, plan),
+        });
+        checked.map_err(|error| CreateError::Checkpoint { pointer, error })
     }
 }
