@@ -9,6 +9,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Where the remembrancer is: it holds decisions, checkpoints and the runs' records.
     pub remembrancer_url: String,
+    /// Where callers of the trainer find the remembrancer, for links to proofs; `remembrancer_url` when absent.
+    pub remembrancer_public_url: Option<String>,
     /// The key that the remembrancer wants, if it wants one.
     pub remembrancer_api_key: Option<String>,
     /// Where psi-field is.
@@ -26,6 +28,7 @@ impl Default for Config {
         Self {
             http: HttpConfig::on_port(8001),
             remembrancer_url: "http://127.0.0.1:8002".into(),
+            remembrancer_public_url: None,
             remembrancer_api_key: None,
             psi_field_url: "http://127.0.0.1:8000".into(),
             psi_field_api_key: None,
@@ -41,6 +44,7 @@ impl std::fmt::Debug for Config {
         f.debug_struct("Config")
             .field("http", &self.http)
             .field("remembrancer_url", &self.remembrancer_url)
+            .field("remembrancer_public_url", &self.remembrancer_public_url)
             .field("psi_field_url", &self.psi_field_url)
             .field("max_concurrent_runs", &self.max_concurrent_runs)
             .field("log", &self.log)

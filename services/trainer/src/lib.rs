@@ -78,7 +78,9 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<axum::
     let runs = Runs::new(outside, config.max_concurrent_runs, shutdown.clone());
     let recovery = Recovery::new();
     let policies = Policies::new(remembrancer.clone(), runs.clone(), shutdown.clone());
-    let serving = Serving::new(remembrancer.clone(), policies.clone(), &metrics, shutdown.clone());
+    let ledger_url = config.remembrancer_public_url.unwrap_or(config.remembrancer_url);
+    let serving =
+        Serving::new(remembrancer.clone(), ledger_url, policies.clone(), &metrics, shutdown.clone());
     tokio::spawn(policies.clone().recover());
     tokio::spawn(recovery.clone().run(remembrancer, runs.clone(), shutdown));
     let state = AppState::new(recovery.clone(), runs, policies.clone(), serving);

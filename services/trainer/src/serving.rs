@@ -51,6 +51,8 @@ pub struct Serving(Arc<Inner>);
 
 struct Inner {
     remembrancer: Remembrancer,
+    /// Where callers reach the remembrancer, which may be another address than the trainer's.
+    ledger_url: String,
     shutdown: CancellationToken,
     policies: Policies,
     meters: Meters,
@@ -86,12 +88,13 @@ impl Serving {
     #[must_use]
     pub fn new(
         remembrancer: Remembrancer,
+        ledger_url: String,
         policies: Policies,
         metrics: &Metrics,
         shutdown: CancellationToken,
     ) -> Self {
         let (meters, streams) = (Meters::new(metrics), Mutex::default());
-        Self(Arc::new(Inner { remembrancer, shutdown, policies, meters, streams }))
+        Self(Arc::new(Inner { remembrancer, ledger_url, shutdown, policies, meters, streams }))
     }
 
     /// Decides requests, in order. With a key the same requests again get the same answer, also after a
@@ -195,7 +198,7 @@ impl Serving {
         if receipts.recorded > 0 {
             self.0.meters.served(decisions);
         }
-        answer(&self.0.remembrancer.endpoint().url, policy, decisions, alternatives, &receipts.receipts)
+        answer(&self.0.ledger_url, policy, decisions, alternatives, &receipts.receipts)
             .ok_or_else(|| {
                 ServeError::Internal("the ledger's receipts do not cover the decisions".to_owned())
             })

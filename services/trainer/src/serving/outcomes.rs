@@ -94,7 +94,7 @@ impl Serving {
             Some(record) => Some(serde_json::from_value::<Told>(serde_json::Value::Object(record.body))?),
             None => None,
         };
-        let ledger_url = &self.0.remembrancer.endpoint().url;
+        let ledger_url = &self.0.ledger_url;
         Ok(DecisionDetails {
             id,
             policy_id: policy.id,
