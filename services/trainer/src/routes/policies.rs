@@ -45,10 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
             `policy_of_another_catalog`: it was trained for other providers or tenants than the environment's."),
         (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
 async fn import_policy(State(state): State<AppState>, Json(new): Json<NewPolicy>) -> ApiResult<Response> {
-    let policies = state.policies()?.clone();
-    // A task of its own: a caller that hangs up must not leave a policy that is recorded but not known.
-    let imported = tokio::spawn(async move { policies.import(new).await });
-    let (policy, is_new) = imported.await.map_err(ApiError::internal)??;
+    let (policy, is_new) = state.policies()?.import(new).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let location = format!("/v1/policies/{}", policy.id);
     Ok((status, [(header::LOCATION, location)], Json(policy.to_wire())).into_response())
@@ -145,10 +142,7 @@ async fn decide(
     Json(request): Json<DecisionRequest>,
 ) -> ApiResult<Json<ServedDecisions>> {
     let policy = state.policy(id)?;
-    let serving = state.serving().clone();
-    // A task of its own: a large policy is read to its end also when its first caller hangs up.
-    let decided = tokio::spawn(async move { serving.decide(&policy, request, key.as_deref()).await });
-    Ok(Json(decided.await.map_err(ApiError::internal)??))
+    Ok(Json(state.serving().decide(&policy, request, key.as_deref()).await?))
 }
 
 /// Where the next page starts: the last policy's time in µs, and its id.
