@@ -6,7 +6,7 @@ use client::{Endpoint, Evaluator, Remembrancer, Trainer};
 
 use crate::{
     exit::usage,
-    stack::{Ports, Stack, StackSettings},
+    stack::{Ports, Stack, StackSettings, without_password},
 };
 
 /// Flags that name the services.
@@ -115,7 +115,7 @@ impl StackArgs {
         })
     }
 
-    /// The flags that were given, for a command that is to be repeated. A key is not among them.
+    /// The flags that were given, for a command that is to be repeated; what is secret is not among them.
     pub(crate) fn to_flags(&self) -> Vec<String> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
         [
@@ -123,12 +123,24 @@ impl StackArgs {
             ("--remembrancer", self.remembrancer.clone()),
             ("--evaluator", self.evaluator.clone()),
             ("--data-dir", path(&self.data_dir)),
+            ("--database-url", self.database_url.clone().filter(|url| !has_password(url))),
         ]
         .into_iter()
         .filter_map(|(flag, value)| value.map(|value| [flag.to_owned(), value]))
         .flatten()
         .collect()
     }
+
+    /// The variables with what is secret, which a command that is to be repeated needs too.
+    pub(crate) fn secrets(&self) -> Vec<&'static str> {
+        let url = self.database_url.as_ref().is_some_and(|url| has_password(url));
+        let key = self.api_key.is_some();
+        [url.then_some("MESH_DATABASE_URL"), key.then_some("MESH_API_KEY")].into_iter().flatten().collect()
+    }
+}
+
+fn has_password(url: &str) -> bool {
+    without_password(url) != url
 }
 
 impl Connection {
@@ -145,5 +157,21 @@ pub(crate) async fn stack_failed(stack: &mut Option<Stack>) -> anyhow::Error {
     match stack {
         Some(stack) => stack.failed().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_is_to_be_repeated_names_the_database_but_not_its_password() {
+        let stack = |url: &str| StackArgs { database_url: Some(url.into()), ..StackArgs::default() };
+        let open = stack("postgres://u@host/db");
+        assert_eq!(open.to_flags(), ["--database-url", "postgres://u@host/db"]);
+        assert!(open.secrets().is_empty());
+        let secret = StackArgs { api_key: Some("k".into()), ..stack("postgres://u:secret@host/db") };
+        assert!(secret.to_flags().is_empty());
+        assert_eq!(secret.secrets(), ["MESH_DATABASE_URL", "MESH_API_KEY"]);
     }
 }

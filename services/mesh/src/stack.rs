@@ -300,7 +300,7 @@ where
 }
 
 /// A URL to be shown: `postgres://user:…@host/name`.
-fn without_password(url: &str) -> String {
+pub(crate) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
     let Some((userinfo, host)) = rest[..authority_end].rsplit_once('@') else { return url.to_owned() };

@@ -109,3 +109,56 @@ async fn a_run_of_a_running_stack_is_listed_watched_to_its_end_and_its_intervent
     assert_eq!(unknown.code, 3);
     assert!(unknown.stderr.contains("run_not_found"), "{}", unknown.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_labelled_found_paused_resumed_rewound_and_compared() {
+    let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
+    let up = Up::start(folder.path(), &database);
+    let trainer = Trainer::new(Endpoint::new(&up.trainer)).unwrap();
+    let run =
+        NewRun { agents: 2, episodes: 4, steps_per_episode: 4, checkpoint_every: 1, ..NewRun::default() };
+    let long = NewRun { episodes: 10_000, ..run.clone() };
+    let (run, long) =
+        (trainer.create_run(&run, None).await.unwrap(), trainer.create_run(&long, None).await.unwrap());
+    let ask = |arguments: &[&str]| {
+        let ran = mesh(folder.path(), &[&["runs"], arguments, &["--trainer", &up.trainer]].concat());
+        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
+        ran
+    };
+    let (id, long) = (run.id.to_string(), long.id.to_string());
+
+    let labelled = ask(&["label", &id, "--name", "a first try", "--tag", "paper", "--tag", "small"]);
+    assert!(labelled.stdout.contains("a first try"), "{}", labelled.stdout);
+    let found = ask(&["--tag", "paper", "-q", "first"]).stdout;
+    assert!(found.contains(&id) && found.contains("paper, small") && !found.contains(&long), "{found}");
+    assert!(ask(&["label", &id, "--name", ""]).stdout.contains("name   none"));
+    assert_eq!(ask(&["--name", "a first try"]).stdout.trim(), "no runs");
+
+    ask(&["pause", &long]);
+    while ask(&["--status", "paused", "--json"]).json()["items"][0]["id"] != long.as_str() {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(ask(&["resume", &long]).stdout.contains("goes on"));
+    assert_eq!(ask(&["cancel", &long, "--json"]).json()["id"], long);
+
+    while !trainer.run(run.id).await.unwrap().status.is_final() {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let rewound = ask(&["rewind", &id, "--episodes-done", "2", "--epsilon", "0.5", "--json"]).json();
+    assert_eq!(rewound["rewound_from"], id);
+    let rewound = rewound["id"].as_str().unwrap().to_owned();
+    while !trainer.run(rewound.parse().unwrap()).await.unwrap().status.is_final() {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let compared = ask(&["compare", &id, &rewound]).stdout;
+    for part in
+        ["/epsilon: 0.1 | 0.5", "differ at the first checkpoint of both, after episode 3", "avg_reward"]
+    {
+        assert!(compared.contains(part), "{part} is not in {compared}");
+    }
+    let wrong =
+        mesh(folder.path(), &["runs", "rewind", &id, "--episodes-done", "9", "--trainer", &up.trainer]);
+    assert_eq!(wrong.code, 3);
+    assert!(wrong.stderr.contains("checkpoints at the episodes 4, 3, 2, 1"), "{}", wrong.stderr);
+    assert_eq!(mesh(folder.path(), &["runs", "label", &id]).code, 2);
+}

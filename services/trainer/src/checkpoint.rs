@@ -19,6 +19,10 @@ use crate::{
 /// The document's format and version.
 pub const CHECKPOINT_FORMAT: &str = "ai-mesh-checkpoint/1";
 
+/// What a run that leaves another one's path may change: all of it is a function of the learner's settings,
+/// and none of it of what the checkpoint holds.
+const OF_A_FORK: [&str; 4] = ["episodes", "learning_rate", "discount", "epsilon"];
+
 /// A run between two episodes. It holds no clock time and not the id of the run that made it, so that
 /// two runs of the same configuration make the same checkpoints; only what psi-field says of itself
 /// (`field`, and the ids of its interventions) may differ.
@@ -65,6 +69,13 @@ pub enum CheckpointError {
         .0.join(", ")
     )]
     OfAnotherRun(Vec<String>),
+    /// It cannot be left this way.
+    #[error(
+        "the checkpoint is of a run that differs in {}: a run that leaves its path may differ in {} only",
+        .0.join(", "),
+        OF_A_FORK.join(", ")
+    )]
+    NotForkable(Vec<String>),
     /// Nothing is left to do.
     #[error(
         "the checkpoint has {done} of {wanted} episodes done: nothing is left to do. Start a run with more episodes, \
@@ -130,15 +141,36 @@ impl CheckpointDocument {
     /// It is another run's, or nothing is left to do.
     pub fn check(&self, run: &NewRun, plan: &RunPlan) -> Result<(), CheckpointError> {
         if self.digest != plan.digest {
-            let here = RunPlan::new(&self.config)
-                .map(|plan| plan.environment_sha256)
-                .unwrap_or_else(|_| environment_sha256(&plan.environment));
-            let mut names = differences((run, plan.environment_sha256), (&self.config, here));
+            let mut names = self.differences(run, plan);
             if names.is_empty() {
                 names.push("the version of the program that made it".to_owned());
             }
             return Err(CheckpointError::OfAnotherRun(names));
         }
+        self.check_end(plan)
+    }
+
+    /// Checks that a run can leave the path of the one that made it here.
+    ///
+    /// # Errors
+    /// It differs in more than it may, or nothing is left to do.
+    pub fn check_fork(&self, run: &NewRun, plan: &RunPlan) -> Result<(), CheckpointError> {
+        let mut names = self.differences(&NewRun { fork: self.config.fork, ..run.clone() }, plan);
+        names.retain(|name| !OF_A_FORK.contains(&name.as_str()));
+        if !names.is_empty() {
+            return Err(CheckpointError::NotForkable(names));
+        }
+        self.check_end(plan)
+    }
+
+    fn differences(&self, run: &NewRun, plan: &RunPlan) -> Vec<String> {
+        let here = RunPlan::new(&self.config)
+            .map(|plan| plan.environment_sha256)
+            .unwrap_or_else(|_| environment_sha256(&plan.environment));
+        differences((run, plan.environment_sha256), (&self.config, here))
+    }
+
+    fn check_end(&self, plan: &RunPlan) -> Result<(), CheckpointError> {
         if self.episodes_done >= plan.last_episode {
             return Err(CheckpointError::Complete { done: self.episodes_done, wanted: plan.last_episode });
         }
@@ -215,6 +247,26 @@ mod tests {
             assert!(error.contains(place), "{error}");
         }
         assert!(CheckpointDocument::parse(b"{}").unwrap_err().to_string().contains("format"));
+    }
+
+    #[test]
+    fn a_run_that_leaves_the_path_changes_only_how_it_learns_and_how_long() {
+        let document = document();
+        let check = |run: &NewRun| document.check_fork(run, &RunPlan::new(run).unwrap());
+        let fork = Some(api::trainer::Fork { checkpoint: Hash([1; 32]), branch: 0 });
+        let run = NewRun { fork, ..document.config.clone() };
+        assert_eq!(check(&run), Ok(()));
+        let learns = NewRun { learning_rate: 0.5, discount: 0.5, epsilon: 0.5, episodes: 9, ..run.clone() };
+        assert_eq!(check(&learns), Ok(()));
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            check(&NewRun { seed: 9, steps_per_episode: 5, epsilon: 0.5, ..run.clone() }),
+            Err(CheckpointError::NotForkable(names(&["steps_per_episode", "seed", "environment"])))
+        );
+        assert_eq!(
+            check(&NewRun { episodes: 1, ..run }),
+            Err(CheckpointError::Complete { done: 1, wanted: 1 })
+        );
     }
 
     #[test]

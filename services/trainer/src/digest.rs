@@ -2,7 +2,7 @@
 
 use api::{
     Hash,
-    trainer::{NewRun, PsiFieldMode, ReplaySpec},
+    trainer::{Fork, NewRun, PsiFieldMode, ReplaySpec},
 };
 use merkle_log::{CanonicalError, canonical_json};
 use routing_env::Environment;
@@ -63,6 +63,8 @@ struct Identity<'a> {
     seed: u64,
     psi_field: PsiFieldMode,
     environment_sha256: Hash,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fork: Option<Fork>,
 }
 
 impl<'a> Identity<'a> {
@@ -82,6 +84,7 @@ impl<'a> Identity<'a> {
             seed: run.seed,
             psi_field: run.psi_field,
             environment_sha256,
+            fork: run.fork,
         }
     }
 }
@@ -126,6 +129,14 @@ mod tests {
         };
         let digest = run_digest(&run, ENVIRONMENT).unwrap();
         assert_eq!(digest.to_string(), "fcbc665ecbec2ba67b98c947690d83552fbb419be4b0a81346945336ca041cc3");
+    }
+
+    /// As above, with `"fork": {"checkpoint": "cd" * 32, "branch": 2}` beside the default run's fields.
+    #[test]
+    fn a_run_that_leaves_anothers_path_has_the_digest_that_another_program_computes() {
+        let fork = Some(Fork { checkpoint: Hash([0xcd; 32]), branch: 2 });
+        let digest = run_digest(&NewRun { fork, ..NewRun::default() }, ENVIRONMENT).unwrap();
+        assert_eq!(digest.to_string(), "0007b98b8d34726e3f392a471c2ea994b6e8927531d9a638485865bcc9975ac2");
     }
 
     #[test]

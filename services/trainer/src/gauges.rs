@@ -8,9 +8,10 @@ use service_kit::Metrics;
 
 use crate::{figures::mean_of, records::status_name};
 
-const STATUSES: [RunStatus; 6] = [
+const STATUSES: [RunStatus; 7] = [
     RunStatus::Queued,
     RunStatus::Running,
+    RunStatus::Paused,
     RunStatus::Completed,
     RunStatus::Stopped,
     RunStatus::Cancelled,

@@ -6,6 +6,7 @@
 //! asked for decisions about real requests ([`serving`]).
 
 pub mod checkpoint;
+pub mod comparison;
 pub mod decisions;
 pub mod digest;
 pub mod events;

@@ -26,6 +26,7 @@ use crate::{
     records::{Checkpointed, Ended, RunRecord},
     run::{History, Run},
     run_config::RunPlan,
+    runs::Turn,
     waiting::{Halt, Waiting},
     worker::{Outside, finish},
 };
@@ -39,6 +40,7 @@ const ALBEDO_WINDOWS: u64 = 20;
 pub(crate) struct Player<'a> {
     run: &'a Arc<Run>,
     waiting: &'a Waiting,
+    turn: Turn,
     gauges: &'a Gauges,
     plan: RunPlan,
     ledger: Ledger,
@@ -61,7 +63,12 @@ impl<'a> Player<'a> {
     ///
     /// # Errors
     /// The trainer shuts down, or the run cannot go on.
-    pub(crate) fn new(outside: &'a Outside, waiting: &'a Waiting, run: &'a Arc<Run>) -> Result<Self, Halt> {
+    pub(crate) fn new(
+        outside: &'a Outside,
+        waiting: &'a Waiting,
+        run: &'a Arc<Run>,
+        turn: Turn,
+    ) -> Result<Self, Halt> {
         let plan = RunPlan::new(&run.config).map_err(|errors| {
             let errors: Vec<_> = errors.iter().map(|e| format!("{}: {}", e.pointer, e.detail)).collect();
             Halt::Failed(format!("the run's settings are not valid any more: {}", errors.join("; ")))
@@ -104,6 +111,7 @@ impl<'a> Player<'a> {
         let mut player = Self {
             run,
             waiting,
+            turn,
             gauges: &outside.gauges,
             report: StepReport::new(&plan.environment),
             plan,
@@ -167,6 +175,7 @@ impl<'a> Player<'a> {
         let mut tally = EpisodeTally::new(self.episodes_done, &environment, self.swarm.agents().len());
         loop {
             self.waiting.check()?;
+            self.stand_still_while_paused()?;
             if !self.swarm.run_step(&mut episode, self.plan.reward, &mut self.report) {
                 break;
             }
@@ -186,6 +195,20 @@ impl<'a> Player<'a> {
         let history = state.history_mut();
         tally.write_rewards(&mut history.agents);
         history.episodes.push(metrics);
+        Ok(())
+    }
+
+    /// Between two steps nothing of the run is under way: standing still here changes none of its decisions.
+    fn stand_still_while_paused(&mut self) -> Result<(), Halt> {
+        while self.run.is_paused() && !self.run.cancel.is_cancelled() {
+            // for as long as nobody knows, so that nothing waits in this process that could be in the ledger
+            self.ledger.flush()?;
+            self.run.state().stop_clock();
+            tracing::info!(run = %self.run.id, window = self.windows_done, "the run is paused");
+            self.waiting.wait_for(self.turn.pause())?;
+            self.run.state().start_clock();
+            tracing::info!(run = %self.run.id, window = self.windows_done, "the run goes on");
+        }
         Ok(())
     }
 
@@ -385,7 +408,10 @@ fn fetch_checkpoint(
         Halt::Failed(format!("the remembrancer does not have the checkpoint {name} any more: PUT it again"))
     })?;
     let document = CheckpointDocument::parse(&bytes).map_err(|error| Halt::Failed(error.to_string()))?;
-    if document.digest != run.digest {
+    let begins_here = run.config.fork.is_some_and(|fork| fork.checkpoint == name);
+    if begins_here {
+        document.check_fork(&run.config, plan).map_err(|error| Halt::Failed(error.to_string()))?;
+    } else if document.digest != run.digest {
         let error = document.check(&run.config, plan).err().map(|error| error.to_string());
         return Err(Halt::Failed(error.unwrap_or_else(|| "the checkpoint is of another run".to_owned())));
     }

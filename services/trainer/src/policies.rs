@@ -14,7 +14,7 @@ use std::{
 use api::{
     FieldError, Hash,
     policies::{Policy as WirePolicy, PolicyKind},
-    trainer::{EnvironmentSpec, RunStatus},
+    trainer::{EnvironmentSpec, RunQuery, RunStatus},
 };
 use axum::body::Bytes;
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -210,7 +210,8 @@ impl Policies {
     }
 
     fn look_at_runs(&self) {
-        for run in self.0.runs.list(Some(RunStatus::Completed), None, usize::MAX) {
+        let completed = RunQuery { status: Some(RunStatus::Completed), ..RunQuery::default() };
+        for run in self.0.runs.list(&completed, None, usize::MAX) {
             let known = self.table().by_id.contains_key(&run.id);
             if !known {
                 self.of_run(&run);

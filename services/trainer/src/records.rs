@@ -3,7 +3,7 @@
 use api::{
     Hash,
     remembrancer::{NewRecord, Record, RecordKind, run_subject},
-    trainer::{Checkpoint, EnvironmentSpec, NewRun, RunStatus},
+    trainer::{Checkpoint, EnvironmentSpec, Labels, NewRun, RunStatus},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -15,6 +15,10 @@ pub enum RunRecord {
     Created(Box<Created>),
     /// It was checkpointed.
     Checkpointed(Checkpointed),
+    /// It was given other labels.
+    Labelled(Labelled),
+    /// It was paused, or resumed.
+    Pause(Pause),
     /// It ended.
     Ended(Ended),
 }
@@ -37,6 +41,9 @@ pub struct Created {
     /// The caller's key for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// The run that was rewound to begin it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewound_from: Option<Uuid>,
 }
 
 /// Body of `{run}:checkpoint:{episodes_done}`.
@@ -59,6 +66,32 @@ pub struct Checkpointed {
     pub interventions_sha256: Option<Hash>,
     /// False when the run went on without psi-field at some time.
     pub reproducible: bool,
+}
+
+/// Body of `{run}:labelled:{change}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Labelled {
+    /// The run.
+    pub run_id: Uuid,
+    /// Its digest.
+    pub digest: Hash,
+    /// Which change of its labels.
+    pub change: Uuid,
+    /// Its labels from now on.
+    pub labels: Labels,
+}
+
+/// Body of `{run}:paused:{number}` and of `{run}:resumed:{number}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// The run.
+    pub run_id: Uuid,
+    /// Its digest.
+    pub digest: Hash,
+    /// Which of its pauses, from 1.
+    pub number: u32,
+    /// False when the pause begins, true when it ends.
+    pub resumed: bool,
 }
 
 /// Body of `{run}:{status}`: the record that binds the run's id to its digest and its root.
@@ -131,6 +164,8 @@ impl RunRecord {
         match self {
             Self::Created(body) => body.run_id,
             Self::Checkpointed(body) => body.run_id,
+            Self::Labelled(body) => body.run_id,
+            Self::Pause(body) => body.run_id,
             Self::Ended(body) => body.run_id,
         }
     }
@@ -141,6 +176,9 @@ impl RunRecord {
         match self {
             Self::Created(body) => format!("{}:created", body.run_id),
             Self::Checkpointed(body) => format!("{}:checkpoint:{}", body.run_id, body.episodes_done),
+            Self::Labelled(body) => format!("{}:labelled:{}", body.run_id, body.change),
+            Self::Pause(body) if body.resumed => format!("{}:resumed:{}", body.run_id, body.number),
+            Self::Pause(body) => format!("{}:paused:{}", body.run_id, body.number),
             Self::Ended(body) => format!("{}:{}", body.run_id, status_name(body.status)),
         }
     }
@@ -151,6 +189,8 @@ impl RunRecord {
         let body = match self {
             Self::Created(body) => serde_json::to_value(body),
             Self::Checkpointed(body) => serde_json::to_value(body),
+            Self::Labelled(body) => serde_json::to_value(body),
+            Self::Pause(body) => serde_json::to_value(body),
             Self::Ended(body) => serde_json::to_value(body),
         };
         let body = match body {
@@ -172,6 +212,10 @@ impl RunRecord {
         let parsed = match event {
             "created" => Self::Created(serde_json::from_value(body).ok()?),
             _ if event.starts_with("checkpoint:") => Self::Checkpointed(serde_json::from_value(body).ok()?),
+            _ if event.starts_with("labelled:") => Self::Labelled(serde_json::from_value(body).ok()?),
+            _ if event.starts_with("paused:") || event.starts_with("resumed:") => {
+                Self::Pause(serde_json::from_value(body).ok()?)
+            }
             _ => Self::Ended(serde_json::from_value(body).ok()?),
         };
         (parsed.run() == run && parsed.id() == record.id).then_some(parsed)
@@ -184,6 +228,7 @@ pub fn status_name(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Queued => "queued",
         RunStatus::Running => "running",
+        RunStatus::Paused => "paused",
         RunStatus::Completed => "completed",
         RunStatus::Stopped => "stopped",
         RunStatus::Cancelled => "cancelled",
@@ -228,6 +273,14 @@ mod tests {
                 interventions_sha256: None,
                 reproducible: true,
             }),
+            RunRecord::Labelled(Labelled {
+                run_id: RUN,
+                digest: hash,
+                change: RUN,
+                labels: Labels { name: Some("n".into()), tags: vec!["t".into()], notes: None },
+            }),
+            RunRecord::Pause(Pause { run_id: RUN, digest: hash, number: 2, resumed: false }),
+            RunRecord::Pause(Pause { run_id: RUN, digest: hash, number: 2, resumed: true }),
             RunRecord::Ended(Ended {
                 run_id: RUN,
                 digest: hash,
@@ -241,7 +294,10 @@ mod tests {
                 error: None,
             }),
         ];
-        for (record, id) in records.iter().zip(["checkpoint:20", "cancelled"]) {
+        let labelled = format!("labelled:{RUN}");
+        for (record, id) in
+            records.iter().zip(["checkpoint:20", &labelled, "paused:2", "resumed:2", "cancelled"])
+        {
             let there = recorded(record);
             assert_eq!(there.id, format!("{RUN}:{id}"));
             assert_eq!(there.subject, format!("run:{RUN}"));
@@ -260,6 +316,7 @@ mod tests {
             environment_json: Created::environment_json(&environment),
             config: NewRun { environment, ..NewRun::default() },
             idempotency_key: Some("k".into()),
+            rewound_from: None,
         }));
         let Some(RunRecord::Created(back)) = RunRecord::parse(&recorded(&created)) else { panic!() };
         let config = back.exact_config().unwrap();

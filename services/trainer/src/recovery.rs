@@ -17,7 +17,7 @@ use api::{
 use client::{ClientError, Remembrancer, Wait, retry_while_transient};
 use tokio_util::sync::CancellationToken;
 
-use crate::{records::RunRecord, run::Run, runs::Runs, serving::is_stream_record};
+use crate::{records::RunRecord, runs::Runs, serving::is_stream_record};
 
 /// Records asked for at once.
 const PAGE: u32 = 1000;
@@ -101,9 +101,7 @@ fn take_over(runs: &Runs, record: &Record) {
     if let RunRecord::Created(created) = &event {
         match created.exact_config() {
             Ok(config) => {
-                let run = Run::new(created.run_id, created.digest, config);
-                run.state().reproducible = true;
-                runs.adopt(Arc::new(run), created.idempotency_key.clone());
+                runs.adopt(created, config);
             }
             Err(error) => tracing::error!(record = record.id, %error, "the run's settings cannot be read"),
         }
@@ -111,6 +109,9 @@ fn take_over(runs: &Runs, record: &Record) {
     }
     match runs.get(event.run()) {
         Some(run) => {
+            if let RunRecord::Pause(body) = &event {
+                run.apply_pause(body);
+            }
             let recording = run.config.recording == Recording::All;
             run.state().replay(&event, record.recorded_at, recording);
         }

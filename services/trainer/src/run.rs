@@ -10,15 +10,16 @@ use api::{
     Hash,
     psi_field::Intervention,
     trainer::{
-        Agent, Checkpoint, EpisodeMetrics, NewRun, Progress, Run as WireRun, RunStatus, WindowMetrics,
+        Agent, Checkpoint, EpisodeMetrics, Labels, NewRun, Progress, Run as WireRun, RunStatus, WindowMetrics,
     },
 };
 use chrono::{DateTime, Utc};
 use client::Recorder;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::records::{Checkpointed, Ended, RunRecord};
+use crate::records::{Checkpointed, Ended, Pause, RunRecord};
 
 /// The newest windows that are kept of a run.
 pub const WINDOWS_KEPT: usize = 100_000;
@@ -32,10 +33,15 @@ pub struct Run {
     pub id: Uuid,
     /// Its digest.
     pub digest: Hash,
-    /// What was asked for.
+    /// What was asked for, without its labels.
     pub config: NewRun,
+    /// The run that was rewound to begin this one.
+    pub rewound_from: Option<Uuid>,
     /// Cancelled when it is to end after the episode under way.
     pub cancel: CancellationToken,
+    /// Held while a caller's command is recorded and carried out, so that the ledger has them in their order.
+    pub commands: tokio::sync::Mutex<()>,
+    paused: watch::Sender<bool>,
     state: Mutex<RunState>,
 }
 
@@ -43,8 +49,12 @@ pub struct Run {
 pub struct RunState {
     /// Where it stands.
     pub status: RunStatus,
+    /// What people call it.
+    pub labels: Labels,
     /// When it ended.
     pub ended_at: Option<DateTime<Utc>>,
+    /// How many times it was paused.
+    pub pauses: u32,
     /// Episodes done.
     pub episodes_done: u32,
     /// Steps done in the episode under way.
@@ -106,10 +116,12 @@ enum Recorded {
 impl Run {
     /// A run that waits for its turn.
     #[must_use]
-    pub fn new(id: Uuid, digest: Hash, config: NewRun) -> Self {
+    pub fn new(id: Uuid, digest: Hash, mut config: NewRun) -> Self {
         let state = RunState {
             status: RunStatus::Queued,
+            labels: config.take_labels(),
             ended_at: None,
+            pauses: 0,
             episodes_done: 0,
             step: 0,
             decisions: 0,
@@ -125,7 +137,22 @@ impl Run {
             speed: None,
             recorded: Recorded::Count(0),
         };
-        Self { id, digest, config, cancel: CancellationToken::new(), state: Mutex::new(state) }
+        Self {
+            id,
+            digest,
+            config,
+            rewound_from: None,
+            cancel: CancellationToken::new(),
+            commands: tokio::sync::Mutex::default(),
+            paused: watch::Sender::new(false),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// The same, begun by rewinding that one.
+    #[must_use]
+    pub fn rewound_from(self, other: Option<Uuid>) -> Self {
+        Self { rewound_from: other, ..self }
     }
 
     /// Its state. Held for moments only, never while something is waited for.
@@ -134,10 +161,40 @@ impl Run {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The checkpoint that it goes on from: its own last one, or the one that it was started with.
+    /// Whether it is to stand still. It changes only while the state is held.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
+    /// Waits until it is not to stand still (any more).
+    pub async fn resumed(&self) {
+        // An error: the sender is gone, but it is a part of the run that is borrowed here.
+        let _ = self.paused.subscribe().wait_for(|paused| !paused).await;
+    }
+
+    /// Takes over that it was paused or resumed; nothing more happens to a run that has ended.
+    pub fn apply_pause(&self, body: &Pause) {
+        let mut state = self.state();
+        if state.status.is_final() {
+            return;
+        }
+        state.pauses = state.pauses.max(body.number);
+        self.paused.send_replace(!body.resumed);
+        match (body.resumed, state.status) {
+            // One that is at work gives its place up at the end of its step.
+            (false, RunStatus::Queued) => state.status = RunStatus::Paused,
+            (true, RunStatus::Paused) => state.status = RunStatus::Queued,
+            _ => {}
+        }
+    }
+
+    /// The checkpoint that it goes on from: its own last one, or the one that it was started with, or the one
+    /// where it leaves another run's path.
     #[must_use]
     pub fn goes_on_from(&self) -> Option<Hash> {
-        self.state().checkpoints.last().map(|checkpoint| checkpoint.sha256).or(self.config.resume_from)
+        let own = self.state().checkpoints.last().map(|checkpoint| checkpoint.sha256);
+        own.or(self.config.resume_from).or(self.config.fork.map(|fork| fork.checkpoint))
     }
 
     /// When it was asked for: its id (UUIDv7) tells it to the millisecond.
@@ -161,6 +218,8 @@ impl Run {
             digest: self.digest,
             status: state.status,
             config: self.config.clone(),
+            rewound_from: self.rewound_from,
+            labels: state.labels.clone(),
             created_at: self.created_at(),
             ended_at: state.ended_at,
             progress: Progress {
@@ -189,6 +248,11 @@ impl RunState {
             Some(Speed { began: Instant::now(), decisions_before: self.decisions, per_second: None });
     }
 
+    /// Tells no speed while nothing is decided.
+    pub fn stop_clock(&mut self) {
+        self.speed = None;
+    }
+
     /// Lets the recorder say how many decisions the ledger holds, beside those recorded before.
     pub fn watch(&mut self, recorded_before: u64, recorder: Arc<Recorder>) {
         self.recorded = Recorded::Live(recorded_before, recorder);
@@ -207,7 +271,8 @@ impl RunState {
     /// Takes over what a record says, in the order of the records.
     pub fn replay(&mut self, record: &RunRecord, recorded_at: DateTime<Utc>, recording: bool) {
         match record {
-            RunRecord::Created(_) => {}
+            RunRecord::Created(_) | RunRecord::Pause(_) => {}
+            RunRecord::Labelled(body) => self.labels = body.labels.clone(),
             RunRecord::Checkpointed(body) => self.checkpointed(body, recording),
             RunRecord::Ended(body) => self.ended(body, record.id(), recorded_at),
         }

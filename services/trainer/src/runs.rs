@@ -2,11 +2,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use api::{Hash, trainer::RunStatus};
+use api::{
+    Hash,
+    trainer::{NewRun, RunStatus},
+};
 use client::ClientError;
 use tokio::{
     runtime::Handle,
@@ -18,14 +20,25 @@ use uuid::Uuid;
 use crate::{
     checkpoint::CheckpointDocument,
     digest::sha256,
+    records::Created,
     run::{History, Run},
     waiting::Waiting,
     worker::{Outside, end_unplayed, play},
 };
 
 mod create;
+mod labels;
+mod list;
+mod pause;
+mod record;
+mod rewind;
+mod turn;
 
 pub use create::CreateError;
+pub use pause::PauseError;
+pub use record::RecordError;
+pub use rewind::RewindError;
+pub use turn::Turn;
 
 /// How many runs may wait or be at work.
 pub const MOST_UNFINISHED: usize = 1000;
@@ -103,20 +116,6 @@ impl Runs {
         self.table().by_id.get(&id).cloned()
     }
 
-    /// Up to `limit` runs, the newest first, from the one after `after` on.
-    #[must_use]
-    pub fn list(&self, status: Option<RunStatus>, after: Option<Uuid>, limit: usize) -> Vec<Arc<Run>> {
-        let below = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let table = self.table();
-        // UUIDv7 are ordered by time.
-        let newest_first = table.by_id.range((Bound::Unbounded, below)).rev().map(|(_, run)| run);
-        newest_first
-            .filter(|run| status.is_none_or(|status| run.state().status == status))
-            .take(limit)
-            .cloned()
-            .collect()
-    }
-
     /// Asks a run to end after the episode under way, or at once when it waits.
     ///
     /// # Errors
@@ -151,12 +150,15 @@ impl Runs {
     }
 
     /// Takes over a run that an earlier process began or ended.
-    pub fn adopt(&self, run: Arc<Run>, key: Option<String>) {
+    /// `config` is its exact configuration.
+    pub fn adopt(&self, created: &Created, config: NewRun) {
+        let id = created.run_id;
         let mut table = self.table();
-        if let (Some(key), Ok(bytes)) = (key, serde_json::to_vec(&run.config)) {
-            table.keys.insert(key, Key { request: sha256(&bytes), run: run.id });
+        if let (Some(key), Ok(bytes)) = (&created.idempotency_key, serde_json::to_vec(&config)) {
+            table.keys.insert(key.clone(), Key { request: sha256(&bytes), run: id });
         }
-        table.by_id.insert(run.id, run);
+        let run = Run::new(id, created.digest, config).rewound_from(created.rewound_from);
+        table.by_id.insert(id, Arc::new(run));
     }
 
     /// Puts every run that has not ended into the queue, the oldest first.
@@ -173,23 +175,15 @@ impl Runs {
     fn enqueue(&self, run: Arc<Run>) {
         self.publish();
         let runs = self.clone();
-        // Polled in the order of creation; the semaphore is first come, first served.
-        let slot = self.0.slots.clone().acquire_owned();
         tokio::spawn(async move {
             let Inner { shutdown, .. } = &*runs.0;
-            let slot = tokio::select! {
+            let turn = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
                 () = run.cancel.cancelled() => None,
-                slot = slot => slot.ok(),
+                turn = runs.turn(&run) => Some(turn),
             };
-            let begins = slot.is_some();
-            if begins {
-                run.state().status = RunStatus::Running;
-                runs.publish();
-            }
-            runs.on_a_thread(run.clone(), begins).await;
-            drop(slot);
+            runs.on_a_thread(run.clone(), turn).await;
             if run.state().status.is_final() {
                 runs.keep_history(run.id);
             }
@@ -198,16 +192,15 @@ impl Runs {
     }
 
     /// Plays the run, or ends one that was cancelled while it waited.
-    async fn on_a_thread(&self, run: Arc<Run>, begins: bool) {
+    async fn on_a_thread(&self, run: Arc<Run>, turn: Option<Turn>) {
         let Inner { outside, runtime, shutdown, .. } = &*self.0;
         let (outside, shown) = (outside.clone(), run.clone());
         let waiting = Waiting::new(runtime.clone(), shutdown.clone(), run.clone());
         let (ended, end) = oneshot::channel::<()>();
         let body = move || {
-            if begins {
-                play(&outside, &waiting, &run);
-            } else {
-                end_unplayed(&outside, &waiting, &run);
+            match turn {
+                Some(turn) => play(&outside, &waiting, &run, turn),
+                None => end_unplayed(&outside, &waiting, &run),
             }
             drop(ended);
         };

@@ -52,6 +52,14 @@ impl Waiting {
         if self.shutdown.is_cancelled() { Err(Halt::Shutdown) } else { Ok(()) }
     }
 
+    /// Waits for something.
+    ///
+    /// # Errors
+    /// [`Halt::Shutdown`].
+    pub fn wait_for<T>(&self, event: impl Future<Output = T>) -> Result<T, Halt> {
+        self.runtime.block_on(self.shutdown.run_until_cancelled(event)).ok_or(Halt::Shutdown)
+    }
+
     /// Asks until there is an answer or a refusal that asking again cannot change. While the service
     /// `whom` is away the run says so.
     ///

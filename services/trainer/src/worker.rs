@@ -12,6 +12,7 @@ use crate::{
     player::Player,
     records::{Ended, RunRecord},
     run::Run,
+    runs::Turn,
     waiting::{Halt, Waiting},
 };
 
@@ -28,10 +29,10 @@ pub struct Outside {
 
 /// Plays a run to its end and writes down how it ended. When the trainer shuts down it returns without
 /// a final record: the run is taken up again at the next start.
-pub fn play(outside: &Outside, waiting: &Waiting, run: &Arc<Run>) {
+pub fn play(outside: &Outside, waiting: &Waiting, run: &Arc<Run>, turn: Turn) {
     let ledger = Ledger::new(outside.remembrancer.clone(), waiting.clone());
     let played = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        Player::new(outside, waiting, run).and_then(Player::play)
+        Player::new(outside, waiting, run, turn).and_then(Player::play)
     }));
     let failure = match played {
         Ok(Ok(())) => return,

@@ -15,6 +15,7 @@ use crate::{Hash, trainer::EnvironmentSpec};
 pub struct NewEvaluation {
     /// Learned policies: artifacts of the remembrancer, by SHA-256.
     #[garde(length(max = 20))]
+    #[schema(max_items = 20)]
     pub policies: Vec<Hash>,
     /// Hand rules to compare with; all of them when absent. The baseline `weighted-score` is always there.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,13 +26,16 @@ pub struct NewEvaluation {
     pub environment: EnvironmentSpec,
     /// How many held-out seeds, 2 to 1000.
     #[garde(range(min = 2, max = 1000))]
+    #[schema(minimum = 2, maximum = 1000)]
     pub seeds: u32,
     /// The first of them; at least 2^32.
     #[garde(range(min = crate::FIRST_HELD_OUT_SEED, max = crate::MAX_SAFE_INTEGER - 1000))]
+    #[schema(minimum = 4_294_967_296_i64, maximum = 9_007_199_254_739_991_i64)]
     pub first_seed: u64,
     /// Steps of each episode; as the workloads say when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1_000_000)))]
+    #[schema(minimum = 1, maximum = 1_000_000)]
     pub steps: Option<u32>,
 }
 
@@ -178,6 +182,7 @@ pub struct EvaluationQuery {
     /// Items a page, 1 to 1000 (default 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
     /// Where the page starts: `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]

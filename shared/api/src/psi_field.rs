@@ -19,9 +19,11 @@ pub struct AgentWindow {
     /// Mean absolute temporal-difference error; absent when it learned nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0)))]
+    #[schema(minimum = 0)]
     pub mean_abs_td_error: Option<f64>,
     /// Its exploration rate.
     #[garde(range(min = 0.0, max = 1.0))]
+    #[schema(minimum = 0, maximum = 1)]
     pub epsilon: f64,
     /// States in its table.
     pub q_table_size: u64,
@@ -37,10 +39,12 @@ pub struct SwarmWindow {
     /// Requests routed / requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1.0)))]
+    #[schema(minimum = 0, maximum = 1)]
     pub fill_rate: Option<f64>,
     /// GPU-hours served / requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1.0)))]
+    #[schema(minimum = 0, maximum = 1)]
     pub gpu_hours_fill: Option<f64>,
     /// Mean cost of a routed request, in USD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,6 +58,7 @@ pub struct SwarmWindow {
     /// Share of the routed requests that each provider got, in catalog order; empty when none was routed.
     #[serde(default)]
     #[garde(length(max = 1000), inner(range(min = 0.0, max = 1.0)))]
+    #[schema(max_items = 1000)]
     pub provider_shares: Vec<f64>,
 }
 
@@ -63,9 +68,11 @@ pub struct SwarmWindow {
 pub struct Window {
     /// The window's number, from 0 without gaps.
     #[garde(range(max = crate::MAX_SAFE_INTEGER))]
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub number: u64,
     /// 1 to 10,000 agents with distinct numbers.
     #[garde(length(min = 1, max = 10_000), dive)]
+    #[schema(min_items = 1, max_items = 10_000)]
     pub agents: Vec<AgentWindow>,
     /// The swarm.
     #[garde(dive)]
@@ -78,6 +85,7 @@ pub struct Window {
     /// Interventions that were applied since the last window.
     #[serde(default)]
     #[garde(length(max = 1000))]
+    #[schema(max_items = 1000)]
     pub acknowledged: Vec<Uuid>,
 }
 
@@ -165,14 +173,17 @@ pub struct InterventionParameters {
     /// Albedo: ε becomes min(`epsilon_max`, `epsilon_factor`·ε).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 100.0)))]
+    #[schema(minimum = 0, maximum = 100)]
     pub epsilon_factor: Option<f64>,
     /// Albedo: the highest ε that it may lead to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1.0)))]
+    #[schema(minimum = 0, maximum = 1)]
     pub epsilon_max: Option<f64>,
     /// Albedo: for how many windows ε stays raised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 100_000)))]
+    #[schema(minimum = 1, maximum = 100_000)]
     pub duration_windows: Option<u64>,
 }
 
@@ -241,9 +252,11 @@ pub struct NewIntervention {
     /// For which agents; all that are in the last window when empty.
     #[serde(default)]
     #[garde(length(max = 10_000))]
+    #[schema(max_items = 10_000)]
     pub targets: Vec<u32>,
     /// Why: it goes into the record.
     #[garde(length(bytes, min = 1, max = 2000), custom(crate::common::without_nul))]
+    #[schema(min_length = 1, max_length = 2000)]
     pub reason: String,
 }
 
@@ -307,5 +320,6 @@ pub struct WindowQuery {
     /// Items a page, 1 to 1000 (default 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
 }

@@ -2,8 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use garde::Validate;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::{RefOr, schema::Schema},
+};
 use uuid::Uuid;
 
 use crate::Hash;
@@ -32,6 +36,7 @@ pub struct Decision {
     pub run: Hash,
     /// Position in the run, from 0 without gaps.
     #[garde(range(max = crate::MAX_SAFE_INTEGER))]
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub sequence: u64,
     /// The episode, from 0.
     pub episode: u32,
@@ -41,54 +46,66 @@ pub struct Decision {
     pub agent: u32,
     /// The tenant that asked.
     #[garde(length(bytes, min = 1, max = 200))]
+    #[schema(min_length = 1, max_length = 200)]
     pub tenant: String,
     /// The workload profile.
     #[garde(length(bytes, min = 1, max = 200))]
+    #[schema(min_length = 1, max_length = 200)]
     pub workload: String,
     /// The GPU type that the workload needs.
     #[garde(length(bytes, min = 1, max = 200))]
+    #[schema(min_length = 1, max_length = 200)]
     pub gpu_type: String,
     /// GPU-hours requested.
     #[garde(range(min = 0.0, max = 1e12))]
+    #[schema(minimum = 0, maximum = 1e12)]
     pub gpu_hours: f64,
     /// What the agent did.
     pub action: Action,
     /// Why: `ok`, `held`, `no_viable_provider`, `infeasible_choice`.
     #[garde(length(bytes, min = 1, max = 200))]
+    #[schema(min_length = 1, max_length = 200)]
     pub reason: String,
     /// The provider, when routed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(length(bytes, min = 1, max = 200))]
+    #[schema(min_length = 1, max_length = 200)]
     pub provider: Option<String>,
     /// Price paid per GPU-hour, when routed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e300)))]
+    #[schema(minimum = 0, maximum = 1e300)]
     pub price_usd_per_hour: Option<f64>,
     /// Latency met, waiting included, when routed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e300)))]
+    #[schema(minimum = 0, maximum = 1e300)]
     pub latency_ms: Option<f64>,
     /// Price times hours, when routed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e300)))]
+    #[schema(minimum = 0, maximum = 1e300)]
     pub cost_usd: Option<f64>,
     /// The request's own reward.
     pub reward: f64,
     /// True when exploration chose the action.
     pub explored: bool,
     /// The probability with which the policy took this action here, above 0: it was taken.
-    #[garde(range(min = f64::MIN_POSITIVE, max = 1.0))]
+    #[garde(custom(probability_of_what_happened))]
+    #[schema(exclusive_minimum = 0, maximum = 1)]
     pub propensity: f64,
     /// The policy's estimate of the chosen action's value, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
     /// How many steps of the run the deciding policy had learned from.
     #[garde(range(max = crate::MAX_SAFE_INTEGER))]
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub policy_version: u64,
     /// True when the request was set aside to the end of the step first.
     pub deferred: bool,
     /// What the waiting cost, in ms; 0 when not deferred.
     #[garde(range(min = 0.0, max = 1e300))]
+    #[schema(minimum = 0, maximum = 1e300)]
     pub wait_ms: f64,
 }
 
@@ -98,6 +115,7 @@ pub struct Decision {
 pub struct DecisionBatch {
     /// 1 to 20,000 decisions of one run with consecutive sequence numbers.
     #[garde(length(min = 1, max = 20_000), dive)]
+    #[schema(min_items = 1, max_items = 20_000)]
     pub decisions: Vec<Decision>,
     /// Only when a run that began on another log goes on here: the Merkle frontier (RFC 6962 roots of
     /// the complete subtrees, largest first) over the decisions before the first of this batch.
@@ -146,13 +164,35 @@ pub struct RunHead {
 }
 
 /// A decision with its place in the log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordedDecision {
     /// The decision's index in the log.
     pub log_index: u64,
     /// The decision itself.
     #[serde(flatten)]
     pub decision: Decision,
+}
+
+impl utoipa::PartialSchema for RecordedDecision {
+    /// The decision's own schema and one more property: it admits no unknown ones, so `allOf` would refuse
+    /// `log_index`.
+    fn schema() -> RefOr<Schema> {
+        match Decision::schema() {
+            RefOr::T(Schema::Object(mut decision)) => {
+                decision.description = Some("A decision with its place in the log.".to_owned());
+                decision.properties.insert("log_index".to_owned(), u64::schema());
+                decision.required.push("log_index".to_owned());
+                RefOr::T(Schema::Object(decision))
+            }
+            other => other,
+        }
+    }
+}
+
+impl ToSchema for RecordedDecision {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Decision::schemas(schemas);
+    }
 }
 
 /// Which decisions to list. All filters must match.
@@ -192,6 +232,7 @@ pub struct DecisionQuery {
     /// Items a page, 1 to 1000 (default 100). A stream has no pages and takes neither `limit` nor `cursor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
     /// Where the page starts: `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -236,11 +277,13 @@ pub struct NewRecord {
     /// The caller's id for it; without one the `Idempotency-Key` header, else a new UUIDv7.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(length(bytes, min = 1, max = 200))]
+    #[schema(min_length = 1, max_length = 200)]
     pub id: Option<String>,
     /// What it is about.
     pub kind: RecordKind,
     /// The thing it is about, e.g. `run:0198…` or `swarm:default`: records are listed by it.
     #[garde(length(bytes, min = 1, max = 200))]
+    #[schema(min_length = 1, max_length = 200)]
     #[schema(example = "component:ai-mesh-training")]
     pub subject: String,
     /// The content, a JSON object: every key once, at most 64 levels deep.
@@ -278,6 +321,7 @@ pub struct RecordQuery {
     /// subject, and in the names and values of the body. The best match comes first, of equal ones the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(bytes, min = 1, max = 1000)))]
+    #[param(min_length = 1, max_length = 1000)]
     #[param(example = "ai-mesh routing decisions")]
     pub q: Option<String>,
     /// Only records from this time on (`recorded_at`).
@@ -299,6 +343,7 @@ pub struct RecordQuery {
     /// Items a page, 1 to 1000 (default 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
     /// Where the page starts: `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -381,6 +426,7 @@ pub struct InclusionProof {
 pub struct ConsistencyQuery {
     /// The older, smaller size, at least 1.
     #[garde(range(min = 1))]
+    #[param(minimum = 1)]
     pub from: u64,
     /// The newer size; the whole log by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -409,7 +455,8 @@ pub struct Evidence {
     /// The record or decision: its canonical JSON is the leaf, so apart from white space these very
     /// characters are what is proved.
     #[schema(value_type = Object)]
-    pub record: Box<serde_json::value::RawValue>,
+    #[serde(deserialize_with = "raw_object")]
+    pub record: Box<RawValue>,
     /// Its index in the log.
     pub log_index: u64,
     /// The audit path to the checkpoint's root, from the leaf up.
@@ -448,4 +495,21 @@ pub struct RecordReceipt {
 #[must_use]
 pub fn run_subject(run: Uuid) -> String {
     format!("run:{run}")
+}
+
+/// What was chosen had a chance.
+fn probability_of_what_happened(propensity: &f64, _: &()) -> garde::Result {
+    if *propensity > 0.0 && *propensity <= 1.0 {
+        return Ok(());
+    }
+    Err(garde::Error::new("expected a probability above 0 and at most 1"))
+}
+
+/// A JSON object, its characters kept.
+fn raw_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<RawValue>, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    if raw.get().starts_with('{') {
+        return Ok(raw);
+    }
+    Err(serde::de::Error::custom("expected a JSON object, as the log gave it"))
 }

@@ -8,6 +8,17 @@ use uuid::Uuid;
 
 use crate::{Hash, psi_field::Intervention};
 
+mod comparison;
+mod labels;
+mod rewind;
+
+pub use comparison::{
+    ComparedRun, ComparisonFormat, ComparisonQuery, ConfigurationDifference, MetricDifference, PartedRoots,
+    RunComparison, SideBySide,
+};
+pub use labels::{Labels, MOST_TAGS, RunPatch, RunQuery};
+pub use rewind::{Fork, NewRewind};
+
 /// Where requests come from. `preset` is applied on top of the catalog and the workloads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields, default)]
@@ -35,9 +46,11 @@ pub struct ReplaySpec {
     pub enabled: bool,
     /// Transitions kept for each agent; the oldest goes first.
     #[garde(range(min = 1, max = 1_000_000))]
+    #[schema(minimum = 1, maximum = 1_000_000)]
     pub capacity: u32,
     /// Transitions replayed by each agent after each step.
     #[garde(range(min = 1, max = 10_000))]
+    #[schema(minimum = 1, maximum = 10_000)]
     pub batch_size: u32,
 }
 
@@ -78,24 +91,31 @@ pub enum Recording {
 pub struct NewRun {
     /// Agents in the swarm, 1 to 1000.
     #[garde(range(min = 1, max = 1000))]
+    #[schema(minimum = 1, maximum = 1000)]
     pub agents: u32,
     /// Episodes of the whole run.
     #[garde(range(min = 1, max = 10_000_000))]
+    #[schema(minimum = 1, maximum = 10_000_000)]
     pub episodes: u32,
     /// Steps of an episode.
     #[garde(range(min = 1, max = 100_000))]
+    #[schema(minimum = 1, maximum = 100_000)]
     pub steps_per_episode: u32,
     /// `q-learning`, or a hand rule to record without learning.
     #[garde(length(bytes, min = 1, max = 100))]
+    #[schema(min_length = 1, max_length = 100)]
     pub algorithm: String,
     /// α in (0, 1].
     #[garde(range(min = 1e-9, max = 1.0))]
+    #[schema(minimum = 1e-9, maximum = 1)]
     pub learning_rate: f64,
     /// γ in [0, 1].
     #[garde(range(min = 0.0, max = 1.0))]
+    #[schema(minimum = 0, maximum = 1)]
     pub discount: f64,
     /// ε in [0, 1].
     #[garde(range(min = 0.0, max = 1.0))]
+    #[schema(minimum = 0, maximum = 1)]
     pub epsilon: f64,
     /// Experience replay.
     #[garde(dive)]
@@ -108,6 +128,7 @@ pub struct NewRun {
     pub reward: String,
     /// Episode e is drawn from seed + e, which must stay below 2^32.
     #[garde(range(max = crate::FIRST_HELD_OUT_SEED - 1))]
+    #[schema(maximum = 4_294_967_295_i64)]
     pub seed: u64,
     /// Providers, tenants and demand.
     #[garde(dive)]
@@ -120,15 +141,45 @@ pub struct NewRun {
     pub recording: Recording,
     /// A checkpoint every so many episodes; one is always made at the end.
     #[garde(range(min = 1, max = 1_000_000))]
+    #[schema(minimum = 1, maximum = 1_000_000)]
     pub checkpoint_every: u32,
     /// Stop after this many of the episodes, without changing anything else.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1)))]
+    #[schema(minimum = 1)]
     pub stop_after: Option<u32>,
     /// A checkpoint (an artifact's SHA-256) to go on from. Every other field must be as in the run it comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub resume_from: Option<Hash>,
+    /// Where it leaves another run's path. Its decisions then follow those that led to the checkpoint, under a
+    /// digest of its own; episodes, learning_rate, discount and epsilon may be others than there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub fork: Option<Fork>,
+    /// What people call it: one line of 1 to 200 characters. This, tags and notes change nothing that the run
+    /// decides, and can be changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(custom(labels::is_name))]
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: Option<String>,
+    /// Up to 20 different words of 1 to 50 characters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[garde(custom(labels::are_tags))]
+    #[schema(max_items = 20)]
+    pub tags: Vec<String>,
+    /// Whatever else is to be remembered, up to 10,000 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(custom(labels::are_notes))]
+    #[schema(max_length = 10_000)]
+    pub notes: Option<String>,
+}
+
+impl NewRun {
+    /// Takes name, tags and notes out: what is left says what the run does.
+    pub fn take_labels(&mut self) -> Labels {
+        Labels { name: self.name.take(), tags: std::mem::take(&mut self.tags), notes: self.notes.take() }
+    }
 }
 
 impl Default for NewRun {
@@ -151,6 +202,10 @@ impl Default for NewRun {
             checkpoint_every: 10,
             stop_after: None,
             resume_from: None,
+            fork: None,
+            name: None,
+            tags: Vec::new(),
+            notes: None,
         }
     }
 }
@@ -159,10 +214,12 @@ impl Default for NewRun {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Accepted; waits for its turn.
+    /// Waits for its turn: newly asked for, or resumed while all places are taken.
     Queued,
     /// At work.
     Running,
+    /// Stands still between two steps, or before its turn, until it is resumed.
+    Paused,
     /// Reached its last episode.
     Completed,
     /// Reached `stop_after`; its checkpoint goes on from there.
@@ -177,7 +234,7 @@ impl RunStatus {
     /// True when nothing more will happen.
     #[must_use]
     pub fn is_final(self) -> bool {
-        !matches!(self, Self::Queued | Self::Running)
+        !matches!(self, Self::Queued | Self::Running | Self::Paused)
     }
 }
 
@@ -211,8 +268,14 @@ pub struct Run {
     pub digest: Hash,
     /// Where it stands.
     pub status: RunStatus,
-    /// What it was asked for.
+    /// What it was asked for; name, tags and notes are beside it.
     pub config: NewRun,
+    /// The run that was rewound to begin this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewound_from: Option<Uuid>,
+    /// What people call it.
+    #[serde(flatten)]
+    pub labels: Labels,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// When it ended.
@@ -377,9 +440,11 @@ pub enum Resolution {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// JSON.
+    /// A page as JSON.
     Json,
-    /// CSV with a header.
+    /// All rows as a stream, one JSON object a line.
+    Ndjson,
+    /// All rows as a stream of CSV with a header.
     Csv,
 }
 
@@ -392,32 +457,15 @@ pub struct MetricsQuery {
     /// One row an episode (default) or a window.
     #[serde(default)]
     pub resolution: Resolution,
-    /// JSON or CSV; by default what `Accept` asks for, else JSON.
+    /// `json` for a page, `ndjson` or `csv` for all rows as a stream; by default what `Accept` asks for, else JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
     /// Only rows from this episode or window on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
-    /// Rows a page, 1 to 10,000 (default 1000; CSV has all).
+    /// Rows a page, 1 to 10,000 (default 1000); a stream has all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 10_000)))]
+    #[param(minimum = 1, maximum = 10_000)]
     pub limit: Option<u32>,
-}
-
-/// Which runs to list, newest first.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-#[garde(allow_unvalidated)]
-pub struct RunQuery {
-    /// Only runs that stand here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<RunStatus>,
-    /// Items a page, 1 to 1000 (default 100).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(inner(range(min = 1, max = 1000)))]
-    pub limit: Option<u32>,
-    /// Where the page starts: `next_cursor` of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
 }

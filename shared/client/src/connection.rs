@@ -70,6 +70,10 @@ impl Connection {
         self.call(Method::POST, path)
     }
 
+    pub(crate) fn patch(&self, path: &[&str]) -> Call<'_> {
+        self.call(Method::PATCH, path)
+    }
+
     pub(crate) fn put(&self, path: &[&str]) -> Call<'_> {
         self.call(Method::PUT, path)
     }

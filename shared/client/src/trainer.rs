@@ -2,8 +2,8 @@ use api::{
     Page,
     psi_field::Intervention,
     trainer::{
-        Agent, Checkpoint, EpisodeMetrics, Format, MetricsQuery, NewRun, Resolution, Run, RunQuery,
-        WindowMetrics,
+        Agent, Checkpoint, ComparisonFormat, ComparisonQuery, EpisodeMetrics, Format, MetricsQuery,
+        NewRewind, NewRun, Resolution, Run, RunComparison, RunPatch, RunQuery, WindowMetrics,
     },
 };
 use uuid::Uuid;
@@ -56,6 +56,38 @@ impl Trainer {
     /// `POST /v1/runs/{id}/cancel`: it ends at the next step, with a checkpoint.
     pub async fn cancel_run(&self, id: Uuid) -> Result<Run, ClientError> {
         self.connection.post(&["v1", "runs", &id.to_string(), "cancel"]).answer().await
+    }
+
+    /// `PATCH /v1/runs/{id}`: its name, tags and notes.
+    pub async fn label_run(&self, id: Uuid, patch: &RunPatch) -> Result<Run, ClientError> {
+        self.connection.patch(&["v1", "runs", &id.to_string()]).json(patch).answer().await
+    }
+
+    /// `POST /v1/runs/{id}/pause`: it stands still from the end of its step on.
+    pub async fn pause_run(&self, id: Uuid) -> Result<Run, ClientError> {
+        self.connection.post(&["v1", "runs", &id.to_string(), "pause"]).answer().await
+    }
+
+    /// `POST /v1/runs/{id}/resume`: it goes on where it stands, as soon as there is a place for it.
+    pub async fn resume_run(&self, id: Uuid) -> Result<Run, ClientError> {
+        self.connection.post(&["v1", "runs", &id.to_string(), "resume"]).answer().await
+    }
+
+    /// `POST /v1/runs/{id}/rewind`: a new run that goes on from a checkpoint of this one.
+    pub async fn rewind_run(
+        &self,
+        id: Uuid,
+        rewind: &NewRewind,
+        idempotency_key: Option<&str>,
+    ) -> Result<Run, ClientError> {
+        let path = ["v1", "runs", &id.to_string(), "rewind"];
+        self.connection.post(&path).idempotency_key(idempotency_key).json(rewind).answer().await
+    }
+
+    /// `GET /v1/runs/compare`.
+    pub async fn compare_runs(&self, a: Uuid, b: Uuid) -> Result<RunComparison, ClientError> {
+        let query = ComparisonQuery { a, b, format: Some(ComparisonFormat::Json) };
+        self.connection.get(&["v1", "runs", "compare"]).query(&query).answer().await
     }
 
     /// `GET /v1/runs/{id}/metrics`, one row an episode. The query's resolution and format are set.

@@ -267,7 +267,10 @@ impl Learner for QLearning {
         if let Some(progress) = progress {
             let progress =
                 Progress::deserialize(progress).map_err(|e| format!("the agent's progress: {e}"))?;
-            self.exploration = progress.exploration;
+            // the configured rate is the run's own: one that leaves another's path may have another
+            let epsilon = self.config.epsilon;
+            let raised = progress.exploration.raised.map(|(raised, windows)| (raised.max(epsilon), windows));
+            self.exploration = Exploration { epsilon, raised };
             if let (Some(config), Some(transitions)) = (self.config.replay, progress.replay) {
                 let (states, actions) = (self.table.len() as u32, self.providers);
                 if !transitions.iter().all(|t| t.fits(states, actions)) {

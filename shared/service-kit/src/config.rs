@@ -216,6 +216,10 @@ impl Leaf<'_> {
                     text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(Value::from).collect();
                 figment.merge(variable(Value::from(items)))
             }
+            // What may be absent is absent when its variable is empty, as compose files write it.
+            serde_json::Value::Null if text.is_empty() => {
+                figment.merge(variable(Value::from(figment::value::Empty::None)))
+            }
             serde_json::Value::Null => {
                 let as_text = figment.clone().merge(variable(Value::from(text)));
                 if fits(&as_text) { as_text } else { figment.merge(variable(parsed())) }
@@ -373,6 +377,14 @@ mod tests {
             load("", &[("AI_MESH_PSI_FIELD_DATA_DIR", "17"), ("AI_MESH_PSI_FIELD_THREADS", "17")]).unwrap();
         assert_eq!(config.data_dir.as_deref(), Some(Path::new("17")));
         assert_eq!(config.threads, Some(17));
+    }
+
+    #[test]
+    fn an_empty_variable_of_something_optional_means_that_it_is_absent() {
+        let file = "data_dir = \"/srv\"\nthreads = 3";
+        let config =
+            load(file, &[("AI_MESH_PSI_FIELD_DATA_DIR", ""), ("AI_MESH_PSI_FIELD_THREADS", "")]).unwrap();
+        assert_eq!((config.data_dir, config.threads), (None, None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use axum::Router;
+use serde_json::Value;
 use utoipa::{
     OpenApi as _,
     openapi::{
@@ -80,7 +81,7 @@ pub fn openapi(info: &ServiceInfo, routes: OpenApiRouter) -> (Router, OpenApi) {
     for operation in document.paths.paths.values_mut().flat_map(operations) {
         problems::add_ranges_to(operation);
     }
-    (router, document)
+    (router, with_registered_formats(document))
 }
 
 const LICENSE: &str = env!("CARGO_PKG_LICENSE");
@@ -91,6 +92,30 @@ Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem wit
 that says what to do; with `Retry-After` the same request may succeed later. Every answer has an `X-Request-Id` \
 (yours, if you send one), and a W3C `traceparent` is continued; the log has both.";
 const KEY_SCHEME: &str = "api_key";
+
+/// utoipa writes `u-int32` for what the OpenAPI format registry calls `uint32`; and few tools know what that
+/// format means, so its maximum is told too.
+fn with_registered_formats(document: OpenApi) -> OpenApi {
+    fn rename(value: &mut Value) {
+        match value {
+            Value::Object(members) => {
+                let format = members.get("format").and_then(Value::as_str);
+                if let Some(name) = format.and_then(|name| name.strip_prefix("u-")).map(str::to_owned) {
+                    if name == "int32" && !members.contains_key("maximum") {
+                        members.insert("maximum".to_owned(), u32::MAX.into());
+                    }
+                    members.insert("format".to_owned(), format!("u{name}").into());
+                }
+                members.values_mut().for_each(rename);
+            }
+            Value::Array(items) => items.iter_mut().for_each(rename),
+            _ => {}
+        }
+    }
+    let Ok(mut value) = serde_json::to_value(&document) else { return document };
+    rename(&mut value);
+    serde_json::from_value(value).unwrap_or(document)
+}
 
 /// A tag that no list has would come after `operations`.
 fn list_all_tags(document: &mut OpenApi) {

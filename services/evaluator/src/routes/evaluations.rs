@@ -26,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
 /// checked before the answer; the work is done after it: follow `Location`. The result is recorded in
 /// the ledger.
 #[utoipa::path(post, path = "/v1/evaluations", tag = "evaluations", request_body = NewEvaluation,
-    params(("Idempotency-Key" = Option<String>, Header,
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$",
         description = "The same key with the same request gets the same evaluation, as long as the process lives.")),
     responses(
         (status = 202, description = "Accepted and at work.", body = Evaluation,

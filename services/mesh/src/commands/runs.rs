@@ -1,4 +1,4 @@
-use api::trainer::{Run, RunQuery, RunStatus};
+use api::trainer::{Labels, Run, RunQuery, RunStatus};
 use clap::Args;
 
 use crate::{
@@ -8,17 +8,45 @@ use crate::{
     runtime,
 };
 
-/// List the runs of a running stack, newest first
+mod actions;
+mod compare;
+
+/// List the runs of a running stack, newest first, or act on one of them
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
   mesh runs
   mesh runs --status running
+  mesh runs --tag paper -q \"without replay\"
   mesh runs --limit 5 --json
-  mesh runs --trainer http://127.0.0.1:18001")]
+  mesh runs --trainer http://127.0.0.1:18001
+  mesh runs pause last
+  mesh runs label last --name \"without replay\" --tag paper --tag ablation
+  mesh runs rewind last --episodes-done 10 --learning-rate 0.05
+  mesh runs compare 01936c1e-5f6a-7c3e-9d55-0a9e1d0f6b21 last"
+)]
 pub(crate) struct Runs {
-    /// Only runs that stand here: queued, running, completed, stopped, cancelled or failed
+    #[command(subcommand)]
+    action: Option<actions::Action>,
+    /// Only runs that stand here: queued, running, paused, completed, stopped, cancelled or failed
     #[arg(long, value_name = "STATUS", value_parser = status)]
     status: Option<RunStatus>,
+    /// Only runs with this tag
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// Only runs with exactly this name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Only runs with this algorithm
+    #[arg(long, value_name = "NAME")]
+    algorithm: Option<String>,
+    /// Only runs in this preset
+    #[arg(long, value_name = "PRESET")]
+    preset: Option<String>,
+    /// Only runs that have all these words in their name, tags or notes, or whose id or digest begins so
+    #[arg(short, long, value_name = "WORDS")]
+    query: Option<String>,
     /// The newest so many
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
@@ -30,10 +58,22 @@ pub(crate) struct Runs {
 }
 
 impl Runs {
-    /// Lists them.
+    /// Lists them, or acts.
     pub(crate) fn run(self) -> anyhow::Result<Answer> {
+        if let Some(action) = self.action {
+            return action.run();
+        }
         let trainer = self.remote.trainer()?;
-        let query = RunQuery { status: self.status, limit: Some(self.limit), ..RunQuery::default() };
+        let query = RunQuery {
+            status: self.status,
+            tag: self.tag,
+            name: self.name,
+            algorithm: self.algorithm,
+            preset: self.preset,
+            q: self.query,
+            limit: Some(self.limit),
+            ..RunQuery::default()
+        };
         let runs = runtime::block_on("error", async {
             trainer.runs(&query).await.map_err(|error| told(&trainer, error))
         })?;
@@ -42,7 +82,7 @@ impl Runs {
         } else if runs.items.is_empty() {
             say("no runs")?;
         } else {
-            say(&table(&HEADER, runs.items.iter().map(row)))?;
+            say(&list(&runs.items))?;
         }
         Ok(Answer::Yes)
     }
@@ -50,6 +90,25 @@ impl Runs {
 
 const HEADER: [&str; 8] =
     ["run", "status", "algorithm", "agents", "episodes", "decisions", "decisions/s", "created (UTC)"];
+
+/// Names and tags have a column where one of the runs has some.
+fn list(runs: &[Run]) -> String {
+    let mut header = HEADER.to_vec();
+    let (named, tagged) = (
+        runs.iter().any(|run| run.labels.name.is_some()),
+        runs.iter().any(|run| !run.labels.tags.is_empty()),
+    );
+    header.extend(named.then_some("name"));
+    header.extend(tagged.then_some("tags"));
+    let rows = runs.iter().map(|run| {
+        let Labels { name, tags, .. } = &run.labels;
+        let mut row = row(run);
+        row.extend(named.then(|| name.clone().unwrap_or_default()));
+        row.extend(tagged.then(|| tags.join(", ")));
+        row
+    });
+    table(&header, rows)
+}
 
 fn row(run: &Run) -> Vec<String> {
     let progress = &run.progress;

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, pin::pin};
 
 use anyhow::{Context as _, anyhow, bail};
 use api::{
@@ -52,7 +52,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "DIR", default_value = "out")]
     output: PathBuf,
     /// Held-out seeds of the comparison at the end
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEEDS, value_parser = clap::value_parser!(u32).range(2..=1000))]
     seeds: u32,
     /// One JSON object on standard output
     #[arg(long)]
@@ -60,6 +60,9 @@ pub(crate) struct Train {
     #[command(flatten)]
     stack: StackArgs,
 }
+
+/// Seeds of the comparison when nobody says how many.
+const DEFAULT_SEEDS: u32 = 20;
 
 /// A decision in the ledger takes about this many bytes, its share of indexes and tree included.
 const BYTES_PER_DECISION: f64 = 300.0;
@@ -104,11 +107,19 @@ impl Train {
         interrupts: &mut Interrupts,
     ) -> anyhow::Result<Answer> {
         let trainer = connection.trainer.as_ref().context("there is no trainer")?;
-        let started = tokio::select! {
-            started = start(trainer, &connection.remembrancer, wanted) => started?,
-            () = interrupts.next() => bail!("interrupted before the run began"),
+        let mut starting = pin!(start(trainer, &connection.remembrancer, wanted));
+        // Once it may be in the ledger it must be asked to stop: left alone it would go on by itself.
+        let (started, interrupted) = tokio::select! {
+            started = &mut starting => (started?, false),
+            () = interrupts.next() => tokio::select! {
+                started = &mut starting => (started?, true),
+                () = interrupts.next() => bail!(
+                    "interrupted again while the run was being started: if it is in the ledger, it goes on when a stack \
+                     is started on the same data"
+                ),
+            },
         };
-        let run = follow(trainer, started, interrupts).await?;
+        let run = follow(trainer, started, interrupted, interrupts).await?;
         if run.status == RunStatus::Failed {
             let why = run.error.unwrap_or_else(|| "it did not say why".into());
             bail!("run {} failed: {why}", run.id);
@@ -162,8 +173,16 @@ impl Train {
         if let Some(url) = self.run.psi_field_url() {
             words.extend(["--psi-field".to_owned(), url]);
         }
+        if self.seeds != DEFAULT_SEEDS {
+            words.extend(["--seeds".to_owned(), self.seeds.to_string()]);
+        }
         words.extend(self.stack.to_flags());
-        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+        let command = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        match self.stack.secrets().as_slice() {
+            [] => command,
+            // a comment, so that the line can be pasted as it is
+            secrets => format!("{command} # with {} as before", secrets.join(" and ")),
+        }
     }
 }
 

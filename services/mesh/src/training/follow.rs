@@ -16,20 +16,23 @@ use crate::{
 /// How often the trainer is asked.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
-/// Waits until the run has ended. The first interrupt asks it to stop with a checkpoint.
+/// Waits until the run has ended. The first interrupt, which may have come already, asks it to stop with a
+/// checkpoint.
 ///
 /// # Errors
 /// The trainer does not know the run any more, or a second interrupt came.
 pub(crate) async fn follow(
     trainer: &Trainer,
     started: Run,
+    mut interrupted: bool,
     interrupts: &mut Interrupts,
 ) -> anyhow::Result<Run> {
     let steps = u64::from(started.config.steps_per_episode);
     let bar = ProgressBar::new(steps * u64::from(started.progress.episodes_total)).with_style(style());
-    let never = CancellationToken::new();
-    let mut interrupted = false;
     let mut run = started;
+    if interrupted {
+        stop(trainer, &run, &bar, interrupts).await?;
+    }
     while !run.status.is_final() {
         tokio::select! {
             () = tokio::time::sleep(ASK_EVERY) => {}
@@ -43,18 +46,7 @@ pub(crate) async fn follow(
                     );
                 }
                 interrupted = true;
-                let hint = "stopping at the end of this episode, with a checkpoint; interrupt again to give it up";
-                bar.suspend(|| note(hint));
-                let id = run.id;
-                let cancelled = tokio::select! {
-                    cancelled = retry_while_transient(&never, || trainer.cancel_run(id), |_| {}) => cancelled,
-                    () = interrupts.next() => bail!("interrupted again while the trainer did not answer"),
-                };
-                match cancelled {
-                    Ok(_) => {}
-                    Err(error) if error.code() == Some("run_already_ended") => {}
-                    Err(error) => return Err(error.into()),
-                }
+                stop(trainer, &run, &bar, interrupts).await?;
             }
         }
         match trainer.run(run.id).await {
@@ -74,6 +66,27 @@ pub(crate) async fn follow(
     Ok(run)
 }
 
+/// Asks the run to stop with a checkpoint.
+async fn stop(
+    trainer: &Trainer,
+    run: &Run,
+    bar: &ProgressBar,
+    interrupts: &mut Interrupts,
+) -> anyhow::Result<()> {
+    let hint = "stopping at the end of this episode, with a checkpoint; interrupt again to give it up";
+    bar.suspend(|| note(hint));
+    let never = CancellationToken::new();
+    let cancelled = tokio::select! {
+        cancelled = retry_while_transient(&never, || trainer.cancel_run(run.id), |_| {}) => cancelled,
+        () = interrupts.next() => bail!("interrupted again while the trainer did not answer"),
+    };
+    match cancelled {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some("run_already_ended") => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The newest window there is; it is only shown, so that not having it is no error.
 async fn last_window(trainer: &Trainer, run: &Run, windows: u64) -> Option<WindowMetrics> {
     let query =
@@ -87,6 +100,9 @@ fn message(run: &Run, window: Option<&WindowMetrics>, interrupted: bool) -> Stri
     let mut parts = vec![format!("episode {episode}/{}", progress.episodes_total)];
     if run.status == RunStatus::Queued {
         parts.push("waits for its turn".into());
+    }
+    if run.status == RunStatus::Paused {
+        parts.push("paused".into());
     }
     if let Some(rate) = progress.decisions_per_second {
         parts.push(format!("{rate:.0} decisions/s"));

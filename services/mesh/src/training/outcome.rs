@@ -222,6 +222,7 @@ fn status(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Queued => "waits",
         RunStatus::Running => "is at work",
+        RunStatus::Paused => "is paused",
         RunStatus::Completed => "completed",
         RunStatus::Stopped => "stopped",
         RunStatus::Cancelled => "was cancelled",

@@ -12,9 +12,11 @@ use crate::field::{Settings, Weights};
 pub(crate) struct Params {
     /// Seconds between two steps.
     #[garde(range(min = 1e-6, max = 1e6))]
+    #[schema(minimum = 1e-6, maximum = 1e6)]
     pub dt: f64,
     /// Retention in seconds: the field remembers `W_r / dt` steps, 2 to 10,000.
     #[garde(range(min = 0.0, max = 1e9))]
+    #[schema(minimum = 0, maximum = 1e9)]
     pub W_r: f64,
     /// Rollout horizon in seconds. Kept and shown; this field forecasts one step.
     pub H: f64,
@@ -26,30 +28,39 @@ pub(crate) struct Params {
     pub latent_dim: u64,
     /// Ψ's weight of memory.
     #[garde(range(min = -100.0, max = 100.0))]
+    #[schema(minimum = -100, maximum = 100)]
     pub w1: f64,
     /// Ψ's weight of continuity.
     #[garde(range(min = -100.0, max = 100.0))]
+    #[schema(minimum = -100, maximum = 100)]
     pub w2: f64,
     /// Ψ's weight of futurity.
     #[garde(range(min = -100.0, max = 100.0))]
+    #[schema(minimum = -100, maximum = 100)]
     pub w3: f64,
     /// Ψ's weight of phase coherence.
     #[garde(range(min = -100.0, max = 100.0))]
+    #[schema(minimum = -100, maximum = 100)]
     pub w4: f64,
     /// Ψ's weight of entropy, subtracted.
     #[garde(range(min = -100.0, max = 100.0))]
+    #[schema(minimum = -100, maximum = 100)]
     pub w5: f64,
     /// Ψ's weight of prediction error, subtracted.
     #[garde(range(min = -100.0, max = 100.0))]
+    #[schema(minimum = -100, maximum = 100)]
     pub w6: f64,
     /// Time dilation strength λ.
     #[garde(range(min = 0.0, max = 100.0))]
+    #[schema(minimum = 0, maximum = 100)]
     pub lambda_: f64,
     /// The shortest step in seconds.
     #[garde(range(min = 0.0, max = 1e6))]
+    #[schema(minimum = 0, maximum = 1e6)]
     pub dt_min: f64,
     /// The longest step in seconds.
     #[garde(range(min = 0.0, max = 1e6))]
+    #[schema(minimum = 0, maximum = 1e6)]
     pub dt_max: f64,
 }
 

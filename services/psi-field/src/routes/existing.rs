@@ -56,7 +56,7 @@ struct CurrentParams {
 
 /// The service runs.
 #[derive(Debug, Serialize, ToSchema)]
-struct Health {
+struct EngineHealth {
     /// Always `healthy`.
     status: &'static str,
     /// Always true.
@@ -112,10 +112,10 @@ async fn params(State(state): State<AppState>) -> ApiResult<Json<CurrentParams>>
 
 /// Get the health
 #[utoipa::path(get, path = "/health", tag = "existing-clients",
-    responses((status = 200, description = "It is alive.", body = Health)))]
-async fn health(State(state): State<AppState>) -> Json<Health> {
+    responses((status = 200, description = "It is alive.", body = EngineHealth)))]
+async fn health(State(state): State<AppState>) -> Json<EngineHealth> {
     let persistence = if state.ledger().is_some() { "remembrancer" } else { "none" };
-    Json(Health { status: "healthy", engine_initialized: true, persistence, timestamp: now() })
+    Json(EngineHealth { status: "healthy", engine_initialized: true, persistence, timestamp: now() })
 }
 
 fn yes() -> bool {

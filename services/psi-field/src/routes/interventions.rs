@@ -21,7 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Oldest first, each as it stands: issued, acknowledged, assessed or expired. The last 1,000 of a swarm are kept
 /// here; all of them are in the remembrancer.
 #[utoipa::path(get, path = "/v1/swarms/{id}/interventions", tag = "interventions",
-    params(("id" = String, Path, description = "The swarm.", example = "default"), PageQuery),
+    params(SwarmId, PageQuery),
     responses(
         (status = 200, description = "A page of interventions.", body = Page<InterventionRecord>),
         (status = 404, description = "`swarm_not_found`."),
@@ -44,8 +44,8 @@ async fn list(
 ///
 /// The answer to the swarm's next window carries it. Without targets it is for all agents of the last window.
 #[utoipa::path(post, path = "/v1/swarms/{id}/interventions", tag = "interventions",
-    params(("id" = String, Path, description = "The swarm.", example = "default"),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key again gets the same intervention, \
+    params(SwarmId,
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$", description = "The same key again gets the same intervention, \
             also after it was delivered.")),
     request_body(content = NewIntervention, example = json!({"kind": "albedo", "targets": [], "reason": "A new provider joined."})),
     responses(

@@ -39,8 +39,13 @@ const TAGS: [(&str, &str); 5] = [
 ];
 
 /// A swarm's id as it stands in paths, and in the subjects of records.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct SwarmId(String);
+#[derive(Clone, Debug, PartialEq, Eq, utoipa::IntoParams)]
+#[into_params(names("id"), parameter_in = Path)]
+struct SwarmId(
+    /// The swarm: a run's id, or `default`.
+    #[param(pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "default")]
+    String,
+);
 
 impl<'de> Deserialize<'de> for SwarmId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -78,6 +83,7 @@ struct PageQuery {
     /// Items a page, 1 to 1000 (default 100).
     #[serde(default)]
     #[garde(inner(range(min = 1, max = 1000)))]
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// Where the page starts: `next_cursor` of the page before.
     #[serde(default)]

@@ -14,7 +14,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 ///
 /// Opaque to callers, with exact floats: put back, the swarm goes on bit for bit as before.
 #[utoipa::path(get, path = "/v1/swarms/{id}/snapshot", tag = "snapshots",
-    params(("id" = String, Path, description = "The swarm.", example = "default")),
+    params(SwarmId),
     responses(
         (status = 200, description = "The state after the last window.", body = Snapshot),
         (status = 404, description = "`swarm_not_found`."),
@@ -28,7 +28,7 @@ async fn get(State(state): State<AppState>, Path(SwarmId(id)): Path<SwarmId>) ->
 /// It may be another swarm's: a run that goes on elsewhere has another id there. A swarm that is exactly there
 /// already stays as it is.
 #[utoipa::path(put, path = "/v1/swarms/{id}/snapshot", tag = "snapshots",
-    params(("id" = String, Path, description = "The swarm.", example = "default")),
+    params(SwarmId),
     request_body(content = Snapshot, description = "As it was given by `GET` or by a checkpoint."),
     responses(
         (status = 200, description = "The swarm stands there.", body = Swarm),
@@ -51,7 +51,7 @@ async fn put(
 /// before the checkpoint before this one are dropped; the others stay, for the caller may be stopped before it
 /// has written down that it made this one.
 #[utoipa::path(post, path = "/v1/swarms/{id}/checkpoints", tag = "snapshots",
-    params(("id" = String, Path, description = "The swarm.", example = "default")),
+    params(SwarmId),
     responses(
         (status = 200, description = "The state after the last window.", body = Snapshot),
         (status = 404, description = "`swarm_not_found`."),

@@ -28,7 +28,7 @@ async fn list(State(state): State<AppState>, Query(query): Query<PageQuery>) -> 
 
 /// Get a swarm
 #[utoipa::path(get, path = "/v1/swarms/{id}", tag = "swarms",
-    params(("id" = String, Path, description = "The swarm.", example = "default")),
+    params(SwarmId),
     responses(
         (status = 200, description = "The swarm after its last window.", body = Swarm),
         (status = 404, description = "`swarm_not_found`."),

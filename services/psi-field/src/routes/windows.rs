@@ -18,7 +18,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Windows come in order, from 0 without gaps. The same window again gets the answer that it got before, as long
 /// as that is kept: since the checkpoint before the last one.
 #[utoipa::path(post, path = "/v1/swarms/{id}/windows", tag = "windows",
-    params(("id" = String, Path, description = "The swarm.", example = "default")),
+    params(SwarmId),
     request_body(content = Window, example = json!({
         "number": 0,
         "agents": [
@@ -50,7 +50,7 @@ async fn post(
 ///
 /// Those that are kept, oldest first. `next_cursor` is the `from` of the next page.
 #[utoipa::path(get, path = "/v1/swarms/{id}/windows", tag = "windows",
-    params(("id" = String, Path, description = "The swarm.", example = "default"), WindowQuery),
+    params(SwarmId, WindowQuery),
     responses(
         (status = 200, description = "A page of answers.", body = Page<WindowAnswer>),
         (status = 404, description = "`swarm_not_found`."),

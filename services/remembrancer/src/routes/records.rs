@@ -25,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[utoipa::path(post, path = "/v1/records", tag = "records",
     request_body(content = NewRecord, example = json!({"id": "deploy-2026-03-01", "kind": "deployment",
         "subject": "component:ai-mesh-training", "body": {"version": "1.4.2", "evidence": "all tests passed"}})),
-    params(("Idempotency-Key" = Option<String>, Header, description = "The record's id when the body has none.")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$", description = "The record's id when the body has none.")),
     responses(
         (status = 201, description = "Recorded.", body = RecordReceipt),
         (status = 200, description = "It had been recorded before.", body = RecordReceipt),

@@ -47,8 +47,9 @@ async fn checkpoint(State(state): State<AppState>) -> ApiResult<Answer<String>> 
 /// of three digits, all but the last with an `x` before: `x001/x234/067`.
 #[utoipa::path(get, path = "/tile/{level}/{index}", tag = "tiles",
     params(
-        ("level" = String, Path, description = "0 for leaf hashes.", example = "0"),
-        ("index" = String, Path, description = "The tile's index, and `.p/<width>` for a partial tile.", example = "000.p/1")),
+        ("level" = String, Path, pattern = "^[0-9]{1,2}$", description = "0 for leaf hashes.", example = "0"),
+        ("index" = String, Path, pattern = "^(x[0-9]{3}/)*[0-9]{3}(\\.p/[1-9][0-9]{0,2})?$",
+            description = "The tile's index, and `.p/<width>` for a partial tile.", example = "000.p/1")),
     responses(
         (status = 200, description = "The hashes, 32 bytes each.", body = String, content_type = "application/octet-stream"),
         (status = 404, description = "`tile_not_found`: the tree is not that large yet."),

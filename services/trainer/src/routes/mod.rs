@@ -6,15 +6,22 @@ use service_kit::{ApiError, ApiResult};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{runs::HistoryError, state::AppState};
+use crate::{
+    runs::{HistoryError, RecordError},
+    state::AppState,
+};
 
 mod agents;
 mod checkpoints;
+mod comparison;
 mod decisions;
 mod events;
 mod interventions;
+mod labels;
 mod metrics;
+mod pause;
 mod policies;
+mod rewind;
 mod runs;
 
 /// All routes.
@@ -23,6 +30,10 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(runs::routes())
         .merge(metrics::routes())
         .merge(events::routes())
+        .merge(pause::routes())
+        .merge(labels::routes())
+        .merge(rewind::routes())
+        .merge(comparison::routes())
         .merge(agents::routes())
         .merge(interventions::routes())
         .merge(checkpoints::routes())
@@ -32,7 +43,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
 }
 
 const TAGS: [(&str, &str); 2] = [
-    ("runs", "Train a swarm: begin, follow, cancel, go on"),
+    ("runs", "Train a swarm: begin, follow, pause, cancel, rewind, compare, go on"),
     (
         "policies",
         "Ask what was learned, or a hand rule, where to send real requests, and tell what became of them",
@@ -105,6 +116,20 @@ impl From<HistoryError> for ApiError {
                  the checkpoint file under /v1/artifacts there to see them again.",
             ),
             error => Self::internal(error),
+        }
+    }
+}
+
+impl From<RecordError> for ApiError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Away => Self::unavailable(
+                "remembrancer_unavailable",
+                "What is asked for must be in the ledger first, and the remembrancer did not answer in time. Repeat \
+                 the request.",
+                error.to_string(),
+            ),
+            RecordError::Refused(cause) => Self::internal(cause),
         }
     }
 }

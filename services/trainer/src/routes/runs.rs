@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     checkpoint::CheckpointError,
     run,
-    runs::{AlreadyEnded, CreateError},
+    runs::{AlreadyEnded, CreateError, RecordError},
     state::AppState,
 };
 
@@ -31,12 +31,12 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// free. Follow it at its `Location`. With `resume_from` it goes on from a checkpoint: PUT the file to the
 /// remembrancer first, and leave the other fields as they are in the checkpoint's `config`.
 #[utoipa::path(post, path = "/v1/runs", tag = "runs", request_body = NewRun,
-    params(("Idempotency-Key" = Option<String>, Header,
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$",
         description = "1 to 200 visible ASCII characters. The same key and body again get the same run.")),
     responses(
         (status = 202, description = "Accepted; `Location` names the run.", body = Run,
             headers(("Location" = String, description = "Where the run is."))),
-        (status = 409, description = "`idempotency_key_reused`, `checkpoint_of_another_run`, `run_already_complete`."),
+        (status = 409, description = "`idempotency_key_reused`, `checkpoint_of_another_run`, `checkpoint_not_forkable`,\n            `run_already_complete`."),
         (status = 422, description = "`invalid_request`: each wrong field by its JSON pointer."),
         (status = 429, description = "`too_many_runs`: wait for some to end."),
         (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
@@ -53,6 +53,9 @@ async fn create_run(
 }
 
 /// List runs, newest first.
+///
+/// The labels are looked for as they are now; a page goes on after the last run of the page before, whatever
+/// was begun or changed in between.
 #[utoipa::path(get, path = "/v1/runs", tag = "runs", params(RunQuery),
     responses((status = 200, description = "A page of runs.", body = Page<Run>)))]
 async fn list_runs(
@@ -66,7 +69,7 @@ async fn list_runs(
         })?),
     };
     let limit = query.limit.unwrap_or(100) as usize;
-    let mut runs = state.runs()?.list(query.status, after, limit + 1);
+    let mut runs = state.runs()?.list(&query, after, limit + 1);
     let more = runs.len() > limit;
     runs.truncate(limit);
     let next_cursor = runs.last().filter(|_| more).map(|run| run.id.to_string());
@@ -86,7 +89,7 @@ async fn get_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResu
 /// Cancel a run.
 ///
 /// It ends after the episode under way, with a checkpoint that another run can go on from; a run that
-/// waits for its turn ends at once.
+/// has not begun ends at once. One that is paused goes on to the end of its episode.
 #[utoipa::path(post, path = "/v1/runs/{id}/cancel", tag = "runs",
     params(("id" = Uuid, Path, description = "The run.")),
     responses(
@@ -100,7 +103,8 @@ async fn cancel_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiR
     Ok(accepted(&run))
 }
 
-fn accepted(run: &run::Run) -> Response {
+/// 202 with where the run is.
+pub(super) fn accepted(run: &run::Run) -> Response {
     (StatusCode::ACCEPTED, [(header::LOCATION, format!("/v1/runs/{}", run.id))], Json(run.to_wire()))
         .into_response()
 }
@@ -129,6 +133,9 @@ impl From<CreateError> for ApiError {
             CreateError::Checkpoint(CheckpointError::OfAnotherRun(_)) => {
                 conflict("checkpoint_of_another_run", format!("{text}."))
             }
+            CreateError::Checkpoint(CheckpointError::NotForkable(_)) => {
+                conflict("checkpoint_not_forkable", format!("{text}."))
+            }
             CreateError::Checkpoint(CheckpointError::Complete { .. }) => {
                 conflict("run_already_complete", format!("{text}."))
             }
@@ -136,13 +143,13 @@ impl From<CreateError> for ApiError {
             CreateError::CheckpointMissing(name) => of_checkpoint(format!(
                 "the remembrancer has no artifact {name}: PUT the checkpoint file there first, to /v1/artifacts/{name}"
             )),
-            CreateError::LedgerAway => Self::unavailable(
+            CreateError::Ledger(RecordError::Away) => Self::unavailable(
                 "remembrancer_unavailable",
                 "A run begins with its record in the remembrancer, which did not answer in time. Repeat the request \
                  with an Idempotency-Key (the same one, if it had one).",
                 text,
             ),
-            CreateError::Ledger(cause) => Self::internal(cause),
+            CreateError::Ledger(cause) => cause.into(),
             CreateError::Internal(cause) => Self::internal(cause),
         }
     }

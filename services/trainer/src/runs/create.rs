@@ -1,12 +1,11 @@
 //! Starting a run: checked, recorded, then queued.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use api::{FieldError, Hash, trainer::NewRun};
-use client::{ClientError, retry_while_transient};
 use uuid::Uuid;
 
-use super::{Key, MOST_UNFINISHED, Runs};
+use super::{Key, MOST_UNFINISHED, RecordError, Runs};
 use crate::{
     checkpoint::{CheckpointDocument, CheckpointError},
     digest::sha256,
@@ -14,9 +13,6 @@ use crate::{
     run::Run,
     run_config::RunPlan,
 };
-
-/// How long a caller who starts a run waits for a remembrancer that is away.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a run was not started.
 #[derive(Debug, thiserror::Error)]
@@ -37,11 +33,8 @@ pub enum CreateError {
     #[error("the remembrancer has no artifact {0}")]
     CheckpointMissing(Hash),
     /// The remembrancer did not take the run's record.
-    #[error("the run could not be recorded")]
-    Ledger(#[source] ClientError),
-    /// The remembrancer is away, and there was no time to wait for it.
-    #[error("the remembrancer did not answer within {} s", PATIENCE.as_secs())]
-    LedgerAway,
+    #[error(transparent)]
+    Ledger(#[from] RecordError),
     /// The program is wrong.
     #[error("{0}")]
     Internal(String),
@@ -54,14 +47,22 @@ impl Runs {
     /// # Errors
     /// Nothing was started.
     pub async fn create(&self, config: NewRun, key: Option<String>) -> Result<Arc<Run>, CreateError> {
+        self.create_rewound(config, key, None).await
+    }
+
+    /// Like [`Runs::create`]; `rewound_from` is the run that was rewound to begin this one.
+    pub(super) async fn create_rewound(
+        &self,
+        config: NewRun,
+        key: Option<String>,
+        rewound_from: Option<Uuid>,
+    ) -> Result<Arc<Run>, CreateError> {
         let request = sha256(&serde_json::to_vec(&config).map_err(|e| CreateError::Internal(e.to_string()))?);
         if let Some(run) = self.started_with(key.as_deref(), request)? {
             return Ok(run);
         }
         let plan = RunPlan::new(&config).map_err(CreateError::Invalid)?;
-        if let Some(name) = config.resume_from {
-            self.check_checkpoint(name, &config, &plan).await?;
-        }
+        self.check_checkpoint(&config, &plan).await?;
         let id = self.reserve(key.as_deref(), request)?;
         let created = Created {
             run_id: id,
@@ -70,16 +71,17 @@ impl Runs {
             environment_json: Created::environment_json(&config.environment),
             config: config.clone(),
             idempotency_key: key.clone(),
+            rewound_from,
         };
         if let Err(error) = self.record(&RunRecord::Created(Box::new(created))).await {
             // What was refused was not recorded; after any other error that is unknown, and the same key
             // must lead to the same run.
-            if matches!(error, CreateError::Ledger(_)) {
+            if matches!(error, RecordError::Refused(_)) {
                 self.release(key.as_deref());
             }
-            return Err(error);
+            return Err(error.into());
         }
-        let run = Arc::new(Run::new(id, plan.digest, config));
+        let run = Arc::new(Run::new(id, plan.digest, config).rewound_from(rewound_from));
         let (run, is_new) = self.insert(run);
         if is_new {
             tracing::info!(run = %run.id, digest = %run.digest, "run created");
@@ -125,36 +127,22 @@ impl Runs {
         (run, true)
     }
 
-    async fn record(&self, record: &RunRecord) -> Result<(), CreateError> {
-        let record = record.to_new_record();
-        self.patiently(|| self.0.outside.remembrancer.post_record(&record))
-            .await?
-            .map(drop)
-            .map_err(CreateError::Ledger)
-    }
-
-    async fn check_checkpoint(&self, name: Hash, config: &NewRun, plan: &RunPlan) -> Result<(), CreateError> {
+    /// The checkpoint that it begins at, if it does.
+    async fn check_checkpoint(&self, config: &NewRun, plan: &RunPlan) -> Result<(), CreateError> {
+        let fork = config.fork.map(|fork| fork.checkpoint);
+        let Some(name) = config.resume_from.or(fork) else { return Ok(()) };
         let bytes = match self.patiently(|| self.0.outside.remembrancer.artifact(&name)).await? {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => return Err(CreateError::CheckpointMissing(name)),
-            Err(error) => return Err(CreateError::Ledger(error)),
+            Err(error) => return Err(RecordError::Refused(error).into()),
         };
         // It may be large.
         let document = tokio::task::spawn_blocking(move || CheckpointDocument::parse(&bytes))
             .await
             .map_err(|error| CreateError::Internal(error.to_string()))??;
-        Ok(document.check(config, plan)?)
-    }
-
-    async fn patiently<T, A, F>(&self, ask: A) -> Result<Result<T, ClientError>, CreateError>
-    where
-        A: FnMut() -> F,
-        F: Future<Output = Result<T, ClientError>>,
-    {
-        let asked = retry_while_transient(&self.0.shutdown, ask, |_| ());
-        match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(Err(ClientError::Cancelled)) | Err(_) => Err(CreateError::LedgerAway),
-            Ok(answer) => Ok(answer),
+        match config.resume_from {
+            Some(_) => Ok(document.check(config, plan)?),
+            None => Ok(document.check_fork(config, plan)?),
         }
     }
 }

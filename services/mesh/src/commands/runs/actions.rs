@@ -1,0 +1,188 @@
+//! What a person can do to a run.
+
+use api::trainer::{NewRewind, Run, RunPatch, RunStatus};
+use clap::{Args, Subcommand};
+use client::Trainer;
+use uuid::Uuid;
+
+use super::compare::Compare;
+use crate::{
+    exit::{Answer, usage},
+    output::{say, say_json},
+    remote::{RemoteArgs, RunName, told},
+    runtime,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Action {
+    /// Let a run stand still at the end of its step, until it is resumed
+    Pause(One),
+    /// Let a paused run go on
+    Resume(One),
+    /// End a run after its episode, with a checkpoint
+    Cancel(One),
+    /// Begin a new run that goes on from a checkpoint of an old one
+    Rewind(Rewind),
+    /// Name a run, tag it, write notes
+    Label(Label),
+    /// Show two runs side by side
+    Compare(Compare),
+}
+
+/// One run.
+#[derive(Debug, Args)]
+pub(super) struct One {
+    /// The run's id, or `last`
+    #[arg(value_name = "RUN")]
+    run: RunName,
+    /// The run as the API shows it, as one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+/// What is absent is as in the old run.
+#[derive(Debug, Args)]
+pub(super) struct Rewind {
+    #[command(flatten)]
+    one: One,
+    /// Back to the checkpoint that was made after so many episodes
+    #[arg(long, value_name = "N")]
+    episodes_done: u32,
+    /// Which of the ways from there: another number is another run, also with the same settings
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    branch: u32,
+    /// Episodes of the whole run, those before the checkpoint included
+    #[arg(long, value_name = "N")]
+    episodes: Option<u32>,
+    /// α, above 0 and at most 1
+    #[arg(long, value_name = "A")]
+    learning_rate: Option<f64>,
+    /// γ, 0 to 1
+    #[arg(long, value_name = "G")]
+    discount: Option<f64>,
+    /// ε, 0 to 1
+    #[arg(long, value_name = "E")]
+    epsilon: Option<f64>,
+    /// Stop after this many of the episodes
+    #[arg(long, value_name = "N")]
+    stop_after: Option<u32>,
+    /// What the new run is called
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// A tag of the new run; may be given again
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+}
+
+/// What is absent stays as it is.
+#[derive(Debug, Args)]
+pub(super) struct Label {
+    #[command(flatten)]
+    one: One,
+    /// What it is called from now on; nothing when empty
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// A tag; may be given again. These are all its tags from now on; none when empty
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Its notes from now on; none when empty
+    #[arg(long, value_name = "TEXT")]
+    notes: Option<String>,
+}
+
+impl Action {
+    pub(super) fn run(self) -> anyhow::Result<Answer> {
+        match self {
+            Self::Pause(one) => one.act(
+                async |trainer, id| trainer.pause_run(id).await,
+                |run| match run.status {
+                    RunStatus::Paused => format!("run {} is paused", run.id),
+                    _ => format!("run {} will be paused at the end of its step", run.id),
+                },
+            ),
+            Self::Resume(one) => one.act(
+                async |trainer, id| trainer.resume_run(id).await,
+                |run| format!("run {} goes on as soon as there is a place for it", run.id),
+            ),
+            Self::Cancel(one) => one.act(
+                async |trainer, id| trainer.cancel_run(id).await,
+                |run| format!("run {} ends after its episode, with a checkpoint", run.id),
+            ),
+            Self::Rewind(rewind) => rewind.run(),
+            Self::Label(label) => label.run(),
+            Self::Compare(compare) => compare.run(),
+        }
+    }
+}
+
+impl One {
+    fn act(
+        self,
+        act: impl AsyncFnOnce(&Trainer, Uuid) -> Result<Run, client::ClientError>,
+        tell: impl FnOnce(&Run) -> String,
+    ) -> anyhow::Result<Answer> {
+        let trainer = self.remote.trainer()?;
+        let run = runtime::block_on("error", async {
+            let id = self.run.id(&trainer).await?;
+            act(&trainer, id).await.map_err(|error| told(&trainer, error))
+        })?;
+        if self.json {
+            say_json(&run)?
+        } else {
+            say(&tell(&run))?
+        }
+        Ok(Answer::Yes)
+    }
+}
+
+impl Rewind {
+    fn run(self) -> anyhow::Result<Answer> {
+        let rewind = NewRewind {
+            episodes_done: Some(self.episodes_done),
+            branch: self.branch,
+            episodes: self.episodes,
+            learning_rate: self.learning_rate,
+            discount: self.discount,
+            epsilon: self.epsilon,
+            stop_after: self.stop_after,
+            name: self.name,
+            tags: self.tags,
+            ..NewRewind::default()
+        };
+        let key = Uuid::now_v7().to_string();
+        self.one.act(
+            async |trainer, id| trainer.rewind_run(id, &rewind, Some(&key)).await,
+            |run| {
+                let after = self.episodes_done;
+                format!("run {} goes on after episode {after}; follow it with: mesh watch {}", run.id, run.id)
+            },
+        )
+    }
+}
+
+impl Label {
+    fn run(self) -> anyhow::Result<Answer> {
+        if self.name.is_none() && self.tags.is_empty() && self.notes.is_none() {
+            return Err(usage("nothing to change: give --name, --tag or --notes"));
+        }
+        let unless_empty = |text: String| (!text.is_empty()).then_some(text);
+        let tags: Vec<String> = self.tags.iter().filter(|tag| !tag.is_empty()).cloned().collect();
+        let patch = RunPatch {
+            name: self.name.map(unless_empty),
+            tags: (!self.tags.is_empty()).then_some(Some(tags)),
+            notes: self.notes.map(unless_empty),
+        };
+        self.one.act(
+            async |trainer, id| trainer.label_run(id, &patch).await,
+            |run| {
+                let tags =
+                    if run.labels.tags.is_empty() { "none".into() } else { run.labels.tags.join(", ") };
+                let name = run.labels.name.as_deref().unwrap_or("none");
+                format!("run {}\n  name   {name}\n  tags   {tags}", run.id)
+                    + &run.labels.notes.iter().map(|notes| format!("\n  notes  {notes}")).collect::<String>()
+            },
+        )
+    }
+}

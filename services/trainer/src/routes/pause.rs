@@ -1,0 +1,81 @@
+use api::trainer::Run;
+use axum::{extract::State, http::StatusCode, response::Response};
+use service_kit::{ApiError, ApiResult, Path};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::runs::accepted;
+use crate::{records::status_name, runs::PauseError, state::AppState};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(pause_run)).routes(routes!(resume_run))
+}
+
+/// Pause a run.
+///
+/// It stands still from the end of the step under way on, with the status `paused`, and takes up no place
+/// among the runs at work, only its memory; one that waits for its turn is paused at once. It stays paused
+/// when the trainer is started again, and then goes on from its last checkpoint. Pausing changes none of
+/// its decisions.
+#[utoipa::path(post, path = "/v1/runs/{id}/pause", tag = "runs",
+    params(("id" = Uuid, Path, description = "The run.")),
+    responses(
+        (status = 202, description = "It will stand still.", body = Run,
+            headers(("Location" = String, description = "Where the run is."))),
+        (status = 404, description = "`run_not_found`."),
+        (status = 409, description = "`run_already_ended`, `run_is_ending`, `run_already_paused`."),
+        (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
+async fn pause_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<Response> {
+    let (run, runs) = (state.run(id)?, state.runs()?.clone());
+    let paused = run.clone();
+    // A task of its own: a caller that hangs up must not leave it recorded but not done.
+    tokio::spawn(async move { runs.pause(&paused).await }).await.map_err(ApiError::internal)??;
+    Ok(accepted(&run))
+}
+
+/// Resume a run.
+///
+/// It goes on where it stands, as soon as there is a place for it; until then it is `queued`.
+#[utoipa::path(post, path = "/v1/runs/{id}/resume", tag = "runs",
+    params(("id" = Uuid, Path, description = "The run.")),
+    responses(
+        (status = 202, description = "It will go on.", body = Run,
+            headers(("Location" = String, description = "Where the run is."))),
+        (status = 404, description = "`run_not_found`."),
+        (status = 409, description = "`run_already_ended`, `run_is_ending`, `run_not_paused`."),
+        (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
+async fn resume_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<Response> {
+    let (run, runs) = (state.run(id)?, state.runs()?.clone());
+    let resumed = run.clone();
+    tokio::spawn(async move { runs.resume(&resumed).await }).await.map_err(ApiError::internal)??;
+    Ok(accepted(&run))
+}
+
+impl From<PauseError> for ApiError {
+    fn from(error: PauseError) -> Self {
+        let conflict = |code, detail: String| Self::new(StatusCode::CONFLICT, code, detail);
+        match error {
+            PauseError::Ended(status) => conflict(
+                "run_already_ended",
+                format!("The run has already ended ({}): it neither pauses nor goes on.", status_name(status)),
+            ),
+            PauseError::Cancelled => conflict(
+                "run_is_ending",
+                "The run was cancelled and ends after the episode under way. To go on from its checkpoint then, \
+                 start a run with `resume_from`."
+                    .into(),
+            ),
+            PauseError::AlreadyPaused => conflict(
+                "run_already_paused",
+                "The run is paused, or will be at the end of its step; POST to its `resume` to let it go on."
+                    .into(),
+            ),
+            PauseError::NotPaused => conflict(
+                "run_not_paused",
+                "The run is not paused, so that there is nothing to resume; POST to its `pause` to pause it."
+                    .into(),
+            ),
+            PauseError::Record(cause) => cause.into(),
+        }
+    }
+}
