@@ -126,7 +126,7 @@ async fn get_policy_file(State(state): State<AppState>, Path(id): Path<Uuid>) ->
 /// `Idempotency-Key` the same requests again get the same decisions, also after a restart.
 #[utoipa::path(post, path = "/v1/policies/{id}/decisions", tag = "policies", request_body = DecisionRequest,
     params(("id" = Uuid, Path, description = "The policy.", example = "1fcb0350-dd98-567b-8e27-2cbd7cecde9d"),
-        ("Idempotency-Key" = Option<String>, Header,
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$",
             description = "1 to 200 visible ASCII characters. The same key and requests again get the same answer.")),
     responses(
         (status = 200, description = "The decisions, in the order of the requests.", body = ServedDecisions),
