@@ -15,6 +15,7 @@ use api::{
 use client::ClientError;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use std::time::Duration;
 use support::{Stack, small_run};
 use uuid::Uuid;
 
@@ -473,5 +474,36 @@ async fn the_examples_of_the_document_work_when_they_are_pasted_one_after_the_ot
     assert_eq!(status, 201, "{told}");
     for template in ["/v1/policies/{id}", "/v1/decisions/{id}"] {
         assert_eq!(reqwest::get(path(template, "get")).await.unwrap().status(), 200, "{template}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_that_hang_up_leave_a_stream_in_which_nobody_gets_anothers_decisions() {
+    let stack = Stack::start().await;
+    let policy = cheapest(&stack).await;
+    let client = stack.client();
+    let asked = asking(3);
+    let calls = (0..60_u64).map(|i| {
+        let patience = Duration::from_micros(if i % 3 == 0 { 10_000_000 } else { 400 * i });
+        let key = (i % 2 == 0).then(|| format!("key-{i}"));
+        let (client, asked) = (&client, &asked);
+        async move {
+            let call = client.decide(policy.id, asked, key.as_deref());
+            let first = tokio::time::timeout(patience, call).await.ok()?.unwrap();
+            // under a key the call may be repeated
+            if key.is_some() {
+                assert_eq!(client.decide(policy.id, asked, key.as_deref()).await.unwrap(), first);
+            }
+            Some(first)
+        }
+    });
+    let answered: Vec<_> = join_all(calls).await.into_iter().flatten().collect();
+    assert!((20..60).contains(&answered.len()), "{} of 60 waited for their answer", answered.len());
+    let mut numbers: Vec<_> = answered.iter().flat_map(sequences).collect();
+    numbers.sort_unstable();
+    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "a decision was answered twice: {numbers:?}");
+    let recorded = stack.ledger.decisions(policy.digest);
+    for decision in answered.iter().flat_map(|served| &served.decisions) {
+        assert_eq!(recorded[decision.sequence as usize].provider, decision.provider);
     }
 }

@@ -13,6 +13,7 @@ use std::{
 
 use api::{
     Hash,
+    policies::{DecisionRequest, Outcome, PolicyQuery},
     remembrancer::{DecisionQuery, RecordKind, RecordQuery},
     trainer::{MetricsQuery, NewRun},
 };
@@ -99,6 +100,19 @@ async fn calls_go_to_the_documented_routes() {
     assert_eq!(
         line(trainer.agents(id, &page).await),
         format!("GET /base/v1/runs/{id}/agents?limit=2&cursor=a%26b {json}")
+    );
+
+    assert_eq!(
+        line(trainer.decide(id, &DecisionRequest::default(), Some("once")).await),
+        format!("POST /base/v1/policies/{id}/decisions auth=Bearer k1 key=once accept=application/json")
+    );
+    assert_eq!(line(trainer.policy(id).await), format!("GET /base/v1/policies/{id} {json}"));
+    let query = PolicyQuery { run: Some(id), ..PolicyQuery::default() };
+    assert_eq!(line(trainer.policies(&query).await), format!("GET /base/v1/policies?run={id} {json}"));
+    assert_eq!(line(trainer.decision(id).await), format!("GET /base/v1/decisions/{id} {json}"));
+    assert_eq!(
+        line(trainer.tell_outcome(id, &Outcome::default()).await),
+        format!("POST /base/v1/decisions/{id}/outcome {json}")
     );
 
     let psi_field = PsiField::new(endpoint.clone()).unwrap();

@@ -45,10 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
             `policy_of_another_catalog`: it was trained for other providers or tenants than the environment's."),
         (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
 async fn import_policy(State(state): State<AppState>, Json(new): Json<NewPolicy>) -> ApiResult<Response> {
-    let policies = state.policies()?.clone();
-    // A task of its own: a caller that hangs up must not leave a policy that is recorded but not known.
-    let imported = tokio::spawn(async move { policies.import(new).await });
-    let (policy, is_new) = imported.await.map_err(ApiError::internal)??;
+    let (policy, is_new) = state.policies()?.import(new).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let location = format!("/v1/policies/{}", policy.id);
     Ok((status, [(header::LOCATION, location)], Json(policy.to_wire())).into_response())
@@ -122,7 +119,7 @@ async fn get_policy_file(State(state): State<AppState>, Path(id): Path<Uuid>) ->
 /// `Idempotency-Key` the same requests again get the same decisions, also after a restart.
 #[utoipa::path(post, path = "/v1/policies/{id}/decisions", tag = "policies", request_body = DecisionRequest,
     params(("id" = Uuid, Path, description = "The policy.", example = "1fcb0350-dd98-567b-8e27-2cbd7cecde9d"),
-        ("Idempotency-Key" = Option<String>, Header,
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$",
             description = "1 to 200 visible ASCII characters. The same key and requests again get the same answer.")),
     responses(
         (status = 200, description = "The decisions, in the order of the requests.", body = ServedDecisions),
@@ -138,10 +135,7 @@ async fn decide(
     Json(request): Json<DecisionRequest>,
 ) -> ApiResult<Json<ServedDecisions>> {
     let policy = state.policy(id)?;
-    let serving = state.serving().clone();
-    // A task of its own: a large policy is read to its end also when its first caller hangs up.
-    let decided = tokio::spawn(async move { serving.decide(&policy, request, key.as_deref()).await });
-    Ok(Json(decided.await.map_err(ApiError::internal)??))
+    Ok(Json(state.serving().decide(&policy, request, key.as_deref()).await?))
 }
 
 /// Where the next page starts: the last policy's time in µs, and its id.

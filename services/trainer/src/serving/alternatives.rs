@@ -107,3 +107,44 @@ fn infeasible(env: &Environment, request: &Request, reason: &Infeasible) -> Alte
         score: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use policy::Rule;
+    use routing_env::{Choice, Episode, Preset, RewardKind, Turn};
+
+    use super::*;
+
+    #[test]
+    fn a_deferred_request_is_explained_by_how_things_stood_when_it_came_again() {
+        let env = Environment::built_in(Preset::Contended);
+        let states: Vec<_> = (0..env.catalog().providers.len()).map(|p| env.base_state(p)).collect();
+        let budgets = (0..env.workloads().tenants.len()).map(|t| env.budget(t)).collect();
+        let market = Market::of(&env, states, budgets);
+        // the research tenant has 500 $ for A100 hours: akash has 220 at 1.8 $, flux 140 at 1.7 $, aethir costs 2.5 $
+        let a100 = env.gpu_types().iter().position(|gpu| gpu == "A100").unwrap();
+        let request = |hours| Request::of_tenant(&env, 0, 0, a100, hours);
+        let requests = vec![request(30.0), request(120.0), request(1.0)];
+        let mut episode = Episode::of_step(&env, market.clone(), requests, 0, RewardKind::ExcessCost);
+        assert!(episode.begin_step());
+        let mut choices = [Choice::Defer, Choice::Route(3), Choice::Hold, Choice::Route(0)].into_iter();
+        while let Some(turn) = episode.turn() {
+            if let Turn::Request(_) = turn {
+                episode.act(choices.next().unwrap());
+            }
+        }
+        let told = alternatives(&env, &mut Swarm::of_rule(Rule::Cheapest), market, &episode.outcome());
+        let of = |request: usize, id: &str| told[request].iter().find(|a| a.provider == id);
+        let flux = of(0, "flux").unwrap();
+        assert_eq!(flux.reason, AlternativeReason::Capacity);
+        assert_eq!(flux.detail, "20 GPU-hours are left, 30 are needed");
+        assert!(of(0, "akash").is_none() && of(1, "flux").is_none());
+        // its own 260 ms, and for the waiting 10 ms and two thirds of 100 ms, as two of three were still to come
+        let waited = of(0, "aethir").map(|a| (a.reason, a.expected_latency_ms));
+        assert_eq!(
+            waited,
+            Some((AlternativeReason::NotChosen, Some(260.0 + 10.0 + 100.0 * (1.0 - 1.0 / 3.0))))
+        );
+        assert_eq!(of(1, "akash").unwrap().expected_latency_ms, Some(300.0));
+    }
+}
