@@ -282,15 +282,12 @@ async fn send(stack: &Stack, url: &str, request: &str) -> Response {
     let mut request =
         stack.http.request(Method::from_bytes(method.as_bytes()).unwrap(), format!("{url}{path}"));
     let mut content_type = "application/json";
-    while let Some((header, after)) =
-        rest.strip_prefix('[').filter(|_| rest != "[]").and_then(|r| r.split_once(']'))
-    {
-        let (name, value) = header.split_once(':').unwrap();
+    while let Some((name, value, after)) = header(rest) {
         match name {
-            "content-type" => content_type = value.trim(),
-            name => request = request.header(name, value.trim()),
+            "content-type" => content_type = value,
+            name => request = request.header(name, value),
         }
-        rest = after.trim_start();
+        rest = after;
     }
     if !content_type.is_empty() {
         request = request.header("content-type", content_type);
@@ -300,6 +297,14 @@ async fn send(stack: &Stack, url: &str, request: &str) -> Response {
         None => rest.to_owned(),
     };
     request.body(body).send().await.unwrap()
+}
+
+/// The header `[name: value]` that a text begins with, and what follows.
+fn header(text: &str) -> Option<(&str, &str, &str)> {
+    let (inside, after) = text.strip_prefix('[')?.split_once(']')?;
+    let (name, value) = inside.split_once(':')?;
+    let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    is_name.then(|| (name, value.trim(), after.trim_start()))
 }
 
 /// Compares an answer with its row.

@@ -81,7 +81,7 @@ async fn the_routing_decisions_of_a_run_are_found_by_words_and_listed_by_filters
     let trainer = Trainer::new(Endpoint::new(&up.trainer)).unwrap();
     let wanted = NewRun { agents: 3, episodes: 2, steps_per_episode: 12, ..NewRun::default() };
     let run = trainer.create_run(&wanted, None).await.unwrap();
-    let run = until(&trainer, &run, |run| run.run_root.is_some()).await;
+    let run = until(&trainer, &run, |run| run.record_id.is_some()).await;
 
     let found = ask(&["query", "ai-mesh routing decisions", "--json"]).json();
     let ids: Vec<&str> =

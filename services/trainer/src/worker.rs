@@ -10,7 +10,7 @@ use crate::{
     gauges::Gauges,
     ledger::Ledger,
     player::Player,
-    records::{Ended, RunRecord},
+    records::{Ended, RunRecord, status_name},
     run::Run,
     runs::Turn,
     waiting::{Halt, Waiting},
@@ -76,7 +76,7 @@ pub fn finish(ledger: &Ledger, run: &Run, ended: Ended) -> Result<(), Halt> {
     match ledger.append(&record) {
         Ok(()) => {
             run.state().ended(&ended, record.id(), Utc::now());
-            tracing::info!(run = %run.id, status = ?ended.status, decisions = ended.decisions, "the run ended");
+            tracing::info!(run = %run.id, status = status_name(ended.status), decisions = ended.decisions, "the run ended");
             Ok(())
         }
         Err(Halt::Shutdown) => Err(Halt::Shutdown),

@@ -53,7 +53,7 @@ pub(crate) async fn boundary(State(state): State<Boundary>, mut request: Request
     let latency = started.elapsed();
     let status = response.status();
     count(&state.metrics, &method, route.as_deref(), status, latency.as_secs_f64());
-    let latency_ms = latency.as_secs_f64() * 1e3;
+    let latency_ms = latency.as_micros() as f64 / 1e3;
     span.in_scope(|| {
         let (status, cause) = (status.as_u16(), response.extensions().get::<Cause>());
         match (status, cause) {
@@ -61,13 +61,20 @@ pub(crate) async fn boundary(State(state): State<Boundary>, mut request: Request
                 tracing::error!(%method, path, status, latency_ms, %cause, "request failed")
             }
             (500.., None) => tracing::error!(%method, path, status, latency_ms, "request failed"),
-            // Probes and scrapes come every few seconds and say nothing while they succeed.
-            (..400, _) if is_probe(&path) => tracing::debug!(%method, path, status, latency_ms, "request"),
+            // Probes, scrapes and what a run sends all the time say nothing while they succeed.
+            (..400, _) if is_probe(&path) || response.extensions().get::<Routine>().is_some() => {
+                tracing::debug!(%method, path, status, latency_ms, "request")
+            }
             _ => tracing::info!(%method, path, status, latency_ms, "request"),
         }
     });
     response
 }
+
+/// Marks the answer to what comes many times a second: while it succeeds its log line is for `debug`. Given as
+/// `Extension(Routine)` beside the answer's body.
+#[derive(Clone, Copy, Debug)]
+pub struct Routine;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -28,6 +28,7 @@ use std::{future::Future, pin::Pin};
 
 pub use accept::preferred;
 pub use app::app;
+pub use boundary::Routine;
 pub use config::{ConfigError, HttpConfig, load_config, load_config_from};
 pub use error::{ApiError, ApiResult};
 pub use extract::{IdempotencyKey, Json, Path, Query, cursor, invalid_parameter, page};

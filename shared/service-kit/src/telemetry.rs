@@ -52,7 +52,8 @@ pub fn init(config: &LogConfig) -> Result<(), ConfigError> {
     // The only error is that a logger is there already.
     let _ = match config.format {
         LogFormat::Pretty => registry.with(lines.with_ansi(io::stderr().is_terminal())).try_init(),
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+        // One span, the request: a list of spans beside it would tell everything twice.
+        LogFormat::Json => registry.with(lines.json().flatten_event(true).with_span_list(false)).try_init(),
     };
     Ok(())
 }

@@ -55,6 +55,11 @@ pub(crate) struct Up {
 
 impl Up {
     pub(crate) fn start(folder: &Path, database: &TestDatabase) -> Self {
+        Self::logging(folder, database, "error", Stdio::inherit())
+    }
+
+    /// With JSON lines of a level, to somewhere.
+    pub(crate) fn logging(folder: &Path, database: &TestDatabase, level: &str, log: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mesh"))
             .args([
                 "up",
@@ -66,7 +71,9 @@ impl Up {
                 "--database-url",
                 database.url(),
             ])
-            .env("MESH_LOG", "error")
+            .env("MESH_LOG", level)
+            .env("MESH_LOG_FORMAT", "json")
+            .stderr(log)
             .current_dir(folder)
             .stdout(Stdio::piped())
             .spawn()

@@ -2,8 +2,8 @@ use api::{
     Page,
     psi_field::{Window, WindowAnswer, WindowQuery},
 };
-use axum::extract::State;
-use service_kit::{ApiResult, Json, Path, Query};
+use axum::{Extension, extract::State};
+use service_kit::{ApiResult, Json, Path, Query, Routine};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::SwarmId;
@@ -42,8 +42,8 @@ async fn post(
     State(state): State<AppState>,
     Path(SwarmId(id)): Path<SwarmId>,
     Json(window): Json<Window>,
-) -> ApiResult<Json<WindowAnswer>> {
-    Ok(Json(state.take(&id, &window).await?))
+) -> ApiResult<(Extension<Routine>, Json<WindowAnswer>)> {
+    Ok((Extension(Routine), Json(state.take(&id, &window).await?)))
 }
 
 /// List answers

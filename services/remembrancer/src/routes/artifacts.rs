@@ -41,7 +41,7 @@ pub(super) fn routes(body_limit: usize) -> OpenApiRouter<AppState> {
         (status = 200, description = "It had been stored before.", body = Artifact),
         (status = 413, description = "`body_too_large`."),
         (status = 422, description = "`digest_mismatch`: the content has another SHA-256. Nothing was stored."),
-        (status = 503, description = "`database_unavailable`: send it again.")))]
+        (status = 503, description = "`database_unavailable`, `disk_full`: send it again.")))]
 async fn put(
     State(state): State<AppState>,
     Path(name): Path<Hash>,

@@ -3,11 +3,12 @@ use api::{
     remembrancer::{BatchReceipts, DecisionBatch, DecisionQuery, RecordedDecision, RunHead},
 };
 use axum::{
+    Extension,
     extract::State,
     http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
 };
-use service_kit::{ApiResult, Json, Path, Query};
+use service_kit::{ApiResult, Json, Path, Query, Routine};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{export, page};
@@ -42,14 +43,14 @@ pub(super) fn routes(body_limit: usize) -> OpenApiRouter<AppState> {
             decisions before these are missing; `frontier_mismatch`, `sequence_before_start`. Nothing was written."),
         (status = 413, description = "`body_too_large`."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
-        (status = 503, description = "`database_unavailable`: send it again.")))]
+        (status = 503, description = "`database_unavailable`, `disk_full`: send it again.")))]
 async fn record(
     State(state): State<AppState>,
     Json(batch): Json<DecisionBatch>,
-) -> ApiResult<(StatusCode, Json<BatchReceipts>)> {
+) -> ApiResult<(StatusCode, Extension<Routine>, Json<BatchReceipts>)> {
     let receipts = state.append_decisions(Batch::new(batch)?).await?;
     let status = if receipts.recorded > 0 { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(receipts)))
+    Ok((status, Extension(Routine), Json(receipts)))
 }
 
 /// List or export decisions

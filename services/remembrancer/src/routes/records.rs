@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 409, description = "`record_conflict`: another record has this id. Nothing was written."),
         (status = 413, description = "`body_too_large`."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
-        (status = 503, description = "`database_unavailable`: send it again with the same id.")))]
+        (status = 503, description = "`database_unavailable`, `disk_full`: send it again with the same id.")))]
 async fn append(
     State(state): State<AppState>,
     IdempotencyKey(key): IdempotencyKey,
