@@ -128,6 +128,8 @@ async fn a_paused_run_that_is_cancelled_goes_on_to_the_end_of_its_episode() {
     let stack = Stack::start().await;
     let run = paused_after(&stack, 2).await;
     stack.client().cancel_run(run.id).await.unwrap();
+    let again = refused(stack.client().pause_run(run.id)).await;
+    assert_eq!(again, (Some(409), "run_is_ending".into()));
     let ended = stack.ended(run.id).await;
     assert_eq!((ended.status, ended.progress.episodes_done), (RunStatus::Cancelled, 1));
     assert_eq!(ended.checkpoint.unwrap().episodes_done, 1);
