@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -66,13 +66,19 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
+    fn call(&mut self, request: Request) -> Self::Future {
         let limit = self.limit;
+        let (parts, body) = request.into_parts();
+        let body = SharedBody(Arc::new(Mutex::new(body)));
+        let mut request = Request::from_parts(parts, Body::new(body.clone()));
         DefaultBodyLimit::max(limit.0).apply(&mut request);
         request.extensions_mut().insert(limit);
         let answer = self.inner.call(request);
         Box::pin(async move {
             let response = answer.await?.into_response();
+            if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                body.drain().await;
+            }
             // axum's own extractors answer 413 in plain text that does not name the limit.
             let unnamed = response.status() == StatusCode::PAYLOAD_TOO_LARGE
                 && response.extensions().get::<Arc<api::Problem>>().is_none();
@@ -80,6 +86,57 @@ where
         })
     }
 }
+
+/// A body that can still be read when whoever was to read it has given up.
+#[derive(Clone)]
+struct SharedBody(Arc<Mutex<Body>>);
+
+impl SharedBody {
+    /// Reads on and throws away. A caller who is still sending would else find the connection closed, and never
+    /// see the answer.
+    async fn drain(self) {
+        let mut rest = self;
+        let mut left = DRAINED_BYTES;
+        let drained = async {
+            while let Some(Ok(frame)) = rest.frame().await {
+                left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+                if left == 0 {
+                    break;
+                }
+            }
+        };
+        // Who sends longer than that is cut off.
+        let _ = tokio::time::timeout(DRAINED_FOR, drained).await;
+    }
+
+    fn body(&self) -> MutexGuard<'_, Body> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HttpBody for SharedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut *self.body()).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body().is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body().size_hint()
+    }
+}
+
+/// How much of a body that is too long is read nevertheless, and for how long.
+const DRAINED_BYTES: usize = 256 << 20;
+const DRAINED_FOR: Duration = Duration::from_secs(3);
 
 pub(crate) fn limit_of(request: &Request) -> Option<BodyLimit> {
     request.extensions().get().copied()

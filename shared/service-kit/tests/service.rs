@@ -244,6 +244,15 @@ async fn a_body_that_is_too_long_is_refused_with_the_limit_and_a_route_may_have_
 }
 
 #[tokio::test]
+async fn a_caller_who_is_still_sending_a_body_that_is_too_long_sees_the_answer() {
+    let http = HttpConfig { body_limit_bytes: 1000, ..HttpConfig::default() };
+    let service = Service::start(http).await;
+    for _ in 0..10 {
+        problem(service.post(" ".repeat(8 << 20)).await, 413, "body_too_large").await;
+    }
+}
+
+#[tokio::test]
 async fn an_answer_or_a_body_that_takes_too_long_is_given_up() {
     let http = HttpConfig { request_timeout_seconds: 1, ..HttpConfig::default() };
     let service = Service::start(http).await;
