@@ -198,10 +198,9 @@ impl Serving {
         if receipts.recorded > 0 {
             self.0.meters.served(decisions);
         }
-        answer(&self.0.ledger_url, policy, decisions, alternatives, &receipts.receipts)
-            .ok_or_else(|| {
-                ServeError::Internal("the ledger's receipts do not cover the decisions".to_owned())
-            })
+        answer(&self.0.ledger_url, policy, decisions, alternatives, &receipts.receipts).ok_or_else(|| {
+            ServeError::Internal("the ledger's receipts do not cover the decisions".to_owned())
+        })
     }
 
     fn streams(&self) -> MutexGuard<'_, Vec<(Uuid, Arc<tokio::sync::Mutex<Stream>>)>> {
