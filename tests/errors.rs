@@ -151,43 +151,6 @@ async fn figures_whose_checkpoint_is_gone_are_told_with_what_brings_them_back() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policy_whose_file_is_gone_is_told_with_what_brings_it_back() {
-    let database = database().await;
-    let run = {
-        let stack = Stack::start(&database).await;
-        stack.ended(&stack.start_run().await).await["id"].as_str().unwrap().to_owned()
-    };
-    database.execute("DELETE FROM artifacts").await;
-    let stack = Stack::start(&database).await; // whose trainer has no policy in memory
-    let url = format!("{}/v1/policies/{run}/decisions", stack.trainer);
-    let answer = stack.http.post(url).json(&asked()).send().await.unwrap();
-    let problem = problem(answer, 404, "policy_file_missing").await;
-    assert!(problem["detail"].as_str().unwrap().contains("/v1/artifacts"), "{problem}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_waits_too_long_for_a_policy_is_told_that_it_is_busy() {
-    let database = database().await;
-    let stack = Stack::start(&database).await;
-    let new = json!({"rule": "cheapest", "environment": {"preset": "contended"}});
-    let (_, policy) = stack.post(&format!("{}/v1/policies", stack.trainer), &new).await;
-    let url = format!("{}/v1/policies/{}/decisions", stack.trainer, policy["id"].as_str().unwrap());
-    assert_eq!(stack.post(&url, &asked()).await.0, 200);
-    stack.remembrancer.set(ProxyMode::Hang);
-    // one after the other, each waits for the ledger as long as it may; the last one's turn does not come
-    let body = asked();
-    let calls = [(); 4].map(|()| stack.post(&url, &body));
-    let [a, b, c, d] = calls;
-    let (a, b, c, d) = tokio::join!(a, b, c, d);
-    let codes = [a, b, c, d].map(|(status, problem)| (status, problem["code"].as_str().unwrap().to_owned()));
-    assert!(codes.iter().all(|(status, _)| *status == 503), "{codes:?}");
-    assert!(codes.iter().any(|(_, code)| code == "policy_busy"), "{codes:?}");
-    stack.remembrancer.set(ProxyMode::Forward);
-    assert_eq!(stack.post(&url, &asked()).await.0, 200);
-    stack.assert_intact().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn while_the_remembrancer_is_away_callers_are_told_whom_it_is_waited_for_and_then_all_goes_on() {
     let database = database().await;
     let stack = Stack::start(&database).await;
@@ -256,11 +219,6 @@ async fn a_database_that_goes_away_and_comes_back_loses_nothing() {
     let head = stack.get(&format!("{ledger}/v1/log/runs/{}", expected["digest"].as_str().unwrap())).await;
     assert_eq!(head["next_sequence"], expected["progress"]["decisions"]);
     stack.assert_intact().await;
-}
-
-/// A call for one decision.
-fn asked() -> Value {
-    json!({"requests": [{"tenant": "tenant-gaming", "workload": "general_compute", "gpu_hours": 1.5}]})
 }
 
 /// Starts as many as are taken, and says how many that were.

@@ -20,6 +20,7 @@ async fn the_table_of_metrics_is_what_the_services_expose() {
     let stack = Stack::start(&database).await;
     let run = stack.ended(&stack.start_run().await).await;
     evaluate(&stack, &run["policy_sha256"]).await;
+    ask(&stack, run["id"].as_str().unwrap()).await;
     let field = stack.psi_field.url();
     let step = json!({"x": [1.0, 2.0], "apply_guardian": true});
     assert_eq!(stack.post(&format!("{field}/step"), &step).await.0, 200);
@@ -55,6 +56,19 @@ fn every_metric_is_described_and_named_as_prometheus_wants_it() {
         assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
         assert!(kind != "histogram" || name.ends_with("_seconds"), "{name}");
     }
+}
+
+/// Asks a policy for a decision, and tells what became of it.
+async fn ask(stack: &Stack, policy: &str) {
+    let request =
+        json!({"requests": [{"tenant": "tenant-dao", "workload": "llm_inference", "gpu_hours": 1}]});
+    let url = format!("{}/v1/policies/{policy}/decisions", stack.trainer);
+    let (status, served) = stack.post(&url, &request).await;
+    assert_eq!(status, 200, "{served}");
+    let decision = served["decisions"][0]["id"].as_str().unwrap();
+    let outcome = json!({"succeeded": true, "latency_ms": 300});
+    let url = format!("{}/v1/decisions/{decision}/outcome", stack.trainer);
+    assert_eq!(stack.post(&url, &outcome).await.0, 201);
 }
 
 async fn evaluate(stack: &Stack, policy: &serde_json::Value) {

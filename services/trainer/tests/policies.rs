@@ -507,3 +507,30 @@ async fn callers_that_hang_up_leave_a_stream_in_which_nobody_gets_anothers_decis
         assert_eq!(recorded[decision.sequence as usize].provider, decision.provider);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_wait_too_long_for_their_turn_are_told_that_the_policy_is_busy() {
+    let stack = Stack::start().await;
+    let policy = cheapest(&stack).await;
+    stack.ledger.set_away(true);
+    let (client, asked) = (stack.client(), asking(1));
+    let calls = join_all((0..4).map(|_| client.decide(policy.id, &asked, None))).await;
+    let codes: Vec<_> = calls.into_iter().map(code).collect();
+    assert!(codes.iter().all(|(status, _)| *status == 503), "{codes:?}");
+    assert!(codes.iter().any(|(_, code)| code == "remembrancer_unavailable"), "{codes:?}");
+    assert!(codes.iter().any(|(_, code)| code == "policy_busy"), "{codes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_whose_file_is_gone_decides_again_when_it_is_back() {
+    let stack = Stack::start().await;
+    let run = stack.play(&small_run()).await;
+    let file = stack.artifact(run.policy_sha256);
+    stack.ledger.forget_artifact(run.policy_sha256.unwrap());
+    let missing = (404, "policy_file_missing".to_owned());
+    assert_eq!(code(stack.client().decide(run.id, &asking(1), None).await), missing);
+    assert_eq!(code(stack.client().policy_file(run.id).await), missing);
+    stack.ledger.put(&file);
+    let served = stack.client().decide(run.id, &asking(1), None).await.unwrap();
+    assert_eq!(sequences(&served), [0]);
+}

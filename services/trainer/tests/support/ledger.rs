@@ -85,6 +85,10 @@ impl LedgerStub {
         self.inner.lock().unwrap().artifacts.get(&name).cloned()
     }
 
+    pub(crate) fn forget_artifact(&self, name: Hash) {
+        self.inner.lock().unwrap().artifacts.remove(&name);
+    }
+
     pub(crate) fn put(&self, bytes: &[u8]) -> Hash {
         let name = sha256(bytes);
         self.inner.lock().unwrap().artifacts.insert(name, bytes.to_vec());
