@@ -20,7 +20,7 @@ RUN cargo build --release --locked --workspace --bins
 
 # The project. Sources are touched, for they are older than what was just built from the empty ones.
 COPY . .
-RUN find . -name '*.rs' -exec touch {} + \
+RUN find services shared -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --workspace --bins \
     && mkdir -p /out/bin /out/data \
     && cp target/release/trainer target/release/psi-field target/release/remembrancer target/release/evaluator \

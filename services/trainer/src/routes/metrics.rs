@@ -9,7 +9,13 @@ use axum::{
 };
 use serde::Serialize;
 use service_kit::{ApiResult, Json, Path, Query};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        RefOr,
+        schema::{AnyOfBuilder, Schema},
+    },
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -25,13 +31,29 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 }
 
 /// Rows of one resolution.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 #[serde(untagged)]
 enum Rows {
     /// One row an episode.
     Episodes(Page<EpisodeMetrics>),
     /// One row a window.
     Windows(Page<WindowMetrics>),
+}
+
+impl utoipa::PartialSchema for Rows {
+    /// `anyOf`: a page without rows is both, which `oneOf` forbids.
+    fn schema() -> RefOr<Schema> {
+        let either = AnyOfBuilder::new().description(Some("Rows of one resolution."));
+        let either = either.item(Page::<EpisodeMetrics>::schema()).item(Page::<WindowMetrics>::schema());
+        either.build().into()
+    }
+}
+
+impl ToSchema for Rows {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Page::<EpisodeMetrics>::schemas(schemas);
+        Page::<WindowMetrics>::schemas(schemas);
+    }
 }
 
 /// Read a run's metrics.
