@@ -14,6 +14,13 @@ use crate::{
 /// How many requests may wait at a time.
 pub const MAX_WAITING: usize = 10;
 
+/// What it costs a request to wait for the end of the step, in ms, when this share of the step's requests is
+/// still to come.
+#[must_use]
+pub fn wait_ms(still_to_come: f64) -> f64 {
+    10.0 + 100.0 * still_to_come
+}
+
 /// What a policy does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
@@ -280,7 +287,7 @@ impl<'e> Episode<'e> {
         match choice {
             Choice::Defer if actions.defer && !has_waited && self.waiting.len() < MAX_WAITING => {
                 let still_to_come = 1.0 - (index + 1) as f64 / self.requests.len() as f64;
-                self.waits_ms[index] = 10.0 + 100.0 * still_to_come;
+                self.waits_ms[index] = wait_ms(still_to_come);
                 self.resolutions[index].deferred = true;
                 self.waiting.push(index);
                 self.turns.push((index, None));

@@ -20,7 +20,7 @@ mod workloads;
 
 pub use catalog::{Catalog, GLOBAL_REGION, Provider, UNLISTED_PRICE_USD_PER_HOUR};
 pub use environment::Environment;
-pub use episode::{Choice, Episode, MAX_WAITING, Observation, StepOutcome, Turn};
+pub use episode::{Choice, Episode, MAX_WAITING, Observation, StepOutcome, Turn, wait_ms};
 pub use events::{Effect, Event};
 pub use input::{InputError, OrderedMap};
 pub use market::{Candidate, Market, ProviderState};

@@ -29,6 +29,12 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request as the tenant makes them for a workload, with these GPU-hours.
+    #[must_use]
+    pub fn new(env: &Environment, tenant: usize, workload: usize, hours: f64) -> Self {
+        Self::of_tenant(env, tenant, workload, env.profile(workload).gpu_type, hours)
+    }
+
     pub(crate) fn of_tenant(
         env: &Environment,
         tenant: usize,
