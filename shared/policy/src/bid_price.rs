@@ -24,6 +24,7 @@ const DEFER_BELOW_PER_HOUR: f64 = 3.0;
 #[derive(Clone)]
 pub(crate) struct BidPrice {
     name: &'static str,
+    informed: bool,
     beliefs: Option<Beliefs>,
     plan: Option<Plan>,
     waiting: Vec<Waiting>,
@@ -50,23 +51,31 @@ struct Waiting {
 impl BidPrice {
     /// The policy that trusts the catalog.
     pub(crate) fn trusting(name: &'static str) -> Self {
-        Self { name, beliefs: None, plan: None, waiting: Vec::new(), candidates: Vec::new() }
+        let (waiting, candidates) = (Vec::new(), Vec::new());
+        Self { name, informed: false, beliefs: None, plan: None, waiting, candidates }
+    }
+
+    /// The policy that is told the truth where the catalog's word is not all.
+    pub(crate) fn informed(name: &'static str) -> Self {
+        Self { informed: true, ..Self::trusting(name) }
     }
 
     /// The prices for this part of the step.
     fn plan(&mut self, observation: &Observation<'_>) -> (&Beliefs, &Prices) {
         let Observation { env, market, step, .. } = *observation;
-        let part = (observation.phase * SOLUTIONS) as u32;
+        if self.plan.as_ref().is_none_or(|plan| plan.step != step) {
+            self.waiting.clear();
+            self.beliefs = observation.truth.filter(|_| self.informed).map(|t| Beliefs::of_truth(env, t));
+        }
         let beliefs = self.beliefs.get_or_insert_with(|| Beliefs::of_catalog(env));
+        let seen = if observation.waited_ms.is_some() { usize::MAX } else { observation.index };
+        let part = (beliefs.phase(seen) * SOLUTIONS) as u32;
         let plan = match self.plan.take() {
             Some(plan) if (plan.step, plan.part) == (step, part) => plan,
-            old => {
-                if old.is_none_or(|old| old.step != step) {
-                    self.waiting.clear();
-                }
+            _ => {
                 let waiting = self.waiting.iter().map(|w| (&w.request, w.wait_ms));
                 let fluid = Fluid::new(env, market, beliefs);
-                Plan { step, part, prices: fluid.prices(observation.index, waiting, &mut self.candidates) }
+                Plan { step, part, prices: fluid.prices(seen, waiting, &mut self.candidates) }
             }
         };
         (beliefs, &self.plan.insert(plan).prices)

@@ -1,6 +1,6 @@
 //! What a step still has to bring, and what providers really are, as far as somebody knows.
 
-use routing_env::{ArrivalOrder, Environment};
+use routing_env::{ArrivalOrder, Environment, Truth};
 
 /// What the simulation is taken to be: the catalog's word, the truth, or what was learned.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +48,21 @@ impl Beliefs {
             env.mix(tenant).iter().map(|(_, share)| requests * share).collect()
         });
         Self { demand: demand.collect(), latency_factor: vec![1.0; providers], success: vec![1.0; providers] }
+    }
+
+    /// The truth of this step.
+    pub(crate) fn of_truth(env: &Environment, truth: &Truth) -> Self {
+        let providers = 0..env.catalog().providers.len();
+        Self {
+            demand: truth.expected_requests().to_vec(),
+            latency_factor: providers.clone().map(|p| truth.latency_factor(p)).collect(),
+            success: providers.map(|p| 1.0 - truth.failure_probability(p)).collect(),
+        }
+    }
+
+    /// The share of a step's expected requests that `seen` of them are, at most 1.
+    pub(crate) fn phase(&self, seen: usize) -> f64 {
+        (seen as f64 / self.demand.iter().flatten().sum::<f64>()).min(1.0)
     }
 
     /// The jobs that are still to come when `seen` requests of the step have come.

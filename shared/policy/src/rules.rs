@@ -31,10 +31,12 @@ pub enum Rule {
     DeferLarge,
     /// Bid prices from the catalog's word: the fluid program of the rest of the step.
     BidPrice,
+    /// Bid prices from the truth, where it is hidden from others: what knowing it would be worth.
+    BidPriceInformed,
 }
 
 impl Rule {
-    /// All of them, the baseline first.
+    /// All that know no more than a learner does, the baseline first.
     pub const ALL: [Self; 8] = [
         Self::WeightedScore,
         Self::Cheapest,
@@ -45,6 +47,9 @@ impl Rule {
         Self::DeferLarge,
         Self::BidPrice,
     ];
+
+    /// The rules that are told what others are not, for reference.
+    pub const REFERENCES: [Self; 1] = [Self::BidPriceInformed];
 
     /// The rule that everything is compared with.
     pub const BASELINE: Self = Self::WeightedScore;
@@ -61,6 +66,7 @@ impl Rule {
             Self::Reserve => "reserve",
             Self::DeferLarge => "defer-large",
             Self::BidPrice => "bid-price",
+            Self::BidPriceInformed => "bid-price-informed",
         }
     }
 
@@ -77,6 +83,7 @@ impl Rule {
             Self::Reserve => Box::new(Reserve::default()),
             Self::DeferLarge => Box::new(DeferLarge::default()),
             Self::BidPrice => Box::new(BidPrice::trusting(self.name())),
+            Self::BidPriceInformed => Box::new(BidPrice::informed(self.name())),
         }
     }
 }
@@ -90,7 +97,7 @@ impl fmt::Display for Rule {
 /// No rule has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown rule `{0}`: expected weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large or bid-price"
+    "unknown rule `{0}`: expected weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
 )]
 pub struct UnknownRule(pub String);
 
@@ -98,7 +105,8 @@ impl FromStr for Rule {
     type Err = UnknownRule;
 
     fn from_str(name: &str) -> Result<Self, UnknownRule> {
-        Self::ALL.into_iter().find(|r| r.name() == name).ok_or_else(|| UnknownRule(name.into()))
+        let mut rules = Self::ALL.into_iter().chain(Self::REFERENCES);
+        rules.find(|r| r.name() == name).ok_or_else(|| UnknownRule(name.into()))
     }
 }
 

@@ -36,7 +36,7 @@ pub struct SwarmConfig {
 pub enum SwarmError {
     /// No learner and no rule has the name.
     #[error(
-        "unknown algorithm `{0}`: expected q-learning, weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large or bid-price"
+        "unknown algorithm `{0}`: expected q-learning, weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
     )]
     UnknownAlgorithm(String),
     /// The catalog is too large for the learner.

@@ -164,3 +164,23 @@ fn the_rules_gain_on_every_preset_about_what_the_prototype_measured() {
         assert!((found - gain).abs() < tolerance, "{preset} {rule}: found {found}, expected {gain}");
     }
 }
+
+#[test]
+fn where_nothing_is_hidden_being_told_the_truth_changes_nothing() {
+    let env = Environment::built_in(Preset::Contended).with_steps(3);
+    let decisions = |rule| {
+        let mut decisions = Vec::new();
+        steps(&env, rule, 5, |report| decisions.extend(report.decisions.clone()));
+        decisions
+    };
+    assert_eq!(decisions(Rule::BidPriceInformed), decisions(Rule::BidPrice));
+}
+
+#[test]
+fn where_demand_drifts_and_jobs_fail_bid_prices_gain_and_the_truth_gains_more() {
+    let env = Environment::built_in(Preset::Drifting);
+    let reward = |rule| mean_reward(&env, rule, 1 << 32..(1 << 32) + 4);
+    let (baseline, trusting, informed) =
+        (reward(Rule::BASELINE), reward(Rule::BidPrice), reward(Rule::BidPriceInformed));
+    assert!(trusting > baseline + 0.8 && informed > trusting + 0.3, "{baseline} {trusting} {informed}");
+}

@@ -16,6 +16,7 @@ mod request;
 mod reward;
 mod streams;
 mod trace;
+mod truth;
 mod workloads;
 
 pub use catalog::{Catalog, GLOBAL_REGION, Provider, UNLISTED_PRICE_USD_PER_HOUR};
@@ -30,6 +31,8 @@ pub use request::Request;
 pub use reward::{RewardKind, UnknownReward};
 pub use streams::{Stream, generator};
 pub use trace::Trace;
+pub use truth::Truth;
 pub use workloads::{
-    Actions, ArrivalOrder, ScenarioEvent, SimulationSettings, Tenant, Weights, WorkloadProfile, Workloads,
+    Actions, ArrivalOrder, Knowledge, ScenarioEvent, SimulationSettings, Tenant, Weights, WorkloadProfile,
+    Workloads,
 };

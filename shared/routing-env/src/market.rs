@@ -101,8 +101,13 @@ impl Market {
         }
     }
 
+    /// Takes the hours without the charge.
+    pub(crate) fn occupy(&mut self, request: &Request, provider: usize) {
+        self.providers[provider].remaining -= request.hours;
+    }
+
     pub(crate) fn take(&mut self, request: &Request, candidate: Candidate) {
-        self.providers[candidate.provider].remaining -= request.hours;
+        self.occupy(request, candidate.provider);
         self.budgets[request.tenant] -= candidate.price * request.hours;
     }
 }

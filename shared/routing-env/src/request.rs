@@ -7,6 +7,7 @@ use rand_pcg::Pcg64;
 use crate::{
     environment::Environment,
     streams::{Stream, generator},
+    truth::Truth,
     workloads::ArrivalOrder,
 };
 
@@ -80,13 +81,18 @@ impl Demand {
         }
     }
 
-    /// n = max(0, trunc(normal(mean, 2·√m))) for each tenant in file order.
-    pub(crate) fn draw_step(&mut self, env: &Environment, into: &mut Vec<Request>) {
+    /// n = max(0, trunc(normal(mean, 2·√m))) for each tenant in file order; mean and mix are the truth's
+    /// where there is one.
+    pub(crate) fn draw_step(&mut self, env: &Environment, truth: Option<&Truth>, into: &mut Vec<Request>) {
         into.clear();
         for (tenant, count) in self.counts.iter().enumerate() {
+            let drifted = truth.map(|truth| truth.demand(env, tenant));
+            let (count, mix) = match &drifted {
+                Some((count, mix)) => (count, mix.as_slice()),
+                None => (count, env.mix(tenant)),
+            };
             let Some(count) = count else { continue };
             let n = count.sample(&mut self.requests).max(0.0).trunc() as usize;
-            let mix = env.mix(tenant);
             for _ in 0..n {
                 let workload = draw_workload(mix, &mut self.requests);
                 let profile = env.profile(workload);
