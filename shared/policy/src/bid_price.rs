@@ -6,9 +6,10 @@
 //! prices wait for the end of the step, where the best allocation of all that wait is known.
 
 use limit::{Demand, Prices, Use, allocate};
-use routing_env::{Candidate, Choice, Market, Observation, Request};
+use routing_env::{Candidate, Choice, Market, Observation, Request, StepOutcome};
 
 use crate::{
+    experience::Experience,
     fluid::Fluid,
     forecast::Beliefs,
     policy::{Decision, Policy},
@@ -20,11 +21,24 @@ const SOLUTIONS: f64 = 4.0;
 /// Below this net value per GPU-hour a request waits for the end of the step.
 const DEFER_BELOW_PER_HOUR: f64 = 3.0;
 
+/// Where its beliefs come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The catalog's word.
+    Catalog,
+    /// What has arrived and what came of its decisions, the catalog's word at first.
+    Experience,
+    /// The truth, where the catalog's word is not all.
+    Truth,
+}
+
 /// The policy.
 #[derive(Clone)]
 pub(crate) struct BidPrice {
     name: &'static str,
-    informed: bool,
+    source: Source,
+    /// Where that is the source.
+    experience: Option<Experience>,
     beliefs: Option<Beliefs>,
     plan: Option<Plan>,
     waiting: Vec<Waiting>,
@@ -49,15 +63,10 @@ struct Waiting {
 }
 
 impl BidPrice {
-    /// The policy that trusts the catalog.
-    pub(crate) fn trusting(name: &'static str) -> Self {
+    /// The policy with beliefs from there.
+    pub(crate) fn new(name: &'static str, source: Source) -> Self {
         let (waiting, candidates) = (Vec::new(), Vec::new());
-        Self { name, informed: false, beliefs: None, plan: None, waiting, candidates }
-    }
-
-    /// The policy that is told the truth where the catalog's word is not all.
-    pub(crate) fn informed(name: &'static str) -> Self {
-        Self { informed: true, ..Self::trusting(name) }
+        Self { name, source, experience: None, beliefs: None, plan: None, waiting, candidates }
     }
 
     /// The prices for this part of the step.
@@ -65,7 +74,13 @@ impl BidPrice {
         let Observation { env, market, step, .. } = *observation;
         if self.plan.as_ref().is_none_or(|plan| plan.step != step) {
             self.waiting.clear();
-            self.beliefs = observation.truth.filter(|_| self.informed).map(|t| Beliefs::of_truth(env, t));
+            self.beliefs = match self.source {
+                Source::Catalog => None,
+                Source::Experience => {
+                    Some(self.experience.get_or_insert_with(|| Experience::new(env)).beliefs())
+                }
+                Source::Truth => observation.truth.map(|truth| Beliefs::of_truth(env, truth)),
+            };
         }
         let beliefs = self.beliefs.get_or_insert_with(|| Beliefs::of_catalog(env));
         let seen = if observation.waited_ms.is_some() { usize::MAX } else { observation.index };
@@ -120,20 +135,8 @@ impl BidPrice {
         let routes = routes.map(|(candidate, share)| (Choice::Route(candidate.provider), share));
         Some(routes.fold(hold, |best, next| if next.1 > best.1 { next } else { best }).0)
     }
-}
 
-impl Policy for BidPrice {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn begin_episode(&mut self, _seed: u64, _agent: u32) {
-        self.beliefs = None;
-        self.plan = None;
-        self.waiting.clear();
-    }
-
-    fn decide(&mut self, observation: &Observation<'_>) -> Decision {
+    fn decided(&mut self, observation: &Observation<'_>) -> Decision {
         if observation.waited_ms.is_some()
             && let Some(choice) = self.allocated(observation)
         {
@@ -151,6 +154,35 @@ impl Policy for BidPrice {
             Choice::Route(candidate.provider)
         };
         Decision { value: Some(net), ..Decision::certain(choice) }
+    }
+}
+
+impl Policy for BidPrice {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn begin_episode(&mut self, _seed: u64, _agent: u32) {
+        self.experience = None;
+        self.beliefs = None;
+        self.plan = None;
+        self.waiting.clear();
+    }
+
+    fn decide(&mut self, observation: &Observation<'_>) -> Decision {
+        let decision = self.decided(observation);
+        if let (Some(experience), Choice::Route(provider)) = (&mut self.experience, decision.choice)
+            && let Some(candidate) = observation.candidates.iter().find(|c| c.provider == provider)
+        {
+            experience.tried(observation.index, provider, candidate.latency_ms);
+        }
+        decision
+    }
+
+    fn observe_step(&mut self, outcome: &StepOutcome<'_>) {
+        if let Some(experience) = &mut self.experience {
+            experience.observe(outcome);
+        }
     }
 
     fn order_waiting(&mut self, _market: &Market, requests: &[Request], waiting: &mut [usize]) {

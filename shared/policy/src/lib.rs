@@ -4,6 +4,7 @@
 //! learned is written as a [`PolicyFile`].
 
 mod bid_price;
+mod experience;
 mod file;
 mod fluid;
 mod forecast;

@@ -7,7 +7,7 @@ use rand_pcg::Pcg64;
 use routing_env::{Candidate, Choice, Environment, Observation, Request, Stream, generator};
 
 use crate::{
-    bid_price::BidPrice,
+    bid_price::{BidPrice, Source},
     policy::{Decision, Policy},
     size_rules::{DeferLarge, Reserve},
 };
@@ -31,13 +31,15 @@ pub enum Rule {
     DeferLarge,
     /// Bid prices from the catalog's word: the fluid program of the rest of the step.
     BidPrice,
+    /// Bid prices from what was experienced in the episode, the catalog's word at first.
+    BidPriceAdaptive,
     /// Bid prices from the truth, where it is hidden from others: what knowing it would be worth.
     BidPriceInformed,
 }
 
 impl Rule {
     /// All that know no more than a learner does, the baseline first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::WeightedScore,
         Self::Cheapest,
         Self::Fastest,
@@ -46,6 +48,7 @@ impl Rule {
         Self::Reserve,
         Self::DeferLarge,
         Self::BidPrice,
+        Self::BidPriceAdaptive,
     ];
 
     /// The rules that are told what others are not, for reference.
@@ -66,6 +69,7 @@ impl Rule {
             Self::Reserve => "reserve",
             Self::DeferLarge => "defer-large",
             Self::BidPrice => "bid-price",
+            Self::BidPriceAdaptive => "bid-price-adaptive",
             Self::BidPriceInformed => "bid-price-informed",
         }
     }
@@ -82,8 +86,9 @@ impl Rule {
             Self::GreedyReward => Box::new(GreedyReward),
             Self::Reserve => Box::new(Reserve::default()),
             Self::DeferLarge => Box::new(DeferLarge::default()),
-            Self::BidPrice => Box::new(BidPrice::trusting(self.name())),
-            Self::BidPriceInformed => Box::new(BidPrice::informed(self.name())),
+            Self::BidPrice => Box::new(BidPrice::new(self.name(), Source::Catalog)),
+            Self::BidPriceAdaptive => Box::new(BidPrice::new(self.name(), Source::Experience)),
+            Self::BidPriceInformed => Box::new(BidPrice::new(self.name(), Source::Truth)),
         }
     }
 }
@@ -97,7 +102,7 @@ impl fmt::Display for Rule {
 /// No rule has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown rule `{0}`: expected weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
+    "unknown rule `{0}`: expected weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price, bid-price-adaptive or bid-price-informed"
 )]
 pub struct UnknownRule(pub String);
 
