@@ -60,7 +60,8 @@ impl Plan {
     }
 }
 
-/// The rules asked for, each once and the baseline among them, in the order of [`Rule::ALL`].
+/// The rules asked for, each once and the baseline among them, in the order of [`Rule::ALL`] and
+/// [`Rule::REFERENCES`].
 fn rules(names: Option<&[String]>, errors: &mut Vec<FieldError>) -> Vec<Rule> {
     let Some(names) = names else { return Rule::ALL.to_vec() };
     let mut asked = vec![Rule::BASELINE];
@@ -72,7 +73,7 @@ fn rules(names: Option<&[String]>, errors: &mut Vec<FieldError>) -> Vec<Rule> {
             }
         }
     }
-    Rule::ALL.into_iter().filter(|rule| asked.contains(rule)).collect()
+    Rule::ALL.into_iter().chain(Rule::REFERENCES).filter(|rule| asked.contains(rule)).collect()
 }
 
 fn environment(spec: &EnvironmentSpec, steps: Option<u32>) -> Result<Environment, Vec<FieldError>> {
@@ -131,7 +132,7 @@ mod tests {
         assert_eq!(plan.seeds, (1 << 32..(1 << 32) + 20).collect::<Vec<u64>>());
         assert_eq!(plan.environment.preset(), Preset::Default);
         assert_eq!(plan.environment.steps(), 120);
-        assert_eq!(plan.episodes(), 100);
+        assert_eq!(plan.episodes(), 180);
     }
 
     #[test]

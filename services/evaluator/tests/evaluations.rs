@@ -27,14 +27,15 @@ async fn rules_alone_are_compared_and_the_result_is_recorded() {
     let (stub, url) = remembrancer().await;
     let service = evaluator(&url).await;
     let accepted = service.accepted(&request(&[])).await;
-    assert_eq!(accepted.episodes_total, 15);
+    assert_eq!(accepted.episodes_total, 27);
     let evaluation = service.ended(accepted.id).await;
     let result = evaluation.result.unwrap();
-    assert_eq!(evaluation.episodes_done, 15);
+    assert_eq!(evaluation.episodes_done, 27);
     assert_eq!(result.environment, "contended");
     assert_eq!(result.seeds, [1 << 32, (1 << 32) + 1, (1 << 32) + 2]);
     let names: Vec<&str> = result.policies.iter().map(|p| p.name.as_str()).collect();
-    assert_eq!(names, ["weighted-score", "cheapest", "fastest", "random", "greedy-reward"]);
+    let rules: Vec<&str> = policy::Rule::ALL.iter().map(|rule| rule.name()).collect();
+    assert_eq!(names, rules);
     let best = result.policies.iter().find(|p| p.name == result.best_rule).unwrap();
     let reward = |p: &api::evaluator::PolicyResult| p.metrics.reward.unwrap().mean;
     assert!(result.policies.iter().all(|p| reward(p) <= reward(best)));
@@ -56,7 +57,7 @@ async fn a_learned_policy_comes_first_and_is_judged_in_sentences() {
     let service = evaluator(&url).await;
     let policy = stub.put(serde_json::to_vec(&policy_file(&contended(), 7)).unwrap());
     let result = service.completed(&request(&[policy])).await.result.unwrap();
-    assert_eq!(result.policies.len(), 6);
+    assert_eq!(result.policies.len(), 10);
     assert_eq!(result.policies[0].policy_sha256, Some(policy));
     assert!(result.policies[0].learned && result.policies[0].name == "q-learning");
     let title = format!("q-learning ({})", &policy.to_string()[..8]);
@@ -114,7 +115,7 @@ async fn csv_has_a_row_for_every_policy_and_metric() {
     let answer = service.get(&format!("/v1/evaluations/{}/results.csv", evaluation.id)).await;
     assert_eq!(answer.headers()["content-type"], "text/csv; charset=utf-8");
     let csv = answer.text().await.unwrap();
-    assert_eq!(csv.lines().count(), 1 + 5 * 12);
+    assert_eq!(csv.lines().count(), 1 + policy::Rule::ALL.len() * 12);
     assert!(csv.starts_with("policy,learned,metric,mean,ci_low,ci_high,diff_to_baseline,"));
     let fill = evaluation.result.unwrap().policies[1].metrics.fill_rate.unwrap();
     let row = format!("cheapest,false,fill_rate,{},{},{},", fill.mean, fill.ci_low, fill.ci_high);
@@ -228,7 +229,7 @@ async fn while_the_remembrancer_is_away_results_wait_and_policies_cannot_be_aske
     }
     let path = format!("/v1/evaluations/{id}");
     let waiting: Evaluation = service.get(&path).await.json().await.unwrap();
-    assert_eq!((waiting.status, waiting.episodes_done), (EvaluationStatus::Running, 15));
+    assert_eq!((waiting.status, waiting.episodes_done), (EvaluationStatus::Running, 27));
     let csv = service.get(&format!("{path}/results.csv")).await;
     assert_eq!(csv.status(), 409);
     stub.away.store(false, Ordering::Relaxed);

@@ -24,7 +24,10 @@ fn wrong_usage_ends_with_2_and_one_clear_message() {
     for (arguments, expected) in [
         (&["frobnicate"][..], "unrecognized subcommand"),
         (&["simulate"], "--policy"),
-        (&["simulate", "--policy", "bestest"], "weighted-score, cheapest, fastest, random or greedy-reward"),
+        (
+            &["simulate", "--policy", "bestest"],
+            "greedy-reward, reserve, defer-large, bid-price, bid-price-adaptive or bid-price-informed",
+        ),
         (&["simulate", "--policy", "cheapest", "--preset", "calm"], "unknown preset `calm`"),
         (&["simulate", "--policy", "cheapest", "--episodes", "0"], "1..=10000000"),
         (&["simulate", "--policy", "cheapest", "--step-seconds", "3"], "--trace"),

@@ -47,6 +47,7 @@ fn decision(
         Fate::Held => (Action::Hold, "held"),
         Fate::NoViableProvider => (Action::Drop, "no_viable_provider"),
         Fate::InfeasibleChoice => (Action::Drop, "infeasible_choice"),
+        Fate::Failed => (Action::Drop, "failed"),
     };
     let routed = decided.resolution.routed();
     Decision {

@@ -62,7 +62,7 @@ pub struct Decision {
     pub gpu_hours: f64,
     /// What the agent did.
     pub action: Action,
-    /// Why: `ok`, `held`, `no_viable_provider`, `infeasible_choice`.
+    /// Why: `ok`, `held`, `no_viable_provider`, `infeasible_choice`, `failed`.
     #[garde(length(bytes, min = 1, max = 200))]
     #[schema(min_length = 1, max_length = 200)]
     pub reason: String,

@@ -3,12 +3,17 @@
 //! A [`Swarm`] plays the steps of a [`routing_env::Episode`]; its agents are [`Policy`]s. What it has
 //! learned is written as a [`PolicyFile`].
 
+mod bid_price;
+mod experience;
 mod file;
+mod fluid;
+mod forecast;
 mod policy;
 mod q_learning;
 mod q_table;
 mod replay;
 mod rules;
+mod size_rules;
 mod swarm;
 
 pub use file::{Fingerprint, POLICY_FORMAT, PolicyFile, Training};

@@ -1,6 +1,6 @@
 //! What every learner and every hand rule is to the simulator, the trainer and the evaluator.
 
-use routing_env::{Candidate, Choice, Market, Observation, Request};
+use routing_env::{Candidate, Choice, Market, Observation, Request, StepOutcome};
 use serde::{Deserialize, Serialize};
 
 /// A policy's answer to an observation.
@@ -55,6 +55,9 @@ pub trait Policy: Send {
 
     /// Puts the waiting requests (positions in `requests`) in the order in which they shall be decided.
     fn order_waiting(&mut self, _market: &Market, _requests: &[Request], _waiting: &mut [usize]) {}
+
+    /// Shows what a step came to, whoever decided it, before [`Policy::end_step`].
+    fn observe_step(&mut self, _outcome: &StepOutcome<'_>) {}
 
     /// Ends a step. `rewards` are the team's, one for each of this agent's turns of the step in order.
     fn end_step(&mut self, _rewards: &[f64]) {}

@@ -4,11 +4,15 @@ use std::{fmt, str::FromStr};
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
-use routing_env::{Candidate, Choice, Observation, Stream, generator};
+use routing_env::{Candidate, Choice, Environment, Observation, Request, Stream, generator};
 
-use crate::policy::{Decision, Policy};
+use crate::{
+    bid_price::{BidPrice, Source},
+    policy::{Decision, Policy},
+    size_rules::{DeferLarge, Reserve},
+};
 
-/// A rule that routes to one of the feasible providers.
+/// A rule that nobody has to train.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// The baseline: the highest weighted sum of 1/price, 1/latency, reputation and availability.
@@ -21,12 +25,34 @@ pub enum Rule {
     Random,
     /// The highest `excess-cost` reward; holds when that is negative and holding is allowed.
     GreedyReward,
+    /// Nested booking limits: a job takes what the shorter ones that are still expected leave over.
+    Reserve,
+    /// The longest jobs wait for the end of the step, and come back the smallest first.
+    DeferLarge,
+    /// Bid prices from the catalog's word: the fluid program of the rest of the step.
+    BidPrice,
+    /// Bid prices from what was experienced in the episode, the catalog's word at first.
+    BidPriceAdaptive,
+    /// Bid prices from the truth, where it is hidden from others: what knowing it would be worth.
+    BidPriceInformed,
 }
 
 impl Rule {
-    /// All of them, the baseline first.
-    pub const ALL: [Self; 5] =
-        [Self::WeightedScore, Self::Cheapest, Self::Fastest, Self::Random, Self::GreedyReward];
+    /// All that know no more than a learner does, the baseline first.
+    pub const ALL: [Self; 9] = [
+        Self::WeightedScore,
+        Self::Cheapest,
+        Self::Fastest,
+        Self::Random,
+        Self::GreedyReward,
+        Self::Reserve,
+        Self::DeferLarge,
+        Self::BidPrice,
+        Self::BidPriceAdaptive,
+    ];
+
+    /// The rules that are told what others are not, for reference.
+    pub const REFERENCES: [Self; 1] = [Self::BidPriceInformed];
 
     /// The rule that everything is compared with.
     pub const BASELINE: Self = Self::WeightedScore;
@@ -40,13 +66,30 @@ impl Rule {
             Self::Fastest => "fastest",
             Self::Random => "random",
             Self::GreedyReward => "greedy-reward",
+            Self::Reserve => "reserve",
+            Self::DeferLarge => "defer-large",
+            Self::BidPrice => "bid-price",
+            Self::BidPriceAdaptive => "bid-price-adaptive",
+            Self::BidPriceInformed => "bid-price-informed",
         }
     }
 
     /// The rule as a policy.
     #[must_use]
     pub fn policy(self) -> Box<dyn Policy> {
-        Box::new(RulePolicy { rule: self, rng: generator(0, Stream::Agent(0)) })
+        let scored = |score| -> Box<dyn Policy> { Box::new(Scored { name: self.name(), score }) };
+        match self {
+            Self::WeightedScore => scored(weighted_score),
+            Self::Cheapest => scored(|_, candidate| -candidate.price),
+            Self::Fastest => scored(|_, candidate| -candidate.latency_ms),
+            Self::Random => Box::new(Random { rng: generator(0, Stream::Agent(0)) }),
+            Self::GreedyReward => Box::new(GreedyReward),
+            Self::Reserve => Box::new(Reserve::default()),
+            Self::DeferLarge => Box::new(DeferLarge::default()),
+            Self::BidPrice => Box::new(BidPrice::new(self.name(), Source::Catalog)),
+            Self::BidPriceAdaptive => Box::new(BidPrice::new(self.name(), Source::Experience)),
+            Self::BidPriceInformed => Box::new(BidPrice::new(self.name(), Source::Truth)),
+        }
     }
 }
 
@@ -58,26 +101,54 @@ impl fmt::Display for Rule {
 
 /// No rule has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown rule `{0}`: expected weighted-score, cheapest, fastest, random or greedy-reward")]
+#[error(
+    "unknown rule `{0}`: expected weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price, bid-price-adaptive or bid-price-informed"
+)]
 pub struct UnknownRule(pub String);
 
 impl FromStr for Rule {
     type Err = UnknownRule;
 
     fn from_str(name: &str) -> Result<Self, UnknownRule> {
-        Self::ALL.into_iter().find(|r| r.name() == name).ok_or_else(|| UnknownRule(name.into()))
+        let mut rules = Self::ALL.into_iter().chain(Self::REFERENCES);
+        rules.find(|r| r.name() == name).ok_or_else(|| UnknownRule(name.into()))
+    }
+}
+
+/// Routes where a score is highest.
+#[derive(Clone)]
+struct Scored {
+    name: &'static str,
+    score: fn(&Observation<'_>, &Candidate) -> f64,
+}
+
+impl Policy for Scored {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn decide(&mut self, observation: &Observation<'_>) -> Decision {
+        let chosen = best(observation.candidates, |c| (self.score)(observation, c));
+        Decision::certain(Choice::Route(chosen.provider))
+    }
+
+    fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
+        Some((self.score)(observation, candidate))
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Policy> {
+        Box::new(self.clone())
     }
 }
 
 #[derive(Clone)]
-struct RulePolicy {
-    rule: Rule,
+struct Random {
     rng: Pcg64,
 }
 
-impl Policy for RulePolicy {
+impl Policy for Random {
     fn name(&self) -> &'static str {
-        self.rule.name()
+        Rule::Random.name()
     }
 
     fn begin_episode(&mut self, seed: u64, agent: u32) {
@@ -86,39 +157,45 @@ impl Policy for RulePolicy {
 
     fn decide(&mut self, observation: &Observation<'_>) -> Decision {
         let candidates = observation.candidates;
-        let chosen = match self.rule {
-            Rule::WeightedScore => best(candidates, |c| weighted_score(observation, c)),
-            Rule::Cheapest => best(candidates, |c| -c.price),
-            Rule::Fastest => best(candidates, |c| -c.latency_ms),
-            Rule::GreedyReward => best(candidates, |c| expected_reward(observation, c)),
-            Rule::Random => {
-                let chosen = candidates[self.rng.random_range(0..candidates.len())];
-                let propensity = 1.0 / candidates.len() as f64;
-                return Decision { propensity, ..Decision::certain(Choice::Route(chosen.provider)) };
-            }
-        };
-        if self.rule == Rule::GreedyReward
-            && observation.may_hold
-            && expected_reward(observation, &chosen) < 0.0
-        {
-            return Decision::certain(Choice::Hold);
-        }
-        Decision::certain(Choice::Route(chosen.provider))
-    }
-
-    fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
-        match self.rule {
-            Rule::WeightedScore => Some(weighted_score(observation, candidate)),
-            Rule::Cheapest => Some(-candidate.price),
-            Rule::Fastest => Some(-candidate.latency_ms),
-            Rule::GreedyReward => Some(expected_reward(observation, candidate)),
-            Rule::Random => None,
-        }
+        let chosen = candidates[self.rng.random_range(0..candidates.len())];
+        let propensity = 1.0 / candidates.len() as f64;
+        Decision { propensity, ..Decision::certain(Choice::Route(chosen.provider)) }
     }
 
     fn boxed_clone(&self) -> Box<dyn Policy> {
         Box::new(self.clone())
     }
+}
+
+#[derive(Clone)]
+struct GreedyReward;
+
+impl Policy for GreedyReward {
+    fn name(&self) -> &'static str {
+        Rule::GreedyReward.name()
+    }
+
+    fn decide(&mut self, observation: &Observation<'_>) -> Decision {
+        Decision::certain(greedy(observation, observation.candidates))
+    }
+
+    fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
+        Some(excess_cost_reward(observation.env, observation.request, candidate.price, candidate.latency_ms))
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Policy> {
+        Box::new(self.clone())
+    }
+}
+
+/// Routes to the highest `excess-cost` reward among these candidates (at least one); holds when that is
+/// negative and holding is allowed.
+pub(crate) fn greedy(observation: &Observation<'_>, candidates: &[Candidate]) -> Choice {
+    let reward = |candidate: &Candidate| {
+        excess_cost_reward(observation.env, observation.request, candidate.price, candidate.latency_ms)
+    };
+    let chosen = best(candidates, reward);
+    if observation.may_hold && reward(&chosen) < 0.0 { Choice::Hold } else { Choice::Route(chosen.provider) }
 }
 
 /// Scores that differ by less are a tie. Prices, hours and capacities carry three digits in files and
@@ -147,9 +224,8 @@ fn weighted_score(observation: &Observation<'_>, candidate: &Candidate) -> f64 {
         + weights.availability * provider.remaining / provider.capacity
 }
 
-/// The `excess-cost` reward of routing the request there.
-fn expected_reward(observation: &Observation<'_>, candidate: &Candidate) -> f64 {
-    let request = observation.request;
-    let list_price = observation.env.list_price(request.gpu_type).unwrap_or(candidate.price);
-    50.0 - 3.0 * (candidate.price - list_price) * request.hours - 0.02 * candidate.latency_ms
+/// The `excess-cost` reward of a routed request at this price per GPU-hour and latency.
+pub(crate) fn excess_cost_reward(env: &Environment, request: &Request, price: f64, latency_ms: f64) -> f64 {
+    let list_price = env.list_price(request.gpu_type).unwrap_or(price);
+    50.0 - 3.0 * (price - list_price) * request.hours - 0.02 * latency_ms
 }

@@ -38,7 +38,7 @@ pub struct SwarmConfig {
 pub enum SwarmError {
     /// No learner and no rule has the name.
     #[error(
-        "unknown algorithm `{0}`: expected q-learning, weighted-score, cheapest, fastest, random or greedy-reward"
+        "unknown algorithm `{0}`: expected q-learning, weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price, bid-price-adaptive or bid-price-informed"
     )]
     UnknownAlgorithm(String),
     /// The catalog is too large for the learner.
@@ -282,6 +282,7 @@ impl Swarm {
             }
         }
         let outcome = episode.outcome();
+        self.agents.iter_mut().for_each(|agent| agent.observe_step(&outcome));
         report.step = outcome.step;
         report.policy_version = self.steps_learned;
         report.metrics.clone_from(outcome.metrics);

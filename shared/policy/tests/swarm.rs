@@ -246,6 +246,25 @@ fn q_learning_finds_the_better_of_two_providers() {
     assert!((learned - fastest).abs() < 1e-9, "learned {learned}, best {fastest}");
 }
 
+/// A job that fails and is tried again is two decisions, and both are learned from.
+#[test]
+fn every_turn_has_its_reward_where_jobs_fail() {
+    let env = Environment::built_in(Preset::Drifting).with_steps(20);
+    let mut swarm = Swarm::new(SwarmConfig { replay: None, ..config(3) }, &env).unwrap();
+    let mut report = StepReport::new(&env);
+    let mut episode = Episode::new(&env, 7, REWARD);
+    let (mut decided, mut failed, mut updates) = (0, 0, 0);
+    swarm.begin_episode(7);
+    while swarm.run_step(&mut episode, REWARD, &mut report) {
+        let fates = || report.decisions.iter().map(|d| d.resolution.fate);
+        decided += fates().filter(|fate| *fate != Fate::NoViableProvider).count() as u64;
+        failed += fates().filter(|fate| *fate == Fate::Failed).count() as u64;
+        updates += report.agents.iter().map(|a| a.learning.updates).sum::<u64>();
+    }
+    // each agent's last turn waits for what follows it
+    assert!(failed > 0 && updates + 3 > decided + decided / 50, "{decided} decided, {updates} updates");
+}
+
 #[test]
 fn an_unknown_algorithm_is_refused_by_name() {
     let error =

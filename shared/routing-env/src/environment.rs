@@ -211,8 +211,21 @@ impl Environment {
         self.profiles[workload]
     }
 
-    /// A tenant's workloads with their cumulative draw, in the file's order.
-    pub(crate) fn mix(&self, tenant: usize) -> &[(usize, f64)] {
+    /// The GPU type of a workload, as requests name it.
+    #[must_use]
+    pub fn workload_gpu_type(&self, workload: usize) -> usize {
+        self.profiles[workload].gpu_type
+    }
+
+    /// The least and the most GPU-hours of a workload; they are uniform between the two.
+    #[must_use]
+    pub fn workload_hours(&self, workload: usize) -> [f64; 2] {
+        self.profiles[workload].hours
+    }
+
+    /// A tenant's workloads with their shares, in the file's order.
+    #[must_use]
+    pub fn mix(&self, tenant: usize) -> &[(usize, f64)] {
         &self.mixes[tenant]
     }
 

@@ -9,10 +9,19 @@ use crate::{
     reward::RewardKind,
     streams::{Stream, generator},
     trace::Trace,
+    truth::Truth,
+    workloads::Knowledge,
 };
 
 /// How many requests may wait at a time.
 pub const MAX_WAITING: usize = 10;
+
+/// What it costs a request to wait for the end of the step, in ms, when this share of the step's requests is
+/// still to come.
+#[must_use]
+pub fn wait_ms(still_to_come: f64) -> f64 {
+    10.0 + 100.0 * still_to_come
+}
 
 /// What a policy does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +51,12 @@ pub struct Observation<'a> {
     pub may_defer: bool,
     /// How long it has waited, in ms; `None` when it has just arrived.
     pub waited_ms: Option<f64>,
+    /// The provider where the job has just failed; it is no candidate, and there is no third try. The time
+    /// that this took adds to the latency, but does not count against the SLA.
+    pub failed_at: Option<usize>,
+    /// What is so where it differs from what policies are told. For reference policies only: one that looks
+    /// at it does not play fair.
+    pub truth: Option<&'a Truth>,
     /// The step, from 0.
     pub step: u32,
     /// The request's position in its step, from 0.
@@ -82,7 +97,7 @@ pub struct StepOutcome<'a> {
     pub resolutions: &'a [Resolution],
     /// What each waiting cost, in ms; 0 for those that did not wait.
     pub waits_ms: &'a [f64],
-    /// For every turn in order: the request's position, and its resolution unless it was deferred.
+    /// For every turn in order: the request's position, and its resolution unless it comes again.
     pub turns: &'a [(usize, Option<Resolution>)],
     /// The step's figures.
     pub metrics: &'a Metrics,
@@ -102,12 +117,21 @@ enum Source<'e> {
     Given(Market, Vec<Request>),
 }
 
+/// A job that failed and may be tried once more.
+#[derive(Clone, Copy, Debug)]
+struct Failure {
+    index: usize,
+    provider: usize,
+    latency_ms: f64,
+}
+
 /// An episode under way. See [`Environment`] for its rules.
 pub struct Episode<'e> {
     env: &'e Environment,
     source: Source<'e>,
     reward: RewardKind,
     events: Vec<Event>,
+    truth: Option<Truth>,
     market: Market,
     next_step: u32,
     steps: u32,
@@ -119,6 +143,7 @@ pub struct Episode<'e> {
     waiting: Vec<usize>,
     candidates: Vec<Candidate>,
     current: Option<usize>,
+    failed: Option<Failure>,
     resolutions: Vec<Resolution>,
     waits_ms: Vec<f64>,
     turns: Vec<(usize, Option<Resolution>)>,
@@ -161,18 +186,24 @@ impl<'e> Episode<'e> {
         steps: u32,
     ) -> Self {
         let random = env.workloads().random_events;
-        let events = if random == 0 {
+        let mut events = if random == 0 {
             env.timed_events().to_vec()
         } else {
             let mut rng = generator(seed, Stream::Events);
             (0..random).map(|_| Event::draw(&mut rng, env.catalog().providers.len(), steps.max(1))).collect()
         };
+        // of a step that was given there is no truth but what comes of it
+        let given = matches!(source, Source::Given(..));
+        let hidden = env.workloads().knowledge == Knowledge::Hidden && !given;
+        let truth = hidden.then(|| Truth::new(env, seed, steps, &mut events));
+        events.retain(|event| !hidden || event.is_announced());
         let tenants = 0..env.workloads().tenants.len();
         Self {
             env,
             source,
             reward,
             events,
+            truth,
             market: Market::new(env),
             next_step: 0,
             steps,
@@ -184,6 +215,7 @@ impl<'e> Episode<'e> {
             waiting: Vec::with_capacity(MAX_WAITING),
             candidates: Vec::new(),
             current: None,
+            failed: None,
             resolutions: Vec::new(),
             waits_ms: Vec::new(),
             turns: Vec::new(),
@@ -198,8 +230,11 @@ impl<'e> Episode<'e> {
         }
         self.first_arrival += self.requests.len() as u64;
         self.market.begin_step(self.env, &self.events, self.next_step);
+        if let Some(truth) = &mut self.truth {
+            truth.begin_step(self.env, self.next_step, self.market.providers());
+        }
         match &mut self.source {
-            Source::Demand(demand) => demand.draw_step(self.env, &mut self.requests),
+            Source::Demand(demand) => demand.draw_step(self.env, self.truth.as_ref(), &mut self.requests),
             Source::Trace(trace) => {
                 self.requests.clear();
                 self.requests.extend_from_slice(trace.requests(self.next_step));
@@ -220,6 +255,7 @@ impl<'e> Episode<'e> {
         self.waits_ms.resize(self.requests.len(), 0.0);
         self.turns.clear();
         self.waiting.clear();
+        self.failed = None;
         self.metrics = Metrics::new(self.env);
         self.phase = Phase::Arrivals;
         self.cursor = 0;
@@ -232,6 +268,9 @@ impl<'e> Episode<'e> {
     /// could not help them.
     pub fn turn(&mut self) -> Option<Turn<'_>> {
         let index = loop {
+            if let Some(failure) = &self.failed {
+                break failure.index; // its candidates have been found when it failed
+            }
             if self.phase == Phase::AnnounceWaiting {
                 self.phase = Phase::Waiting;
                 let Self { market, requests, waiting, .. } = self;
@@ -257,14 +296,15 @@ impl<'e> Episode<'e> {
         };
         self.current = Some(index);
         let has_waited = self.phase == Phase::Waiting;
-        let actions = self.env.workloads().actions;
         Some(Turn::Request(Observation {
             env: self.env,
             market: &self.market,
             request: &self.requests[index],
             candidates: &self.candidates,
-            may_hold: actions.hold,
-            may_defer: actions.defer && !has_waited && self.waiting.len() < MAX_WAITING,
+            may_hold: self.env.workloads().actions.hold,
+            may_defer: self.may_defer(),
+            failed_at: self.failed.map(|failure| failure.provider),
+            truth: self.truth.as_ref(),
             waited_ms: has_waited.then_some(self.waits_ms[index]),
             step: self.next_step - 1,
             index,
@@ -294,14 +334,17 @@ impl<'e> Episode<'e> {
     /// Decides the request that [`Episode::turn`] asked for. Without one it does nothing.
     pub fn act(&mut self, choice: Choice) {
         let Some(index) = self.current.take() else { return };
-        let has_waited = self.phase == Phase::Waiting;
+        let may_defer = self.may_defer();
         let actions = self.env.workloads().actions;
         let request = self.requests[index];
-        self.cursor += 1;
+        let before = self.failed.take();
+        if before.is_none() {
+            self.cursor += 1;
+        }
         match choice {
-            Choice::Defer if actions.defer && !has_waited && self.waiting.len() < MAX_WAITING => {
+            Choice::Defer if may_defer => {
                 let still_to_come = 1.0 - (index + 1) as f64 / self.requests.len() as f64;
-                self.waits_ms[index] = 10.0 + 100.0 * still_to_come;
+                self.waits_ms[index] = wait_ms(still_to_come);
                 self.resolutions[index].deferred = true;
                 self.waiting.push(index);
                 self.turns.push((index, None));
@@ -312,7 +355,19 @@ impl<'e> Episode<'e> {
                 let Some(&candidate) = self.candidates.iter().find(|c| c.provider == provider) else {
                     return self.resolve(index, Fate::InfeasibleChoice);
                 };
+                let already_ms = before.map_or(0.0, |failure| failure.latency_ms);
+                let arrival = self.first_arrival + index as u64;
+                let attempt = self.truth.as_ref().map(|truth| truth.attempt(arrival, provider));
+                let factor = attempt.map_or(1.0, |attempt| attempt.latency_factor);
+                let waited_ms = self.waits_ms[index];
+                let latency_ms = already_ms + (candidate.latency_ms - waited_ms) * factor;
+                if attempt.is_some_and(|attempt| !attempt.succeeds) {
+                    self.market.occupy(&request, provider);
+                    return self.fail(Failure { index, provider, latency_ms }, before.is_none());
+                }
                 self.market.take(&request, candidate);
+                let latency_ms =
+                    if attempt.is_some() { latency_ms + waited_ms } else { candidate.latency_ms };
                 let list_price = self.env.list_price(request.gpu_type).unwrap_or(candidate.price);
                 self.resolve(
                     index,
@@ -321,7 +376,7 @@ impl<'e> Episode<'e> {
                         price: candidate.price,
                         cost: candidate.price * request.hours,
                         list_cost: list_price * request.hours,
-                        latency_ms: candidate.latency_ms,
+                        latency_ms,
                     }),
                 );
             }
@@ -346,6 +401,27 @@ impl<'e> Episode<'e> {
     #[must_use]
     pub fn market(&self) -> &Market {
         &self.market
+    }
+
+    fn may_defer(&self) -> bool {
+        self.env.workloads().actions.defer
+            && self.phase != Phase::Waiting
+            && self.failed.is_none()
+            && self.waiting.len() < MAX_WAITING
+    }
+
+    /// The request comes again if it may and another provider is feasible.
+    fn fail(&mut self, failure: Failure, may_try_again: bool) {
+        let Failure { index, provider, .. } = failure;
+        let Self { env, market, requests, waits_ms, candidates, .. } = self;
+        market.candidates(env, &requests[index], waits_ms[index], candidates);
+        candidates.retain(|candidate| candidate.provider != provider);
+        if may_try_again && !candidates.is_empty() {
+            self.failed = Some(failure);
+            self.turns.push((index, None));
+        } else {
+            self.resolve(index, Fate::Failed);
+        }
     }
 
     fn resolve(&mut self, index: usize, fate: Fate) {

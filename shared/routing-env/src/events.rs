@@ -22,6 +22,8 @@ pub enum Effect {
     Price(f64),
     /// Added to its reputation.
     Reputation(f64),
+    /// It fails far more of its jobs. Drawn where knowledge is hidden, and never announced.
+    Brownout,
 }
 
 /// An effect on one provider from `start` on, undone at `end`.
@@ -117,6 +119,12 @@ impl Event {
         Self { provider, start, end: start + duration, effect }
     }
 
+    /// Whether policies are told of it where knowledge is hidden: what a provider advertises, but not how well
+    /// it keeps to that.
+    pub(crate) fn is_announced(&self) -> bool {
+        !matches!(self.effect, Effect::Latency(_) | Effect::Brownout)
+    }
+
     pub(crate) fn is_active(&self, step: u32) -> bool {
         (self.start..self.end).contains(&step)
     }
@@ -129,6 +137,7 @@ impl Event {
             Effect::Capacity(multiplier) => state.capacity *= multiplier,
             Effect::Price(multiplier) => state.price_multiplier *= multiplier,
             Effect::Reputation(delta) => state.reputation += delta,
+            Effect::Brownout => {}
         }
     }
 }

@@ -16,11 +16,12 @@ mod request;
 mod reward;
 mod streams;
 mod trace;
+mod truth;
 mod workloads;
 
 pub use catalog::{Catalog, GLOBAL_REGION, Provider, UNLISTED_PRICE_USD_PER_HOUR};
 pub use environment::Environment;
-pub use episode::{Choice, Episode, MAX_WAITING, Observation, StepOutcome, Turn};
+pub use episode::{Choice, Episode, MAX_WAITING, Observation, StepOutcome, Turn, wait_ms};
 pub use events::{Effect, Event};
 pub use input::{InputError, OrderedMap};
 pub use market::{Candidate, Infeasible, Market, ProviderState};
@@ -30,6 +31,8 @@ pub use request::Request;
 pub use reward::{RewardKind, UnknownReward};
 pub use streams::{Stream, generator};
 pub use trace::Trace;
+pub use truth::Truth;
 pub use workloads::{
-    Actions, ArrivalOrder, ScenarioEvent, SimulationSettings, Tenant, Weights, WorkloadProfile, Workloads,
+    Actions, ArrivalOrder, Knowledge, ScenarioEvent, SimulationSettings, Tenant, Weights, WorkloadProfile,
+    Workloads,
 };

@@ -181,9 +181,14 @@ impl Market {
         Ok(Candidate { provider, price, latency_ms })
     }
 
+    /// Takes the hours without the charge.
+    pub(crate) fn occupy(&mut self, request: &Request, provider: usize) {
+        self.providers[provider].remaining -= request.hours;
+    }
+
     /// Takes a request's hours from its provider and its cost from its tenant's budget.
     pub fn take(&mut self, request: &Request, candidate: Candidate) {
-        self.providers[candidate.provider].remaining -= request.hours;
+        self.occupy(request, candidate.provider);
         self.budgets[request.tenant] -= candidate.price * request.hours;
     }
 

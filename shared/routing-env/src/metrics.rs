@@ -26,6 +26,8 @@ pub enum Fate {
     NoViableProvider,
     /// The policy chose a provider that was not feasible.
     InfeasibleChoice,
+    /// It was routed and the job failed, the second time or with no other provider to try.
+    Failed,
 }
 
 /// A routed request's figures.

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::workloads::{Actions, ArrivalOrder, Workloads};
+use crate::workloads::{Actions, ArrivalOrder, Knowledge, Workloads};
 
 /// A named setting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,12 +18,14 @@ pub enum Preset {
     Congested,
     /// `contended` without any event: what a monitor must not cry wolf at.
     Steady,
+    /// `contended` with hidden knowledge: demand drifts, jobs fail, latencies differ from the advertised.
+    Drifting,
 }
 
 impl Preset {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Default, Self::Contended, Self::Overloaded, Self::Congested, Self::Steady];
+    pub const ALL: [Self; 6] =
+        [Self::Default, Self::Contended, Self::Overloaded, Self::Congested, Self::Steady, Self::Drifting];
 
     /// Its name on the wire.
     #[must_use]
@@ -34,6 +36,7 @@ impl Preset {
             Self::Overloaded => "overloaded",
             Self::Congested => "congested",
             Self::Steady => "steady",
+            Self::Drifting => "drifting",
         }
     }
 
@@ -58,6 +61,10 @@ impl Preset {
                 crowded(&mut workloads, 8.0, 0);
                 workloads.scenarios.clear();
             }
+            Self::Drifting => {
+                crowded(&mut workloads, 8.0, 6);
+                workloads.knowledge = Knowledge::Hidden;
+            }
         }
         workloads
     }
@@ -71,7 +78,7 @@ impl fmt::Display for Preset {
 
 /// No preset has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown preset `{0}`: expected default, contended, overloaded, congested or steady")]
+#[error("unknown preset `{0}`: expected default, contended, overloaded, congested, steady or drifting")]
 pub struct UnknownPreset(pub String);
 
 impl FromStr for Preset {

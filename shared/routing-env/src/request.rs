@@ -7,6 +7,7 @@ use rand_pcg::Pcg64;
 use crate::{
     environment::Environment,
     streams::{Stream, generator},
+    truth::Truth,
     workloads::ArrivalOrder,
 };
 
@@ -29,6 +30,12 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request as the tenant makes them for a workload, with these GPU-hours.
+    #[must_use]
+    pub fn new(env: &Environment, tenant: usize, workload: usize, hours: f64) -> Self {
+        Self::of_tenant(env, tenant, workload, env.profile(workload).gpu_type, hours)
+    }
+
     /// A tenant's request: latency, reputation and region are the tenant's own. All but the hours are indexes
     /// into the environment.
     #[must_use]
@@ -71,13 +78,18 @@ impl Demand {
         }
     }
 
-    /// n = max(0, trunc(normal(mean, 2·√m))) for each tenant in file order.
-    pub(crate) fn draw_step(&mut self, env: &Environment, into: &mut Vec<Request>) {
+    /// n = max(0, trunc(normal(mean, 2·√m))) for each tenant in file order; mean and mix are the truth's
+    /// where there is one.
+    pub(crate) fn draw_step(&mut self, env: &Environment, truth: Option<&Truth>, into: &mut Vec<Request>) {
         into.clear();
         for (tenant, count) in self.counts.iter().enumerate() {
+            let drifted = truth.map(|truth| truth.demand(env, tenant));
+            let (count, mix) = match &drifted {
+                Some((count, mix)) => (count, mix.as_slice()),
+                None => (count, env.mix(tenant)),
+            };
             let Some(count) = count else { continue };
             let n = count.sample(&mut self.requests).max(0.0).trunc() as usize;
-            let mix = env.mix(tenant);
             for _ in 0..n {
                 let workload = draw_workload(mix, &mut self.requests);
                 let profile = env.profile(workload);

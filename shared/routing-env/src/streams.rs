@@ -12,6 +12,17 @@ pub enum Stream {
     Arrivals,
     /// Random events.
     Events,
+    /// What is hidden of an episode: failures, latencies, brownouts, the leaning mix.
+    Truth,
+    /// Demand's drift from step to step.
+    Drift,
+    /// What comes of running a request at a provider.
+    Outcome {
+        /// The request's position in the episode.
+        arrival: u64,
+        /// The provider's index.
+        provider: u32,
+    },
     /// One agent's exploration.
     Agent(u32),
     /// One agent's replay.
@@ -27,6 +38,16 @@ pub fn generator(episode_seed: u64, stream: Stream) -> Pcg64 {
         Stream::Events => (3, 0),
         Stream::Agent(agent) => (4, agent),
         Stream::Replay(agent) => (5, agent),
+        Stream::Truth => (6, 0),
+        Stream::Drift => (7, 0),
+        Stream::Outcome { provider, .. } => (8, provider),
+    };
+    // few draws are made of each of these many streams, so their states have to be unrelated
+    let episode_seed = match stream {
+        Stream::Outcome { arrival, provider } => {
+            mix(mix(episode_seed).wrapping_add(arrival)) ^ u64::from(provider)
+        }
+        _ => episode_seed,
     };
     let state = (u128::from(mix(episode_seed)) << 64) | u128::from(mix(!episode_seed));
     Pcg64::new(state, (u128::from(kind) << 64) | u128::from(index))
@@ -57,11 +78,16 @@ mod tests {
                     Stream::Agent(0),
                     Stream::Agent(1),
                     Stream::Replay(0),
+                    Stream::Truth,
+                    Stream::Drift,
+                    Stream::Outcome { arrival: 0, provider: 0 },
+                    Stream::Outcome { arrival: 0, provider: 1 },
+                    Stream::Outcome { arrival: 1, provider: 0 },
                 ]
                 .map(|stream| generator(seed, stream).next_u64())
             })
             .collect();
-        assert_eq!(firsts.len(), 200 * 6);
+        assert_eq!(firsts.len(), 200 * 11);
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub struct Workloads {
     /// What a policy may do beside routing.
     #[serde(default)]
     pub actions: Actions,
+    /// What a policy is told.
+    #[serde(default, skip_serializing_if = "Knowledge::is_catalog")]
+    pub knowledge: Knowledge,
 }
 
 /// One tenant.
@@ -117,6 +120,24 @@ pub enum ArrivalOrder {
     Tenant,
     /// In random order.
     Shuffled,
+}
+
+/// What a policy is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Knowledge {
+    /// The providers' effective state and each tenant's expected demand: what the files say is so.
+    #[default]
+    Catalog,
+    /// What is advertised and what has arrived. Demand drifts, jobs fail, latencies differ; see
+    /// [`Truth`](crate::Truth).
+    Hidden,
+}
+
+impl Knowledge {
+    fn is_catalog(&self) -> bool {
+        *self == Self::Catalog
+    }
 }
 
 /// What a policy may do beside routing.

@@ -136,6 +136,7 @@ fn reason(fate: &Fate) -> &'static str {
         Fate::Held => "held",
         Fate::NoViableProvider => "no_viable_provider",
         Fate::InfeasibleChoice => "infeasible_choice",
+        Fate::Failed => "failed",
     }
 }
 

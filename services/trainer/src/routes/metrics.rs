@@ -45,7 +45,7 @@ impl utoipa::PartialSchema for Rows {
     fn schema() -> RefOr<Schema> {
         let either = AnyOfBuilder::new().description(Some("Rows of one resolution."));
         let either = either.item(Page::<EpisodeMetrics>::schema()).item(Page::<WindowMetrics>::schema());
-        either.build().into()
+        either.into()
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) fn alternatives(
             may_hold: env.workloads().actions.hold,
             may_defer: false,
             waited_ms: has_waited[*index].then_some(wait_ms),
+            failed_at: None,
+            truth: None,
             step: outcome.step,
             index: *index,
             arrival: outcome.first_arrival + *index as u64,

@@ -1,0 +1,113 @@
+//! Every hand rule and the physical limit on a preset, as a Markdown table over paired held-out seeds. Where
+//! knowledge is hidden, the rule that is told the truth stands for the limit.
+//!
+//! `cargo run --release -p limit --example compare -- contended 20` (preset and number of seeds).
+#![allow(clippy::unwrap_used, reason = "an example may fail by panicking")]
+#![allow(clippy::print_stdout, reason = "it prints a table")]
+
+use limit::{Limit, StepProblem};
+use policy::{Rule, StepReport, Swarm};
+use rand::RngExt as _;
+use rand_pcg::Pcg64;
+use routing_env::{Environment, Episode, Knowledge, Metrics, Preset, RewardKind, Tally};
+
+/// Below it are training seeds.
+const FIRST_HELD_OUT_SEED: u64 = 1 << 32;
+
+const RESAMPLES: usize = 10_000;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let preset: Preset = arguments.first().map_or(Preset::Contended, |name| name.parse().unwrap());
+    let seeds: u64 = arguments.get(1).map_or(20, |count| count.parse().unwrap());
+    let seeds = FIRST_HELD_OUT_SEED..FIRST_HELD_OUT_SEED + seeds;
+    let env = Environment::built_in(preset);
+
+    let is_told = env.workloads().knowledge == Knowledge::Catalog;
+    let mut limit = Limit::default();
+    let bounds: Vec<f64> = seeds
+        .clone()
+        .map(|seed| {
+            if !is_told {
+                return play(&env, Rule::BidPriceInformed, seed).overall.avg_reward().unwrap();
+            }
+            let of_seed = limit_of(&env, seed);
+            limit.merge(&of_seed);
+            of_seed.avg_reward().unwrap()
+        })
+        .collect();
+
+    println!("`{preset}`, {} paired held-out seeds from {FIRST_HELD_OUT_SEED}\n", bounds.len());
+    println!("| policy | fill | $/GPU-h | ms | GPU-h | ΔR [95 %] | gap closed |");
+    println!("|---|---|---|---|---|---|---|");
+    let mut baseline: Vec<f64> = Vec::new();
+    for rule in Rule::ALL.into_iter().chain(Rule::REFERENCES) {
+        let by_seed: Vec<Metrics> = seeds.clone().map(|seed| play(&env, rule, seed)).collect();
+        let rewards: Vec<f64> = by_seed.iter().map(|metrics| metrics.overall.avg_reward().unwrap()).collect();
+        if rule == Rule::BASELINE {
+            baseline.clone_from(&rewards);
+        }
+        let mut overall = Tally::default();
+        by_seed.iter().for_each(|metrics| overall.merge(&metrics.overall));
+        println!(
+            "| {rule} | {:.4} | {:.4} | {:.1} | {:.4} | {} | {:.1} % |",
+            overall.fill_rate().unwrap(),
+            overall.cost_per_gpu_hour_usd().unwrap(),
+            overall.avg_latency_ms().unwrap(),
+            overall.gpu_hours_fill().unwrap(),
+            gain(&rewards, &baseline),
+            100.0 * mean(&differences(&rewards, &baseline)) / mean(&differences(&bounds, &baseline)),
+        );
+    }
+    if !is_told {
+        return;
+    }
+    println!("| limit, reward | | | | | {} | 100 % |", gain(&bounds, &baseline));
+    println!(
+        "\nThe highest fill is {:.4}; at that fill a request costs ${:.3} and takes {:.1} ms at least.",
+        limit.fill_rate().unwrap(),
+        limit.avg_cost_usd().unwrap(),
+        limit.avg_latency_ms().unwrap(),
+    );
+}
+
+fn limit_of(env: &Environment, seed: u64) -> Limit {
+    let mut limit = Limit::default();
+    StepProblem::of_episode(env, seed).for_each(|problem| limit.merge(&problem.limit().unwrap()));
+    limit
+}
+
+fn play(env: &Environment, rule: Rule, seed: u64) -> Metrics {
+    let mut swarm = Swarm::of_rule(rule);
+    let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
+    let mut report = StepReport::new(env);
+    let mut metrics = Metrics::new(env);
+    swarm.begin_episode(seed);
+    while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {
+        metrics.merge(&report.metrics);
+    }
+    metrics
+}
+
+/// The mean paired difference with its percentile bootstrap interval over seeds (Efron 1979).
+fn gain(rewards: &[f64], baseline: &[f64]) -> String {
+    let differences = differences(rewards, baseline);
+    let mut rng = Pcg64::new(0x6169_2d6d_6573_6821, 0x626f_6f74_7374_7261);
+    let mut means: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            let draws = (0..differences.len()).map(|_| differences[rng.random_range(0..differences.len())]);
+            draws.sum::<f64>() / differences.len() as f64
+        })
+        .collect();
+    means.sort_by(f64::total_cmp);
+    let [low, high] = [0.025, 0.975].map(|share| means[(share * (RESAMPLES - 1) as f64).round() as usize]);
+    format!("{:+.3} [{low:+.3}, {high:+.3}]", mean(&differences))
+}
+
+fn differences(rewards: &[f64], baseline: &[f64]) -> Vec<f64> {
+    rewards.iter().zip(baseline).map(|(reward, baseline)| reward - baseline).collect()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}

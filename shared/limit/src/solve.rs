@@ -1,0 +1,303 @@
+//! The linear programs of a step.
+//!
+//! The assignment relaxation: a request may be split over providers and may be served in part, requests
+//! come in any order, and nobody waits. Every policy's step is a solution of it, so its optimum bounds them all.
+//!
+//! **Congestion and surge** make a request's latency and price grow with the square of the utilisation that it
+//! meets. Served in any order, jobs with the rates φ per hour pay at least ∫ φ u² dh over the capacity that
+//! they take up one after the other, which is least when the highest φ comes first, and is convex in the
+//! hours. Its tangents bound it from below (Kelley 1960): they cut a provider's capacity into segments, each
+//! with the u² of its tangent. Budgets are charged without surge.
+//!
+//! **Aggregation.** The requests of a class differ in their hours only, and all that an option earns and takes
+//! is linear in the hours. So at given prices the best option over the hours is an upper envelope of lines,
+//! and where no line crosses another, a range of requests earns what as many of its mean would. The program
+//! is solved over ranges, and those with a crossing in them are split until none is left that matters: then
+//! the ranges' optimum is the requests' optimum. What the prices say of the single requests bounds it from
+//! above at any time (weak duality), and this bound is the answer.
+
+use std::ops::Range;
+
+use crate::{
+    allocation::{AllocationError, Demand, Prices, Use},
+    limit::Limit,
+    problem::{Class, Offer, StepProblem},
+};
+
+/// Tangents to a provider's congestion beside the one at 0.
+const TANGENTS: usize = 6;
+
+/// The bound and the ranges' optimum may differ by this share.
+const TOLERANCE: f64 = 1e-7;
+
+/// Ranges of a class at first.
+const FIRST_RANGES: usize = 3;
+
+/// Splits that are tried; the bound holds without, but may be less tight.
+const MAX_ROUNDS: usize = 40;
+
+/// What is optimised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goal {
+    Reward,
+    Fill,
+    Cost,
+    Latency,
+}
+
+/// Requests of a class that are treated as if all had their mean.
+#[derive(Clone, Debug)]
+struct Part {
+    class: usize,
+    range: Range<usize>,
+}
+
+/// A part of a provider's capacity, in utilisation, and the u² that stands for it.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    width: f64,
+    load: f64,
+}
+
+/// A goal's program without its demands.
+struct Program<'a> {
+    problem: &'a StepProblem,
+    goal: Goal,
+    segments: Vec<Segment>,
+    limits: Vec<f64>,
+    /// Levels of utilisation below which some offers must stay, `[provider]`, and the first of their resources.
+    levels: Vec<(usize, Vec<f64>)>,
+    /// The resource that counts what is routed, where so many must be.
+    required: Option<usize>,
+}
+
+/// An optimum, from below and from above.
+struct Bounds {
+    /// What the ranges' program attains.
+    attained: f64,
+    /// What nothing exceeds.
+    bound: f64,
+}
+
+impl StepProblem {
+    /// What is possible at best in this step.
+    ///
+    /// # Errors
+    /// When the solver fails.
+    pub fn limit(&self) -> Result<Limit, AllocationError> {
+        let mut parts = self.first_parts();
+        let fill = self.optimum(Goal::Fill, None, &mut parts)?;
+        let required = Some(fill.attained * (1.0 - TOLERANCE));
+        let cost = self.optimum(Goal::Cost, required, &mut parts.clone())?;
+        let latency = self.optimum(Goal::Latency, required, &mut parts)?;
+        let reward = self.optimum(Goal::Reward, None, &mut self.first_parts())?;
+        Ok(Limit {
+            steps: 1,
+            requests: self.requests,
+            routed: fill.bound,
+            cost_usd: -cost.bound,
+            latency_ms: -latency.bound,
+            reward: reward.bound,
+        })
+    }
+
+    fn first_parts(&self) -> Vec<Part> {
+        let ranges = |(class, c): (usize, &Class)| {
+            let ends = (0..=FIRST_RANGES).map(|i| c.hours.len() * i / FIRST_RANGES).collect::<Vec<usize>>();
+            let ranges = ends.windows(2).map(|w| w[0]..w[1]).filter(|range| !range.is_empty());
+            ranges.map(|range| Part { class, range }).collect::<Vec<Part>>()
+        };
+        self.classes.iter().enumerate().flat_map(ranges).collect()
+    }
+
+    /// The highest value of the goal with so many requests routed at least. Splits the parts as needed.
+    fn optimum(
+        &self,
+        goal: Goal,
+        required: Option<f64>,
+        parts: &mut Vec<Part>,
+    ) -> Result<Bounds, AllocationError> {
+        let program = Program::new(self, goal, required);
+        let mut bounds = Bounds { attained: f64::NEG_INFINITY, bound: f64::INFINITY };
+        for _ in 0..MAX_ROUNDS {
+            let demands: Vec<Demand> = parts.iter().map(|part| program.demand(part)).collect();
+            let prices = Prices::solve(&program.limits, &demands)?;
+            bounds.attained = prices.value;
+            bounds.bound = bounds.bound.min(program.bound(&prices));
+            if bounds.bound - bounds.attained <= TOLERANCE * bounds.bound.abs() {
+                break;
+            }
+            let split: Vec<Part> = parts.drain(..).flat_map(|part| program.split(&prices, part)).collect();
+            *parts = split;
+        }
+        Ok(bounds)
+    }
+}
+
+impl<'a> Program<'a> {
+    fn new(problem: &'a StepProblem, goal: Goal, required: Option<f64>) -> Self {
+        let segments = segments(goal != Goal::Fill && (problem.congestion > 0.0 || problem.surge > 0.0));
+        let mut limits = problem.budgets.clone();
+        for provider in &problem.providers {
+            limits.extend(segments.iter().map(|segment| provider.capacity * segment.width));
+        }
+        let levels = problem.providers.iter().enumerate().map(|(p, provider)| {
+            let offers = problem.classes.iter().flat_map(|class| &class.offers);
+            let here = offers.filter(|offer| offer.provider == p && offer.max_utilisation < 1.0);
+            let mut levels: Vec<f64> = here.map(|offer| offer.max_utilisation).collect();
+            levels.sort_by(f64::total_cmp);
+            levels.dedup();
+            let first = limits.len();
+            limits.extend(levels.iter().map(|level| provider.capacity * level));
+            (first, levels)
+        });
+        let levels = levels.collect();
+        let required = required.map(|count| {
+            limits.push(-count);
+            limits.len() - 1
+        });
+        Self { problem, goal, segments, limits, levels, required }
+    }
+
+    fn demand(&self, part: &Part) -> Demand {
+        let class = &self.problem.classes[part.class];
+        let hours = &class.hours[part.range.clone()];
+        let count = hours.len() as f64;
+        Demand { count, options: self.options(class, hours.iter().sum::<f64>() / count) }
+    }
+
+    /// What one request of the class with these hours can be used for.
+    fn options(&self, class: &Class, hours: f64) -> Vec<Use> {
+        let mut options = Vec::with_capacity(class.offers.len() * self.segments.len());
+        for offer in &class.offers {
+            let value = self.value(class, offer, hours);
+            let rate = self.rate(offer, hours);
+            let first = self.problem.budgets.len() + offer.provider * self.segments.len();
+            for (i, segment) in self.segments.iter().enumerate() {
+                let mut takes = vec![(first + i, hours)];
+                if offer.budgeted {
+                    takes.push((class.tenant, offer.price * hours));
+                }
+                let (first_level, levels) = &self.levels[offer.provider];
+                let binding = levels.iter().zip(*first_level..).filter(|(l, _)| offer.max_utilisation <= **l);
+                takes.extend(binding.map(|(_, resource)| (resource, hours)));
+                takes.extend(self.required.map(|resource| (resource, -1.0)));
+                options.push(Use { value: value - rate * segment.load, takes });
+            }
+        }
+        options
+    }
+
+    /// What it is worth to serve it there without congestion.
+    fn value(&self, class: &Class, offer: &Offer, hours: f64) -> f64 {
+        let latency_ms = self.problem.providers[offer.provider].latency_ms;
+        match self.goal {
+            Goal::Fill => 1.0,
+            Goal::Cost => -offer.price * hours,
+            Goal::Latency => -latency_ms,
+            Goal::Reward => 50.0 - 3.0 * (offer.price - class.list_price) * hours - 0.02 * latency_ms,
+        }
+    }
+
+    /// What congestion takes from that at full utilisation.
+    fn rate(&self, offer: &Offer, hours: f64) -> f64 {
+        let cost = self.problem.surge * offer.price * hours;
+        let latency_ms = self.problem.congestion * self.problem.providers[offer.provider].latency_ms;
+        match self.goal {
+            Goal::Fill => 0.0,
+            Goal::Cost => cost,
+            Goal::Latency => latency_ms,
+            Goal::Reward => 3.0 * cost + 0.02 * latency_ms,
+        }
+    }
+
+    /// What the prices say that all requests, each on its own, could earn at most.
+    fn bound(&self, prices: &Prices) -> f64 {
+        let resources: f64 = prices.of.iter().zip(&self.limits).map(|(price, limit)| price * limit).sum();
+        let lines = self.problem.classes.iter().map(|class| (class, self.lines(prices, class)));
+        let surplus =
+            lines.map(|(class, lines)| class.hours.iter().map(|hours| best(&lines, *hours).1).sum::<f64>());
+        resources + surplus.sum::<f64>()
+    }
+
+    /// The part in pieces, where its requests do not all have the same best option.
+    fn split(&self, prices: &Prices, part: Part) -> Vec<Part> {
+        let class = &self.problem.classes[part.class];
+        let lines = self.lines(prices, class);
+        let choice = |i: usize| best(&lines, class.hours[i]).0;
+        let Range { start, end } = part.range;
+        let mut ends = vec![start];
+        for i in start + 1..end {
+            if choice(i) != choice(i - 1) {
+                // the crossing may move a little yet: the requests on both sides of it stand alone
+                ends.extend([i - 1, i, i + 1]);
+            }
+        }
+        ends.push(end);
+        ends.sort_unstable();
+        ends.dedup();
+        let ranges = ends.windows(2).map(|w| w[0]..w[1]).filter(|range| !range.is_empty());
+        ranges.map(|range| Part { class: part.class, range }).collect()
+    }
+
+    /// The net values of a class's options over the hours: `(intercept, slope)`; the last is that of doing nothing.
+    fn lines(&self, prices: &Prices, class: &Class) -> Vec<(f64, f64)> {
+        let at = |hours: f64| self.options(class, hours).into_iter().map(|option| prices.net(&option));
+        let lines = at(0.0).zip(at(1.0)).map(|(intercept, one)| (intercept, one - intercept));
+        lines.chain([(0.0, 0.0)]).collect()
+    }
+}
+
+/// The highest line at these hours: which, and how high. On a tie the first.
+fn best(lines: &[(f64, f64)], hours: f64) -> (usize, f64) {
+    let mut best = (0, f64::NEG_INFINITY);
+    for (i, (intercept, slope)) in lines.iter().enumerate() {
+        let value = intercept + slope * hours;
+        if value > best.1 {
+            best = (i, value);
+        }
+    }
+    best
+}
+
+/// Tangents to u³/3 at t and at the next t' meet at 2/3 · (t'³ − t³) / (t'² − t²).
+fn segments(congested: bool) -> Vec<Segment> {
+    if !congested {
+        return vec![Segment { width: 1.0, load: 0.0 }];
+    }
+    let tangents: Vec<f64> = (0..=TANGENTS).map(|i| i as f64 / TANGENTS as f64).collect();
+    let meeting = |w: &[f64]| 2.0 / 3.0 * (w[1].powi(3) - w[0].powi(3)) / (w[1].powi(2) - w[0].powi(2));
+    let ends: Vec<f64> = [0.0].into_iter().chain(tangents.windows(2).map(meeting)).chain([1.0]).collect();
+    let widths = ends.windows(2).map(|w| w[1] - w[0]);
+    tangents.iter().zip(widths).map(|(t, width)| Segment { width, load: t * t }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use routing_env::{Environment, Preset};
+
+    use super::*;
+
+    #[test]
+    fn the_ranges_cover_every_request_once_and_their_optimum_is_the_bound() {
+        for preset in [Preset::Contended, Preset::Congested] {
+            let env = Environment::built_in(preset).with_steps(4);
+            for problem in StepProblem::of_episode(&env, 1 << 32) {
+                let mut parts = problem.first_parts();
+                let fill = problem.optimum(Goal::Fill, None, &mut parts).unwrap();
+                let most = Some(fill.attained * (1.0 - TOLERANCE));
+                for (goal, required) in [(Goal::Cost, most), (Goal::Latency, most), (Goal::Reward, None)] {
+                    let mut parts = parts.clone();
+                    let Bounds { attained, bound } = problem.optimum(goal, required, &mut parts).unwrap();
+                    assert!((bound - attained).abs() <= 2.0 * TOLERANCE * bound.abs(), "{attained} {bound}");
+                    for (i, class) in problem.classes.iter().enumerate() {
+                        let own = parts.iter().filter(|part| part.class == i);
+                        let mut covered: Vec<usize> = own.flat_map(|part| part.range.clone()).collect();
+                        covered.sort_unstable();
+                        assert_eq!(covered, (0..class.hours.len()).collect::<Vec<usize>>(), "{goal:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What a step still has to bring, and what providers really are, as far as somebody knows.
+
+use routing_env::{ArrivalOrder, Environment, Truth};
+
+/// What the simulation is taken to be: the catalog's word, the truth, or what was learned.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Beliefs {
+    /// Requests of a whole step, `[tenant][position in its mix]`.
+    pub(crate) demand: Vec<Vec<f64>>,
+    /// True latency / advertised latency, by provider.
+    pub(crate) latency_factor: Vec<f64>,
+    /// The probability that a routed job succeeds, by provider.
+    pub(crate) success: Vec<f64>,
+}
+
+/// Jobs of one tenant and workload.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Jobs {
+    pub(crate) tenant: usize,
+    pub(crate) gpu_type: usize,
+    pub(crate) count: f64,
+    /// Their GPU-hours are uniform between the two.
+    pub(crate) hours: [f64; 2],
+}
+
+impl Jobs {
+    /// How many of them have fewer hours than this, and those hours in all.
+    pub(crate) fn below(&self, hours: f64) -> (f64, f64) {
+        let [low, high] = self.hours;
+        let upto = hours.clamp(low, high);
+        let share = if high > low { (upto - low) / (high - low) } else { f64::from(u8::from(hours > high)) };
+        (self.count * share, self.count * share * (low + upto) / 2.0)
+    }
+
+    /// How many of them have as many hours or more, and those hours in all.
+    pub(crate) fn above(&self, hours: f64) -> (f64, f64) {
+        let (count, sum) = self.below(hours);
+        (self.count - count, self.count * (self.hours[0] + self.hours[1]) / 2.0 - sum)
+    }
+}
+
+impl Beliefs {
+    /// The catalog's word.
+    pub(crate) fn of_catalog(env: &Environment) -> Self {
+        let providers = env.catalog().providers.len();
+        let demand = (0..env.workloads().tenants.len()).map(|tenant| {
+            let requests = env.expected_requests(tenant);
+            env.mix(tenant).iter().map(|(_, share)| requests * share).collect()
+        });
+        Self { demand: demand.collect(), latency_factor: vec![1.0; providers], success: vec![1.0; providers] }
+    }
+
+    /// The truth of this step.
+    pub(crate) fn of_truth(env: &Environment, truth: &Truth) -> Self {
+        let providers = 0..env.catalog().providers.len();
+        Self {
+            demand: truth.expected_requests().to_vec(),
+            latency_factor: providers.clone().map(|p| truth.latency_factor(p)).collect(),
+            success: providers.map(|p| 1.0 - truth.failure_probability(p)).collect(),
+        }
+    }
+
+    /// The share of a step's expected requests that `seen` of them are, at most 1.
+    pub(crate) fn phase(&self, seen: usize) -> f64 {
+        (seen as f64 / self.demand.iter().flatten().sum::<f64>()).min(1.0)
+    }
+
+    /// The jobs that are still to come when `seen` requests of the step have come.
+    pub(crate) fn jobs_to_come<'a>(
+        &'a self,
+        env: &'a Environment,
+        seen: usize,
+    ) -> impl Iterator<Item = Jobs> + 'a {
+        let left = self.still_to_come(env, seen);
+        self.demand.iter().zip(left).enumerate().flat_map(move |(tenant, (counts, left))| {
+            env.mix(tenant).iter().zip(counts).map(move |((workload, _), count)| Jobs {
+                tenant,
+                gpu_type: env.workload_gpu_type(*workload),
+                count: count * left,
+                hours: env.workload_hours(*workload),
+            })
+        })
+    }
+
+    /// The share of each tenant's requests that is still to come when `seen` have come.
+    pub(crate) fn still_to_come(&self, env: &Environment, seen: usize) -> Vec<f64> {
+        let expected = self.demand.iter().map(|mix| mix.iter().sum::<f64>());
+        let left = |seen: f64, expected: f64| (1.0 - seen / expected).clamp(0.0, 1.0);
+        match env.workloads().arrival_order {
+            ArrivalOrder::Shuffled => {
+                let share = left(seen as f64, expected.sum());
+                vec![share; self.demand.len()]
+            }
+            ArrivalOrder::Tenant => {
+                let mut seen = seen as f64;
+                let share = |expected: f64| {
+                    let share = left(seen, expected);
+                    seen = (seen - expected).max(0.0);
+                    share
+                };
+                expected.map(share).collect()
+            }
+        }
+    }
+}

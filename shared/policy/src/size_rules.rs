@@ -1,0 +1,126 @@
+//! The hand rules that know that one big job crowds out many small ones, which earn as much each.
+
+use routing_env::{Candidate, Choice, Environment, MAX_WAITING, Market, Observation, Request};
+
+use crate::{
+    forecast::Beliefs,
+    policy::{Decision, Policy},
+    rules::greedy,
+};
+
+/// Jobs below this never wait in [`DeferLarge`], in GPU-hours.
+const LARGE_FROM_HOURS: f64 = 3.0;
+
+/// `defer-large`: the longest jobs wait for the end of the step, and come back the smallest first. A job waits
+/// when the places left are more than the longer jobs that are still expected.
+#[derive(Clone, Default)]
+pub(crate) struct DeferLarge {
+    beliefs: Option<Beliefs>,
+    step: u32,
+    waiting: usize,
+}
+
+impl Policy for DeferLarge {
+    fn name(&self) -> &'static str {
+        "defer-large"
+    }
+
+    fn begin_episode(&mut self, _seed: u64, _agent: u32) {
+        *self = Self::default();
+    }
+
+    fn decide(&mut self, observation: &Observation<'_>) -> Decision {
+        let Observation { env, request, step, index, .. } = *observation;
+        if self.step != step {
+            (self.step, self.waiting) = (step, 0);
+        }
+        let beliefs = self.beliefs.get_or_insert_with(|| Beliefs::of_catalog(env));
+        if observation.may_defer && request.hours >= LARGE_FROM_HOURS {
+            let longer =
+                beliefs.jobs_to_come(env, index).map(|jobs| jobs.above(request.hours).0).sum::<f64>();
+            if longer < (MAX_WAITING - self.waiting) as f64 {
+                self.waiting += 1;
+                return Decision::certain(Choice::Defer);
+            }
+        }
+        Decision::certain(greedy(observation, observation.candidates))
+    }
+
+    fn order_waiting(&mut self, _market: &Market, requests: &[Request], waiting: &mut [usize]) {
+        waiting.sort_by(|a, b| requests[*a].hours.total_cmp(&requests[*b].hours));
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Policy> {
+        Box::new(self.clone())
+    }
+}
+
+/// `reserve`: nested booking limits (Littlewood 1972). A job may take of its tenant's budget and of a provider
+/// what the shorter jobs that are still expected leave over; else it is deferred, or held.
+#[derive(Clone, Default)]
+pub(crate) struct Reserve {
+    beliefs: Option<Beliefs>,
+    allowed: Vec<Candidate>,
+}
+
+impl Policy for Reserve {
+    fn name(&self) -> &'static str {
+        "reserve"
+    }
+
+    fn begin_episode(&mut self, _seed: u64, _agent: u32) {
+        self.beliefs = None;
+    }
+
+    fn decide(&mut self, observation: &Observation<'_>) -> Decision {
+        let Observation { env, market, request, index, .. } = *observation;
+        let beliefs = self.beliefs.get_or_insert_with(|| Beliefs::of_catalog(env));
+        // what has waited comes when nothing else is expected
+        let seen = if observation.waited_ms.is_some() { usize::MAX } else { index };
+        let (mut hours_below, mut budget_below) = (0.0, 0.0);
+        for jobs in beliefs.jobs_to_come(env, seen) {
+            let below = jobs.below(request.hours).1;
+            if jobs.gpu_type == request.gpu_type {
+                hours_below += below;
+            }
+            if jobs.tenant == request.tenant {
+                budget_below += below * cheapest(env, market, jobs.gpu_type);
+            }
+        }
+        let supply = serving(env, market, request.gpu_type).map(|(p, _)| market.providers()[p].remaining);
+        let taken = hours_below / supply.sum::<f64>();
+        self.allowed.clear();
+        self.allowed.extend(observation.candidates.iter().filter(|candidate| {
+            let hours = market.providers()[candidate.provider].remaining * (1.0 - taken);
+            let budget = market.budgets()[request.tenant] - budget_below;
+            request.hours <= hours && candidate.price * request.hours <= budget
+        }));
+        Decision::certain(match self.allowed.as_slice() {
+            [] if observation.may_defer => Choice::Defer,
+            [] if observation.may_hold => Choice::Hold,
+            [] => greedy(observation, observation.candidates),
+            allowed => greedy(observation, allowed),
+        })
+    }
+
+    fn order_waiting(&mut self, _market: &Market, requests: &[Request], waiting: &mut [usize]) {
+        waiting.sort_by(|a, b| requests[*a].hours.total_cmp(&requests[*b].hours));
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Policy> {
+        Box::new(self.clone())
+    }
+}
+
+/// The active providers that have the GPU type, with their prices now.
+fn serving(env: &Environment, market: &Market, gpu_type: usize) -> impl Iterator<Item = (usize, f64)> {
+    let name = &env.gpu_types()[gpu_type];
+    let providers = env.catalog().providers.iter().zip(market.providers()).enumerate();
+    providers.filter(|(_, (_, state))| state.active).filter_map(move |(p, (provider, state))| {
+        provider.base_price(name).map(|price| (p, price * state.price_multiplier))
+    })
+}
+
+fn cheapest(env: &Environment, market: &Market, gpu_type: usize) -> f64 {
+    serving(env, market, gpu_type).map(|(_, price)| price).reduce(f64::min).unwrap_or(0.0)
+}
