@@ -27,33 +27,44 @@ async fn every_example_of_a_body_is_accepted() {
     let mut tried = 0;
     for (service, url) in stack.services() {
         let document: Value = serde_json::from_str(&file(&format!("openapi/{service}.json"))).unwrap();
-        for (path, methods) in document["paths"].as_object().unwrap() {
-            for (method, operation) in methods.as_object().unwrap() {
-                for (media_type, content) in
-                    operation["requestBody"]["content"].as_object().into_iter().flatten()
-                {
-                    if WITHOUT_EXAMPLE.contains(&path.as_str()) {
-                        continue;
-                    }
-                    let example = example(&document, content)
-                        .unwrap_or_else(|| panic!("{service}: {method} {path} has no example"));
-                    let body = match example {
-                        Value::String(text) if media_type == "application/octet-stream" => text,
-                        example => example.to_string(),
-                    };
-                    let id = if path.starts_with("/v1/decisions") { &decision } else { &run };
-                    let place = filled(path, operation, id);
-                    let request =
-                        stack.http.request(method.to_uppercase().parse().unwrap(), format!("{url}{place}"));
-                    let answer = request.header("content-type", media_type).body(body).send().await.unwrap();
-                    let (status, text) = (answer.status(), answer.text().await.unwrap());
-                    assert!(status.is_success(), "{service}: {method} {path}: {status}: {text}");
-                    tried += 1;
+        for (path, method, operation) in in_reading_order(&document) {
+            for (media_type, content) in operation["requestBody"]["content"].as_object().into_iter().flatten()
+            {
+                if WITHOUT_EXAMPLE.contains(&path) {
+                    continue;
                 }
+                let example = example(&document, content)
+                    .unwrap_or_else(|| panic!("{service}: {method} {path} has no example"));
+                let body = match example {
+                    Value::String(text) if media_type == "application/octet-stream" => text,
+                    example => example.to_string(),
+                };
+                let id = if path.starts_with("/v1/decisions") { &decision } else { &run };
+                let place = filled(path, operation, id);
+                let request =
+                    stack.http.request(method.to_uppercase().parse().unwrap(), format!("{url}{place}"));
+                let answer = request.header("content-type", media_type).body(body).send().await.unwrap();
+                let (status, text) = (answer.status(), answer.text().await.unwrap());
+                assert!(status.is_success(), "{service}: {method} {path}: {status}: {text}");
+                tried += 1;
             }
         }
     }
     assert!(tried >= 12, "only {tried} bodies have examples");
+}
+
+/// Path, method and operation, as `/docs` shows them: one tag after the other.
+fn in_reading_order(document: &Value) -> Vec<(&str, &str, &Value)> {
+    let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    let paths = document["paths"].as_object().unwrap().iter();
+    let mut operations: Vec<_> = paths
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().unwrap().iter();
+            methods.map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
+        })
+        .collect();
+    operations.sort_by_key(|(.., operation)| tags.iter().position(|tag| **tag == operation["tags"][0]));
+    operations
 }
 
 /// That of the body, or of its schema.

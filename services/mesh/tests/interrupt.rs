@@ -42,7 +42,7 @@ impl Training {
     fn start(folder: &Path) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_mesh"))
             .args(TRAIN)
-            .env("MESH_LOG", "info")
+            .env("MESH_LOG", "info,service_kit=debug")
             .current_dir(folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
