@@ -71,10 +71,9 @@ fn in_reading_order(document: &Value) -> Vec<(&str, &str, &Value)> {
 fn example(document: &Value, content: &Value) -> Option<Value> {
     let name = content["schema"]["$ref"].as_str().and_then(|name| name.strip_prefix('#'));
     let schema = name.and_then(|pointer| document.pointer(pointer)).unwrap_or(&content["schema"]);
-    let given = [content, schema]
+    [content, schema]
         .into_iter()
-        .find_map(|place| place.get("example").or_else(|| place.get("examples")?.get(0)).cloned());
-    given
+        .find_map(|place| place.get("example").or_else(|| place.get("examples")?.get(0)).cloned())
 }
 
 /// The path with the examples of its parameters, or with this id where there is none.
