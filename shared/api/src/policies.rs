@@ -23,7 +23,6 @@ pub struct NewPolicy {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(bytes, min = 1, max = 200), custom(crate::common::without_nul)))]
     #[schema(min_length = 1, max_length = 200)]
-    #[schema(min_length = 1, max_length = 200)]
     pub name: Option<String>,
     /// A policy file (`ai-mesh-policy/1`), as `mesh train` writes it to `swarm_final.json`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,7 +36,6 @@ pub struct NewPolicy {
     /// A hand rule by its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(bytes, min = 1, max = 100)))]
-    #[schema(min_length = 1, max_length = 100)]
     #[schema(min_length = 1, max_length = 100)]
     pub rule: Option<String>,
     /// Providers, tenants, and what the policy may do. Its demand and its events do not matter here.
@@ -108,7 +106,6 @@ pub struct PolicyQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
     #[param(minimum = 1, maximum = 1000)]
-    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
     /// Where the page starts: `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,18 +124,15 @@ pub struct DecisionRequest {
     /// 1 to 1000 requests.
     #[garde(length(min = 1, max = 1000), dive)]
     #[schema(min_items = 1, max_items = 1000)]
-    #[schema(min_items = 1, max_items = 1000)]
     pub requests: Vec<RoutingRequest>,
     /// The providers that are not as in the catalog now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(length(max = 1000), dive)]
     #[schema(max_items = 1000)]
-    #[schema(max_items = 1000)]
     pub providers: Vec<ProviderNow>,
     /// The tenants that do not have their whole budget any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(length(max = 1000), dive)]
-    #[schema(max_items = 1000)]
     #[schema(max_items = 1000)]
     pub tenants: Vec<TenantNow>,
 }
@@ -150,34 +144,28 @@ pub struct RoutingRequest {
     /// The tenant that asks: one of the environment's.
     #[garde(length(bytes, min = 1, max = 200))]
     #[schema(min_length = 1, max_length = 200)]
-    #[schema(min_length = 1, max_length = 200)]
     pub tenant: String,
     /// The workload profile: one of the environment's.
     #[garde(length(bytes, min = 1, max = 200))]
-    #[schema(min_length = 1, max_length = 200)]
     #[schema(min_length = 1, max_length = 200)]
     pub workload: String,
     /// The GPU type; the workload's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(bytes, min = 1, max = 200)))]
     #[schema(min_length = 1, max_length = 200)]
-    #[schema(min_length = 1, max_length = 200)]
     pub gpu_type: Option<String>,
     /// GPU-hours, above 0.
     #[garde(range(min = 1e-9, max = 1e6))]
-    #[schema(minimum = 1e-9, maximum = 1e6)]
     #[schema(minimum = 1e-9, maximum = 1e6)]
     pub gpu_hours: f64,
     /// The highest latency that it accepts, in ms; the tenant's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1e-9, max = 1e9)))]
     #[schema(minimum = 1e-9, maximum = 1e9)]
-    #[schema(minimum = 1e-9, maximum = 1e9)]
     pub max_latency_ms: Option<f64>,
     /// The lowest reputation that it accepts, 0 to 100; the tenant's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 100.0)))]
-    #[schema(minimum = 0, maximum = 100)]
     #[schema(minimum = 0, maximum = 100)]
     pub min_reputation: Option<f64>,
 }
@@ -189,7 +177,6 @@ pub struct ProviderNow {
     /// The provider: one of the catalog's.
     #[garde(length(bytes, min = 1, max = 200))]
     #[schema(min_length = 1, max_length = 200)]
-    #[schema(min_length = 1, max_length = 200)]
     pub id: String,
     /// False while it takes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -199,30 +186,25 @@ pub struct ProviderNow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e9)))]
     #[schema(minimum = 0, maximum = 1e9)]
-    #[schema(minimum = 0, maximum = 1e9)]
     pub capacity_gpu_hours: Option<f64>,
     /// What is left of its capacity, in GPU-hours; all of it when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e9)))]
-    #[schema(minimum = 0, maximum = 1e9)]
     #[schema(minimum = 0, maximum = 1e9)]
     pub remaining_gpu_hours: Option<f64>,
     /// Its latency without load, in ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1.0, max = 1e6)))]
     #[schema(minimum = 1, maximum = 1e6)]
-    #[schema(minimum = 1, maximum = 1e6)]
     pub latency_ms: Option<f64>,
     /// What its catalog prices are multiplied by: 1.1 when an A100 at 2 $/h costs 2.2 $/h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1e-3, max = 1e3)))]
     #[schema(minimum = 1e-3, maximum = 1e3)]
-    #[schema(minimum = 1e-3, maximum = 1e3)]
     pub price_multiplier: Option<f64>,
     /// Its reputation, 0 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 100.0)))]
-    #[schema(minimum = 0, maximum = 100)]
     #[schema(minimum = 0, maximum = 100)]
     pub reputation: Option<f64>,
 }
@@ -234,11 +216,9 @@ pub struct TenantNow {
     /// The tenant: one of the environment's.
     #[garde(length(bytes, min = 1, max = 200))]
     #[schema(min_length = 1, max_length = 200)]
-    #[schema(min_length = 1, max_length = 200)]
     pub id: String,
     /// What is left of its budget for this step, in USD.
     #[garde(range(min = 0.0, max = 1e12))]
-    #[schema(minimum = 0, maximum = 1e12)]
     #[schema(minimum = 0, maximum = 1e12)]
     pub remaining_budget_usd: f64,
 }
@@ -354,18 +334,15 @@ pub struct Outcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e12)))]
     #[schema(minimum = 0, maximum = 1e12)]
-    #[schema(minimum = 0, maximum = 1e12)]
     pub latency_ms: Option<f64>,
     /// What it cost, in USD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e12)))]
     #[schema(minimum = 0, maximum = 1e12)]
-    #[schema(minimum = 0, maximum = 1e12)]
     pub cost_usd: Option<f64>,
     /// Anything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(bytes, min = 1, max = 2000), custom(crate::common::without_nul)))]
-    #[schema(min_length = 1, max_length = 2000)]
     #[schema(min_length = 1, max_length = 2000)]
     pub note: Option<String>,
 }

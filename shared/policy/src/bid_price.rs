@@ -118,8 +118,14 @@ impl BidPrice {
         let mut limits = market.budgets().to_vec();
         limits.extend(market.providers().iter().map(|p| p.remaining));
         let mut demands = Vec::with_capacity(self.waiting.len());
-        for Waiting { request, wait_ms, .. } in &self.waiting {
-            market.candidates(env, request, *wait_ms, &mut self.candidates);
+        for Waiting { index, request, wait_ms } in &self.waiting {
+            if *index == observation.index {
+                // what it may choose from now: its wait is known, and where its job has failed it may not go again
+                self.candidates.clear();
+                self.candidates.extend_from_slice(observation.candidates);
+            } else {
+                market.candidates(env, request, *wait_ms, &mut self.candidates);
+            }
             let options = self.candidates.iter().map(|candidate| {
                 let charge = beliefs.success[candidate.provider] * candidate.price * request.hours;
                 let hours = (beliefs.demand.len() + candidate.provider, request.hours);

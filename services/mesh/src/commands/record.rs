@@ -149,7 +149,9 @@ impl Common {
             let leaf = LeafQuery { record: Some(receipt.id.clone()), ..LeafQuery::default() };
             let evidence =
                 remembrancer.evidence(&leaf).await.context("the record is in the log; its evidence")?;
-            write_evidence(path, &evidence)?;
+            let written = write_evidence(path, &evidence);
+            written
+                .with_context(|| format!("the record {} is in the log, but not its receipt", receipt.id))?;
         }
         let base = remembrancer.endpoint().url.trim_end_matches('/');
         let evidence_url = format!("{base}/v1/log/evidence?record={}", receipt.id);

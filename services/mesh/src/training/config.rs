@@ -277,14 +277,16 @@ fn flag(pointer: &str) -> String {
     }
 }
 
-fn share(text: &str) -> Result<f64, String> {
+/// A number from 0 to 1.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|v| (0.0..=1.0).contains(v))
         .ok_or_else(|| "expected a number from 0 to 1".into())
 }
 
-fn positive_share(text: &str) -> Result<f64, String> {
+/// A number above 0 and at most 1.
+pub(crate) fn positive_share(text: &str) -> Result<f64, String> {
     share(text)
         .ok()
         .filter(|v| *v >= 1e-9)

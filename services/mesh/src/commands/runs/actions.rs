@@ -11,6 +11,7 @@ use crate::{
     output::{say, say_json},
     remote::{RemoteArgs, RunName, told},
     runtime,
+    training::config::{positive_share, share},
 };
 
 #[derive(Debug, Subcommand)]
@@ -57,13 +58,13 @@ pub(super) struct Rewind {
     #[arg(long, value_name = "N")]
     episodes: Option<u32>,
     /// α, above 0 and at most 1
-    #[arg(long, value_name = "A")]
+    #[arg(long, value_name = "A", value_parser = positive_share)]
     learning_rate: Option<f64>,
     /// γ, 0 to 1
-    #[arg(long, value_name = "G")]
+    #[arg(long, value_name = "G", value_parser = share)]
     discount: Option<f64>,
     /// ε, 0 to 1
-    #[arg(long, value_name = "E")]
+    #[arg(long, value_name = "E", value_parser = share)]
     epsilon: Option<f64>,
     /// Stop after this many of the episodes
     #[arg(long, value_name = "N")]
