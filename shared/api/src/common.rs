@@ -74,6 +74,18 @@ impl PageQuery {
     }
 }
 
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// A page as JSON.
+    Json,
+    /// All of it as a stream, one JSON object a line.
+    Ndjson,
+    /// All of it as a stream of CSV with a header.
+    Csv,
+}
+
 /// A SHA-256 digest, 64 lowercase hex digits on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hash(pub [u8; 32]);

@@ -13,7 +13,7 @@ pub mod trainer;
 mod common;
 mod json_object;
 
-pub use common::{FieldError, Hash, Page, PageQuery, Problem};
+pub use common::{FieldError, Format, Hash, Page, PageQuery, Problem};
 pub use json_object::MAX_DEPTH;
 
 /// Seeds and counters travel in JSON, whose numbers are exact only below 2^53 (RFC 8785, 3.2.2.3).

@@ -10,7 +10,7 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use crate::Hash;
+use crate::{Format, Hash};
 
 /// What an agent did with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -228,7 +228,7 @@ pub struct DecisionQuery {
     /// `json` for a page, `ndjson` or `csv` for all matching decisions as a stream; the `Accept` header decides
     /// when it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<DecisionFormat>,
+    pub format: Option<Format>,
     /// Items a page, 1 to 1000 (default 100). A stream has no pages and takes neither `limit` nor `cursor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
@@ -237,18 +237,6 @@ pub struct DecisionQuery {
     /// Where the page starts: `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-}
-
-/// How decisions are listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DecisionFormat {
-    /// A page as JSON.
-    Json,
-    /// All of them as a stream, one JSON object a line.
-    Ndjson,
-    /// All of them as a stream of CSV with a header.
-    Csv,
 }
 
 /// What a record is about.

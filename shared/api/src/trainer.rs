@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::{Hash, psi_field::Intervention};
+use crate::{Format, Hash, psi_field::Intervention};
 
 mod comparison;
 mod labels;
@@ -434,18 +434,6 @@ pub enum Resolution {
     Episode,
     /// One row a window; the last 100,000 are kept.
     Window,
-}
-
-/// How a list is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// A page as JSON.
-    Json,
-    /// All rows as a stream, one JSON object a line.
-    Ndjson,
-    /// All rows as a stream of CSV with a header.
-    Csv,
 }
 
 /// Which metrics.

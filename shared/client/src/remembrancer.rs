@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use api::{
-    Hash, Page,
+    Format, Hash, Page,
     remembrancer::{
         Artifact, BatchReceipts, Checkpoint, ConsistencyProof, ConsistencyQuery, DecisionBatch,
-        DecisionFormat, DecisionQuery, Evidence, InclusionProof, LeafQuery, LogKey, NewRecord, Record,
-        RecordQuery, RecordReceipt, RecordedDecision, RunHead, Verdict,
+        DecisionQuery, Evidence, InclusionProof, LeafQuery, LogKey, NewRecord, Record, RecordQuery,
+        RecordReceipt, RecordedDecision, RunHead, Verdict,
     },
 };
 use bytes::Bytes;
@@ -66,7 +66,7 @@ impl Remembrancer {
     pub async fn export_decisions(
         &self,
         query: &DecisionQuery,
-        format: DecisionFormat,
+        format: Format,
     ) -> Result<Export, ClientError> {
         let query = DecisionQuery { format: Some(format), ..query.clone() };
         let (url, response) =

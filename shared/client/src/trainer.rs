@@ -1,9 +1,9 @@
 use api::{
-    Page,
+    Format, Page,
     psi_field::Intervention,
     trainer::{
-        Agent, Checkpoint, ComparisonFormat, ComparisonQuery, EpisodeMetrics, Format, MetricsQuery,
-        NewRewind, NewRun, Resolution, Run, RunComparison, RunPatch, RunQuery, WindowMetrics,
+        Agent, Checkpoint, ComparisonFormat, ComparisonQuery, EpisodeMetrics, MetricsQuery, NewRewind,
+        NewRun, Resolution, Run, RunComparison, RunPatch, RunQuery, WindowMetrics,
     },
 };
 use uuid::Uuid;

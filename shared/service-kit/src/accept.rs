@@ -1,3 +1,4 @@
+use api::Format;
 use axum::http::{HeaderMap, header};
 
 /// Which of the media types that a route can answer with `Accept` wants most (RFC 9110, section 12.5.1): the one of
@@ -18,6 +19,42 @@ pub fn preferred<'a>(headers: &HeaderMap, offers: &[&'a str]) -> &'a str {
         }
     }
     best.0
+}
+
+/// How a list is written as a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// One JSON object a line.
+    Ndjson,
+    /// CSV with a header.
+    Csv,
+}
+
+impl Lines {
+    /// The stream that is asked for, by `?format=` or else by `Accept`; none when it is a page of JSON.
+    #[must_use]
+    pub fn asked(format: Option<Format>, headers: &HeaderMap) -> Option<Self> {
+        let (ndjson, csv) = (Self::Ndjson.media_type(), Self::Csv.media_type());
+        match format {
+            Some(Format::Json) => None,
+            Some(Format::Ndjson) => Some(Self::Ndjson),
+            Some(Format::Csv) => Some(Self::Csv),
+            None => match preferred(headers, &["application/json", ndjson, csv]) {
+                kind if kind == ndjson => Some(Self::Ndjson),
+                kind if kind == csv => Some(Self::Csv),
+                _ => None,
+            },
+        }
+    }
+
+    /// Its media type, without parameters.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv",
+        }
+    }
 }
 
 /// The weight of the most specific range that covers a type; 0 when none does.

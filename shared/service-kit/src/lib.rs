@@ -26,7 +26,7 @@ pub mod telemetry;
 
 use std::{future::Future, pin::Pin};
 
-pub use accept::preferred;
+pub use accept::{Lines, preferred};
 pub use app::app;
 pub use boundary::Routine;
 pub use config::{ConfigError, HttpConfig, load_config, load_config_from};

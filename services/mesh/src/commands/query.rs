@@ -2,10 +2,8 @@ use std::io::{self, Write as _};
 
 use anyhow::Context as _;
 use api::{
-    Hash,
-    remembrancer::{
-        Action, DecisionFormat, DecisionQuery, Record, RecordKind, RecordQuery, RecordedDecision, run_subject,
-    },
+    Format, Hash,
+    remembrancer::{Action, DecisionQuery, Record, RecordKind, RecordQuery, RecordedDecision, run_subject},
 };
 use clap::Args;
 use client::Remembrancer;
@@ -154,10 +152,10 @@ impl Query {
     async fn decisions(&self, remembrancer: &Remembrancer) -> anyhow::Result<()> {
         let mut query = self.filters.query(remembrancer).await?;
         if self.json {
-            return stream(remembrancer, &query, DecisionFormat::Ndjson).await;
+            return stream(remembrancer, &query, Format::Ndjson).await;
         }
         if self.csv {
-            return stream(remembrancer, &query, DecisionFormat::Csv).await;
+            return stream(remembrancer, &query, Format::Csv).await;
         }
         query.limit = Some(self.limit());
         let page =
@@ -218,11 +216,7 @@ async fn digest_of(remembrancer: &Remembrancer, run: Uuid) -> anyhow::Result<Has
 }
 
 /// Writes all decisions that match to standard output as they come.
-async fn stream(
-    remembrancer: &Remembrancer,
-    query: &DecisionQuery,
-    format: DecisionFormat,
-) -> anyhow::Result<()> {
+async fn stream(remembrancer: &Remembrancer, query: &DecisionQuery, format: Format) -> anyhow::Result<()> {
     let mut export = remembrancer
         .export_decisions(query, format)
         .await

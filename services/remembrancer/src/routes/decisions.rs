@@ -72,7 +72,7 @@ async fn list(
     Query(query): Query<DecisionQuery>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let format = export::format(query.format, &headers);
+    let format = service_kit::Lines::asked(query.format, &headers);
     if let Some(format) = format {
         export::check(&query)?;
         let permit = state.begin_export()?;

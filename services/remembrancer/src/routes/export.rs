@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use api::{
     Hash,
-    remembrancer::{Action, DecisionFormat, DecisionQuery, RecordedDecision},
+    remembrancer::{Action, DecisionQuery, RecordedDecision},
 };
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, header},
+    http::header,
     response::{IntoResponse as _, Response},
 };
 use futures_util::stream;
 use serde::Serialize;
-use service_kit::ApiResult;
+use service_kit::{ApiResult, Lines};
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -24,31 +24,6 @@ use crate::{
 
 /// How long a reader may take nothing: it holds a connection to the database.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-const JSON: &str = "application/json";
-const NDJSON: &str = "application/x-ndjson";
-const CSV: &str = "text/csv";
-
-/// A stream's format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lines {
-    Ndjson,
-    Csv,
-}
-
-/// The format of the stream that is asked for; none when it is a page.
-pub(super) fn format(asked: Option<DecisionFormat>, headers: &HeaderMap) -> Option<Lines> {
-    match asked {
-        Some(DecisionFormat::Json) => None,
-        Some(DecisionFormat::Ndjson) => Some(Lines::Ndjson),
-        Some(DecisionFormat::Csv) => Some(Lines::Csv),
-        None => match service_kit::preferred(headers, &[JSON, NDJSON, CSV]) {
-            NDJSON => Some(Lines::Ndjson),
-            CSV => Some(Lines::Csv),
-            _ => None,
-        },
-    }
-}
 
 /// Refuses what only pages have: half an export that looks like a whole one helps nobody.
 pub(super) fn check(query: &DecisionQuery) -> Result<()> {
@@ -80,7 +55,7 @@ pub(super) async fn stream(
         drop(permit);
     });
     let media_type = match lines {
-        Lines::Ndjson => NDJSON,
+        Lines::Ndjson => lines.media_type(),
         Lines::Csv => "text/csv; charset=utf-8",
     };
     let body = Body::from_stream(stream::try_unfold(receive, parts));

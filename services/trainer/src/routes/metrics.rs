@@ -76,7 +76,7 @@ async fn run_metrics(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let (run, runs) = (state.run(id)?, state.runs()?);
-    match (stream::format(query.format, &headers), query.resolution) {
+    match (service_kit::Lines::asked(query.format, &headers), query.resolution) {
         (None, Resolution::Episode) => {
             Ok(Json(Rows::Episodes(page(runs, &run, &query).await?)).into_response())
         }

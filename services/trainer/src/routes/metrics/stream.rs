@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use api::trainer::Format;
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, header},
+    http::header,
     response::{IntoResponse as _, Response},
 };
 use futures_util::stream;
-use service_kit::{ApiError, ApiResult};
+use service_kit::{ApiError, ApiResult, Lines};
 
 use super::rows::{Row, rows};
 use crate::{
@@ -19,31 +18,6 @@ use crate::{
 
 /// Rows that are copied and written at once.
 const PART: usize = 1000;
-
-const JSON: &str = "application/json";
-const NDJSON: &str = "application/x-ndjson";
-const CSV: &str = "text/csv";
-
-/// A stream's format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lines {
-    Ndjson,
-    Csv,
-}
-
-/// The format of the stream that is asked for; none when it is a page.
-pub(super) fn format(asked: Option<Format>, headers: &HeaderMap) -> Option<Lines> {
-    match asked {
-        Some(Format::Json) => None,
-        Some(Format::Ndjson) => Some(Lines::Ndjson),
-        Some(Format::Csv) => Some(Lines::Csv),
-        None => match service_kit::preferred(headers, &[JSON, NDJSON, CSV]) {
-            NDJSON => Some(Lines::Ndjson),
-            CSV => Some(Lines::Csv),
-            _ => None,
-        },
-    }
-}
 
 /// All rows that there are now, from `from` on. What goes wrong before the first is a problem as on every
 /// route; later the body breaks off.
@@ -68,7 +42,7 @@ pub(super) async fn all<T: Row>(
         Ok::<_, PartError>(part.map(|part| (part, (None, parts))))
     });
     let media_type = match lines {
-        Lines::Ndjson => NDJSON,
+        Lines::Ndjson => lines.media_type(),
         Lines::Csv => "text/csv; charset=utf-8",
     };
     Ok(([(header::CONTENT_TYPE, media_type)], Body::from_stream(body)).into_response())
