@@ -55,3 +55,13 @@ fn every_operation_has_a_summary_a_tag_and_describes_its_answers() {
         }
     }
 }
+
+#[test]
+fn every_reference_of_a_document_leads_to_a_schema() {
+    for (service, document) in documents() {
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(document.pointer(reference).is_some(), "{service}: nothing is at {reference}");
+        }
+    }
+}

@@ -228,6 +228,7 @@ pub struct DecisionQuery {
     /// `json` for a page, `ndjson` or `csv` for all matching decisions as a stream; the `Accept` header decides
     /// when it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
     pub format: Option<Format>,
     /// Items a page, 1 to 1000 (default 100). A stream has no pages and takes neither `limit` nor `cursor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -444,9 +444,11 @@ pub enum Resolution {
 pub struct MetricsQuery {
     /// One row an episode (default) or a window.
     #[serde(default)]
+    #[param(inline)]
     pub resolution: Resolution,
     /// `json` for a page, `ndjson` or `csv` for all rows as a stream; by default what `Accept` asks for, else JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
     pub format: Option<Format>,
     /// Only rows from this episode or window on.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,7 @@ use axum::{
 use serde::Serialize;
 use service_kit::{ApiResult, Json, Path, Query};
 use utoipa::{
-    ToSchema,
+    PartialSchema, ToSchema,
     openapi::{
         RefOr,
         schema::{AnyOfBuilder, Schema},
@@ -40,7 +40,7 @@ enum Rows {
     Windows(Page<WindowMetrics>),
 }
 
-impl utoipa::PartialSchema for Rows {
+impl PartialSchema for Rows {
     /// `anyOf`: a page without rows is both, which `oneOf` forbids.
     fn schema() -> RefOr<Schema> {
         let either = AnyOfBuilder::new().description(Some("Rows of one resolution."));
@@ -51,6 +51,12 @@ impl utoipa::PartialSchema for Rows {
 
 impl ToSchema for Rows {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        for (name, schema) in [
+            (EpisodeMetrics::name(), EpisodeMetrics::schema()),
+            (WindowMetrics::name(), WindowMetrics::schema()),
+        ] {
+            schemas.push((name.into_owned(), schema));
+        }
         Page::<EpisodeMetrics>::schemas(schemas);
         Page::<WindowMetrics>::schemas(schemas);
     }

@@ -20,6 +20,7 @@ pub struct ComparisonQuery {
     pub b: Uuid,
     /// `json`, or `csv` for the metrics alone; by default what `Accept` asks for, else JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
     pub format: Option<ComparisonFormat>,
 }
 
