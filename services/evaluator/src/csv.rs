@@ -47,22 +47,34 @@ fn cells(estimate: Option<Estimate>) -> [String; 3] {
 
 #[cfg(test)]
 mod tests {
-    use api::{Hash, evaluator::PolicyResult};
+    use api::{
+        Hash,
+        evaluator::{Fairness, PolicyResult},
+    };
 
     use super::*;
     use crate::figures::estimates;
 
     #[test]
     fn there_is_one_row_for_every_policy_and_figure_and_empty_cells_where_there_is_no_data() {
-        let estimate = |mean| Some(Estimate { mean, ci_low: mean - 0.25, ci_high: mean + 0.25 });
+        let estimate = |mean| {
+            Some(Estimate { mean, ci_low: mean - 0.25, ci_high: mean + 0.25, iqm: mean, std_dev: None })
+        };
         let fill = |mean| estimates(move |f| if f == Figure::FillRate { estimate(mean) } else { None });
         let policy = PolicyResult {
             name: "q-learning".into(),
             learned: true,
+            reference: false,
             policy_sha256: Some(Hash([0; 32])),
             metrics: fill(0.5),
             versus_baseline: fill(0.0),
             versus_best_rule: fill(-1.0),
+            gap_closed: None,
+            informed_gap_closed: None,
+            probability_of_improvement: None,
+            fairness: Fairness { by_tenant: vec![], by_size: vec![] },
+            reward_by_seed: vec![],
+            reward_on_limit_steps: None,
         };
         let result = EvaluationResult {
             environment_digest: Hash([0; 32]),
@@ -71,6 +83,7 @@ mod tests {
             seeds: vec![1],
             policies: vec![policy],
             best_rule: "cheapest".into(),
+            limit: None,
             verdicts: vec![],
         };
         let csv = to_csv(&result).unwrap();

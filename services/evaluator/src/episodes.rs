@@ -17,6 +17,8 @@ pub(crate) struct Contestant {
     pub(crate) name: String,
     /// The policy's artifact, when it was trained.
     pub(crate) sha256: Option<Hash>,
+    /// Told what is hidden from the others.
+    pub(crate) reference: bool,
     swarms: Mutex<Swarms>,
 }
 
@@ -30,7 +32,9 @@ struct Swarms {
 impl Contestant {
     /// A hand rule.
     pub(crate) fn of_rule(rule: Rule) -> Self {
-        Self::new(rule.name().into(), None, Swarm::of_rule(rule))
+        let mut contestant = Self::new(rule.name().into(), None, Swarm::of_rule(rule));
+        contestant.reference = Rule::REFERENCES.contains(&rule);
+        contestant
     }
 
     /// A trained policy. It is frozen: it neither learns nor explores here.
@@ -40,7 +44,8 @@ impl Contestant {
 
     fn new(name: String, sha256: Option<Hash>, mut swarm: Swarm) -> Self {
         swarm.freeze();
-        Self { name, sha256, swarms: Mutex::new(Swarms { original: swarm, idle: Vec::new() }) }
+        let reference = false;
+        Self { name, sha256, reference, swarms: Mutex::new(Swarms { original: swarm, idle: Vec::new() }) }
     }
 
     /// Plays one episode whole; `None` when it was cancelled.

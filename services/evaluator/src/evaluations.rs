@@ -265,6 +265,8 @@ impl Job {
             created_at: self.created_at,
             episodes_done: self.done.load(Ordering::Relaxed),
             episodes_total: self.total,
+            limit_steps_done: 0,
+            limit_steps_total: 0,
             result: None,
             record_id: None,
             error: None,

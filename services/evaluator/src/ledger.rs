@@ -180,6 +180,7 @@ fn evaluation(record: Record) -> Result<Evaluation, EvaluationError> {
     let body = Body::deserialize(serde_json::Value::Object(record.body.clone())).map_err(|e| foreign(&e))?;
     let config: NewEvaluation = serde_json::from_str(&body.config_text).map_err(|error| foreign(&error))?;
     let episodes = (body.result.policies.len() * body.result.seeds.len()) as u64;
+    let limit_steps = body.result.limit.as_ref().map_or(0, |limit| limit.steps_solved);
     Ok(Evaluation {
         id,
         status: EvaluationStatus::Completed,
@@ -187,6 +188,8 @@ fn evaluation(record: Record) -> Result<Evaluation, EvaluationError> {
         created_at: record.recorded_at, // when it was asked for is not in the record
         episodes_done: episodes,
         episodes_total: episodes,
+        limit_steps_done: limit_steps,
+        limit_steps_total: limit_steps,
         result: Some(body.result),
         record_id: Some(record.id),
         error: None,

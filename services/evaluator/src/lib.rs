@@ -16,6 +16,7 @@ mod report;
 mod routes;
 mod state;
 mod statistics;
+mod verdicts;
 
 use std::sync::Arc;
 
