@@ -67,7 +67,7 @@ struct Job {
 }
 
 enum Outcome {
-    Completed { result: EvaluationResult, record_id: String },
+    Completed { result: Box<EvaluationResult>, record_id: String },
     Failed(String),
 }
 
@@ -262,7 +262,7 @@ impl Evaluations {
         )
         .await;
         match appended {
-            Ok(record_id) => Some(Outcome::Completed { result, record_id }),
+            Ok(record_id) => Some(Outcome::Completed { result: Box::new(result), record_id }),
             Err(_) if cancel.is_cancelled() => None,
             Err(error) => Some(Outcome::Failed(format!("the ledger refused the result: {error}"))),
         }
@@ -294,7 +294,7 @@ impl Job {
             None => {}
             Some(Outcome::Completed { result, record_id }) => {
                 evaluation.status = EvaluationStatus::Completed;
-                evaluation.result = Some(result.clone());
+                evaluation.result = Some(EvaluationResult::clone(result));
                 evaluation.record_id = Some(record_id.clone());
             }
             Some(Outcome::Failed(error)) => {

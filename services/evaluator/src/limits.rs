@@ -62,7 +62,7 @@ impl Sample {
     /// sample meets an episode's events as often as the episode does.
     pub(crate) fn of(&self, seed: u64) -> Vec<u32> {
         // any constants do, as long as they never change
-        let mut rng = Pcg64::new(u128::from(seed), 0x6c69_6d69_7420_7374_6570_73);
+        let mut rng = Pcg64::new(u128::from(seed), 0x6c69_6d69_7473_7465);
         let end = |part: u32| (u64::from(self.steps) * u64::from(part) / u64::from(self.per_episode)) as u32;
         (0..self.per_episode).map(|part| rng.random_range(end(part)..end(part + 1))).collect()
     }

@@ -169,6 +169,9 @@ fn of_limit(
     }
 }
 
+/// What is looked at in an episode's figures.
+type FigureOf<'a> = &'a dyn Fn(&Metrics) -> Option<f64>;
+
 /// Who gets what of whom.
 struct Comparison<'a> {
     bootstrap: &'a Bootstrap,
@@ -190,11 +193,11 @@ impl Comparison<'_> {
         })
     }
 
-    fn by_seed(&self, contestant: usize, figure: &dyn Fn(&Metrics) -> Option<f64>) -> BySeed {
+    fn by_seed(&self, contestant: usize, figure: FigureOf<'_>) -> BySeed {
         self.achieved[contestant].iter().map(|achieved| figure(&achieved.metrics)).collect()
     }
 
-    fn tables(&self, of: &dyn Fn(&dyn Fn(&Metrics) -> Option<f64>) -> Option<Estimate>) -> Fairness {
+    fn tables(&self, of: &dyn Fn(FigureOf<'_>) -> Option<Estimate>) -> Fairness {
         let tenants = self.plan.environment.workloads().tenants.iter().enumerate();
         let by_tenant = tenants.map(|(i, tenant)| {
             let of = |figure: fn(&Tally) -> Option<f64>| of(&|metrics| figure(&metrics.tenants[i]));

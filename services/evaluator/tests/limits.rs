@@ -1,5 +1,7 @@
 //! The physical limit in evaluations, over HTTP.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use api::{
