@@ -57,22 +57,26 @@ fn policy_comparison(result: &EvaluationResult) -> Figure {
         panel("Cost, $ per GPU-hour", |m| m.cost_per_gpu_hour_usd, None),
         panel("Latency, ms", |m| m.avg_latency_ms, None),
     ];
-    let rows = |panels| Block::Rows(Rows { labels: labels(result.policies.iter(), result), panels });
-    let mut blocks = vec![rows(vec![reward])];
+    let rows =
+        |legend, panels| Block::Rows(Rows { legend, labels: labels(result.policies.iter(), result), panels });
+    let mut blocks = vec![rows(true, vec![reward])];
     if let (Some(limit), None) = (&result.limit, of_all_steps) {
         let solved = result.policies.iter().map(|p| p.reward_on_limit_steps);
         let baseline = baseline(result).and_then(|p| p.reward_on_limit_steps);
-        blocks.push(rows(vec![RowPanel {
-            x_title: format!(
-                "Reward, per request, on the {} of {} steps whose limit was solved: mean [95 % interval]",
-                limit.steps_solved, limit.steps_total
-            ),
-            rows: solved.map(|e| Row { interval: interval(e), dots: vec![] }).collect(),
-            references: references(baseline, limit.reward),
-            written: Some(2),
-        }]));
+        blocks.push(rows(
+            true,
+            vec![RowPanel {
+                x_title: format!(
+                    "Reward, per request, on the {} of {} steps whose limit was solved: mean [95 % interval]",
+                    limit.steps_solved, limit.steps_total
+                ),
+                rows: solved.map(|e| Row { interval: interval(e), dots: vec![] }).collect(),
+                references: references(baseline, limit.reward),
+                written: Some(2),
+            }],
+        ));
     }
-    blocks.push(rows(others));
+    blocks.push(rows(false, others));
     let limit = match (&result.limit, of_all_steps) {
         (None, _) => "The physical limit was not solved for it.",
         (Some(_), Some(_)) => "No policy can pass the line of the physical limit.",
@@ -82,7 +86,7 @@ fn policy_comparison(result: &EvaluationResult) -> Figure {
     };
     Figure {
         name: "policy_comparison",
-        title: format!("Learned policies, hand rules and physical limit on `{}`", result.environment),
+        title: format!("Learned policies, hand rules and physical limit on {}", result.environment),
         caption: format!(
             "Means over {} held-out seeds with 95 % bootstrap intervals; every policy met the same seeds. {limit}",
             result.seeds.len()
@@ -117,7 +121,11 @@ fn reward_by_seed(result: &EvaluationResult) -> Figure {
              one side of the dashed line.",
             result.seeds.len()
         ),
-        blocks: vec![Block::Rows(Rows { labels: labels(others(), result), panels: vec![panel] })],
+        blocks: vec![Block::Rows(Rows {
+            legend: true,
+            labels: labels(others(), result),
+            panels: vec![panel],
+        })],
     }
 }
 

@@ -108,6 +108,8 @@ pub struct Marks {
 /// Points with intervals, one row each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rows {
+    /// Whether it is told what the marks are; a chart's later blocks with the same marks need not.
+    pub legend: bool,
     /// The rows' labels, from top to bottom, and their parts in the comparison.
     pub labels: Vec<(String, Role)>,
     /// The panels, from left to right, that share them.

@@ -31,15 +31,17 @@ pub(crate) fn width(text: &str, size: f64) -> f64 {
     f64::from(large) * size / LARGE
 }
 
-/// The text, or as much of its beginning as fits with an ellipsis.
+/// The text, or its beginning and end with an ellipsis between them: names often differ at their ends only.
 pub(crate) fn fitted(text: &str, size: f64, room: f64) -> String {
     if width(text, size) <= room {
         return text.to_owned();
     }
-    let mut end = text.chars().count();
-    while end > 1 {
-        end -= 1;
-        let short = text.chars().take(end).collect::<String>().trim_end().to_owned() + "…";
+    let letters: Vec<char> = text.chars().collect();
+    let mut kept = letters.len();
+    while kept > 1 {
+        kept -= 1;
+        let head = letters[..kept.div_ceil(2)].iter();
+        let short: String = head.chain(&['…']).chain(&letters[letters.len() - kept / 2..]).collect();
         if width(&short, size) <= room {
             return short;
         }
@@ -74,10 +76,11 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_with_an_ellipsis_and_a_short_one_is_not() {
+    fn a_long_text_is_cut_in_its_middle_and_a_short_one_is_not() {
         assert_eq!(fitted("tenant", 12.0, 100.0), "tenant");
-        let cut = fitted(&"tenant".repeat(20), 12.0, 100.0);
-        assert!(cut.ends_with('…') && width(&cut, 12.0) <= 100.0, "{cut}");
+        let cut = fitted(&format!("{}-7", "tenant".repeat(20)), 12.0, 100.0);
+        assert!(cut.starts_with("tenant") && cut.ends_with("-7") && cut.contains('…'), "{cut}");
+        assert!(width(&cut, 12.0) <= 100.0, "{cut}");
     }
 
     #[test]

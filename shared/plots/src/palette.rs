@@ -54,6 +54,18 @@ impl Colour {
             Self::Grey => RGBColor(0x73, 0x73, 0x73),
         }
     }
+
+    /// As dark as a text must be to be read on white.
+    pub(crate) fn ink(self) -> RGBColor {
+        match self {
+            Self::Orange => RGBColor(0x9A, 0x6A, 0x00),
+            Self::SkyBlue => RGBColor(0x1F, 0x7A, 0xAD),
+            Self::Green => RGBColor(0x00, 0x7A, 0x59),
+            Self::Vermillion => RGBColor(0xB8, 0x4F, 0x00),
+            Self::Purple => RGBColor(0xA8, 0x4F, 0x80),
+            Self::Black | Self::Blue | Self::Grey => self.rgb(),
+        }
+    }
 }
 
 impl Role {

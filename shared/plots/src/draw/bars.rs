@@ -3,7 +3,7 @@
 use plotters::prelude::DrawingBackend;
 
 use super::{
-    LABEL, MARGIN, TICK, WIDTH,
+    BAR_ALPHA, LABEL, MARGIN, TICK, WIDTH,
     legend::{Legend, Sample},
 };
 use crate::{
@@ -31,7 +31,8 @@ impl Bars {
         legend.draw(canvas, top)?;
         let top = top + legend.height;
         let bottom = top + self.groups.len() as f64 * self.group_height();
-        let room = self.groups.iter().map(|group| width(group, LABEL)).fold(0.0, f64::max).min(MOST_LABEL);
+        let room =
+            self.groups.iter().map(|group| width(group, LABEL)).fold(0.0, f64::max).min(MOST_LABEL).ceil();
         let (left, right) = (MARGIN + room + 12.0, WIDTH - MARGIN - FIGURE);
         let x = Scale::new((0.0, self.most()), (left, right));
         for (tick, text) in x.ticks(8, false) {
@@ -74,7 +75,7 @@ impl BarSeries {
             return canvas.text(place, "no data", TICK - 1.0, Colour::Grey.rgb(), Align::Left);
         };
         let (from, to) = ((x.at(0.0), top + 1.0), (x.at(value.mean), top + BAR - 1.0));
-        canvas.rectangle(from, to, self.role.colour().rgb(), 0.6)?;
+        canvas.rectangle(from, to, self.role.colour().rgb(), BAR_ALPHA)?;
         let middle = top + BAR / 2.0;
         let interval = Stroke::new(INK, 1.25);
         canvas.line((x.at(value.low), middle), (x.at(value.high), middle), interval)?;

@@ -28,7 +28,6 @@ const FEW: usize = 40;
 struct Frame {
     x: Scale,
     y: Scale,
-    left: f64,
     right: f64,
     top: f64,
     bottom: f64,
@@ -64,7 +63,7 @@ impl Curves {
 
     fn label_room(&self) -> f64 {
         let labels = self.panels.iter().flat_map(CurvePanel::labels);
-        labels.map(|label| width(label, LABEL)).fold(0.0, f64::max).min(MOST_LABEL)
+        labels.map(|label| width(label, LABEL)).fold(0.0, f64::max).min(MOST_LABEL).ceil()
     }
 
     fn x_range(&self) -> (f64, f64) {
@@ -102,8 +101,8 @@ impl CurvePanel {
             let middle = ((left + right) / 2.0, (top + bottom) / 2.0);
             return canvas.text(middle, "no data", LABEL, Colour::Grey.rgb(), Align::Middle);
         };
-        let frame = Frame { x, y: Scale::new(range, (bottom, top)), left, right, top, bottom };
-        for (tick, text) in frame.y.ticks((f64::from(self.height) / 25.0) as usize, false) {
+        let frame = Frame { x, y: Scale::new(range, (bottom, top)), right, top, bottom };
+        for (tick, text) in frame.y.ticks((f64::from(self.height) / 20.0) as usize, false) {
             let y = frame.y.at(tick);
             canvas.line((left, y), (right, y), Stroke::new(GRID, 1.0))?;
             canvas.text((left - 6.0, y + TICK * 0.36), &text, TICK, INK, Align::Right)?;
@@ -157,9 +156,13 @@ impl CurvePanel {
         let left = frame.right + LABEL_OFFSET;
         for ((x, end, colour, text), y) in labels.into_iter().zip(apart) {
             let stroke = Stroke::new(colour.rgb(), 1.0).alpha(0.6);
-            canvas.path([(x.max(frame.left), end), (frame.right + 3.0, end), (left - 3.0, y)], stroke)?;
+            // from where the curve ends only when that is near: a long line would look like data
+            canvas.path(
+                [(x.max(frame.right - LABEL_OFFSET), end), (frame.right + 3.0, end), (left - 3.0, y)],
+                stroke,
+            )?;
             let text = fitted(text, LABEL, WIDTH - MARGIN - left);
-            canvas.text((left, y + LABEL * 0.36), &text, LABEL, readable(colour), Align::Left)?;
+            canvas.text((left, y + LABEL * 0.36), &text, LABEL, colour.ink(), Align::Left)?;
         }
         Ok(())
     }
@@ -200,18 +203,6 @@ impl Point {
     #[must_use]
     pub fn with_band(x: f64, y: f64, band: (f64, f64)) -> Self {
         Self { x, y: Some(y), band: Some(band) }
-    }
-}
-
-/// The colour for a text: the light ones of the palette cannot be read on white.
-fn readable(colour: Colour) -> plotters::style::RGBColor {
-    match colour {
-        Colour::Orange => plotters::style::RGBColor(0x9A, 0x6A, 0x00),
-        Colour::SkyBlue => plotters::style::RGBColor(0x1F, 0x7A, 0xAD),
-        Colour::Purple => plotters::style::RGBColor(0xA8, 0x4F, 0x80),
-        Colour::Green => plotters::style::RGBColor(0x00, 0x7A, 0x59),
-        Colour::Vermillion => plotters::style::RGBColor(0xB8, 0x4F, 0x00),
-        colour => colour.rgb(),
     }
 }
 

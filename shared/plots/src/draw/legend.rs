@@ -2,7 +2,7 @@
 
 use plotters::prelude::DrawingBackend;
 
-use super::{LABEL, MARGIN, WIDTH};
+use super::{BAR_ALPHA, LABEL, MARGIN, WIDTH};
 use crate::{
     canvas::{Align, Canvas, Drawn, INK, Place, Stroke},
     font::{fitted, width},
@@ -60,7 +60,7 @@ impl Legend {
                     canvas.marker(middle, role)?;
                 }
                 Sample::Bar(colour) => {
-                    canvas.rectangle((x, y - 5.0), (x + 20.0, y + 5.0), colour.rgb(), 1.0)?;
+                    canvas.rectangle((x, y - 5.0), (x + 20.0, y + 5.0), colour.rgb(), BAR_ALPHA)?;
                 }
                 Sample::Dashes(colour) => canvas.dashed(left, right, Stroke::new(colour.rgb(), 1.5))?,
                 Sample::Dot => canvas.dot(middle, 2.5, Colour::Grey.rgb(), 0.6)?,

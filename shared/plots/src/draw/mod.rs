@@ -28,6 +28,9 @@ const TITLE: f64 = 17.0;
 const LABEL: f64 = 12.0;
 const TICK: f64 = 11.0;
 
+/// Bars let their interval be seen.
+const BAR_ALPHA: f64 = 0.6;
+
 const MARGIN: f64 = 14.0;
 const BLOCK_GAP: f64 = 20.0;
 

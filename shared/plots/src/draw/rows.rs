@@ -37,7 +37,7 @@ impl Rows {
         let middles: Vec<f64> = (0..self.labels.len()).map(|i| top + (i as f64 + 0.5) * row_height).collect();
         for ((label, role), y) in self.labels.iter().zip(&middles) {
             let label = fitted(label, LABEL, self.label_room());
-            let colour = if *role == Role::Rule { INK } else { role.colour().rgb() };
+            let colour = if *role == Role::Rule { INK } else { role.colour().ink() };
             canvas.text((MARGIN, y + LABEL * 0.36), &label, LABEL, colour, Align::Left)?;
         }
         for (panel, (left, right)) in self.panels.iter().zip(self.places()) {
@@ -45,7 +45,7 @@ impl Rows {
                 let y = top - self.title_height() + LABEL + i as f64 * TITLE_LINE;
                 canvas.text((left, y), line, LABEL, INK, Align::Left)?;
             }
-            let frame = Frame { left, right, top, bottom, row_height };
+            let frame = Frame { left, right, top, bottom };
             panel.draw(canvas, &frame, &middles, &self.labels)?;
         }
         Ok(())
@@ -57,7 +57,7 @@ impl Rows {
     }
 
     fn label_room(&self) -> f64 {
-        self.labels.iter().map(|(label, _)| width(label, LABEL)).fold(0.0, f64::max).min(MOST_LABEL)
+        self.labels.iter().map(|(label, _)| width(label, LABEL)).fold(0.0, f64::max).min(MOST_LABEL).ceil()
     }
 
     /// Left and right of each panel's data.
@@ -78,6 +78,9 @@ impl Rows {
     }
 
     fn legend(&self) -> Legend {
+        if !self.legend {
+            return Legend::new([]);
+        }
         let roles: BTreeSet<Role> = self.labels.iter().map(|(_, role)| *role).collect();
         let mut entries: Vec<_> =
             roles.into_iter().map(|role| (Sample::Marker(role), role.label().to_owned())).collect();
@@ -99,7 +102,6 @@ struct Frame {
     right: f64,
     top: f64,
     bottom: f64,
-    row_height: f64,
 }
 
 impl RowPanel {
@@ -120,7 +122,7 @@ impl RowPanel {
         middles: &[f64],
         labels: &[(String, Role)],
     ) -> Drawn<DB> {
-        let Frame { left, right, top, bottom, row_height } = *frame;
+        let Frame { left, right, top, bottom } = *frame;
         canvas.line((left, bottom), (right, bottom), Stroke::new(AXIS, 1.0))?;
         for y in middles {
             canvas.line((left, *y), (right, *y), Stroke::new(GRID, 1.0))?;
@@ -130,7 +132,7 @@ impl RowPanel {
             return canvas.text(middle, "no data", LABEL, Colour::Grey.rgb(), Align::Middle);
         };
         let x = Scale::new(range, (left, right));
-        for (tick, text) in x.ticks(((right - left) / 60.0) as usize, false) {
+        for (tick, text) in x.ticks(((right - left) / 38.0) as usize, false) {
             canvas.line((x.at(tick), top), (x.at(tick), bottom), Stroke::new(GRID, 1.0))?;
             canvas.line((x.at(tick), bottom), (x.at(tick), bottom + 4.0), Stroke::new(AXIS, 1.0))?;
             canvas.text((x.at(tick), bottom + 17.0), &text, TICK, INK, Align::Middle)?;
@@ -140,7 +142,7 @@ impl RowPanel {
             canvas.dashed((at, top), (at, bottom), Stroke::new(reference.colour.rgb(), 1.5))?;
         }
         for ((row, y), (_, role)) in self.rows.iter().zip(middles).zip(labels) {
-            row.draw(canvas, &x, *y, row_height, *role)?;
+            row.draw(canvas, &x, *y, *role)?;
             if let (Some(interval), Some(decimals)) = (row.interval, self.written) {
                 let text = interval.written(decimals);
                 canvas.text((right + 14.0, y + TICK * 0.36), &text, TICK, INK, Align::Left)?;
@@ -159,40 +161,32 @@ impl RowPanel {
 }
 
 impl Row {
-    fn draw<DB: DrawingBackend>(
-        &self,
-        canvas: &Canvas<DB>,
-        x: &Scale,
-        y: f64,
-        row_height: f64,
-        role: Role,
-    ) -> Drawn<DB> {
+    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, x: &Scale, y: f64, role: Role) -> Drawn<DB> {
+        // the dots above the interval, where neither hides the other
+        let (dots, line) = if self.dots.is_empty() { (y, y) } else { (y - 3.0, y + 6.0) };
         for (at, level) in stacked(&self.dots, x) {
-            let up = (f64::from(level) * DOT * 1.6).clamp(-row_height / 2.0 + DOT, row_height / 2.0 - DOT);
-            canvas.dot((at, y + up), DOT, Colour::Grey.rgb(), 0.6)?;
+            canvas.dot((at, dots - f64::from(level) * DOT * 1.6), DOT, Colour::Grey.rgb(), 0.6)?;
         }
         if let Some(interval) = self.interval {
             let stroke = Stroke::new(role.colour().rgb(), 2.0);
-            canvas.line((x.at(interval.low), y), (x.at(interval.high), y), stroke)?;
-            canvas.marker((x.at(interval.mean), y), role)?;
+            canvas.line((x.at(interval.low), line), (x.at(interval.high), line), stroke)?;
+            canvas.marker((x.at(interval.mean), line), role)?;
         }
         Ok(())
     }
 }
 
-/// Where the dots are, and on which level above or below the row, so that those of about the same value stand
-/// beside each other. No more than a few levels are drawn: then they are a solid mark.
-fn stacked(dots: &[f64], x: &Scale) -> Vec<(f64, i32)> {
-    const MOST: i32 = 8;
-    let mut taken: BTreeMap<i64, i32> = BTreeMap::new();
+/// Where the dots are, and on which level, so that those of about the same value stand upon each other. No more
+/// than a few levels are drawn: they are a solid mark then.
+fn stacked(dots: &[f64], x: &Scale) -> Vec<(f64, u8)> {
+    const MOST: u8 = 4;
+    let mut taken: BTreeMap<i64, u8> = BTreeMap::new();
     let mut placed = Vec::with_capacity(dots.len());
     for at in dots.iter().filter(|d| d.is_finite()).map(|d| x.at(*d)) {
-        let count = taken.entry((at / (DOT * 2.0)).floor() as i64).or_default();
-        if *count < MOST {
-            // 0, 1, -1, 2, -2 …
-            let level = (*count + 1) / 2 * if *count % 2 == 0 { -1 } else { 1 };
-            placed.push((at, level));
-            *count += 1;
+        let level = taken.entry((at / (DOT * 2.0)).floor() as i64).or_default();
+        if *level < MOST {
+            placed.push((at, *level));
+            *level += 1;
         }
     }
     placed
@@ -210,8 +204,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dots_of_one_value_stand_beside_each_other() {
+    fn dots_of_one_value_stand_upon_each_other() {
         let x = Scale::new((0.0, 100.0), (0.0, 100.0));
-        assert_eq!(stacked(&[1.0, 1.0, 50.0, 1.0], &x), [(1.0, 0), (1.0, 1), (50.0, 0), (1.0, -1)]);
+        assert_eq!(stacked(&[1.0, 1.0, 50.0, 1.0], &x), [(1.0, 0), (1.0, 1), (50.0, 0), (1.0, 2)]);
     }
 }

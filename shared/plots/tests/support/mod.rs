@@ -4,8 +4,8 @@
 use api::{
     Hash,
     evaluator::{
-        Estimate, EvaluationResult, Fairness, FillBySize, JobSize, LimitResult, MetricEstimates, PolicyResult,
-        Share, SizeEstimates, TenantEstimates,
+        Estimate, EvaluationResult, Fairness, FillBySize, JobSize, LimitResult, MetricEstimates,
+        PolicyResult, Share, SizeEstimates, TenantEstimates,
     },
     trainer::EpisodeMetrics,
 };
