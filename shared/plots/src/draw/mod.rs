@@ -75,6 +75,7 @@ impl Figure {
         let mut encoder = png::Encoder::new(&mut content, drawn_width / 2, drawn_height / 2);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_compression(png::Compression::Fast);
         let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&smooth));
         written.map_err(|error| PlotError::new(&error))?;
         Ok(content)
@@ -147,8 +148,10 @@ fn halved(pixels: &[u8], width: usize) -> Vec<u8> {
         let (upper, lower) = rows.split_at(row);
         for (upper, lower) in upper.chunks_exact(6).zip(lower.chunks_exact(6)) {
             for channel in 0..3 {
-                let four = [upper[channel], upper[channel + 3], lower[channel], lower[channel + 3]];
-                let sum: u16 = four.into_iter().map(u16::from).sum();
+                let sum = u16::from(upper[channel])
+                    + u16::from(upper[channel + 3])
+                    + u16::from(lower[channel])
+                    + u16::from(lower[channel + 3]);
                 smooth.push(((sum + 2) / 4) as u8);
             }
         }
