@@ -13,6 +13,7 @@ mod figures;
 mod ledger;
 mod plan;
 mod report;
+pub mod report_page;
 mod routes;
 mod state;
 mod statistics;

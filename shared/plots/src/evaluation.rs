@@ -131,7 +131,7 @@ fn reward_by_seed(result: &EvaluationResult) -> Figure {
 
 /// The GPU-hours fill of each tenant.
 fn fill_by_tenant(result: &EvaluationResult) -> Figure {
-    let compared = compared(result);
+    let compared = compared_policies(result);
     let first = compared.first().map_or(&[][..], |p| &p.fairness.by_tenant);
     let mut shown: Vec<usize> = (0..first.len()).collect();
     if first.len() > MOST_TENANTS {
@@ -183,13 +183,15 @@ fn fill_by_job_size(result: &EvaluationResult) -> Figure {
         blocks: vec![Block::Bars(Bars {
             x_title: "requests routed, share of requests".into(),
             groups: SIZES.iter().map(|(_, label)| (*label).to_owned()).collect(),
-            series: series(&compared(result), result, of),
+            series: series(&compared_policies(result), result, of),
         })],
     }
 }
 
-/// The best learned policy, the baseline and the best rule.
-fn compared(result: &EvaluationResult) -> Vec<&PolicyResult> {
+/// Those whose fairness is compared: the best learned policy, the baseline and the best hand rule, as far as there
+/// are any.
+#[must_use]
+pub fn compared_policies(result: &EvaluationResult) -> Vec<&PolicyResult> {
     let reward = |p: &PolicyResult| p.metrics.reward.map_or(f64::NEG_INFINITY, |e| e.mean);
     let learned = result.policies.iter().filter(|p| p.learned);
     let best_learned = learned.max_by(|a, b| reward(a).total_cmp(&reward(b)));
