@@ -1,88 +1,125 @@
 //! What an evaluation found: the figures with their intervals.
 
 use api::evaluator::{
-    Estimate, EvaluationResult, Fairness, JobSize, MetricEstimates, PolicyResult, Share, SizeEstimates,
-    TenantEstimates,
+    Estimate, EvaluationResult, Fairness, JobSize, LimitResult, MetricEstimates, PolicyResult, Share,
+    SizeEstimates, TenantEstimates,
 };
+use limit::Limit;
 use policy::Rule;
 use rayon::prelude::*;
-use routing_env::{Metrics, Tally};
+use routing_env::{Knowledge, Metrics, Tally};
 
 use crate::{
-    episodes::Contestant,
+    episodes::{Achieved, Contestant},
     figures::{Figure, estimates},
+    limits::Sample,
     plan::Plan,
     statistics::{Bootstrap, Interval, improvements, interquartile_mean, mean, paired, standard_deviation},
-    verdicts::verdicts,
+    verdicts::{Findings, verdicts},
 };
+
+/// A gap of less than this share of the reward where it begins is rounding: the limit is solved to 1e-7.
+const ROUNDING: f64 = 1e-6;
 
 /// A figure by seed; `None` where a seed has no data.
 type BySeed = Vec<Option<f64>>;
 
-/// The result of an evaluation whose contestants achieved `metrics[contestant][seed]`. The hand rules,
-/// the baseline among them, come after the learned policies.
-pub(crate) fn report(plan: &Plan, contestants: &[Contestant], metrics: &[Vec<Metrics>]) -> EvaluationResult {
+/// The result of an evaluation whose contestants achieved `achieved[contestant][seed]`, where `limits[seed]` was
+/// possible. The hand rules, the baseline among them, come after the learned policies.
+pub(crate) fn report(
+    plan: &Plan,
+    contestants: &[Contestant],
+    achieved: &[Vec<Achieved>],
+    limits: Option<&[Limit]>,
+) -> EvaluationResult {
     let bootstrap = Bootstrap::new(plan.seeds.len());
-    let series: Vec<Series> = metrics.iter().map(|m| Series::of(m)).collect();
+    let series: Vec<Series> = achieved.iter().map(|a| Series::of(a)).collect();
+    let named = |rule: Rule| contestants.iter().position(|c| c.sha256.is_none() && c.name == rule.name());
     let rules = plan.policies.len()..contestants.len();
-    let baseline =
-        rules.clone().find(|i| contestants[*i].name == Rule::BASELINE.name()).unwrap_or(rules.start);
+    let baseline = named(Rule::BASELINE).unwrap_or(rules.start);
     let best_rule = rules.filter(|i| !contestants[*i].reference).fold(baseline, |best, i| {
         if series[i].mean(Figure::Reward) > series[best].mean(Figure::Reward) { i } else { best }
     });
-    let tenants: Vec<&str> = plan.environment.workloads().tenants.iter().map(|t| t.id.as_str()).collect();
+    let limit_rewards: Option<BySeed> = limits.map(|l| l.iter().map(Limit::avg_reward).collect());
+    let to_limit = limit_rewards.as_ref().map(|to| Gap { from: &series[baseline].on_limit_steps, to });
+    let is_hidden = plan.environment.workloads().knowledge == Knowledge::Hidden;
+    let told = named(Rule::BidPrice).zip(named(Rule::BidPriceInformed)).filter(|_| is_hidden);
+    let reward = |i: usize| series[i].get(Figure::Reward);
+    let to_informed = told.map(|(trusting, informed)| Gap { from: reward(trusting), to: reward(informed) });
+    let comparison = Comparison { bootstrap: &bootstrap, plan, achieved };
     let policies: Vec<PolicyResult> = contestants
         .iter()
         .map(|c| (c.name.clone(), c.sha256, c.reference))
-        .zip(series.iter().zip(metrics))
+        .enumerate()
         .collect::<Vec<_>>()
         .into_par_iter()
-        .map(|((name, policy_sha256, reference), (figures, metrics))| {
-            let rewards = figures.get(Figure::Reward);
-            let differences = paired(rewards, series[baseline].get(Figure::Reward));
+        .map(|(i, (name, policy_sha256, reference))| {
+            let (own, base) = (&series[i], &series[baseline]);
+            let improved = improvements(&paired(reward(i), reward(baseline)));
             PolicyResult {
                 name,
                 learned: policy_sha256.is_some(),
                 reference,
                 policy_sha256,
-                metrics: estimates(|f| estimate(&bootstrap, figures.get(f))),
-                versus_baseline: figures.versus(&series[baseline], &bootstrap),
-                versus_best_rule: figures.versus(&series[best_rule], &bootstrap),
-                gap_closed: None,
-                informed_gap_closed: None,
-                probability_of_improvement: bootstrap.estimate(&improvements(&differences)).map(share),
-                fairness: fairness(&bootstrap, &tenants, metrics),
-                reward_by_seed: rewards.to_vec(),
-                reward_on_limit_steps: None,
+                metrics: estimates(|f| estimate(&bootstrap, own.get(f))),
+                versus_baseline: own.versus(base, &bootstrap),
+                versus_best_rule: own.versus(&series[best_rule], &bootstrap),
+                gap_closed: to_limit.and_then(|gap| gap.closed_by(&own.on_limit_steps, &bootstrap)),
+                informed_gap_closed: to_informed.and_then(|gap| gap.closed_by(reward(i), &bootstrap)),
+                probability_of_improvement: bootstrap.estimate(&improved).map(share),
+                fairness: comparison.fairness(i),
+                reward_by_seed: reward(i).to_vec(),
+                reward_on_limit_steps: limits.and_then(|_| estimate(&bootstrap, &own.on_limit_steps)),
             }
         })
         .collect();
+    let limit = limits.zip(plan.sample).map(|(limits, sample)| {
+        of_limit(&bootstrap, limits, &series[baseline].on_limit_steps, plan, &sample)
+    });
+    let findings = Findings {
+        policies: &policies,
+        baseline,
+        best_rule,
+        seeds: plan.seeds.len(),
+        limit: limit.as_ref(),
+        is_limit_missing: plan.sample.is_some() && limits.is_none(),
+        is_hidden,
+        who_differs: &|i, other| comparison.fairness_versus(i, other),
+    };
     EvaluationResult {
         environment_digest: plan.environment_digest,
         environment: plan.environment.preset().name().into(),
         steps: plan.environment.steps(),
         seeds: plan.seeds.clone(),
-        verdicts: verdicts(&policies, baseline, best_rule, plan.seeds.len()),
-        policies,
+        verdicts: verdicts(&findings),
         best_rule: contestants[best_rule].name.clone(),
-        limit: None,
+        policies,
+        limit,
     }
 }
 
 /// One contestant's figures by seed.
-struct Series(Vec<BySeed>);
+struct Series {
+    figures: Vec<BySeed>,
+    /// The reward on the steps whose limit was solved.
+    on_limit_steps: BySeed,
+}
 
 impl Series {
-    fn of(metrics: &[Metrics]) -> Self {
-        Self(Figure::ALL.map(|figure| metrics.iter().map(|m| figure.of(m)).collect()).into())
+    fn of(achieved: &[Achieved]) -> Self {
+        let by_seed = |figure: Figure| achieved.iter().map(|a| figure.of(&a.metrics)).collect();
+        Self {
+            figures: Figure::ALL.map(by_seed).into(),
+            on_limit_steps: achieved.iter().map(|a| a.on_limit_steps.avg_reward()).collect(),
+        }
     }
 
     fn get(&self, figure: Figure) -> &[Option<f64>] {
-        &self.0[figure as usize]
+        &self.figures[figure as usize]
     }
 
     fn mean(&self, figure: Figure) -> Option<f64> {
-        mean(&self.get(figure).iter().copied().flatten().collect::<Vec<_>>())
+        mean_of(self.get(figure))
     }
 
     fn versus(&self, other: &Self, bootstrap: &Bootstrap) -> MetricEstimates {
@@ -90,36 +127,102 @@ impl Series {
     }
 }
 
-/// Who gets what of this contestant.
-fn fairness(bootstrap: &Bootstrap, tenants: &[&str], metrics: &[Metrics]) -> Fairness {
-    let over_seeds = |tally: &dyn Fn(&Metrics) -> Tally, figure: fn(&Tally) -> Option<f64>| {
-        let by_seed: BySeed = metrics.iter().map(|m| figure(&tally(m))).collect();
-        estimate(bootstrap, &by_seed)
-    };
-    let by_tenant = tenants.iter().enumerate().map(|(i, tenant)| {
-        let of = |figure| over_seeds(&|m| m.tenants[i], figure);
-        TenantEstimates {
-            tenant: (*tenant).to_owned(),
-            fill_rate: of(Tally::fill_rate),
-            gpu_hours_fill: of(Tally::gpu_hours_fill),
-            cost_per_gpu_hour_usd: of(Tally::cost_per_gpu_hour_usd),
-            avg_latency_ms: of(Tally::avg_latency_ms),
-        }
-    });
-    let sizes = [JobSize::Under3h, JobSize::From3hTo6h, JobSize::From6h];
-    let by_size = sizes.into_iter().enumerate().map(|(i, size)| {
-        let of = |figure| over_seeds(&|m| m.sizes[i], figure);
-        SizeEstimates { size, fill_rate: of(Tally::fill_rate), gpu_hours_fill: of(Tally::gpu_hours_fill) }
-    });
-    Fairness { by_tenant: by_tenant.collect(), by_size: by_size.collect() }
+/// From one reward to a higher one, seed by seed.
+#[derive(Clone, Copy)]
+struct Gap<'a> {
+    from: &'a [Option<f64>],
+    to: &'a [Option<f64>],
+}
+
+impl Gap<'_> {
+    /// Which share of the gap a reward closes: a ratio of means over seeds, for single seeds may have hardly a gap.
+    fn closed_by(&self, reward: &[Option<f64>], bootstrap: &Bootstrap) -> Option<Share> {
+        let least = ROUNDING * mean_of(self.from)?.abs();
+        bootstrap.ratio(&paired(reward, self.from), &paired(self.to, self.from), least).map(share)
+    }
+}
+
+fn of_limit(
+    bootstrap: &Bootstrap,
+    limits: &[Limit],
+    baseline: &[Option<f64>],
+    plan: &Plan,
+    sample: &Sample,
+) -> LimitResult {
+    let by_seed = |figure: fn(&Limit) -> Option<f64>| limits.iter().map(figure).collect::<BySeed>();
+    let of = |figure| estimate(bootstrap, &by_seed(figure));
+    let gains = paired(&by_seed(Limit::avg_reward), baseline);
+    let earned: BySeed = baseline.iter().map(|reward| reward.map(f64::abs)).collect();
+    let compared = if sample.is_all() { "" } else { " Gaps compare the policies' rewards on these steps." };
+    LimitResult {
+        fill_rate: of(Limit::fill_rate),
+        avg_cost_usd: of(Limit::avg_cost_usd),
+        avg_latency_ms: of(Limit::avg_latency_ms),
+        reward: of(Limit::avg_reward),
+        headroom: bootstrap.ratio(&gains, &earned, 0.0).map(share),
+        steps_solved: limits.iter().map(|limit| limit.steps).sum(),
+        steps_total: u64::from(plan.environment.steps()) * plan.seeds.len() as u64,
+        note: format!(
+            "Solved on {sample}.{compared} Cost and latency are the least that is possible at the limit's own fill, \
+             each by itself: compare them only with a policy of equal fill, for who serves less can be cheaper."
+        ),
+    }
+}
+
+/// What is looked at in an episode's figures.
+type FigureOf<'a> = &'a dyn Fn(&Metrics) -> Option<f64>;
+
+/// Who gets what of whom.
+struct Comparison<'a> {
+    bootstrap: &'a Bootstrap,
+    plan: &'a Plan,
+    achieved: &'a [Vec<Achieved>],
+}
+
+impl Comparison<'_> {
+    /// A contestant's figures by tenant and job size.
+    fn fairness(&self, contestant: usize) -> Fairness {
+        self.tables(&|figure| estimate(self.bootstrap, &self.by_seed(contestant, figure)))
+    }
+
+    /// Their paired differences to another's.
+    fn fairness_versus(&self, contestant: usize, other: usize) -> Fairness {
+        self.tables(&|figure| {
+            let differences = paired(&self.by_seed(contestant, figure), &self.by_seed(other, figure));
+            estimate(self.bootstrap, &differences)
+        })
+    }
+
+    fn by_seed(&self, contestant: usize, figure: FigureOf<'_>) -> BySeed {
+        self.achieved[contestant].iter().map(|achieved| figure(&achieved.metrics)).collect()
+    }
+
+    fn tables(&self, of: &dyn Fn(FigureOf<'_>) -> Option<Estimate>) -> Fairness {
+        let tenants = self.plan.environment.workloads().tenants.iter().enumerate();
+        let by_tenant = tenants.map(|(i, tenant)| {
+            let of = |figure: fn(&Tally) -> Option<f64>| of(&|metrics| figure(&metrics.tenants[i]));
+            TenantEstimates {
+                tenant: tenant.id.clone(),
+                fill_rate: of(Tally::fill_rate),
+                gpu_hours_fill: of(Tally::gpu_hours_fill),
+                cost_per_gpu_hour_usd: of(Tally::cost_per_gpu_hour_usd),
+                avg_latency_ms: of(Tally::avg_latency_ms),
+            }
+        });
+        let sizes = [JobSize::Under3h, JobSize::From3hTo6h, JobSize::From6h].into_iter().enumerate();
+        let by_size = sizes.map(|(i, size)| {
+            let of = |figure: fn(&Tally) -> Option<f64>| of(&|metrics| figure(&metrics.sizes[i]));
+            SizeEstimates { size, fill_rate: of(Tally::fill_rate), gpu_hours_fill: of(Tally::gpu_hours_fill) }
+        });
+        Fairness { by_tenant: by_tenant.collect(), by_size: by_size.collect() }
+    }
 }
 
 /// A figure over seeds. `None` where no seed has it.
 fn estimate(bootstrap: &Bootstrap, by_seed: &[Option<f64>]) -> Option<Estimate> {
     let values: Vec<f64> = by_seed.iter().copied().flatten().collect();
-    let interval = bootstrap.estimate(by_seed)?;
-    let Share { mean, ci_low, ci_high } = share(interval);
-    let iqm = interquartile_mean(&values).unwrap_or(mean) + 0.0;
+    let Share { mean, ci_low, ci_high } = share(bootstrap.estimate(by_seed)?);
+    let iqm = interquartile_mean(&values)? + 0.0;
     Some(Estimate { mean, ci_low, ci_high, iqm, std_dev: standard_deviation(&values) })
 }
 
@@ -127,4 +230,8 @@ fn share(interval: Interval) -> Share {
     // `+ 0.0` makes a negative zero positive: canonical JSON has only one zero, and a result read back from
     // the ledger must have the same bytes
     Share { mean: interval.mean + 0.0, ci_low: interval.low + 0.0, ci_high: interval.high + 0.0 }
+}
+
+fn mean_of(by_seed: &[Option<f64>]) -> Option<f64> {
+    mean(&by_seed.iter().copied().flatten().collect::<Vec<_>>())
 }

@@ -211,6 +211,7 @@ fn command(config: &NewEvaluation, steps: u32) -> Option<String> {
         environment: environment.clone(),
         seeds: *seeds,
         steps: config.steps,
+        limit_steps: config.limit_steps,
         ..NewEvaluation::default()
     };
     if *config != expressible {
@@ -229,7 +230,8 @@ fn command(config: &NewEvaluation, steps: u32) -> Option<String> {
         }
     }
     let preset = environment.preset.as_deref().unwrap_or("default");
-    lines.push(format!("{command} --preset {preset} --steps {steps} --seeds {seeds}"));
+    let limit = config.limit_steps.map_or_else(String::new, |n| format!(" --limit-steps {n}"));
+    lines.push(format!("{command} --preset {preset} --steps {steps} --seeds {seeds}{limit}"));
     Some(lines.join("\n"))
 }
 
@@ -283,16 +285,16 @@ fn mean(estimate: Option<Estimate>, decimals: usize) -> String {
 
 fn interval(estimate: Option<Estimate>, decimals: usize) -> String {
     estimate.map_or_else(none, |e| {
-        format!("{:.decimals$} [{:.decimals$}, {:.decimals$}]", e.mean, e.ci_low, e.ci_high)
+        format!("{:.decimals$} [{:.decimals$},\u{a0}{:.decimals$}]", e.mean, e.ci_low, e.ci_high)
     })
 }
 
 fn difference(estimate: Option<Estimate>) -> String {
-    estimate.map_or_else(none, |e| format!("{:+.3} [{:+.3}, {:+.3}]", e.mean, e.ci_low, e.ci_high))
+    estimate.map_or_else(none, |e| format!("{:+.3} [{:+.3},\u{a0}{:+.3}]", e.mean, e.ci_low, e.ci_high))
 }
 
 fn share(share: Option<Share>) -> String {
-    share.map_or_else(none, |s| format!("{:.3} [{:.3}, {:.3}]", s.mean, s.ci_low, s.ci_high))
+    share.map_or_else(none, |s| format!("{:.3} [{:.3},\u{a0}{:.3}]", s.mean, s.ci_low, s.ci_high))
 }
 
 #[cfg(test)]

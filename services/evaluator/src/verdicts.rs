@@ -1,83 +1,206 @@
 //! What the figures say, in sentences that claim no more than the intervals carry.
 
-use std::fmt::Write as _;
-
-use api::evaluator::{Estimate, MetricEstimates, PolicyResult};
+use api::evaluator::{Estimate, Fairness, JobSize, LimitResult, MetricEstimates, PolicyResult, Share};
+use policy::Rule;
 
 use crate::figures::Figure;
 
-/// Every learned policy against the baseline and against the best rule; without one, the best rule
-/// against the baseline.
-pub(crate) fn verdicts(
-    policies: &[PolicyResult],
-    baseline: usize,
-    best_rule: usize,
-    seeds: usize,
-) -> Vec<String> {
-    let mut verdicts = Vec::new();
+/// Below this share of the baseline's reward there is nothing to learn.
+const WORTH_LEARNING: f64 = 0.01;
+
+/// What sentences are made from.
+pub(crate) struct Findings<'a> {
+    /// All who took part.
+    pub(crate) policies: &'a [PolicyResult],
+    /// Which of them is the baseline.
+    pub(crate) baseline: usize,
+    /// Which is the best hand rule.
+    pub(crate) best_rule: usize,
+    /// How many seeds they met.
+    pub(crate) seeds: usize,
+    /// The physical limit, where there is one.
+    pub(crate) limit: Option<&'a LimitResult>,
+    /// True when it was wanted, but could not be solved.
+    pub(crate) is_limit_missing: bool,
+    /// True when something is hidden from the policies, and from the limit.
+    pub(crate) is_hidden: bool,
+    /// The paired differences of one to another, by tenant and job size.
+    pub(crate) who_differs: &'a dyn Fn(usize, usize) -> Fairness,
+}
+
+/// Every learned policy against the baseline, the best rule and the limit; without one, the best rule against the
+/// baseline and the limit.
+pub(crate) fn verdicts(findings: &Findings<'_>) -> Vec<String> {
+    let &Findings { policies, baseline, best_rule, .. } = findings;
     let best = &policies[best_rule].name;
-    for policy in policies.iter().filter(|p| p.learned) {
-        let title = title(policy);
-        verdicts.extend(verdict(
-            &title,
-            "the baseline",
-            &policies[baseline].name,
-            &policy.versus_baseline,
-            seeds,
-        ));
-        if best_rule != baseline {
-            verdicts.extend(verdict(&title, "the best hand rule", best, &policy.versus_best_rule, seeds));
+    let mut judged: Vec<usize> = (0..policies.len()).filter(|i| policies[*i].learned).collect();
+    if judged.is_empty() && best_rule != baseline {
+        judged.push(best_rule);
+    }
+    let mut verdicts = Vec::new();
+    for &i in &judged {
+        verdicts.extend(findings.verdict(i, baseline, "the baseline", &policies[i].versus_baseline));
+        if best_rule != baseline && best_rule != i {
+            let differences = &policies[i].versus_best_rule;
+            verdicts.extend(findings.verdict(i, best_rule, "the best hand rule", differences));
         }
+        verdicts.extend(gaps(&policies[i]));
     }
-    if verdicts.is_empty() && best_rule != baseline {
-        let differences = &policies[best_rule].versus_baseline;
-        verdicts.extend(verdict(best, "the baseline", &policies[baseline].name, differences, seeds));
-    }
-    if best_rule == baseline {
-        verdicts.push(format!("The baseline {best} is the best hand rule by mean reward."));
+    verdicts.push(if best_rule == baseline {
+        format!("The baseline {best} is the best hand rule by mean reward.")
     } else {
-        verdicts.push(format!("The best hand rule by mean reward is {best}."));
-    }
+        format!("The best hand rule by mean reward is {best}.")
+    });
+    verdicts.extend(findings.on_limit());
     verdicts
 }
 
-/// Who wins by reward, and then which unmasking figures are worse.
-fn verdict(name: &str, role: &str, other: &str, differences: &MetricEstimates, seeds: usize) -> Vec<String> {
-    let Some(reward) = differences.reward else {
-        return vec![format!(
-            "{name} and {role} {other}: no seed had a request, so there is nothing to compare."
-        )];
-    };
-    let difference = format!(
-        "paired difference of the reward per request {:+.3}, 95 % interval {:+.3} to {:+.3}, {seeds} seeds",
-        reward.mean, reward.ci_low, reward.ci_high
-    );
-    let mut sentences = vec![match side(&reward) {
-        Side::Above => format!("{name} is better than {role} {other} ({difference})."),
-        Side::Below => format!("{name} is worse than {role} {other} ({difference})."),
-        Side::Undecided => {
-            format!("{name} and {role} {other}: no difference that the seeds can show ({difference}).")
+impl Findings<'_> {
+    /// Who wins by reward, which unmasking figures are worse, and with whom.
+    fn verdict(&self, i: usize, other: usize, role: &str, differences: &MetricEstimates) -> Vec<String> {
+        let (name, seeds) = (title(&self.policies[i]), self.seeds);
+        let other_name = &self.policies[other].name;
+        let Some(reward) = differences.reward else {
+            return vec![format!(
+                "{name} and {role} {other_name}: no seed had a request, so there is nothing to compare."
+            )];
+        };
+        let difference = format!(
+            "paired difference of the reward per request {:+.3}, 95 % interval {:+.3} to {:+.3}, {seeds} seeds",
+            reward.mean, reward.ci_low, reward.ci_high
+        );
+        let mut sentences = vec![match side(&reward) {
+            Side::Above => format!("{name} is better than {role} {other_name} ({difference})."),
+            Side::Below => format!("{name} is worse than {role} {other_name} ({difference})."),
+            Side::Undecided => {
+                format!(
+                    "{name} and {role} {other_name}: no difference that the seeds can show ({difference})."
+                )
+            }
+        }];
+        let worse: Vec<(Figure, f64)> = Figure::UNMASKING
+            .into_iter()
+            .filter_map(|(figure, more_is_better)| {
+                let bad = if more_is_better { Side::Below } else { Side::Above };
+                let estimate = figure.among(differences).filter(|estimate| side(estimate) == bad)?;
+                Some((figure, estimate.mean))
+            })
+            .collect();
+        if worse.is_empty() {
+            sentences.push(format!(
+                "No unmasking figure of {name} is worse than that of {other_name}: GPU-hours fill, fill by job size, \
+                 the worst tenant, cost index, $ per GPU-hour, deferred share."
+            ));
+            return sentences;
         }
-    }];
-    let mut worse = String::new();
-    for (figure, more_is_better) in Figure::UNMASKING {
-        let Some(estimate) = figure.among(differences) else { continue };
-        let bad = if more_is_better { Side::Below } else { Side::Above };
-        if side(&estimate) == bad {
-            let separator = if worse.is_empty() { "" } else { ", " };
-            // writing to a String cannot fail
-            let _ = write!(worse, "{separator}{} {:+.4}", figure.words(), estimate.mean);
-        }
+        let list = worse.iter().map(|(figure, mean)| format!("{} {mean:+.4}", figure.words()));
+        sentences.push(format!("Worse than with {other_name}: {}.", list.collect::<Vec<_>>().join(", ")));
+        let worse: Vec<Figure> = worse.into_iter().map(|(figure, _)| figure).collect();
+        sentences.extend(reasons(&worse, differences, &(self.who_differs)(i, other)));
+        sentences
     }
-    sentences.push(if worse.is_empty() {
-        format!(
-            "No unmasking figure of {name} is worse than that of {other}: GPU-hours fill, fill by job size, the \
-             worst tenant, cost index, $ per GPU-hour, deferred share."
-        )
-    } else {
-        format!("Worse than with {other}: {worse}.")
+
+    fn on_limit(&self) -> Option<String> {
+        if self.is_limit_missing {
+            return Some("The physical limit could not be solved, so no gap to it is told.".into());
+        }
+        if self.is_hidden {
+            return Some(format!(
+                "What happens is hidden here, from the physical limit too, so there is none; {} is told it and shows \
+                 what that would be worth.",
+                Rule::BidPriceInformed
+            ));
+        }
+        let headroom = self.limit?.headroom?;
+        let share = percent(&headroom);
+        Some(if headroom.ci_high < WORTH_LEARNING {
+            format!(
+                "The baseline's reward is within {share} of the physical limit: there is nothing to learn here."
+            )
+        } else {
+            format!("The physical limit's reward is above the baseline's by {share}.")
+        })
+    }
+}
+
+/// How much of the way to the best that is possible, or that is known to be, a policy has gone.
+fn gaps(policy: &PolicyResult) -> Vec<String> {
+    let name = title(policy);
+    let to_limit = policy.gap_closed.map(|share| {
+        format!("{name} closes {} of the gap between the baseline and the physical limit.", percent(&share))
     });
-    sentences
+    let to_informed = policy.informed_gap_closed.map(|share| {
+        format!(
+            "{name} closes {} of the gap between {}, which trusts the catalog, and {}, which is told the hidden truth.",
+            percent(&share),
+            Rule::BidPrice,
+            Rule::BidPriceInformed
+        )
+    });
+    to_limit.into_iter().chain(to_informed).collect()
+}
+
+/// Why unmasking figures are worse, as far as tenants and job sizes tell.
+fn reasons(worse: &[Figure], differences: &MetricEstimates, who: &Fairness) -> Vec<String> {
+    let any = |figures: &[Figure]| figures.iter().any(|figure| worse.contains(figure));
+    let mut reasons = Vec::new();
+    if any(&[
+        Figure::GpuHoursFill,
+        Figure::FillUnder3h,
+        Figure::FillFrom3hTo6h,
+        Figure::FillFrom6h,
+        Figure::WorstTenantGpuHoursFill,
+    ]) {
+        let sizes = who.by_size.iter().map(|by| (of_size(by.size).to_owned(), by.gpu_hours_fill));
+        let tenants = who.by_tenant.iter().map(|by| (by.tenant.clone(), by.gpu_hours_fill));
+        reasons.push(match (listed(sizes, Side::Below), listed(tenants, Side::Below)) {
+            (None, None) => "No job size and no tenant loses more GPU-hours than the seeds can show.".into(),
+            (Some(sizes), None) => format!("A smaller share of the GPU-hours is served to {sizes}."),
+            (None, Some(tenants)) => format!("A smaller share of the GPU-hours is served to {tenants}."),
+            (Some(sizes), Some(tenants)) => {
+                format!("A smaller share of the GPU-hours is served to {sizes}; by tenant, to {tenants}.")
+            }
+        });
+    }
+    if any(&[Figure::CostIndex, Figure::CostPerGpuHourUsd]) {
+        let tenants = who.by_tenant.iter().map(|by| (by.tenant.clone(), by.cost_per_gpu_hour_usd));
+        reasons.push(match listed(tenants, Side::Above) {
+            Some(tenants) => format!("More $ per GPU-hour are paid by {tenants}."),
+            None => "No tenant pays more $ per GPU-hour than the seeds can show.".into(),
+        });
+    }
+    if any(&[Figure::DeferredShare])
+        && let Some(latency) = differences.avg_latency_ms
+    {
+        reasons.push(format!(
+            "More requests wait; with their waiting the latency differs by {:+.1} ms.",
+            latency.mean
+        ));
+    }
+    reasons
+}
+
+/// Those whose difference lies on this side, with it.
+fn listed(differences: impl Iterator<Item = (String, Option<Estimate>)>, on: Side) -> Option<String> {
+    let on_it = differences.filter_map(|(name, estimate)| {
+        let estimate = estimate.filter(|estimate| side(estimate) == on)?;
+        Some(format!("{name} ({:+.4})", estimate.mean))
+    });
+    Some(on_it.collect::<Vec<_>>().join(", ")).filter(|list| !list.is_empty())
+}
+
+fn of_size(size: JobSize) -> &'static str {
+    match size {
+        JobSize::Under3h => "jobs below 3 GPU-hours",
+        JobSize::From3hTo6h => "jobs from 3 to 6 GPU-hours",
+        JobSize::From6h => "jobs from 6 GPU-hours on",
+    }
+}
+
+/// A share with its interval, for people.
+fn percent(share: &Share) -> String {
+    let [mean, low, high] = [share.mean, share.ci_low, share.ci_high].map(|value| 100.0 * value);
+    format!("{mean:.2} % (95 % interval {low:.2} to {high:.2} %)")
 }
 
 /// Where a difference's interval lies.
@@ -108,7 +231,10 @@ fn title(policy: &PolicyResult) -> String {
 
 #[cfg(test)]
 mod tests {
-    use api::{Hash, evaluator::Fairness};
+    use api::{
+        Hash,
+        evaluator::{SizeEstimates, TenantEstimates},
+    };
 
     use super::*;
     use crate::figures::estimates;
@@ -138,7 +264,43 @@ mod tests {
     fn sentences(versus: impl Fn(Figure) -> Option<Estimate>) -> Vec<String> {
         let policies =
             [result("q-learning", true, versus), result("weighted-score", false, |_| estimate(0.0, 0.0))];
-        verdicts(&policies, 1, 1, 20)
+        verdicts(&findings(&policies, 1, 1, 20))
+    }
+
+    fn findings(policies: &[PolicyResult], baseline: usize, best_rule: usize, seeds: usize) -> Findings<'_> {
+        let who_differs = &|_, _| Fairness {
+            by_tenant: [("acme", -0.03), ("borg", 0.04)]
+                .map(|(tenant, difference)| TenantEstimates {
+                    tenant: tenant.into(),
+                    fill_rate: None,
+                    gpu_hours_fill: estimate(difference, 0.01),
+                    cost_per_gpu_hour_usd: estimate(difference, 0.01),
+                    avg_latency_ms: None,
+                })
+                .into(),
+            by_size: [(JobSize::Under3h, 0.01), (JobSize::From6h, -0.2)]
+                .map(|(size, difference)| SizeEstimates {
+                    size,
+                    fill_rate: None,
+                    gpu_hours_fill: estimate(difference, 0.02),
+                })
+                .into(),
+        };
+        let (limit, is_limit_missing, is_hidden) = (None, false, false);
+        Findings { policies, baseline, best_rule, seeds, limit, is_limit_missing, is_hidden, who_differs }
+    }
+
+    fn limit(headroom: f64) -> LimitResult {
+        LimitResult {
+            fill_rate: None,
+            avg_cost_usd: None,
+            avg_latency_ms: None,
+            reward: None,
+            headroom: Some(Share { mean: headroom, ci_low: 0.9 * headroom, ci_high: 1.1 * headroom }),
+            steps_solved: 1,
+            steps_total: 1,
+            note: String::new(),
+        }
     }
 
     #[test]
@@ -168,6 +330,12 @@ mod tests {
             "Worse than with weighted-score: GPU-hours fill -0.2000, fill of jobs from 6 GPU-hours on -0.2000, \
              cost index +0.0100."
         );
+        assert_eq!(
+            sentences[2],
+            "A smaller share of the GPU-hours is served to jobs from 6 GPU-hours on (-0.2000); by tenant, to acme \
+             (-0.0300)."
+        );
+        assert_eq!(sentences[3], "More $ per GPU-hour are paid by borg (+0.0400).");
     }
 
     #[test]
@@ -182,9 +350,62 @@ mod tests {
             result("weighted-score", false, |_| estimate(0.0, 0.0)),
             result("cheapest", false, |_| estimate(1.0, 0.1)),
         ];
-        let sentences = verdicts(&policies, 0, 1, 5);
+        let sentences = verdicts(&findings(&policies, 0, 1, 5));
         assert!(sentences[0].starts_with("cheapest is better than the baseline weighted-score"));
         assert_eq!(sentences.last().unwrap(), "The best hand rule by mean reward is cheapest.");
+    }
+
+    #[test]
+    fn who_lets_requests_wait_is_told_what_that_does_to_the_latency() {
+        let sentences = sentences(|f| match f {
+            Figure::DeferredShare => estimate(0.05, 0.01),
+            Figure::AvgLatencyMs => estimate(-7.25, 1.0),
+            _ => estimate(0.0, 0.1),
+        });
+        assert_eq!(sentences[1], "Worse than with weighted-score: deferred share +0.0500.");
+        assert_eq!(sentences[2], "More requests wait; with their waiting the latency differs by -7.2 ms.");
+    }
+
+    #[test]
+    fn a_baseline_at_the_limit_leaves_nothing_to_learn() {
+        let policies = [result("weighted-score", false, |_| estimate(0.0, 0.0))];
+        let said = |headroom| {
+            let limit = limit(headroom);
+            let findings = Findings { limit: Some(&limit), ..findings(&policies, 0, 0, 20) };
+            verdicts(&findings).pop().unwrap()
+        };
+        assert_eq!(
+            said(0.004),
+            "The baseline's reward is within 0.40 % (95 % interval 0.36 to 0.44 %) of the physical limit: there is \
+             nothing to learn here."
+        );
+        assert_eq!(
+            said(0.0096), // the interval reaches above 1 %
+            "The physical limit's reward is above the baseline's by 0.96 % (95 % interval 0.86 to 1.06 %)."
+        );
+    }
+
+    #[test]
+    fn the_gap_that_was_closed_is_told_with_its_interval() {
+        let mut policies = [
+            result("weighted-score", false, |_| estimate(0.0, 0.0)),
+            result("bid-price", false, |_| estimate(1.0, 0.1)),
+        ];
+        policies[1].gap_closed = Some(Share { mean: 0.9411, ci_low: 0.93, ci_high: 0.95 });
+        let sentences = verdicts(&findings(&policies, 0, 1, 5));
+        let expected = "bid-price closes 94.11 % (95 % interval 93.00 to 95.00 %) of the gap between the baseline and \
+                        the physical limit.";
+        assert!(sentences.contains(&expected.to_owned()), "{sentences:?}");
+    }
+
+    #[test]
+    fn a_limit_that_is_not_there_is_explained() {
+        let policies = [result("weighted-score", false, |_| estimate(0.0, 0.0))];
+        let missing = Findings { is_limit_missing: true, ..findings(&policies, 0, 0, 5) };
+        assert!(verdicts(&missing).pop().unwrap().contains("could not be solved"));
+        let hidden = Findings { is_hidden: true, ..findings(&policies, 0, 0, 5) };
+        assert!(verdicts(&hidden).pop().unwrap().contains("bid-price-informed"));
+        assert_eq!(verdicts(&findings(&policies, 0, 0, 5)).len(), 1);
     }
 
     #[test]

@@ -145,7 +145,15 @@ async fn the_table_says_plainly_who_wins() {
     let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
     let ran = train(folder.path(), &database, "out", &RUN);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    for part in ["q-learning", "weighted-score", "greedy-reward", "GPU-h fill", "cost index", "[95 %]"] {
+    for part in [
+        "q-learning",
+        "weighted-score",
+        "greedy-reward",
+        "GPU-h fill",
+        "cost index",
+        "[95 %]",
+        "physical limit",
+    ] {
         assert!(ran.stdout.contains(part), "{part} is missing in {}", ran.stdout);
     }
     // 4 short episodes teach little: whatever the interval says of it, the sentence must say the same

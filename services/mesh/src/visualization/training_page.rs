@@ -83,7 +83,7 @@ fn summary(episodes: &[EpisodeMetrics]) -> Table {
     };
     Table {
         caption: "– is no data.".into(),
-        header: ["", "first episode", "last episode", &format!("mean of the last {tenth}")]
+        header: ["", "first episode", "last episode", &format!("mean of the last {tenth} of them")]
             .map(str::to_owned)
             .into(),
         rows: rows.into_iter().map(row).collect(),
