@@ -15,6 +15,7 @@ mod ledger;
 mod limits;
 mod plan;
 mod report;
+pub mod report_page;
 mod routes;
 mod state;
 mod statistics;

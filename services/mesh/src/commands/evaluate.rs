@@ -52,7 +52,8 @@ pub(crate) struct Evaluate {
     /// steps, a sample of more]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     limit_steps: Option<u32>,
-    /// Write evaluation.json and evaluation.csv to this folder
+    /// Write evaluation.json, evaluation.csv, evaluation_receipt.json, charts (.svg, .png) and report.html to this
+    /// folder
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// One JSON object on standard output
@@ -122,7 +123,7 @@ impl Evaluate {
         request.policies = vec![put.await.context("storing the policy")?.sha256];
         let evaluation = evaluate(&connection.evaluator, &request).await?;
         if let Some(folder) = &self.output {
-            write_evaluation(&connection.evaluator, &evaluation, folder).await?;
+            write_evaluation(connection, &evaluation, folder).await?;
         }
         let result = evaluation.result.as_ref().context("a completed evaluation has a result")?;
         if self.json {
