@@ -6,6 +6,7 @@
 mod adaptive;
 mod bid_price;
 mod board;
+mod cem;
 mod duals;
 mod estimators;
 mod file;

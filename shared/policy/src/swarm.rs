@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{
     adaptive::Adaptive,
     board::Board,
+    cem::Cem,
     policy::{LearningWindow, Policy},
     q_learning::{MAX_PROVIDERS, QLearning, QLearningConfig},
     replay::ReplayConfig,
@@ -56,7 +57,7 @@ impl SwarmConfig {
 pub enum SwarmError {
     /// No learner and no rule has the name.
     #[error(
-        "unknown algorithm `{0}`: expected adaptive, q-learning, weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
+        "unknown algorithm `{0}`: expected adaptive, cem, q-learning, weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
     )]
     UnknownAlgorithm(String),
     /// The catalog is too large for the learner.
@@ -68,7 +69,7 @@ pub enum SwarmError {
 }
 
 /// Names of the algorithms that learn.
-pub const LEARNERS: [&str; 2] = ["adaptive", "q-learning"];
+pub const LEARNERS: [&str; 3] = ["adaptive", "cem", "q-learning"];
 
 /// The swarm.
 pub struct Swarm {
@@ -191,6 +192,8 @@ impl Swarm {
             Box::new(QLearning::new(settings, env))
         } else if config.algorithm == "adaptive" {
             Box::new(Adaptive::new(config.epsilon, env))
+        } else if config.algorithm == "cem" {
+            Box::new(Cem::new(config.agents, config.epsilon, env))
         } else {
             let rule: Rule = config
                 .algorithm
