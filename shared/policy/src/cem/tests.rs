@@ -257,7 +257,7 @@ fn it_learns_in_any_catalog() {
         let state = serde_json::from_str(&text).unwrap();
         swarm.restore(&state).unwrap();
         assert_eq!(swarm.state(), state);
-        assert_eq!(state.knowledge[0]["generation"], 1);
+        assert_eq!(state.knowledge[0]["generation"], 2);
     }
 }
 
