@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail by panicking")]
 
 use divan::{Bencher, counter::ItemsCount};
-use policy::{ReplayConfig, Rule, StepReport, Swarm, SwarmConfig};
+use policy::{ReplayConfig, ReplayKind, Rule, StepReport, Swarm, SwarmConfig};
 use routing_env::{Environment, Episode, Preset, RewardKind};
 
 fn main() {
@@ -41,6 +41,7 @@ fn learner(agents: u32, replay: Option<ReplayConfig>) -> SwarmConfig {
         epsilon: 0.1,
         replay,
         feasibility_mask: true,
+        merge_every: 0,
     }
 }
 
@@ -60,7 +61,10 @@ fn q_learning_without_replay(bencher: Bencher<'_, '_>, agents: u32) {
 #[divan::bench(args = [1, 10, 100])]
 fn q_learning_with_replay(bencher: Bencher<'_, '_>, agents: u32) {
     let env = Environment::built_in(Preset::Contended);
-    let swarm =
-        Swarm::new(learner(agents, Some(ReplayConfig { capacity: 2000, batch_size: 32 })), &env).unwrap();
+    let swarm = Swarm::new(
+        learner(agents, Some(ReplayConfig { capacity: 2000, batch_size: 32, kind: ReplayKind::Uniform })),
+        &env,
+    )
+    .unwrap();
     bench(bencher, swarm, &env);
 }

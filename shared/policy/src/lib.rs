@@ -14,12 +14,13 @@ mod q_table;
 mod replay;
 mod rules;
 mod size_rules;
+mod sum_tree;
 mod swarm;
 
 pub use file::{Fingerprint, POLICY_FORMAT, PolicyFile, Training};
 pub use policy::{Decision, Exploration, Learner, LearningWindow, Policy};
 pub use q_learning::{MAX_PROVIDERS, QLearning, QLearningConfig};
-pub use replay::ReplayConfig;
+pub use replay::{ReplayConfig, ReplayKind};
 pub use rules::{Rule, UnknownRule};
 pub use swarm::{
     AgentStep, Command, DecidedRequest, LEARNERS, StepReport, Swarm, SwarmConfig, SwarmError, SwarmState,

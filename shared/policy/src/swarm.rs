@@ -31,6 +31,9 @@ pub struct SwarmConfig {
     pub replay: Option<ReplayConfig>,
     /// Whether only feasible providers may be chosen.
     pub feasibility_mask: bool,
+    /// The agents' tables are merged every so many steps; never when 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub merge_every: u32,
 }
 
 /// Why a swarm cannot be made.
@@ -167,6 +170,7 @@ impl Swarm {
                 epsilon: config.epsilon,
                 replay: config.replay,
                 feasibility_mask: config.feasibility_mask,
+                merges: config.merge_every > 0,
             };
             Box::new(QLearning::new(settings, env))
         } else {
@@ -191,6 +195,7 @@ impl Swarm {
             epsilon: 0.0,
             replay: None,
             feasibility_mask: true,
+            merge_every: 0,
         };
         Self {
             config,
@@ -400,6 +405,18 @@ impl Swarm {
             }
         }
         self.steps_learned += 1;
+        if self.config.merge_every > 0 && self.steps_learned.is_multiple_of(self.config.merge_every.into()) {
+            self.merge();
+        }
+    }
+
+    /// Lets every agent go on from what all have learned.
+    fn merge(&mut self) {
+        let team: Vec<_> = self.agents.iter().filter_map(|agent| agent.learner()).collect();
+        let pooled = team.first().and_then(|first| first.pool(&team));
+        if let Some(pooled) = pooled {
+            self.agents.iter_mut().filter_map(|a| a.learner_mut()).for_each(|l| l.adopt(pooled.as_ref()));
+        }
     }
 }
 
@@ -413,4 +430,9 @@ impl Clone for Swarm {
             rewards_by_agent: Vec::new(),
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }

@@ -1,7 +1,7 @@
 //! A swarm that goes on from a saved state does, and tells of itself, what one does that never stopped.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use policy::{AgentStep, DecidedRequest, ReplayConfig, StepReport, Swarm, SwarmConfig};
+use policy::{AgentStep, DecidedRequest, ReplayConfig, ReplayKind, StepReport, Swarm, SwarmConfig};
 use routing_env::{Environment, Episode, Preset, RewardKind};
 
 fn swarm(env: &Environment) -> Swarm {
@@ -11,8 +11,9 @@ fn swarm(env: &Environment) -> Swarm {
         learning_rate: 0.1,
         discount: 0.99,
         epsilon: 0.1,
-        replay: Some(ReplayConfig { capacity: 200, batch_size: 8 }),
+        replay: Some(ReplayConfig { capacity: 200, batch_size: 8, kind: ReplayKind::Uniform }),
         feasibility_mask: true,
+        merge_every: 0,
     };
     Swarm::new(config, env).unwrap()
 }

@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use api::trainer::{EnvironmentSpec, NewRun, PsiFieldMode, Recording};
+use api::trainer::{EnvironmentSpec, NewRun, PsiFieldMode, Recording, ReplayKind, ReplaySpec};
 use clap::value_parser;
 use routing_env::{Catalog, Workloads};
 use trainer::{checkpoint::CheckpointDocument, run_config::RunPlan};
@@ -48,9 +48,12 @@ pub(crate) struct RunArgs {
     /// What is learned from: excess-cost or seed [default: excess-cost]
     #[arg(long, value_name = "NAME")]
     reward: Option<String>,
-    /// Learn without experience replay
-    #[arg(long)]
-    no_replay: bool,
+    /// Experience replay: uniform, prioritized or none [default: uniform]
+    #[arg(long, value_name = "KIND", value_enum)]
+    replay: Option<ReplayArg>,
+    /// Merge the agents' tables every so many steps; never when 0 [default: 0]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=1_000_000))]
+    merge_every: Option<u32>,
     /// Let agents choose infeasible providers, which drops the request
     #[arg(long)]
     no_mask: bool,
@@ -74,6 +77,14 @@ pub(crate) enum PsiFieldArg {
     Mode(PsiFieldMode),
     /// Another one, which is waited for.
     At(String),
+}
+
+/// Which experience is learned from again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ReplayArg {
+    Uniform,
+    Prioritized,
+    None,
 }
 
 /// Which decisions go to the ledger.
@@ -140,8 +151,6 @@ impl RunArgs {
 
     fn fresh(&self) -> anyhow::Result<NewRun> {
         let default = NewRun::default();
-        let mut replay = default.replay;
-        replay.enabled = !self.no_replay;
         Ok(NewRun {
             agents: self.agents.unwrap_or(default.agents),
             episodes: self.episodes.unwrap_or(default.episodes),
@@ -150,8 +159,9 @@ impl RunArgs {
             learning_rate: self.learning_rate.unwrap_or(default.learning_rate),
             discount: self.discount.unwrap_or(default.discount),
             epsilon: self.epsilon.unwrap_or(default.epsilon),
-            replay,
+            replay: self.replay.map_or(default.replay, |kind| kind.spec(default.replay)),
             feasibility_mask: !self.no_mask,
+            merge_every: self.merge_every.unwrap_or(default.merge_every),
             reward: self.reward.clone().unwrap_or(default.reward.clone()),
             seed: self.seed.unwrap_or(default.seed),
             environment: self.environment.spec()?,
@@ -170,9 +180,8 @@ impl RunArgs {
         same("--algorithm", self.algorithm.as_ref(), &config.algorithm)?;
         same("--seed", self.seed.as_ref(), &config.seed)?;
         same("--reward", self.reward.as_ref(), &config.reward)?;
-        if self.no_replay && config.replay.enabled {
-            return Err(contradiction("--no-replay", "without replay", "with replay"));
-        }
+        same("--replay", self.replay.as_ref(), &ReplayArg::of(&config.replay))?;
+        same("--merge-every", self.merge_every.as_ref(), &config.merge_every)?;
         if self.no_mask && config.feasibility_mask {
             return Err(contradiction("--no-mask", "without the mask", "with it"));
         }
@@ -234,6 +243,35 @@ impl FromStr for PsiFieldArg {
             url if url.starts_with("http://") || url.starts_with("https://") => Ok(Self::At(url.into())),
             _ => Err("expected required, best-effort, off, or a URL (http://… or https://…)".into()),
         }
+    }
+}
+
+impl ReplayArg {
+    fn of(spec: &ReplaySpec) -> Self {
+        match spec.kind {
+            _ if !spec.enabled => Self::None,
+            ReplayKind::Uniform => Self::Uniform,
+            ReplayKind::Prioritized => Self::Prioritized,
+        }
+    }
+
+    /// The same replay, drawn in this way.
+    fn spec(self, like: ReplaySpec) -> ReplaySpec {
+        let kind = match self {
+            Self::Prioritized => ReplayKind::Prioritized,
+            Self::Uniform | Self::None => ReplayKind::Uniform,
+        };
+        ReplaySpec { enabled: self != Self::None, kind, ..like }
+    }
+}
+
+impl Display for ReplayArg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Uniform => "uniform",
+            Self::Prioritized => "prioritized",
+            Self::None => "none",
+        })
     }
 }
 
@@ -323,8 +361,15 @@ mod tests {
             message(&other, &config)
                 .starts_with("--agents (11) contradicts the checkpoint, whose run began with 10")
         );
-        let other = RunArgs { no_replay: true, ..RunArgs::default() };
-        assert!(message(&other, &config).contains("--no-replay"));
+        for replay in [ReplayArg::None, ReplayArg::Prioritized] {
+            let other = RunArgs { replay: Some(replay), ..RunArgs::default() };
+            let begun = "contradicts the checkpoint, whose run began with uniform";
+            assert!(message(&other, &config).starts_with(&format!("--replay ({replay}) {begun}")));
+            // and the run that was asked for in this way is one that the flag repeats
+            other.check_against(&other.wanted(None, None).unwrap().run).unwrap();
+        }
+        let other = RunArgs { merge_every: Some(5), ..RunArgs::default() };
+        assert!(message(&other, &config).contains("--merge-every (5)"));
         let other = RunArgs { psi_field: Some("off".parse().unwrap()), ..RunArgs::default() };
         assert!(message(&other, &config).contains("--psi-field (off)"));
         let preset = EnvironmentArgs { preset: Some("steady".into()), ..EnvironmentArgs::default() };
