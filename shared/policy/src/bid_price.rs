@@ -5,101 +5,147 @@
 //! begins and again after each further quarter of its expected requests. Requests that are hardly worth their
 //! prices wait for the end of the step, where the best allocation of all that wait is known.
 
-use limit::{Demand, Prices, Use, allocate};
-use routing_env::{Candidate, Choice, Market, Observation, Request, StepOutcome};
+use limit::{Demand, Use, allocate};
+use nalgebra::DVector;
+use routing_env::{Candidate, Choice, Environment, Market, Observation, Request};
 
 use crate::{
-    experience::Experience,
-    fluid::Fluid,
+    board::{Board, Waiting},
+    fluid::{Fluid, resources},
     forecast::Beliefs,
     policy::{Decision, Policy},
 };
 
-/// Solutions per step.
-const SOLUTIONS: f64 = 4.0;
-
-/// Below this net value per GPU-hour a request waits for the end of the step.
-const DEFER_BELOW_PER_HOUR: f64 = 3.0;
-
-/// Where its beliefs come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// The catalog's word.
-    Catalog,
-    /// What has arrived and what came of its decisions, the catalog's word at first.
-    Experience,
-    /// The truth, where the catalog's word is not all.
-    Truth,
+/// How its prices are made and used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Settings {
+    /// Over how many numbers of requests, all as likely, the prices are averaged: their number is not known before
+    /// the step has ended, and what a resource is worth is no linear function of it (Talluri and van Ryzin 1999).
+    pub(crate) scenarios: usize,
+    /// Solutions per step.
+    pub(crate) solutions: f64,
+    /// Below this net value per GPU-hour a request waits for the end of the step.
+    pub(crate) defer_below_per_hour: f64,
+    /// By what the spread of the number of requests is multiplied.
+    pub(crate) spread_factor: f64,
 }
 
-/// The policy.
-#[derive(Clone)]
-pub(crate) struct BidPrice {
-    name: &'static str,
-    source: Source,
-    /// Where that is the source.
-    experience: Option<Experience>,
-    beliefs: Option<Beliefs>,
-    plan: Option<Plan>,
-    waiting: Vec<Waiting>,
-    candidates: Vec<Candidate>,
+impl Settings {
+    /// Those of the hand rules.
+    pub(crate) const OF_RULES: Self =
+        Self { scenarios: 1, solutions: 4.0, defer_below_per_hour: 3.0, spread_factor: 1.0 };
 }
 
 /// Prices, and the part of the step that they are for.
 #[derive(Clone)]
-struct Plan {
-    step: u32,
-    part: u32,
-    prices: Prices,
+pub(crate) struct Plan {
+    /// `None` before the episode's first solution.
+    part: Option<u32>,
+    /// Those of each scenario, from which the next ones are sought.
+    scenarios: Vec<DVector<f64>>,
+    prices: DVector<f64>,
 }
 
-/// A request that it has set aside.
+impl Plan {
+    fn new(env: &Environment, scenarios: usize) -> Self {
+        let none = DVector::zeros(resources(env));
+        Self { part: None, scenarios: vec![none.clone(); scenarios], prices: none }
+    }
+
+    /// What it knows is of the step before.
+    pub(crate) fn outlive_step(&mut self) {
+        self.part = None;
+    }
+}
+
+/// Decides at the prices of the step's plan.
 #[derive(Clone)]
-struct Waiting {
-    index: usize,
-    request: Request,
-    /// An estimate until the step's requests are all known.
-    wait_ms: f64,
+pub(crate) struct BidPrices {
+    settings: Settings,
+    candidates: Vec<Candidate>,
 }
 
-impl BidPrice {
-    /// The policy with beliefs from there.
-    pub(crate) fn new(name: &'static str, source: Source) -> Self {
-        let (waiting, candidates) = (Vec::new(), Vec::new());
-        Self { name, source, experience: None, beliefs: None, plan: None, waiting, candidates }
+impl BidPrices {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, candidates: Vec::new() }
+    }
+
+    /// Decides one request as these beliefs have it.
+    pub(crate) fn decide(
+        &mut self,
+        observation: &Observation<'_>,
+        beliefs: &Beliefs,
+        board: &mut Board,
+    ) -> Decision {
+        if observation.waited_ms.is_some()
+            && let Some(choice) = self.allocated(observation, beliefs, board)
+        {
+            return Decision::certain(choice);
+        }
+        let (candidate, net) = self.best(observation, beliefs, board);
+        let request = *observation.request;
+        let choice = if observation.may_defer && net < self.settings.defer_below_per_hour * request.hours {
+            let wait_ms = routing_env::wait_ms(1.0 - observation.phase);
+            board.waiting.push(Waiting { index: observation.index, request, wait_ms });
+            Choice::Defer
+        } else if observation.may_hold && net < 0.0 {
+            Choice::Hold
+        } else {
+            Choice::Route(candidate.provider)
+        };
+        Decision { value: Some(net), ..Decision::certain(choice) }
+    }
+
+    /// Orders what waits: the longest first, so that what is left over is small enough to find a place.
+    pub(crate) fn order_waiting(requests: &[Request], waiting: &mut [usize], board: &mut Board) {
+        for own in &mut board.waiting {
+            own.wait_ms = routing_env::wait_ms(1.0 - (own.index + 1) as f64 / requests.len() as f64);
+        }
+        waiting.sort_by(|a, b| requests[*b].hours.total_cmp(&requests[*a].hours));
     }
 
     /// The prices for this part of the step.
-    fn plan(&mut self, observation: &Observation<'_>) -> (&Beliefs, &Prices) {
-        let Observation { env, market, step, .. } = *observation;
-        if self.plan.as_ref().is_none_or(|plan| plan.step != step) {
-            self.waiting.clear();
-            self.beliefs = match self.source {
-                Source::Catalog => None,
-                Source::Experience => {
-                    Some(self.experience.get_or_insert_with(|| Experience::new(env)).beliefs())
-                }
-                Source::Truth => observation.truth.map(|truth| Beliefs::of_truth(env, truth)),
-            };
-        }
-        let beliefs = self.beliefs.get_or_insert_with(|| Beliefs::of_catalog(env));
-        let seen = if observation.waited_ms.is_some() { usize::MAX } else { observation.index };
-        let part = (beliefs.phase(seen) * SOLUTIONS) as u32;
-        let plan = match self.plan.take() {
-            Some(plan) if (plan.step, plan.part) == (step, part) => plan,
-            _ => {
-                let waiting = self.waiting.iter().map(|w| (&w.request, w.wait_ms));
-                let fluid = Fluid::new(env, market, beliefs);
-                Plan { step, part, prices: fluid.prices(seen, waiting, &mut self.candidates) }
+    fn prices<'b>(
+        &mut self,
+        observation: &Observation<'_>,
+        beliefs: &Beliefs,
+        board: &'b mut Board,
+    ) -> &'b DVector<f64> {
+        let Observation { env, market, index, .. } = *observation;
+        let has_waited = observation.waited_ms.is_some();
+        let part =
+            if has_waited { u32::MAX } else { (beliefs.phase(index) * self.settings.solutions) as u32 };
+        let plan = board.plan.get_or_insert_with(|| Plan::new(env, self.settings.scenarios));
+        if plan.part != Some(part) {
+            let mut fluid = Fluid::new(env, market, beliefs, &board.waiting, &mut self.candidates);
+            let count = plan.scenarios.len();
+            plan.prices.fill(0.0);
+            for (i, prices) in plan.scenarios.iter_mut().enumerate() {
+                let left = if has_waited {
+                    vec![0.0; beliefs.demand.len()]
+                } else {
+                    {
+                        let probability = (i as f64 + 0.5) / count as f64;
+                        beliefs.still_to_come_at(env, index, probability, self.settings.spread_factor)
+                    }
+                };
+                fluid.price(&left, prices);
+                plan.prices.axpy(1.0 / count as f64, prices, 1.0);
             }
-        };
-        (beliefs, &self.plan.insert(plan).prices)
+            plan.part = Some(part);
+        }
+        &plan.prices
     }
 
     /// The best provider and its net value.
-    fn best(&mut self, observation: &Observation<'_>) -> (Candidate, f64) {
+    fn best(
+        &mut self,
+        observation: &Observation<'_>,
+        beliefs: &Beliefs,
+        board: &mut Board,
+    ) -> (Candidate, f64) {
         let Observation { env, request, candidates, .. } = *observation;
-        let (beliefs, prices) = self.plan(observation);
+        let prices = self.prices(observation, beliefs, board);
         let mut best = (candidates[0], f64::NEG_INFINITY);
         for candidate in candidates {
             let net = beliefs.net(env, prices, request, candidate);
@@ -111,14 +157,18 @@ impl BidPrice {
     }
 
     /// The request's part in the best allocation of all that still wait: what it gets most of.
-    fn allocated(&mut self, observation: &Observation<'_>) -> Option<Choice> {
+    fn allocated(
+        &mut self,
+        observation: &Observation<'_>,
+        beliefs: &Beliefs,
+        board: &mut Board,
+    ) -> Option<Choice> {
         let Observation { env, market, .. } = *observation;
-        let own = self.waiting.iter().position(|w| w.index == observation.index)?;
-        let beliefs = self.beliefs.as_ref()?;
+        let own = board.waiting.iter().position(|w| w.index == observation.index)?;
         let mut limits = market.budgets().to_vec();
         limits.extend(market.providers().iter().map(|p| p.remaining));
-        let mut demands = Vec::with_capacity(self.waiting.len());
-        for Waiting { index, request, wait_ms } in &self.waiting {
+        let mut demands = Vec::with_capacity(board.waiting.len());
+        for Waiting { index, request, wait_ms } in &board.waiting {
             if *index == observation.index {
                 // what it may choose from now: its wait is known, and where its job has failed it may not go again
                 self.candidates.clear();
@@ -134,32 +184,30 @@ impl BidPrice {
             });
             demands.push(Demand { count: 1.0, options: options.collect() });
         }
-        self.waiting.remove(own);
+        board.waiting.remove(own);
         let shares = allocate(&limits, &demands).ok()?.swap_remove(own);
         let hold = (Choice::Hold, 1.0 - shares.iter().sum::<f64>());
         let routes = observation.candidates.iter().zip(shares);
         let routes = routes.map(|(candidate, share)| (Choice::Route(candidate.provider), share));
         Some(routes.fold(hold, |best, next| if next.1 > best.1 { next } else { best }).0)
     }
+}
 
-    fn decided(&mut self, observation: &Observation<'_>) -> Decision {
-        if observation.waited_ms.is_some()
-            && let Some(choice) = self.allocated(observation)
-        {
-            return Decision::certain(choice);
-        }
-        let (candidate, net) = self.best(observation);
-        let request = *observation.request;
-        let choice = if observation.may_defer && net < DEFER_BELOW_PER_HOUR * request.hours {
-            let wait_ms = routing_env::wait_ms(1.0 - observation.phase);
-            self.waiting.push(Waiting { index: observation.index, request, wait_ms });
-            Choice::Defer
-        } else if observation.may_hold && net < 0.0 {
-            Choice::Hold
-        } else {
-            Choice::Route(candidate.provider)
-        };
-        Decision { value: Some(net), ..Decision::certain(choice) }
+/// Bid prices from the catalog's word, or from the truth where they are told it.
+#[derive(Clone)]
+pub(crate) struct BidPrice {
+    name: &'static str,
+    /// Whether it looks at what others are not told.
+    is_informed: bool,
+    step: Option<u32>,
+    beliefs: Option<Beliefs>,
+    prices: BidPrices,
+}
+
+impl BidPrice {
+    /// The hand rule.
+    pub(crate) fn new(name: &'static str, is_informed: bool) -> Self {
+        Self { name, is_informed, step: None, beliefs: None, prices: BidPrices::new(Settings::OF_RULES) }
     }
 }
 
@@ -169,34 +217,27 @@ impl Policy for BidPrice {
     }
 
     fn begin_episode(&mut self, _seed: u64, _agent: u32) {
-        self.experience = None;
+        self.step = None;
         self.beliefs = None;
-        self.plan = None;
-        self.waiting.clear();
     }
 
-    fn decide(&mut self, observation: &Observation<'_>) -> Decision {
-        let decision = self.decided(observation);
-        if let (Some(experience), Choice::Route(provider)) = (&mut self.experience, decision.choice)
-            && let Some(candidate) = observation.candidates.iter().find(|c| c.provider == provider)
-        {
-            experience.tried(observation.index, provider, candidate.latency_ms);
+    fn decide(&mut self, observation: &Observation<'_>, board: &mut Board) -> Decision {
+        let Observation { env, truth, step, .. } = *observation;
+        if self.is_informed && self.step.replace(step) != Some(step) {
+            self.beliefs = truth.map(|truth| Beliefs::of_truth(env, truth));
         }
-        decision
+        let beliefs = self.beliefs.get_or_insert_with(|| Beliefs::of_catalog(env));
+        self.prices.decide(observation, beliefs, board)
     }
 
-    fn observe_step(&mut self, outcome: &StepOutcome<'_>) {
-        if let Some(experience) = &mut self.experience {
-            experience.observe(outcome);
-        }
-    }
-
-    fn order_waiting(&mut self, _market: &Market, requests: &[Request], waiting: &mut [usize]) {
-        for own in &mut self.waiting {
-            own.wait_ms = routing_env::wait_ms(1.0 - (own.index + 1) as f64 / requests.len() as f64);
-        }
-        // the longest first: what is left over is small enough to find a place
-        waiting.sort_by(|a, b| requests[*b].hours.total_cmp(&requests[*a].hours));
+    fn order_waiting(
+        &mut self,
+        _market: &Market,
+        requests: &[Request],
+        waiting: &mut [usize],
+        board: &mut Board,
+    ) {
+        BidPrices::order_waiting(requests, waiting, board);
     }
 
     fn boxed_clone(&self) -> Box<dyn Policy> {

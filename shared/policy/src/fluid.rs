@@ -1,10 +1,15 @@
 //! The fluid program of the rest of a step: requests in expected numbers on what is left of capacities and
 //! budgets (Gallego and van Ryzin 1997).
 
-use limit::{Demand, Prices, Use};
+use nalgebra::DVector;
 use routing_env::{Candidate, Environment, Market, Request};
 
-use crate::{forecast::Beliefs, rules::excess_cost_reward};
+use crate::{
+    board::Waiting,
+    duals::{Class, Program, Way},
+    forecast::Beliefs,
+    rules::excess_cost_reward,
+};
 
 /// Classes of each workload by size.
 const SIZES: usize = 4;
@@ -12,19 +17,28 @@ const SIZES: usize = 4;
 /// Parts into which the rest of a provider's capacity is cut where congestion makes each dearer than the last.
 const SEGMENTS: usize = 4;
 
-/// The program without its demands. Its resources are the tenants' budgets, then the providers' hours.
+/// The program on what is left of a market. Its resources are the tenants' budgets, then the providers' hours.
 pub(crate) struct Fluid<'a> {
     env: &'a Environment,
     market: &'a Market,
     beliefs: &'a Beliefs,
-    limits: Vec<f64>,
     /// `[provider][segment]`: the square of the utilisation that stands for it.
     loads: Vec<Vec<f64>>,
+    program: Program,
+    /// The tenants of the program's classes, and how many requests each class has in a whole step. Those that wait
+    /// come after them.
+    expected: Vec<(usize, f64)>,
 }
 
 impl<'a> Fluid<'a> {
-    /// The program on what is left now.
-    pub(crate) fn new(env: &'a Environment, market: &'a Market, beliefs: &'a Beliefs) -> Self {
+    /// The program of a whole step's requests and of those that wait.
+    pub(crate) fn new(
+        env: &'a Environment,
+        market: &'a Market,
+        beliefs: &'a Beliefs,
+        waiting: &[Waiting],
+        candidates: &mut Vec<Candidate>,
+    ) -> Self {
         let count = segments(env);
         let mut limits = market.budgets().to_vec();
         let mut loads = Vec::with_capacity(market.providers().len());
@@ -41,59 +55,61 @@ impl<'a> Fluid<'a> {
                     .collect(),
             );
         }
-        Self { env, market, beliefs, limits, loads }
-    }
-
-    /// The prices when `seen` of the step's requests have come and these, with their waits in ms, wait.
-    /// Where the solver fails they are 0: every request is then taken at its own reward.
-    pub(crate) fn prices<'r>(
-        &self,
-        seen: usize,
-        waiting: impl Iterator<Item = (&'r Request, f64)>,
-        candidates: &mut Vec<Candidate>,
-    ) -> Prices {
-        let left = self.beliefs.still_to_come(self.env, seen);
-        let mut demands = Vec::new();
-        for (tenant, (counts, left)) in self.beliefs.demand.iter().zip(left).enumerate() {
-            for ((workload, _), count) in self.env.mix(tenant).iter().zip(counts) {
-                let [low, high] = self.env.workload_hours(*workload);
+        let program = Program { limits, ..Program::default() };
+        let mut fluid = Self { env, market, beliefs, loads, program, expected: Vec::new() };
+        for (tenant, counts) in beliefs.demand.iter().enumerate() {
+            for ((workload, _), requests) in env.mix(tenant).iter().zip(counts) {
+                let [low, high] = env.workload_hours(*workload);
                 for size in 0..SIZES {
                     let hours = low + (high - low) * (size as f64 + 0.5) / SIZES as f64;
-                    let request = Request::new(self.env, tenant, *workload, hours);
-                    demands.push(self.demand(count * left / SIZES as f64, &request, 0.0, candidates));
+                    let request = Request::new(env, tenant, *workload, hours);
+                    fluid.add(&request, 0.0, candidates);
+                    fluid.expected.push((tenant, requests / SIZES as f64));
                 }
             }
         }
-        demands.extend(waiting.map(|(request, wait_ms)| self.demand(1.0, request, wait_ms, candidates)));
-        Prices::solve(&self.limits, &demands)
-            .unwrap_or_else(|_| Prices { of: vec![0.0; self.limits.len()], value: 0.0 })
+        for Waiting { request, wait_ms, .. } in waiting {
+            fluid.add(request, *wait_ms, candidates);
+        }
+        fluid
     }
 
-    fn demand(&self, count: f64, request: &Request, wait_ms: f64, candidates: &mut Vec<Candidate>) -> Demand {
+    /// Improves prices to those at which this part of each tenant's requests is still to come.
+    pub(crate) fn price(&mut self, left: &[f64], prices: &mut DVector<f64>) {
+        for ((tenant, requests), class) in self.expected.iter().zip(&mut self.program.classes) {
+            class.count = requests * left[*tenant];
+        }
+        self.program.solve(prices);
+    }
+
+    fn add(&mut self, request: &Request, wait_ms: f64, candidates: &mut Vec<Candidate>) {
         self.market.candidates(self.env, request, wait_ms, candidates);
-        Demand { count, options: candidates.iter().flat_map(|c| self.options(request, c, wait_ms)).collect() }
+        for candidate in candidates.iter() {
+            self.add_ways(request, candidate, wait_ms);
+        }
+        let ways_end = self.program.ways.len();
+        self.program.classes.push(Class { count: 1.0, budget: request.tenant, ways_end });
     }
 
-    fn options(&self, request: &Request, candidate: &Candidate, wait_ms: f64) -> Vec<Use> {
+    fn add_ways(&mut self, request: &Request, candidate: &Candidate, wait_ms: f64) {
         let workloads = self.env.workloads();
         let provider = &self.market.providers()[candidate.provider];
         let utilisation = (provider.capacity - provider.remaining + request.hours) / provider.capacity;
         let base_price = candidate.price / (1.0 + workloads.surge * utilisation * utilisation);
-        let loads = &self.loads[candidate.provider];
-        let first = self.limits.len() - self.loads.len() * loads.len() + candidate.provider * loads.len();
-        let option = |(i, load): (usize, &f64)| {
+        let first = self.beliefs.demand.len() + candidate.provider * self.loads[candidate.provider].len();
+        for (i, load) in self.loads[candidate.provider].iter().enumerate() {
             let price = base_price * (1.0 + workloads.surge * load);
             let latency_ms = provider.latency_ms * (1.0 + workloads.congestion * load) + wait_ms;
-            let candidate = Candidate { provider: candidate.provider, price, latency_ms };
-            (latency_ms <= request.max_latency_ms).then(|| Use {
-                value: self.beliefs.reward(self.env, request, &candidate),
-                takes: vec![
-                    (request.tenant, self.beliefs.success[candidate.provider] * price * request.hours),
-                    (first + i, request.hours),
-                ],
-            })
-        };
-        loads.iter().enumerate().filter_map(option).collect()
+            if latency_ms <= request.max_latency_ms {
+                let candidate = Candidate { provider: candidate.provider, price, latency_ms };
+                self.program.ways.push(Way {
+                    value: self.beliefs.reward(self.env, request, &candidate),
+                    resource: first + i,
+                    hours: request.hours,
+                    charge: self.beliefs.success[candidate.provider] * price * request.hours,
+                });
+            }
+        }
     }
 }
 
@@ -109,15 +125,20 @@ impl Beliefs {
     pub(crate) fn net(
         &self,
         env: &Environment,
-        prices: &Prices,
+        prices: &DVector<f64>,
         request: &Request,
         candidate: &Candidate,
     ) -> f64 {
-        let hour = prices.of[self.demand.len() + candidate.provider * segments(env)];
-        let dollar = prices.of[request.tenant];
+        let hour = prices[self.demand.len() + candidate.provider * segments(env)];
+        let dollar = prices[request.tenant];
         let charge = self.success[candidate.provider] * candidate.price;
         self.reward(env, request, candidate) - request.hours * (hour + dollar * charge)
     }
+}
+
+/// How many resources the programs of an environment have.
+pub(crate) fn resources(env: &Environment) -> usize {
+    env.workloads().tenants.len() + env.catalog().providers.len() * segments(env)
 }
 
 fn segments(env: &Environment) -> usize {

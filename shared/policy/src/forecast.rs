@@ -1,12 +1,15 @@
 //! What a step still has to bring, and what providers really are, as far as somebody knows.
 
 use routing_env::{ArrivalOrder, Environment, Truth};
+use statrs::distribution::{ContinuousCDF as _, Normal};
 
 /// What the simulation is taken to be: the catalog's word, the truth, or what was learned.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Beliefs {
     /// Requests of a whole step, `[tenant][position in its mix]`.
     pub(crate) demand: Vec<Vec<f64>>,
+    /// How far the number of a step's requests is off: its standard deviation / its mean; above 0.
+    pub(crate) spread: f64,
     /// True latency / advertised latency, by provider.
     pub(crate) latency_factor: Vec<f64>,
     /// The probability that a routed job succeeds, by provider.
@@ -47,7 +50,12 @@ impl Beliefs {
             let requests = env.expected_requests(tenant);
             env.mix(tenant).iter().map(|(_, share)| requests * share).collect()
         });
-        Self { demand: demand.collect(), latency_factor: vec![1.0; providers], success: vec![1.0; providers] }
+        Self {
+            demand: demand.collect(),
+            spread: catalog_spread(env),
+            latency_factor: vec![1.0; providers],
+            success: vec![1.0; providers],
+        }
     }
 
     /// The truth of this step.
@@ -55,14 +63,15 @@ impl Beliefs {
         let providers = 0..env.catalog().providers.len();
         Self {
             demand: truth.expected_requests().to_vec(),
+            spread: catalog_spread(env),
             latency_factor: providers.clone().map(|p| truth.latency_factor(p)).collect(),
             success: providers.map(|p| 1.0 - truth.failure_probability(p)).collect(),
         }
     }
 
-    /// The share of a step's expected requests that `seen` of them are, at most 1.
+    /// The share of a step's expected requests that `seen` of them are; more than 1 where they are more.
     pub(crate) fn phase(&self, seen: usize) -> f64 {
-        (seen as f64 / self.demand.iter().flatten().sum::<f64>()).min(1.0)
+        seen as f64 / self.demand.iter().flatten().sum::<f64>()
     }
 
     /// The jobs that are still to come when `seen` requests of the step have come.
@@ -102,4 +111,42 @@ impl Beliefs {
             }
         }
     }
+
+    /// As [`Self::still_to_come`], if the step has as many requests as it has with this probability at most: a
+    /// quantile of their number, which is taken to be normal, given that `seen` have come.
+    pub(crate) fn still_to_come_at(
+        &self,
+        env: &Environment,
+        seen: usize,
+        probability: f64,
+        spread_factor: f64,
+    ) -> Vec<f64> {
+        let spread = self.spread * spread_factor;
+        if env.workloads().arrival_order == ArrivalOrder::Tenant {
+            let level = 1.0 + spread * quantile_above(f64::NEG_INFINITY, probability);
+            return self.still_to_come(env, seen).iter().map(|share| share * level.max(0.0)).collect();
+        }
+        let expected = self.demand.iter().flatten().sum::<f64>();
+        let seen = seen as f64 / expected;
+        let level = 1.0 + spread * quantile_above((seen - 1.0) / spread, probability);
+        vec![(level - seen).max(0.0); self.demand.len()]
+    }
+}
+
+/// The spread by the catalog's law: each tenant's number has the standard deviation 2·√m.
+fn catalog_spread(env: &Environment) -> f64 {
+    let tenants = env.workloads().tenants.len();
+    let expected: f64 = (0..tenants).map(|tenant| env.expected_requests(tenant)).sum();
+    let deviation = 2.0 * (env.workloads().demand_multiplier * tenants as f64).sqrt();
+    if expected > 0.0 { (deviation / expected).max(1e-3) } else { 1.0 }
+}
+
+/// The quantile of a standard normal variable that is known to be at least `least`.
+fn quantile_above(least: f64, probability: f64) -> f64 {
+    let normal = Normal::standard();
+    let above = normal.sf(least);
+    if above < 1e-9 {
+        return least - (1.0 - probability).ln() / least; // far out the tail is exponential
+    }
+    -normal.inverse_cdf((1.0 - probability) * above)
 }

@@ -3,11 +3,15 @@
 //! A [`Swarm`] plays the steps of a [`routing_env::Episode`]; its agents are [`Policy`]s. What it has
 //! learned is written as a [`PolicyFile`].
 
+mod adaptive;
 mod bid_price;
-mod experience;
+mod board;
+mod duals;
+mod estimators;
 mod file;
 mod fluid;
 mod forecast;
+mod model;
 mod policy;
 mod q_learning;
 mod q_table;
@@ -16,7 +20,9 @@ mod rules;
 mod size_rules;
 mod sum_tree;
 mod swarm;
+mod tuning;
 
+pub use board::Board;
 pub use file::{Fingerprint, POLICY_FORMAT, PolicyFile, Training};
 pub use policy::{Decision, Exploration, Learner, LearningWindow, Policy};
 pub use q_learning::{MAX_PROVIDERS, QLearning, QLearningConfig};

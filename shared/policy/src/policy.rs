@@ -5,6 +5,8 @@ use std::any::Any;
 use routing_env::{Candidate, Choice, Market, Observation, Request, StepOutcome};
 use serde::{Deserialize, Serialize};
 
+use crate::board::Board;
+
 /// A policy's answer to an observation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
@@ -37,8 +39,8 @@ pub struct LearningWindow {
 
 /// One agent: it decides requests, and may learn from what the team earned.
 ///
-/// Order of calls: `begin_episode`, then for each step `decide` for each of its turns and `end_step`
-/// once, then `end_episode`.
+/// Order of calls: `begin_episode`, then for each step `lead_step` if it leads it, `decide` for each of its
+/// turns, and `observe_step` and `end_step` once, then `end_episode`.
 pub trait Policy: Send {
     /// Its name on the wire.
     fn name(&self) -> &'static str;
@@ -46,8 +48,11 @@ pub trait Policy: Send {
     /// Starts an episode; all randomness of the episode comes from its seed.
     fn begin_episode(&mut self, _seed: u64, _agent: u32) {}
 
+    /// Begins a step that this agent leads: what it tells the board, the others may follow.
+    fn lead_step(&mut self, _board: &mut Board) {}
+
     /// Decides one request.
-    fn decide(&mut self, observation: &Observation<'_>) -> Decision;
+    fn decide(&mut self, observation: &Observation<'_>, board: &mut Board) -> Decision;
 
     /// What the policy thinks of a candidate, on a scale of its own on which higher is better; `None` where it
     /// has no figure for it. It changes nothing that is decided.
@@ -56,13 +61,20 @@ pub trait Policy: Send {
     }
 
     /// Puts the waiting requests (positions in `requests`) in the order in which they shall be decided.
-    fn order_waiting(&mut self, _market: &Market, _requests: &[Request], _waiting: &mut [usize]) {}
+    fn order_waiting(
+        &mut self,
+        _market: &Market,
+        _requests: &[Request],
+        _waiting: &mut [usize],
+        _board: &mut Board,
+    ) {
+    }
 
     /// Shows what a step came to, whoever decided it, before [`Policy::end_step`].
-    fn observe_step(&mut self, _outcome: &StepOutcome<'_>) {}
+    fn observe_step(&mut self, _outcome: &StepOutcome<'_>, _board: &mut Board) {}
 
     /// Ends a step. `rewards` are the team's, one for each of this agent's turns of the step in order.
-    fn end_step(&mut self, _rewards: &[f64]) {}
+    fn end_step(&mut self, _rewards: &[f64], _board: &Board) {}
 
     /// Ends an episode.
     fn end_episode(&mut self) {}
@@ -149,6 +161,12 @@ impl Exploration {
     pub fn raise(&mut self, factor: f64, max: f64, windows: u64) {
         let raised = (self.epsilon * factor).min(max).max(self.epsilon);
         self.raised = (windows > 0).then_some((raised, windows));
+    }
+
+    /// The same at another configured rate: one that leaves another's path may have its own.
+    #[must_use]
+    pub fn at_rate(self, epsilon: f64) -> Self {
+        Self { epsilon, raised: self.raised.map(|(raised, windows)| (raised.max(epsilon), windows)) }
     }
 
     /// Counts a window.

@@ -13,6 +13,7 @@ use routing_env::{Candidate, Choice, Environment, Market, Observation, Stream, g
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    board::Board,
     policy::{Decision, Exploration, Learner, LearningWindow, Policy},
     q_table::{Knowledge, Pool, QTable, StateKey},
     replay::{Drawn, PrioritiesState, Replay, ReplayConfig, Transition},
@@ -141,7 +142,7 @@ impl Policy for QLearning {
         self.window = LearningWindow::default();
     }
 
-    fn decide(&mut self, observation: &Observation<'_>) -> Decision {
+    fn decide(&mut self, observation: &Observation<'_>, _board: &mut Board) -> Decision {
         let key = self.bins.key(observation.market);
         let allowed = self.allowed(observation);
         if self.frozen {
@@ -173,7 +174,7 @@ impl Policy for QLearning {
         Some(self.table.value(state, candidate.provider))
     }
 
-    fn end_step(&mut self, rewards: &[f64]) {
+    fn end_step(&mut self, rewards: &[f64], _board: &Board) {
         self.bins.begin_step();
         if self.frozen {
             return;
@@ -290,10 +291,7 @@ impl Learner for QLearning {
         if let Some(progress) = progress {
             let progress =
                 Progress::deserialize(progress).map_err(|e| format!("the agent's progress: {e}"))?;
-            // the configured rate is the run's own: one that leaves another's path may have another
-            let epsilon = self.config.epsilon;
-            let raised = progress.exploration.raised.map(|(raised, windows)| (raised.max(epsilon), windows));
-            self.exploration = Exploration { epsilon, raised };
+            self.exploration = progress.exploration.at_rate(self.config.epsilon);
             if let (Some(config), Some(transitions)) = (self.config.replay, progress.replay) {
                 let (states, actions) = (self.table.len() as u32, self.providers);
                 if !transitions.iter().all(|t| t.fits(states, actions)) {

@@ -7,7 +7,8 @@ use rand_pcg::Pcg64;
 use routing_env::{Candidate, Choice, Environment, Observation, Request, Stream, generator};
 
 use crate::{
-    bid_price::{BidPrice, Source},
+    bid_price::BidPrice,
+    board::Board,
     policy::{Decision, Policy},
     size_rules::{DeferLarge, Reserve},
 };
@@ -31,15 +32,13 @@ pub enum Rule {
     DeferLarge,
     /// Bid prices from the catalog's word: the fluid program of the rest of the step.
     BidPrice,
-    /// Bid prices from what was experienced in the episode, the catalog's word at first.
-    BidPriceAdaptive,
     /// Bid prices from the truth, where it is hidden from others: what knowing it would be worth.
     BidPriceInformed,
 }
 
 impl Rule {
     /// All that know no more than a learner does, the baseline first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::WeightedScore,
         Self::Cheapest,
         Self::Fastest,
@@ -48,7 +47,6 @@ impl Rule {
         Self::Reserve,
         Self::DeferLarge,
         Self::BidPrice,
-        Self::BidPriceAdaptive,
     ];
 
     /// The rules that are told what others are not, for reference.
@@ -69,7 +67,6 @@ impl Rule {
             Self::Reserve => "reserve",
             Self::DeferLarge => "defer-large",
             Self::BidPrice => "bid-price",
-            Self::BidPriceAdaptive => "bid-price-adaptive",
             Self::BidPriceInformed => "bid-price-informed",
         }
     }
@@ -86,9 +83,8 @@ impl Rule {
             Self::GreedyReward => Box::new(GreedyReward),
             Self::Reserve => Box::new(Reserve::default()),
             Self::DeferLarge => Box::new(DeferLarge::default()),
-            Self::BidPrice => Box::new(BidPrice::new(self.name(), Source::Catalog)),
-            Self::BidPriceAdaptive => Box::new(BidPrice::new(self.name(), Source::Experience)),
-            Self::BidPriceInformed => Box::new(BidPrice::new(self.name(), Source::Truth)),
+            Self::BidPrice => Box::new(BidPrice::new(self.name(), false)),
+            Self::BidPriceInformed => Box::new(BidPrice::new(self.name(), true)),
         }
     }
 }
@@ -102,7 +98,7 @@ impl fmt::Display for Rule {
 /// No rule has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown rule `{0}`: expected weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price, bid-price-adaptive or bid-price-informed"
+    "unknown rule `{0}`: expected weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
 )]
 pub struct UnknownRule(pub String);
 
@@ -127,7 +123,7 @@ impl Policy for Scored {
         self.name
     }
 
-    fn decide(&mut self, observation: &Observation<'_>) -> Decision {
+    fn decide(&mut self, observation: &Observation<'_>, _board: &mut Board) -> Decision {
         let chosen = best(observation.candidates, |c| (self.score)(observation, c));
         Decision::certain(Choice::Route(chosen.provider))
     }
@@ -155,7 +151,7 @@ impl Policy for Random {
         self.rng = generator(seed, Stream::Agent(agent));
     }
 
-    fn decide(&mut self, observation: &Observation<'_>) -> Decision {
+    fn decide(&mut self, observation: &Observation<'_>, _board: &mut Board) -> Decision {
         let candidates = observation.candidates;
         let chosen = candidates[self.rng.random_range(0..candidates.len())];
         let propensity = 1.0 / candidates.len() as f64;
@@ -175,7 +171,7 @@ impl Policy for GreedyReward {
         Rule::GreedyReward.name()
     }
 
-    fn decide(&mut self, observation: &Observation<'_>) -> Decision {
+    fn decide(&mut self, observation: &Observation<'_>, _board: &mut Board) -> Decision {
         Decision::certain(greedy(observation, observation.candidates))
     }
 

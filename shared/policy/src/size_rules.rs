@@ -3,6 +3,7 @@
 use routing_env::{Candidate, Choice, Environment, MAX_WAITING, Market, Observation, Request};
 
 use crate::{
+    board::Board,
     forecast::Beliefs,
     policy::{Decision, Policy},
     rules::greedy,
@@ -29,7 +30,7 @@ impl Policy for DeferLarge {
         *self = Self::default();
     }
 
-    fn decide(&mut self, observation: &Observation<'_>) -> Decision {
+    fn decide(&mut self, observation: &Observation<'_>, _board: &mut Board) -> Decision {
         let Observation { env, request, step, index, .. } = *observation;
         if self.step != step {
             (self.step, self.waiting) = (step, 0);
@@ -46,7 +47,13 @@ impl Policy for DeferLarge {
         Decision::certain(greedy(observation, observation.candidates))
     }
 
-    fn order_waiting(&mut self, _market: &Market, requests: &[Request], waiting: &mut [usize]) {
+    fn order_waiting(
+        &mut self,
+        _market: &Market,
+        requests: &[Request],
+        waiting: &mut [usize],
+        _board: &mut Board,
+    ) {
         waiting.sort_by(|a, b| requests[*a].hours.total_cmp(&requests[*b].hours));
     }
 
@@ -72,7 +79,7 @@ impl Policy for Reserve {
         self.beliefs = None;
     }
 
-    fn decide(&mut self, observation: &Observation<'_>) -> Decision {
+    fn decide(&mut self, observation: &Observation<'_>, _board: &mut Board) -> Decision {
         let Observation { env, market, request, index, .. } = *observation;
         let beliefs = self.beliefs.get_or_insert_with(|| Beliefs::of_catalog(env));
         // what has waited comes when nothing else is expected
@@ -103,7 +110,13 @@ impl Policy for Reserve {
         })
     }
 
-    fn order_waiting(&mut self, _market: &Market, requests: &[Request], waiting: &mut [usize]) {
+    fn order_waiting(
+        &mut self,
+        _market: &Market,
+        requests: &[Request],
+        waiting: &mut [usize],
+        _board: &mut Board,
+    ) {
         waiting.sort_by(|a, b| requests[*a].hours.total_cmp(&requests[*b].hours));
     }
 

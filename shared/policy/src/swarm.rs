@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    adaptive::Adaptive,
+    board::Board,
     policy::{LearningWindow, Policy},
     q_learning::{MAX_PROVIDERS, QLearning, QLearningConfig},
     replay::ReplayConfig,
@@ -17,7 +19,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SwarmConfig {
-    /// A learner (`q-learning`) or a hand rule.
+    /// A learner (one of [`LEARNERS`]) or a hand rule.
     pub algorithm: String,
     /// How many agents, at least 1.
     pub agents: u32,
@@ -36,12 +38,29 @@ pub struct SwarmConfig {
     pub merge_every: u32,
 }
 
+impl SwarmConfig {
+    /// One agent of an algorithm that neither explores nor replays.
+    #[must_use]
+    pub fn of(algorithm: &str) -> Self {
+        Self {
+            algorithm: algorithm.into(),
+            agents: 1,
+            learning_rate: 0.0,
+            discount: 0.0,
+            epsilon: 0.0,
+            replay: None,
+            feasibility_mask: true,
+            merge_every: 0,
+        }
+    }
+}
+
 /// Why a swarm cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SwarmError {
     /// No learner and no rule has the name.
     #[error(
-        "unknown algorithm `{0}`: expected q-learning, weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price, bid-price-adaptive or bid-price-informed"
+        "unknown algorithm `{0}`: expected adaptive, q-learning, weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
     )]
     UnknownAlgorithm(String),
     /// The catalog is too large for the learner.
@@ -53,12 +72,14 @@ pub enum SwarmError {
 }
 
 /// Names of the algorithms that learn.
-pub const LEARNERS: [&str; 1] = ["q-learning"];
+pub const LEARNERS: [&str; 2] = ["adaptive", "q-learning"];
 
 /// The swarm.
 pub struct Swarm {
     config: SwarmConfig,
     agents: Vec<Box<dyn Policy>>,
+    board: Board,
+    episode_seed: u64,
     steps_learned: u64,
     rewards: Vec<f64>,
     rewards_by_agent: Vec<Vec<f64>>,
@@ -173,6 +194,8 @@ impl Swarm {
                 merges: config.merge_every > 0,
             };
             Box::new(QLearning::new(settings, env))
+        } else if config.algorithm == "adaptive" {
+            Box::new(Adaptive::new(config.epsilon, env))
         } else {
             let rule: Rule = config
                 .algorithm
@@ -181,25 +204,22 @@ impl Swarm {
             rule.policy()
         };
         let agents = (0..config.agents).map(|_| agent.boxed_clone()).collect();
-        Ok(Self { config, agents, steps_learned: 0, rewards: Vec::new(), rewards_by_agent: Vec::new() })
+        Ok(Self::of(config, agents))
     }
 
     /// One agent that follows a hand rule.
     #[must_use]
     pub fn of_rule(rule: Rule) -> Self {
-        let config = SwarmConfig {
-            algorithm: rule.name().into(),
-            agents: 1,
-            learning_rate: 0.0,
-            discount: 0.0,
-            epsilon: 0.0,
-            replay: None,
-            feasibility_mask: true,
-            merge_every: 0,
-        };
+        let config = SwarmConfig::of(rule.name());
+        Self::of(config, vec![rule.policy()])
+    }
+
+    fn of(config: SwarmConfig, agents: Vec<Box<dyn Policy>>) -> Self {
         Self {
             config,
-            agents: vec![rule.policy()],
+            agents,
+            board: Board::default(),
+            episode_seed: 0,
             steps_learned: 0,
             rewards: Vec::new(),
             rewards_by_agent: Vec::new(),
@@ -231,6 +251,8 @@ impl Swarm {
 
     /// Starts an episode.
     pub fn begin_episode(&mut self, seed: u64) {
+        self.episode_seed = seed;
+        self.board = Board::default();
         for (agent, number) in self.agents.iter_mut().zip(0..) {
             agent.begin_episode(seed, number);
         }
@@ -265,12 +287,17 @@ impl Swarm {
                     },
                 ),
             );
+            self.board.wipe();
+            // agents lead in turn, and where they begin depends on nothing but the episode
+            let leader = (self.episode_seed % count as u64) as usize + outcome.step as usize;
+            self.agents[leader % count].lead_step(&mut self.board);
             outcome.first_arrival
         };
         while let Some(turn) = episode.turn() {
             match turn {
                 Turn::Request(observation) => {
-                    let decision = self.agents[turn_of(observation.arrival)].decide(&observation);
+                    let decision =
+                        self.agents[turn_of(observation.arrival)].decide(&observation, &mut self.board);
                     let decided = &mut report.decisions[observation.index];
                     decided.explored |= decision.explored;
                     decided.propensity *= decision.propensity;
@@ -281,13 +308,13 @@ impl Swarm {
                     // all that wait are ordered together, by the agent whose request has waited longest
                     let mut order = waiting.to_vec();
                     let agent = turn_of(first_arrival + waiting[0] as u64);
-                    self.agents[agent].order_waiting(market, requests, &mut order);
+                    self.agents[agent].order_waiting(market, requests, &mut order, &mut self.board);
                     episode.order_waiting(&order);
                 }
             }
         }
         let outcome = episode.outcome();
-        self.agents.iter_mut().for_each(|agent| agent.observe_step(&outcome));
+        self.agents.iter_mut().for_each(|agent| agent.observe_step(&outcome, &mut self.board));
         report.step = outcome.step;
         report.policy_version = self.steps_learned;
         report.metrics.clone_from(outcome.metrics);
@@ -398,7 +425,7 @@ impl Swarm {
             for ((agent, rewards), step) in
                 self.agents.iter_mut().zip(&self.rewards_by_agent).zip(&mut report.agents)
             {
-                agent.end_step(rewards);
+                agent.end_step(rewards, &self.board);
                 if let Some(learner) = agent.learner_mut() {
                     step.learning = learner.take_window();
                 }
@@ -422,13 +449,10 @@ impl Swarm {
 
 impl Clone for Swarm {
     fn clone(&self) -> Self {
-        Self {
-            config: self.config.clone(),
-            agents: self.agents.iter().map(|a| a.boxed_clone()).collect(),
-            steps_learned: self.steps_learned,
-            rewards: Vec::new(),
-            rewards_by_agent: Vec::new(),
-        }
+        let agents = self.agents.iter().map(|a| a.boxed_clone()).collect();
+        let mut clone = Self::of(self.config.clone(), agents);
+        clone.steps_learned = self.steps_learned;
+        clone
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a policy says of the candidates agrees with what it chooses.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use policy::{Policy, PolicyFile, Rule, StepReport, Swarm, SwarmConfig, Training};
+use policy::{Board, Policy, PolicyFile, Rule, StepReport, Swarm, SwarmConfig, Training};
 use routing_env::{Choice, Environment, Episode, Preset, RewardKind, Turn};
 
 /// Plays steps and compares; how many choices had a score and another candidate beside them.
@@ -13,7 +13,7 @@ fn compare(env: &Environment, policy: &mut dyn Policy, seed: u64) -> u32 {
         assert!(episode.begin_step());
         while let Some(turn) = episode.turn() {
             let Turn::Request(seen) = turn else { continue };
-            let decision = policy.decide(&seen);
+            let decision = policy.decide(&seen, &mut Board::default());
             let scores: Vec<_> =
                 seen.candidates.iter().map(|c| (c.provider, policy.score(&seen, c))).collect();
             if let Choice::Route(chosen) = decision.choice
@@ -29,7 +29,7 @@ fn compare(env: &Environment, policy: &mut dyn Policy, seed: u64) -> u32 {
             }
             episode.act(decision.choice);
         }
-        policy.end_step(&[]);
+        policy.end_step(&[], &Board::default());
     }
     compared
 }

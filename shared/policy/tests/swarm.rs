@@ -270,5 +270,5 @@ fn every_turn_has_its_reward_where_jobs_fail() {
 fn an_unknown_algorithm_is_refused_by_name() {
     let error =
         Swarm::new(SwarmConfig { algorithm: "sarsa".into(), ..config(1) }, &environment()).err().unwrap();
-    assert!(error.to_string().contains("unknown algorithm `sarsa`: expected q-learning"), "{error}");
+    assert!(error.to_string().contains("unknown algorithm `sarsa`: expected adaptive"), "{error}");
 }

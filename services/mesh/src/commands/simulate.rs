@@ -27,7 +27,7 @@ use crate::{
   mesh simulate --policy cheapest --workloads workloads.json --decisions decisions.csv --steps-out steps.csv
   mesh simulate --policy weighted-score --preset default --trace requests.csv --step-seconds 60")]
 pub(crate) struct Simulate {
-    /// A hand rule (weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price, bid-price-adaptive, bid-price-informed) or a policy file
+    /// A hand rule (weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price, bid-price-informed) or a policy file
     #[arg(long, value_name = "NAME|FILE")]
     policy: String,
     #[command(flatten)]

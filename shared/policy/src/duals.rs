@@ -1,0 +1,260 @@
+//! Prices of scarce resources in microseconds: the dual of a fluid program, smoothed so that Newton's method finds it.
+//!
+//! The dual of a fluid program is `min b·λ + Σ n_c · max(0, max_o net_o(λ))` over prices λ ≥ 0, with a kink wherever a
+//! class changes its mind. With `τ·ln(1 + Σ exp(net/τ))` in place of the maximum (Nesterov 2005) it is smooth, its
+//! minimum is unique, and classes that are cut into few sizes take up a resource little by little, as the jobs in
+//! them do. It is solved by the projected Newton method (Bertsekas 1982) from prices that were good before.
+
+use nalgebra::{DMatrix, DVector};
+
+/// τ: differences of reward per request that are smoothed over.
+const SMOOTHING: f64 = 2.0;
+
+/// A resource is balanced when its use differs from its limit by no more than this share of it.
+const TOLERANCE: f64 = 1e-2;
+
+/// The prices after so many steps are taken as they are.
+const MAX_STEPS: usize = 30;
+
+/// Keeps a Newton step finite where no class is near a change of mind.
+const DAMPING: f64 = 1e-6;
+
+/// Armijo's share of the promised decrease, and how often a step is halved for it.
+const SUFFICIENT_DECREASE: f64 = 1e-4;
+const MAX_HALVINGS: usize = 20;
+
+/// One way of serving a class.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    /// What it earns.
+    pub(crate) value: f64,
+    /// The resource of which it takes hours.
+    pub(crate) resource: usize,
+    pub(crate) hours: f64,
+    /// What it takes of the class's budget.
+    pub(crate) charge: f64,
+}
+
+/// Requests alike.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Class {
+    /// How many; a fraction is allowed.
+    pub(crate) count: f64,
+    /// The resource that it is charged to.
+    pub(crate) budget: usize,
+    /// Where its ways end; they begin where the class before ends.
+    pub(crate) ways_end: usize,
+}
+
+/// Classes that compete for resources.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Program {
+    /// What there is of each resource.
+    pub(crate) limits: Vec<f64>,
+    pub(crate) classes: Vec<Class>,
+    pub(crate) ways: Vec<Way>,
+}
+
+/// Value, gradient and Hessian at some prices.
+struct Point {
+    value: f64,
+    gradient: DVector<f64>,
+    hessian: DMatrix<f64>,
+}
+
+impl Program {
+    /// Improves the prices until every resource that has one is used up and no other is over-used.
+    pub(crate) fn solve(&self, prices: &mut DVector<f64>) {
+        let count = self.limits.len();
+        let mut at = self.at(prices);
+        for _ in 0..MAX_STEPS {
+            // a price of 0 that would have to fall stays; all others take part
+            let free: Vec<usize> = (0..count).filter(|j| prices[*j] > 0.0 || at.gradient[*j] < 0.0).collect();
+            if free.iter().all(|j| at.gradient[*j].abs() <= TOLERANCE * self.limits[*j].max(1.0)) {
+                return;
+            }
+            let gradient = DVector::from_iterator(free.len(), free.iter().map(|j| -at.gradient[*j]));
+            let damping = DAMPING * (1.0 + at.hessian.diagonal().max());
+            let hessian = DMatrix::from_fn(free.len(), free.len(), |i, j| {
+                at.hessian[(free[i], free[j])] + if i == j { damping } else { 0.0 }
+            });
+            let Some(factors) = hessian.cholesky() else { return };
+            let step = factors.solve(&gradient);
+            let Some(next) = self.line_search(prices, &free, &step, &at) else { return };
+            (*prices, at) = next;
+        }
+    }
+
+    fn line_search(
+        &self,
+        prices: &DVector<f64>,
+        free: &[usize],
+        step: &DVector<f64>,
+        at: &Point,
+    ) -> Option<(DVector<f64>, Point)> {
+        let mut length = 1.0;
+        for _ in 0..MAX_HALVINGS {
+            let mut moved = prices.clone();
+            let mut promised = 0.0;
+            for (j, change) in free.iter().zip(step.iter()) {
+                moved[*j] = (prices[*j] + length * change).max(0.0);
+                promised += at.gradient[*j] * (moved[*j] - prices[*j]);
+            }
+            let there = self.at(&moved);
+            if there.value <= at.value + SUFFICIENT_DECREASE * promised {
+                return Some((moved, there));
+            }
+            length /= 2.0;
+        }
+        None
+    }
+
+    fn at(&self, prices: &DVector<f64>) -> Point {
+        let count = self.limits.len();
+        let mut value = 0.0;
+        let mut gradient = DVector::from_column_slice(&self.limits);
+        let mut hessian = DMatrix::zeros(count, count);
+        for (price, limit) in prices.iter().zip(&self.limits) {
+            value += price * limit;
+        }
+        let mut shares: Vec<f64> = Vec::new();
+        let mut start = 0;
+        for class in &self.classes {
+            let ways = &self.ways[start..class.ways_end];
+            start = class.ways_end;
+            if ways.is_empty() || class.count <= 0.0 {
+                continue;
+            }
+            let budget = prices[class.budget];
+            shares.clear();
+            shares.extend(ways.iter().map(|w| w.value - w.hours * prices[w.resource] - w.charge * budget));
+            let best = shares.iter().copied().fold(0.0, f64::max);
+            let mut sum = (-best / SMOOTHING).exp();
+            for share in &mut shares {
+                *share = ((*share - best) / SMOOTHING).exp();
+                sum += *share;
+            }
+            value += class.count * (best + SMOOTHING * sum.ln());
+            let curvature = class.count / SMOOTHING;
+            let mut charged = 0.0;
+            for (way, share) in ways.iter().zip(&mut shares) {
+                *share /= sum;
+                charged += *share * way.charge;
+                gradient[way.resource] -= class.count * *share * way.hours;
+            }
+            gradient[class.budget] -= class.count * charged;
+            // n/τ · (Σ p·a·aᵀ − (Σ p·a)(Σ p·a)ᵀ), the lower triangle
+            for (i, (way, share)) in ways.iter().zip(&shares).enumerate() {
+                let hours = share * way.hours;
+                hessian[(way.resource, way.resource)] += curvature * hours * way.hours;
+                let mixed = curvature * hours * (way.charge - charged);
+                add(&mut hessian, way.resource, class.budget, mixed);
+                hessian[(class.budget, class.budget)] +=
+                    curvature * share * way.charge * (way.charge - charged);
+                for (other, other_share) in ways[..=i].iter().zip(&shares) {
+                    let product = curvature * hours * other_share * other.hours;
+                    // both orders of a pair fall into the one entry of its resource
+                    let twice =
+                        if way.resource == other.resource && !std::ptr::eq(way, other) { 2.0 } else { 1.0 };
+                    add(&mut hessian, way.resource, other.resource, -twice * product);
+                }
+            }
+        }
+        hessian.fill_upper_triangle_with_lower_triangle();
+        Point { value, gradient, hessian }
+    }
+}
+
+/// Adds to an entry of the lower triangle.
+fn add(matrix: &mut DMatrix<f64>, i: usize, j: usize, value: f64) {
+    matrix[(i.max(j), i.min(j))] += value;
+}
+
+#[cfg(test)]
+mod tests {
+    use limit::{Demand, Prices, Use};
+    use rand::RngExt as _;
+    use rand_pcg::Pcg64;
+
+    use super::*;
+
+    /// Two classes of one-hour jobs, 10 of each, on one resource of 10 hours: one earns 80, the other 50.
+    fn two_classes(limit: f64) -> Program {
+        let way = |value| Way { value, resource: 1, hours: 1.0, charge: 0.0 };
+        let class = |ways_end| Class { count: 10.0, budget: 0, ways_end };
+        Program {
+            limits: vec![100.0, limit],
+            classes: vec![class(1), class(2)],
+            ways: vec![way(80.0), way(50.0)],
+        }
+    }
+
+    fn prices_of(program: &Program) -> DVector<f64> {
+        let mut prices = DVector::zeros(program.limits.len());
+        program.solve(&mut prices);
+        prices
+    }
+
+    #[test]
+    fn an_hour_costs_what_the_job_that_it_keeps_out_would_earn() {
+        // where the worse class has half of what it wants, it is indifferent: the price is what it earns
+        assert!((prices_of(&two_classes(15.0))[1] - 50.0).abs() < 0.1);
+        assert!((prices_of(&two_classes(5.0))[1] - 80.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn what_is_not_scarce_costs_nothing() {
+        assert_eq!(prices_of(&two_classes(20.5))[1], 0.0);
+        assert_eq!(prices_of(&two_classes(15.0))[0], 0.0);
+    }
+
+    /// The exact program by another solver: smoothing by τ costs a class at most τ·ln(1 + its ways) a request.
+    #[test]
+    fn the_prices_bound_the_exact_optimum_about_as_tightly_as_its_own() {
+        let mut rng = Pcg64::new(7, 9);
+        for round in 0..30 {
+            let (budgets, providers) = (rng.random_range(1..4_usize), rng.random_range(2..9_usize));
+            let mut program = Program::default();
+            let mut demands = Vec::new();
+            for _ in 0..budgets {
+                program.limits.push(rng.random_range(50.0..400.0));
+            }
+            for _ in 0..providers {
+                program.limits.push(rng.random_range(20.0..200.0));
+            }
+            for _ in 0..40 {
+                let (budget, count) = (rng.random_range(0..budgets), rng.random_range(1.0..10.0));
+                let hours = rng.random_range(0.5..8.0);
+                let ways = rng.random_range(1..4);
+                for _ in 0..ways {
+                    let charge = hours * rng.random_range(1.0..3.0);
+                    let resource = budgets + rng.random_range(0..providers);
+                    program.ways.push(Way { value: rng.random_range(20.0..45.0), resource, hours, charge });
+                }
+                let own = &program.ways[program.ways.len() - ways..];
+                let options = own.iter().map(|way| Use {
+                    value: way.value,
+                    takes: vec![(budget, way.charge), (way.resource, way.hours)],
+                });
+                demands.push(Demand { count, options: options.collect() });
+                program.classes.push(Class { count, budget, ways_end: program.ways.len() });
+            }
+            let exact = Prices::solve(&program.limits, &demands).unwrap();
+            let found = Prices { of: prices_of(&program).iter().copied().collect(), value: 0.0 };
+            // weak duality: any prices bound the optimum from above, good ones closely
+            let surplus = |demand: &Demand| {
+                let nets = demand.options.iter().map(|option| found.net(option));
+                demand.count * nets.fold(0.0, f64::max)
+            };
+            let bound = found.of.iter().zip(&program.limits).map(|(price, limit)| price * limit).sum::<f64>()
+                + demands.iter().map(surplus).sum::<f64>();
+            let requests: f64 = program.classes.iter().map(|class| class.count).sum();
+            assert!(bound >= exact.value - 1e-6 * exact.value, "{round}: {bound} {}", exact.value);
+            assert!(
+                bound <= exact.value + requests * SMOOTHING * 4.0_f64.ln(),
+                "{round}: {bound} {}",
+                exact.value
+            );
+        }
+    }
+}

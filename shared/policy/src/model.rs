@@ -1,0 +1,170 @@
+//! A model of the environment from what was seen: within an episode, with forgetting, and over episodes.
+//!
+//! How fast to forget is itself learned: each estimator is run at several rates beside each other, and the one that
+//! has predicted best so far is believed (prequential choice, Dawid 1984). Where the catalog's word is all there is
+//! to know, the one that trusts it predicts best, and nothing is chased that is only noise.
+
+use routing_env::{Environment, Knowledge, StepOutcome};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    board::Tries,
+    estimators::{Level, LevelMemory, Means, MeansMemory, Mix},
+    forecast::Beliefs,
+};
+
+/// What is expected of a provider that nothing is known of: failures by its reputation, brownouts included.
+const FAILURE_PER_LOST_REPUTATION: f64 = 1.3 / 500.0;
+
+/// The catalog's word on failures and latencies counts as so many jobs.
+const CATALOG_JOBS: f64 = 10.0;
+
+/// What a step showed, summed up once for the whole team.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// Requests, `[tenant][position in its mix]`.
+    requests: Vec<Vec<f64>>,
+    /// Requests that were set aside or not served.
+    pub(crate) unserved: u64,
+    /// By provider: tries and failed tries.
+    tries: Vec<(f64, f64)>,
+    /// By provider: jobs whose latency was seen, and their sum of true latency / advertised latency.
+    latencies: Vec<(f64, f64)>,
+}
+
+impl Seen {
+    /// Sums a step up in which this was tried.
+    pub(crate) fn new(env: &Environment, outcome: &StepOutcome<'_>, tries: &Tries) -> Self {
+        let providers = env.catalog().providers.len();
+        let tenants = 0..env.workloads().tenants.len();
+        let mut seen = Self {
+            requests: tenants.map(|tenant| vec![0.0; env.mix(tenant).len()]).collect(),
+            unserved: outcome.resolutions.iter().filter(|r| r.deferred || r.routed().is_none()).count()
+                as u64,
+            tries: vec![(0.0, 0.0); providers],
+            latencies: vec![(0.0, 0.0); providers],
+        };
+        for request in outcome.requests {
+            let position =
+                env.mix(request.tenant).iter().position(|(workload, _)| *workload == request.workload);
+            if let Some(position) = position {
+                seen.requests[request.tenant][position] += 1.0;
+            }
+        }
+        for (index, tries) in tries {
+            for (n, (provider, advertised_ms)) in tries.iter().enumerate() {
+                // a request that was tried again has failed before, and the last try has the request's fate
+                let routed = outcome.resolutions[*index].routed().filter(|_| n + 1 == tries.len());
+                seen.tries[*provider].0 += 1.0;
+                seen.tries[*provider].1 += f64::from(u8::from(routed.is_none()));
+                if let Some(routed) = routed.filter(|_| n == 0) {
+                    let waited_ms = outcome.waits_ms[*index];
+                    seen.latencies[*provider].0 += 1.0;
+                    seen.latencies[*provider].1 +=
+                        (routed.latency_ms - waited_ms) / (advertised_ms - waited_ms);
+                }
+            }
+        }
+        seen
+    }
+}
+
+/// The model.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    catalog: Beliefs,
+    level: Level,
+    mix: Mix,
+    failures: Means,
+    latencies: Means,
+}
+
+/// What the model keeps over episodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Memory {
+    level: LevelMemory,
+    mix: Vec<f64>,
+    failures: MeansMemory,
+    latencies: MeansMemory,
+}
+
+impl Model {
+    /// The catalog's word.
+    pub(crate) fn new(env: &Environment) -> Self {
+        let catalog = Beliefs::of_catalog(env);
+        let is_told = env.workloads().knowledge == Knowledge::Catalog;
+        let providers = env.catalog().providers.iter();
+        let failure = |reputation: f64| {
+            if is_told { 0.0 } else { (100.0 - reputation) * FAILURE_PER_LOST_REPUTATION }
+        };
+        Self {
+            level: Level::new(catalog.spread, is_told),
+            mix: Mix::new(&catalog.demand, is_told),
+            latencies: Means::new(vec![1.0; providers.len()], CATALOG_JOBS),
+            failures: Means::new(providers.map(|p| failure(p.reputation)).collect(), CATALOG_JOBS),
+            catalog,
+        }
+    }
+
+    /// Begins an episode: what was seen in the last one is no longer so.
+    pub(crate) fn begin_episode(&mut self) {
+        self.level.begin_episode();
+        self.mix.begin_episode();
+        self.failures.begin_episode();
+        self.latencies.begin_episode();
+    }
+
+    /// Follows a step, and where `learns`, remembers it beyond the episode. How far off the number of requests was
+    /// from what was expected (as a logarithm).
+    pub(crate) fn observe(&mut self, step: u32, seen: &Seen, learns: bool) -> f64 {
+        let expected: f64 = self.catalog.demand.iter().flatten().sum();
+        let requests: f64 = seen.requests.iter().flatten().sum();
+        let error = self.level.observe(step, requests / expected, learns);
+        if requests > 0.0 {
+            self.mix.observe(&seen.requests, learns); // an empty step tells nothing of the mix
+        }
+        self.failures.observe(&seen.tries, learns);
+        self.latencies.observe(&seen.latencies, learns);
+        error
+    }
+
+    /// What is believed of a step.
+    pub(crate) fn beliefs(&self, step: u32) -> Beliefs {
+        let expected: f64 = self.catalog.demand.iter().flatten().sum();
+        let (level, spread) = self.level.predict(step);
+        let requests = (expected * level).max(1.0);
+        let shares = self.mix.shares();
+        Beliefs {
+            demand: shares.iter().map(|mix| mix.iter().map(|share| share * requests).collect()).collect(),
+            spread,
+            latency_factor: self.latencies.values(),
+            success: self.failures.values().iter().map(|failure| 1.0 - failure.clamp(0.0, 1.0)).collect(),
+        }
+    }
+
+    /// Figures that it has learned.
+    pub(crate) fn size(&self) -> u64 {
+        self.level.size() + self.failures.size() + self.latencies.size()
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        Memory {
+            level: self.level.memory().clone(),
+            mix: self.mix.losses().to_vec(),
+            failures: self.failures.memory().clone(),
+            latencies: self.latencies.memory().clone(),
+        }
+    }
+
+    /// Takes a memory over.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    pub(crate) fn recall(&mut self, memory: Memory) -> Result<(), String> {
+        self.level.recall(memory.level)?;
+        self.mix.recall(memory.mix)?;
+        self.failures.recall(memory.failures).map_err(|what| format!("failures: {what}"))?;
+        self.latencies.recall(memory.latencies).map_err(|what| format!("latencies: {what}"))
+    }
+}

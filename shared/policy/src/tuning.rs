@@ -1,0 +1,170 @@
+//! Which settings of bid prices earn most, found by rehearsing: steps that were played are played again in thought, as
+//! each of the settings would have it, with the same requests in the same order.
+//!
+//! All settings meet the same steps, so that the steps' own difficulty cancels out, and what each has earned in all
+//! counts, so that a rare step in which much is at stake counts for as much as it is (ranks would hide it). The leader
+//! is followed (Hannan 1957: with full information no exploration is needed).
+
+use serde::{Deserialize, Serialize};
+
+use crate::bid_price::Settings;
+
+/// Net values per GPU-hour below which a request waits.
+const DEFER_BELOW_PER_HOUR: [f64; 8] = [0.5, 0.75, 1.0, 1.5, 2.0, 2.75, 3.5, 5.0];
+
+/// What is followed until something was rehearsed: 2 per GPU-hour.
+const FIRST: usize = 4;
+
+/// One step in so many is rehearsed.
+const REHEARSED_EVERY: f64 = 4.0;
+
+/// By what the spread of the number of requests is multiplied: it jumps further than its variance tells.
+const SPREAD_FACTOR: f64 = 2.0;
+
+/// Numbers of requests that prices are averaged over.
+const SCENARIOS: usize = 5;
+
+/// Solutions per step.
+const SOLUTIONS: f64 = 8.0;
+
+/// What the settings have earned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tuning {
+    /// Steps seen, and requests that were set aside or not served in them.
+    steps: u64,
+    unserved: u64,
+    /// When it exceeds 1, a step is due to be rehearsed.
+    due: f64,
+    tried: Vec<Tried>,
+}
+
+/// Settings, and the sum of the rewards that they have earned.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tried {
+    defer_below_per_hour: f64,
+    earned: f64,
+}
+
+impl Tuning {
+    /// Nothing rehearsed yet.
+    pub(crate) fn new() -> Self {
+        let tried =
+            DEFER_BELOW_PER_HOUR.map(|defer_below_per_hour| Tried { defer_below_per_hour, earned: 0.0 });
+        Self { steps: 0, unserved: 0, due: 0.0, tried: tried.to_vec() }
+    }
+
+    /// The settings that have earned most.
+    pub(crate) fn leader(&self) -> Settings {
+        let better =
+            |best: usize, i: usize| if self.tried[i].earned > self.tried[best].earned { i } else { best };
+        let leader = (0..self.tried.len()).fold(FIRST, better);
+        self.tried[leader].settings()
+    }
+
+    /// Whether a step in which so many requests were set aside or not served is to be rehearsed, and for how many like
+    /// it it then counts. Steps are drawn with a probability that is proportional to that number (systematic sampling,
+    /// Madow 1949): where all are served at once, no setting makes a difference.
+    pub(crate) fn weight(&self, unserved: u64) -> Option<f64> {
+        let share = self.share(unserved);
+        (self.due + share >= 1.0).then(|| 1.0 / share)
+    }
+
+    /// All settings, in the order of [`Self::count`].
+    pub(crate) fn all(&self) -> impl Iterator<Item = Settings> {
+        self.tried.iter().map(Tried::settings)
+    }
+
+    /// Counts a step, and what each of the settings has earned where it was rehearsed.
+    pub(crate) fn count(&mut self, unserved: u64, earned: &[f64]) {
+        self.due = (self.due + self.share(unserved)) % 1.0;
+        self.steps += 1;
+        self.unserved += unserved;
+        for (tried, earned) in self.tried.iter_mut().zip(earned) {
+            tried.earned += earned;
+        }
+    }
+
+    fn share(&self, unserved: u64) -> f64 {
+        let usual = (self.unserved + unserved + 1) as f64 / (self.steps + 1) as f64;
+        ((unserved as f64 + 0.1 * usual) / (1.1 * usual * REHEARSED_EVERY)).min(1.0)
+    }
+
+    /// # Errors
+    /// Says what does not fit.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let expected = Self::new().tried;
+        let same = |(a, b): (&Tried, &Tried)| a.settings() == b.settings() && a.earned.is_finite();
+        if (0.0..=1.0).contains(&self.due)
+            && self.tried.len() == expected.len()
+            && self.tried.iter().zip(&expected).all(same)
+        {
+            return Ok(());
+        }
+        Err(format!("tuning: expected what the {} settings of this version have earned", expected.len()))
+    }
+}
+
+impl Tried {
+    fn settings(&self) -> Settings {
+        Settings {
+            scenarios: SCENARIOS,
+            solutions: SOLUTIONS,
+            defer_below_per_hour: self.defer_below_per_hour,
+            spread_factor: SPREAD_FACTOR,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_that_earned_most_lead_and_before_that_the_first_do() {
+        let mut tuning = Tuning::new();
+        assert_eq!(tuning.leader().defer_below_per_hour, 2.0);
+        let mut earned = vec![1.0; DEFER_BELOW_PER_HOUR.len()];
+        earned[1] = 1.5;
+        tuning.count(3, &earned);
+        assert_eq!(tuning.leader().defer_below_per_hour, DEFER_BELOW_PER_HOUR[1]);
+    }
+
+    #[test]
+    fn one_rare_step_with_much_at_stake_outweighs_many_with_little() {
+        let mut tuning = Tuning::new();
+        let mut little = vec![0.0; DEFER_BELOW_PER_HOUR.len()];
+        little[0] = 1.0;
+        (0..20).for_each(|_| tuning.count(1, &little));
+        let mut much = vec![0.0; DEFER_BELOW_PER_HOUR.len()];
+        much[6] = 50.0;
+        tuning.count(30, &much);
+        assert_eq!(tuning.leader().defer_below_per_hour, DEFER_BELOW_PER_HOUR[6]);
+    }
+
+    #[test]
+    fn what_is_rehearsed_counts_for_all_that_is_not() {
+        // steps with 0 to 9 requests that were not served at once, over and over
+        let mut tuning = Tuning::new();
+        let (mut rehearsed, mut counted) = (0.0, 0.0);
+        for step in 0..4000_u64 {
+            let unserved = step * 7 % 10;
+            if let Some(weight) = tuning.weight(unserved) {
+                rehearsed += 1.0;
+                counted += weight * unserved as f64;
+            }
+            tuning.count(unserved, &[]);
+        }
+        assert!((rehearsed / 4000.0 - 1.0 / REHEARSED_EVERY).abs() < 0.03, "{rehearsed}");
+        assert!((counted / (4000.0 * 4.5) - 1.0).abs() < 0.05, "{counted}");
+    }
+
+    #[test]
+    fn what_other_settings_earned_is_refused() {
+        let mut tuning = Tuning::new();
+        assert_eq!(tuning.check(), Ok(()));
+        tuning.tried[2].defer_below_per_hour = 9.0;
+        assert!(tuning.check().unwrap_err().contains("8 settings"));
+    }
+}
