@@ -1,4 +1,4 @@
-//! Decisions a second on one core: the simulator with the baseline, and Q-learning in training.
+//! Decisions a second on one core: the simulator with the baseline, and the tabular learners.
 //! Every iteration is the next `contended` episode; divan prints the rate in items (decisions) a second.
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail by panicking")]
 
@@ -66,5 +66,28 @@ fn q_learning_with_replay(bencher: Bencher<'_, '_>, agents: u32) {
         &env,
     )
     .unwrap();
+    bench(bencher, swarm, &env);
+}
+
+fn afterstate(env: &Environment, agents: u32) -> Swarm {
+    let config = SwarmConfig { algorithm: "afterstate".into(), merge_every: 10, ..learner(agents, None) };
+    Swarm::new(config, env).unwrap()
+}
+
+#[divan::bench(args = [1, 10, 100])]
+fn afterstate_in_training(bencher: Bencher<'_, '_>, agents: u32) {
+    let env = Environment::built_in(Preset::Contended);
+    bench(bencher, afterstate(&env, agents), &env);
+}
+
+#[divan::bench(args = [1, 10, 100])]
+fn afterstate_acting(bencher: Bencher<'_, '_>, agents: u32) {
+    let env = Environment::built_in(Preset::Contended);
+    let mut swarm = afterstate(&env, agents);
+    let mut report = StepReport::new(&env);
+    (0..3).for_each(|seed| {
+        play(&env, &mut swarm, &mut report, seed);
+    });
+    swarm.freeze();
     bench(bencher, swarm, &env);
 }

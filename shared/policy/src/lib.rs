@@ -4,8 +4,11 @@
 //! learned is written as a [`PolicyFile`].
 
 mod adaptive;
+mod afterstate;
 mod bid_price;
 mod board;
+mod concave_tables;
+mod deferral;
 mod duals;
 mod estimators;
 mod file;
@@ -16,7 +19,9 @@ mod policy;
 mod q_learning;
 mod q_table;
 mod replay;
+mod request_classes;
 mod rules;
+mod scarcity;
 mod size_rules;
 mod sum_tree;
 mod swarm;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     adaptive::Adaptive,
+    afterstate::{Afterstate, AfterstateConfig},
     board::Board,
     policy::{LearningWindow, Policy},
     q_learning::{MAX_PROVIDERS, QLearning, QLearningConfig},
@@ -53,6 +54,25 @@ impl SwarmConfig {
             merge_every: 0,
         }
     }
+
+    fn q_learning(&self, env: &Environment) -> Result<QLearningConfig, SwarmError> {
+        let providers = env.catalog().providers.len();
+        if providers > MAX_PROVIDERS {
+            return Err(SwarmError::TooManyProviders(providers));
+        }
+        Ok(QLearningConfig {
+            learning_rate: self.learning_rate,
+            discount: self.discount,
+            epsilon: self.epsilon,
+            replay: self.replay,
+            feasibility_mask: self.feasibility_mask,
+            merges: self.merge_every > 0,
+        })
+    }
+
+    fn afterstate(&self) -> AfterstateConfig {
+        AfterstateConfig { learning_rate: self.learning_rate, discount: self.discount, epsilon: self.epsilon }
+    }
 }
 
 /// Why a swarm cannot be made.
@@ -60,7 +80,7 @@ impl SwarmConfig {
 pub enum SwarmError {
     /// No learner and no rule has the name.
     #[error(
-        "unknown algorithm `{0}`: expected adaptive, q-learning, weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
+        "unknown algorithm `{0}`: expected adaptive, afterstate, q-learning, weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
     )]
     UnknownAlgorithm(String),
     /// The catalog is too large for the learner.
@@ -72,7 +92,7 @@ pub enum SwarmError {
 }
 
 /// Names of the algorithms that learn.
-pub const LEARNERS: [&str; 2] = ["adaptive", "q-learning"];
+pub const LEARNERS: &[&str] = &["adaptive", "afterstate", "q-learning"];
 
 /// The swarm.
 pub struct Swarm {
@@ -180,28 +200,13 @@ impl Swarm {
     /// # Errors
     /// An unknown algorithm, or a catalog that it cannot handle.
     pub fn new(config: SwarmConfig, env: &Environment) -> Result<Self, SwarmError> {
-        let agent: Box<dyn Policy> = if config.algorithm == "q-learning" {
-            let providers = env.catalog().providers.len();
-            if providers > MAX_PROVIDERS {
-                return Err(SwarmError::TooManyProviders(providers));
+        let agent: Box<dyn Policy> = match config.algorithm.as_str() {
+            "q-learning" => Box::new(QLearning::new(config.q_learning(env)?, env)),
+            "adaptive" => Box::new(Adaptive::new(config.epsilon, env)),
+            "afterstate" => Box::new(Afterstate::new(config.afterstate(), env)),
+            rule => {
+                rule.parse().map(Rule::policy).map_err(|_| SwarmError::UnknownAlgorithm(rule.to_owned()))?
             }
-            let settings = QLearningConfig {
-                learning_rate: config.learning_rate,
-                discount: config.discount,
-                epsilon: config.epsilon,
-                replay: config.replay,
-                feasibility_mask: config.feasibility_mask,
-                merges: config.merge_every > 0,
-            };
-            Box::new(QLearning::new(settings, env))
-        } else if config.algorithm == "adaptive" {
-            Box::new(Adaptive::new(config.epsilon, env))
-        } else {
-            let rule: Rule = config
-                .algorithm
-                .parse()
-                .map_err(|_| SwarmError::UnknownAlgorithm(config.algorithm.clone()))?;
-            rule.policy()
         };
         let agents = (0..config.agents).map(|_| agent.boxed_clone()).collect();
         Ok(Self::of(config, agents))
@@ -440,8 +445,8 @@ impl Swarm {
     /// Lets every agent go on from what all have learned.
     fn merge(&mut self) {
         let team: Vec<_> = self.agents.iter().filter_map(|agent| agent.learner()).collect();
-        let pooled = team.first().and_then(|first| first.pool(&team));
-        if let Some(pooled) = pooled {
+        let [first, _, ..] = team.as_slice() else { return };
+        if let Some(pooled) = first.pool(&team) {
             self.agents.iter_mut().filter_map(|a| a.learner_mut()).for_each(|l| l.adopt(pooled.as_ref()));
         }
     }
