@@ -29,7 +29,7 @@ RUN find services shared -name '*.rs' -exec touch {} + \
 FROM debian:bookworm-slim
 # For services elsewhere, behind https.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-COPY LICENSE /usr/share/doc/ai-mesh/LICENSE
+COPY LICENSE NOTICE /usr/share/doc/ai-mesh/
 COPY --from=build /out/bin/ /usr/local/bin/
 # Nobody else's number. A named volume takes the folder's owner over.
 COPY --from=build --chown=10001:10001 /out/data /var/lib/ai-mesh

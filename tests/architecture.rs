@@ -82,6 +82,16 @@ fn the_pure_crates_ban_the_clock_and_ambient_randomness() {
 }
 
 #[test]
+fn charts_are_drawn_from_figures_alone() {
+    let packages = packages();
+    for banned in ["tokio", "axum", "sqlx", "reqwest", "hyper", "client", "rand"] {
+        assert!(!packages.needed["plots"].contains(banned), "plots needs {banned}");
+    }
+    let lints = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/plots/clippy.toml");
+    assert!(std::fs::read_to_string(lints).unwrap().contains("SystemTime::now"), "{lints}");
+}
+
+#[test]
 fn the_wire_types_know_no_domain() {
     let packages = packages();
     for domain in DOMAIN.iter().chain(&SERVICES) {

@@ -1,16 +1,18 @@
-//! The result as CSV: one row per policy and figure.
+//! The result as CSV: one row per policy and figure, then those of the physical limit.
 
-use api::evaluator::{Estimate, EvaluationResult};
+use api::evaluator::{Estimate, EvaluationResult, JobSize, LimitResult, PolicyResult, Share};
 
 use crate::figures::Figure;
 
-const HEADER: [&str; 13] = [
+const HEADER: [&str; 15] = [
     "policy",
     "learned",
     "metric",
     "mean",
     "ci_low",
     "ci_high",
+    "iqm",
+    "std_dev",
     "diff_to_baseline",
     "diff_to_baseline_ci_low",
     "diff_to_baseline_ci_high",
@@ -20,6 +22,17 @@ const HEADER: [&str; 13] = [
     "policy_sha256",
 ];
 
+/// A row's figure; a cell of what is not there is empty.
+#[derive(Default)]
+struct Row {
+    metric: String,
+    share: Option<Share>,
+    iqm: Option<f64>,
+    std_dev: Option<f64>,
+    versus_baseline: Option<Share>,
+    versus_best_rule: Option<Share>,
+}
+
 /// Writes the result. A figure that no seed has is an empty cell.
 ///
 /// # Errors
@@ -28,41 +41,151 @@ pub(crate) fn to_csv(result: &EvaluationResult) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(HEADER)?;
     for policy in &result.policies {
-        for figure in Figure::ALL {
-            let mut row = vec![policy.name.clone(), policy.learned.to_string(), figure.name().into()];
-            for estimates in [&policy.metrics, &policy.versus_baseline, &policy.versus_best_rule] {
-                row.extend(cells(figure.among(estimates)));
-            }
-            row.push(policy.policy_sha256.map(|sha256| sha256.to_string()).unwrap_or_default());
-            writer.write_record(row)?;
+        let sha256 = policy.policy_sha256.map(|sha256| sha256.to_string()).unwrap_or_default();
+        for row in of_policy(policy) {
+            writer.write_record(row.cells(&policy.name, policy.learned, &sha256))?;
         }
+    }
+    for row in result.limit.iter().flat_map(of_limit) {
+        writer.write_record(row.cells("limit", false, ""))?;
     }
     let bytes = writer.into_inner().map_err(|error| error.into_error())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn cells(estimate: Option<Estimate>) -> [String; 3] {
-    estimate.map_or_else(Default::default, |e| [e.mean, e.ci_low, e.ci_high].map(|v| v.to_string()))
+fn of_policy(policy: &PolicyResult) -> Vec<Row> {
+    let figures = Figure::ALL.into_iter().map(|figure| Row {
+        versus_baseline: figure.among(&policy.versus_baseline).map(|e| interval(&e)),
+        versus_best_rule: figure.among(&policy.versus_best_rule).map(|e| interval(&e)),
+        ..Row::of_estimate(figure.name(), figure.among(&policy.metrics))
+    });
+    let shares = [
+        Row::of_share("gap_closed", policy.gap_closed),
+        Row::of_share("informed_gap_closed", policy.informed_gap_closed),
+        Row::of_share("probability_of_improvement", policy.probability_of_improvement),
+        Row::of_estimate("reward_on_limit_steps", policy.reward_on_limit_steps),
+    ];
+    let tenants = policy.fairness.by_tenant.iter().flat_map(|by| {
+        let row =
+            |metric: &str, figure| Row::of_estimate(&format!("by_tenant.{}.{metric}", by.tenant), figure);
+        [
+            row("fill_rate", by.fill_rate),
+            row("gpu_hours_fill", by.gpu_hours_fill),
+            row("cost_per_gpu_hour_usd", by.cost_per_gpu_hour_usd),
+            row("avg_latency_ms", by.avg_latency_ms),
+        ]
+    });
+    // the fill rate by size is among the figures
+    let sizes = policy.fairness.by_size.iter().map(|by| {
+        let size = match by.size {
+            JobSize::Under3h => "under_3h",
+            JobSize::From3hTo6h => "from_3h_to_6h",
+            JobSize::From6h => "from_6h",
+        };
+        Row::of_estimate(&format!("by_size.{size}.gpu_hours_fill"), by.gpu_hours_fill)
+    });
+    figures.chain(shares).chain(tenants).chain(sizes).collect()
+}
+
+fn of_limit(limit: &LimitResult) -> [Row; 5] {
+    [
+        Row::of_estimate("fill_rate", limit.fill_rate),
+        Row::of_estimate("avg_cost_usd", limit.avg_cost_usd),
+        Row::of_estimate("avg_latency_ms", limit.avg_latency_ms),
+        Row::of_estimate("reward", limit.reward),
+        Row::of_share("headroom", limit.headroom),
+    ]
+}
+
+impl Row {
+    fn of_estimate(metric: &str, estimate: Option<Estimate>) -> Self {
+        Self {
+            metric: metric.into(),
+            share: estimate.map(|e| interval(&e)),
+            iqm: estimate.map(|e| e.iqm),
+            std_dev: estimate.and_then(|e| e.std_dev),
+            ..Self::default()
+        }
+    }
+
+    fn of_share(metric: &str, share: Option<Share>) -> Self {
+        Self { metric: metric.into(), share, ..Self::default() }
+    }
+
+    fn cells(self, policy: &str, learned: bool, sha256: &str) -> Vec<String> {
+        let number = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
+        let interval = |share: Option<Share>| {
+            [share.map(|s| s.mean), share.map(|s| s.ci_low), share.map(|s| s.ci_high)].map(number)
+        };
+        let mut cells = vec![policy.to_owned(), learned.to_string(), self.metric];
+        cells.extend(interval(self.share));
+        cells.extend([self.iqm, self.std_dev].map(number));
+        cells.extend(interval(self.versus_baseline));
+        cells.extend(interval(self.versus_best_rule));
+        cells.push(sha256.to_owned());
+        cells
+    }
+}
+
+fn interval(estimate: &Estimate) -> Share {
+    Share { mean: estimate.mean, ci_low: estimate.ci_low, ci_high: estimate.ci_high }
 }
 
 #[cfg(test)]
 mod tests {
-    use api::{Hash, evaluator::PolicyResult};
+    use api::{
+        Hash,
+        evaluator::{Fairness, PolicyResult, SizeEstimates, TenantEstimates},
+    };
 
     use super::*;
     use crate::figures::estimates;
 
+    fn estimate(mean: f64) -> Option<Estimate> {
+        Some(Estimate {
+            mean,
+            ci_low: mean - 0.25,
+            ci_high: mean + 0.25,
+            iqm: mean + 0.125,
+            std_dev: Some(0.75),
+        })
+    }
+
     #[test]
     fn there_is_one_row_for_every_policy_and_figure_and_empty_cells_where_there_is_no_data() {
-        let estimate = |mean| Some(Estimate { mean, ci_low: mean - 0.25, ci_high: mean + 0.25 });
         let fill = |mean| estimates(move |f| if f == Figure::FillRate { estimate(mean) } else { None });
+        let tenant = TenantEstimates {
+            tenant: "acme".into(),
+            fill_rate: None,
+            gpu_hours_fill: estimate(0.5),
+            cost_per_gpu_hour_usd: None,
+            avg_latency_ms: None,
+        };
+        let size = SizeEstimates { size: JobSize::From6h, fill_rate: None, gpu_hours_fill: estimate(0.75) };
         let policy = PolicyResult {
             name: "q-learning".into(),
             learned: true,
+            reference: false,
             policy_sha256: Some(Hash([0; 32])),
             metrics: fill(0.5),
             versus_baseline: fill(0.0),
             versus_best_rule: fill(-1.0),
+            gap_closed: Some(Share { mean: 0.5, ci_low: 0.25, ci_high: 0.75 }),
+            informed_gap_closed: None,
+            probability_of_improvement: None,
+            fairness: Fairness { by_tenant: vec![tenant], by_size: vec![size] },
+            reward_by_seed: vec![],
+            reward_on_limit_steps: None,
+        };
+        let limit = LimitResult {
+            fill_rate: None,
+            avg_cost_usd: None,
+            avg_latency_ms: None,
+            reward: estimate(2.0),
+            headroom: None,
+            steps_solved: 1,
+            steps_total: 1,
+            note: String::new(),
         };
         let result = EvaluationResult {
             environment_digest: Hash([0; 32]),
@@ -71,15 +194,27 @@ mod tests {
             seeds: vec![1],
             policies: vec![policy],
             best_rule: "cheapest".into(),
+            limit: Some(limit),
             verdicts: vec![],
         };
         let csv = to_csv(&result).unwrap();
         let lines: Vec<&str> = csv.lines().collect();
-        assert_eq!(lines.len(), 1 + Figure::ALL.len());
+        assert_eq!(lines.len(), 1 + Figure::ALL.len() + 4 + 4 + 1 + 5);
+        let sha256 = "0".repeat(64);
         assert_eq!(
             lines[1],
-            format!("q-learning,true,fill_rate,0.5,0.25,0.75,0,-0.25,0.25,-1,-1.25,-0.75,{}", "0".repeat(64))
+            format!(
+                "q-learning,true,fill_rate,0.5,0.25,0.75,0.625,0.75,0,-0.25,0.25,-1,-1.25,-0.75,{sha256}"
+            )
         );
-        assert!(lines[2].starts_with("q-learning,true,gpu_hours_fill,,,,,,,,,,"));
+        assert_eq!(lines[2], format!("q-learning,true,gpu_hours_fill,,,,,,,,,,,,{sha256}"));
+        for row in [
+            format!("q-learning,true,gap_closed,0.5,0.25,0.75,,,,,,,,,{sha256}"),
+            format!("q-learning,true,by_tenant.acme.gpu_hours_fill,0.5,0.25,0.75,0.625,0.75,,,,,,,{sha256}"),
+            format!("q-learning,true,by_size.from_6h.gpu_hours_fill,0.75,0.5,1,0.875,0.75,,,,,,,{sha256}"),
+            "limit,false,reward,2,1.75,2.25,2.125,0.75,,,,,,,".into(),
+        ] {
+            assert!(lines.contains(&row.as_str()), "{row} is not in {csv}");
+        }
     }
 }

@@ -8,8 +8,10 @@ use std::sync::{
 use api::Hash;
 use policy::{Rule, StepReport, Swarm};
 use rayon::prelude::*;
-use routing_env::{Environment, Episode, Metrics, RewardKind};
+use routing_env::{Environment, Episode, Metrics, RewardKind, Tally};
 use tokio_util::sync::CancellationToken;
+
+use crate::limits::Sample;
 
 /// A policy that takes part.
 pub(crate) struct Contestant {
@@ -17,7 +19,18 @@ pub(crate) struct Contestant {
     pub(crate) name: String,
     /// The policy's artifact, when it was trained.
     pub(crate) sha256: Option<Hash>,
+    /// Told what is hidden from the others.
+    pub(crate) reference: bool,
     swarms: Mutex<Swarms>,
+}
+
+/// What a contestant achieved in an episode.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Achieved {
+    /// The episode's figures.
+    pub(crate) metrics: Metrics,
+    /// Sums over the steps whose physical limit is wanted.
+    pub(crate) on_limit_steps: Tally,
 }
 
 /// A frozen swarm and the copies that threads have made of it: an agent's table may be large, so a copy
@@ -30,7 +43,9 @@ struct Swarms {
 impl Contestant {
     /// A hand rule.
     pub(crate) fn of_rule(rule: Rule) -> Self {
-        Self::new(rule.name().into(), None, Swarm::of_rule(rule))
+        let mut contestant = Self::new(rule.name().into(), None, Swarm::of_rule(rule));
+        contestant.reference = Rule::REFERENCES.contains(&rule);
+        contestant
     }
 
     /// A trained policy. It is frozen: it neither learns nor explores here.
@@ -40,28 +55,38 @@ impl Contestant {
 
     fn new(name: String, sha256: Option<Hash>, mut swarm: Swarm) -> Self {
         swarm.freeze();
-        Self { name, sha256, swarms: Mutex::new(Swarms { original: swarm, idle: Vec::new() }) }
+        let reference = false;
+        Self { name, sha256, reference, swarms: Mutex::new(Swarms { original: swarm, idle: Vec::new() }) }
     }
 
     /// Plays one episode whole; `None` when it was cancelled.
-    fn play(&self, env: &Environment, seed: u64, cancel: &CancellationToken) -> Option<Metrics> {
+    fn play(
+        &self,
+        env: &Environment,
+        seed: u64,
+        limit_steps: &[u32],
+        cancel: &CancellationToken,
+    ) -> Option<Achieved> {
         let mut swarm = {
             let mut swarms = self.swarms.lock().unwrap_or_else(PoisonError::into_inner);
             swarms.idle.pop().unwrap_or_else(|| swarms.original.clone())
         };
         let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
         let mut report = StepReport::new(env);
-        let mut metrics = Metrics::new(env);
+        let mut achieved = Achieved { metrics: Metrics::new(env), on_limit_steps: Tally::default() };
         swarm.begin_episode(seed);
         while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {
-            metrics.merge(&report.metrics);
+            achieved.metrics.merge(&report.metrics);
+            if limit_steps.binary_search(&report.step).is_ok() {
+                achieved.on_limit_steps.merge(&report.metrics.overall);
+            }
             if cancel.is_cancelled() {
                 return None;
             }
         }
         swarm.end_episode();
         self.swarms.lock().unwrap_or_else(PoisonError::into_inner).idle.push(swarm);
-        Some(metrics)
+        Some(achieved)
     }
 }
 
@@ -71,20 +96,22 @@ pub(crate) fn play(
     env: &Environment,
     contestants: &[Contestant],
     seeds: &[u64],
+    sample: Option<&Sample>,
     done: &AtomicU64,
     cancel: &CancellationToken,
-) -> Option<Vec<Vec<Metrics>>> {
+) -> Option<Vec<Vec<Achieved>>> {
     let episodes: Vec<(&Contestant, u64)> =
         contestants.iter().flat_map(|c| seeds.iter().map(move |seed| (c, *seed))).collect();
-    let figures: Vec<Metrics> = episodes
+    let achieved: Vec<Achieved> = episodes
         .par_iter()
         .map(|(contestant, seed)| {
-            let metrics = contestant.play(env, *seed, cancel);
+            let limit_steps = sample.map(|sample| sample.of(*seed)).unwrap_or_default();
+            let achieved = contestant.play(env, *seed, &limit_steps, cancel);
             done.fetch_add(1, Ordering::Relaxed);
-            metrics
+            achieved
         })
         .collect::<Option<_>>()?;
-    Some(figures.chunks(seeds.len()).map(<[Metrics]>::to_vec).collect())
+    Some(achieved.chunks(seeds.len()).map(<[Achieved]>::to_vec).collect())
 }
 
 #[cfg(test)]
@@ -117,15 +144,17 @@ mod tests {
         ]
     }
 
-    fn play_on(threads: usize) -> Vec<Vec<Metrics>> {
+    fn play_on(threads: usize) -> Vec<Vec<Achieved>> {
         let env = Environment::built_in(Preset::Contended).with_steps(4);
         let contestants = contestants(&env);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let seeds: Vec<u64> = (0..6).map(|i| api::FIRST_HELD_OUT_SEED + i).collect();
         let done = AtomicU64::new(0);
-        let figures = pool.install(|| play(&env, &contestants, &seeds, &done, &CancellationToken::new()));
+        let sample = Sample::new(&env, 6, Some(2)).unwrap();
+        let never = CancellationToken::new();
+        let achieved = pool.install(|| play(&env, &contestants, &seeds, Some(&sample), &done, &never));
         assert_eq!(done.into_inner(), 18);
-        figures.unwrap()
+        achieved.unwrap()
     }
 
     #[test]
@@ -135,14 +164,35 @@ mod tests {
 
     #[test]
     fn every_policy_meets_the_same_requests_and_seeds_differ() {
-        let figures = play_on(2);
-        let demand = |m: &Metrics| (m.overall.requests, m.overall.hours_requested);
-        for contestant in &figures {
+        let achieved = play_on(2);
+        let demand = |a: &Achieved| {
+            let of = |tally: &Tally| (tally.requests, tally.hours_requested);
+            (of(&a.metrics.overall), of(&a.on_limit_steps))
+        };
+        for contestant in &achieved {
             let demands: Vec<_> = contestant.iter().map(demand).collect();
-            assert_eq!(demands, figures[0].iter().map(demand).collect::<Vec<_>>());
+            assert_eq!(demands, achieved[0].iter().map(demand).collect::<Vec<_>>());
         }
-        assert_ne!(demand(&figures[0][0]), demand(&figures[0][1]));
-        assert_ne!(figures[0], figures[1]);
+        assert_ne!(demand(&achieved[0][0]), demand(&achieved[0][1]));
+        assert_ne!(achieved[0], achieved[1]);
+    }
+
+    #[test]
+    fn the_steps_of_the_limit_are_counted_apart() {
+        let env = Environment::built_in(Preset::Contended).with_steps(4);
+        let rule = [Contestant::of_rule(Rule::Cheapest)];
+        let on = |asked| {
+            let sample = Sample::new(&env, 1, asked);
+            let played =
+                play(&env, &rule, &[9], sample.as_ref(), &AtomicU64::new(0), &CancellationToken::new());
+            played.unwrap()[0][0].clone()
+        };
+        let (all, half, none) = (on(Some(4)), on(Some(2)), on(Some(0)));
+        assert_eq!(all.on_limit_steps, all.metrics.overall);
+        assert!(half.on_limit_steps.requests > 0);
+        assert!(half.on_limit_steps.requests < half.metrics.overall.requests);
+        assert_eq!(none.on_limit_steps, Tally::default());
+        assert_eq!(all.metrics, none.metrics);
     }
 
     #[test]
@@ -151,6 +201,6 @@ mod tests {
         let cancel = CancellationToken::new();
         cancel.cancel();
         let rule = [Contestant::of_rule(Rule::Cheapest)];
-        assert!(play(&env, &rule, &[1, 2], &AtomicU64::new(0), &cancel).is_none());
+        assert!(play(&env, &rule, &[1, 2], None, &AtomicU64::new(0), &cancel).is_none());
     }
 }

@@ -57,6 +57,15 @@ pub(crate) enum EvaluationError {
     /// The result cannot be written.
     #[error("writing the result")]
     Output(#[from] csv::Error),
+    /// The evaluation has no such chart.
+    #[error("there is no plot {0}: this evaluation has {1}")]
+    PlotNotFound(String, String),
+    /// A chart cannot be drawn.
+    #[error("drawing the report")]
+    Drawing(#[source] plots::PlotError),
+    /// Drawing panicked.
+    #[error("drawing the report broke off")]
+    DrawingBroke(#[source] tokio::task::JoinError),
     /// A record of the ledger that this service cannot have written.
     #[error("the ledger's record {0} is not an evaluation of this service: {1}")]
     ForeignRecord(String, String),

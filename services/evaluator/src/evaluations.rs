@@ -2,10 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::Ordering},
 };
 
 use api::{
@@ -18,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    episodes::{Contestant, play},
+    episodes::Contestant,
     error::EvaluationError,
+    known_limits::KnownLimits,
     ledger::Ledger,
+    limits,
     plan::Plan,
-    report::report,
+    work::{Found, Progress, evaluate},
 };
 
 /// How many may be at work or wait; their policies are in memory.
@@ -37,6 +36,7 @@ pub(crate) struct Evaluations(Arc<Inner>);
 
 struct Inner {
     ledger: Ledger,
+    known_limits: KnownLimits,
     gauges: Gauges,
     slots: Semaphore,
     shutdown: CancellationToken,
@@ -50,6 +50,8 @@ pub(crate) struct Gauges {
     pub(crate) completed: metrics::Counter,
     pub(crate) failed: metrics::Counter,
     pub(crate) episodes: metrics::Counter,
+    pub(crate) limits_solved: metrics::Counter,
+    pub(crate) limits_known: metrics::Counter,
 }
 
 /// One evaluation.
@@ -58,20 +60,22 @@ struct Job {
     key: Option<String>,
     config: NewEvaluation,
     created_at: DateTime<Utc>,
-    total: u64,
-    done: AtomicU64,
+    episodes: u64,
+    limit_steps: u64,
+    progress: Progress,
     outcome: OnceLock<Outcome>,
 }
 
 enum Outcome {
-    Completed { result: EvaluationResult, record_id: String },
+    Completed { result: Box<EvaluationResult>, record_id: String },
     Failed(String),
 }
 
 impl Evaluations {
     pub(crate) fn new(ledger: Ledger, slots: usize, gauges: Gauges, shutdown: CancellationToken) -> Self {
         let slots = Semaphore::new(slots.max(1));
-        Self(Arc::new(Inner { ledger, gauges, slots, shutdown, jobs: Mutex::default() }))
+        let known_limits = KnownLimits::new(ledger.clone());
+        Self(Arc::new(Inner { ledger, known_limits, gauges, slots, shutdown, jobs: Mutex::default() }))
     }
 
     /// Starts an evaluation once everything about it has been checked. The same key again gets the same
@@ -96,8 +100,9 @@ impl Evaluations {
             key,
             config,
             created_at: now,
-            total: plan.episodes(),
-            done: AtomicU64::new(0),
+            episodes: plan.episodes(),
+            limit_steps: plan.limit_steps(),
+            progress: Progress::default(),
             outcome: OnceLock::new(),
         });
         {
@@ -199,7 +204,7 @@ impl Evaluations {
             None => return,
             Some(Outcome::Completed { .. }) => {
                 gauges.completed.increment(1);
-                tracing::info!(evaluation = %job.id, episodes = job.total, "evaluation recorded");
+                tracing::info!(evaluation = %job.id, episodes = job.episodes, "evaluation recorded");
             }
             Some(Outcome::Failed(error)) => {
                 gauges.failed.increment(1);
@@ -218,17 +223,31 @@ impl Evaluations {
             slot = self.0.slots.acquire() => slot.ok()?,
             () = cancel.cancelled() => return None,
         };
-        let (counted, stop) = (job.clone(), cancel.clone());
-        let played = tokio::task::spawn_blocking(move || {
-            let figures = play(&plan.environment, &contestants, &plan.seeds, &counted.done, &stop)?;
-            Some(report(&plan, &contestants, &figures))
-        })
-        .await;
-        let result = match played {
-            Ok(result) => result?,
-            Err(panic) => return Some(Outcome::Failed(format!("the simulation broke off: {panic}"))),
+        let broke_off = |panic| Some(Outcome::Failed(format!("the simulation broke off: {panic}")));
+        let plan = Arc::new(plan);
+        let (planned, stop) = (plan.clone(), cancel.clone());
+        let keys = tokio::task::spawn_blocking(move || match &planned.sample {
+            Some(sample) => limits::keys(&planned.environment, sample, &planned.seeds, &stop),
+            None => Some(Vec::new()),
+        });
+        let keys = match keys.await {
+            Ok(keys) => keys?,
+            Err(panic) => return broke_off(panic),
         };
-        self.0.gauges.episodes.increment(job.total);
+        let known = self.0.known_limits.find(&keys).await;
+        let (counted, stop) = (job.clone(), cancel.clone());
+        let found = tokio::task::spawn_blocking(move || {
+            evaluate(&plan, &contestants, &keys, known, &counted.progress, &stop)
+        });
+        let Found { result, solved, known_steps } = match found.await {
+            Ok(found) => found?,
+            Err(panic) => return broke_off(panic),
+        };
+        let gauges = &self.0.gauges;
+        gauges.episodes.increment(job.episodes);
+        gauges.limits_solved.increment(solved.iter().map(|(_, limit)| limit.steps).sum());
+        gauges.limits_known.increment(known_steps);
+        self.0.known_limits.keep(&solved, &cancel).await;
         let record = match Ledger::record(job.id, &job.config, &result) {
             Ok(record) => record,
             Err(error) => return Some(Outcome::Failed(format!("the result is no JSON: {error}"))),
@@ -243,7 +262,7 @@ impl Evaluations {
         )
         .await;
         match appended {
-            Ok(record_id) => Some(Outcome::Completed { result, record_id }),
+            Ok(record_id) => Some(Outcome::Completed { result: Box::new(result), record_id }),
             Err(_) if cancel.is_cancelled() => None,
             Err(error) => Some(Outcome::Failed(format!("the ledger refused the result: {error}"))),
         }
@@ -263,8 +282,10 @@ impl Job {
             status: EvaluationStatus::Running,
             config: self.config.clone(),
             created_at: self.created_at,
-            episodes_done: self.done.load(Ordering::Relaxed),
-            episodes_total: self.total,
+            episodes_done: self.progress.episodes.load(Ordering::Relaxed),
+            episodes_total: self.episodes,
+            limit_steps_done: self.progress.limit_steps.load(Ordering::Relaxed),
+            limit_steps_total: self.limit_steps,
             result: None,
             record_id: None,
             error: None,
@@ -273,7 +294,7 @@ impl Job {
             None => {}
             Some(Outcome::Completed { result, record_id }) => {
                 evaluation.status = EvaluationStatus::Completed;
-                evaluation.result = Some(result.clone());
+                evaluation.result = Some(EvaluationResult::clone(result));
                 evaluation.record_id = Some(record_id.clone());
             }
             Some(Outcome::Failed(error)) => {

@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn every_figure_finds_its_own_place_among_the_estimates() {
         let value = |figure| Figure::ALL.iter().position(|f| *f == figure).map(|i| i as f64);
-        let estimate = |mean| Estimate { mean, ci_low: mean, ci_high: mean };
+        let estimate = |mean| Estimate { mean, ci_low: mean, ci_high: mean, iqm: mean, std_dev: None };
         let estimates = estimates(|figure| value(figure).map(estimate));
         for figure in Figure::ALL {
             assert_eq!(figure.among(&estimates).map(|e| e.mean), value(figure), "{}", figure.name());

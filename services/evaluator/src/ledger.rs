@@ -6,6 +6,7 @@ use api::{
     remembrancer::{NewRecord, Record, RecordKind, RecordQuery},
 };
 use client::{ClientError, Remembrancer};
+use limit::Limit;
 use policy::{Fingerprint, PolicyFile, Rule};
 use routing_env::Environment;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,18 @@ struct Body {
     /// `config` as text: a record's canonical JSON sorts keys, but the order of a workload mix matters.
     config_text: String,
     result: EvaluationResult,
+}
+
+/// The body of a limit's record: the sums over the steps that its id stands for.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitBody {
+    steps: u64,
+    requests: u64,
+    routed: f64,
+    cost_usd: f64,
+    latency_ms: f64,
+    reward: f64,
 }
 
 impl Ledger {
@@ -74,15 +87,43 @@ impl Ledger {
             config_text: serde_json::to_string(config)?,
             result: result.clone(),
         })?;
-        let serde_json::Value::Object(body) = body else {
-            return Err(serde::ser::Error::custom("an evaluation's record is an object"));
+        let subject = format!("evaluation:{id}");
+        Ok(NewRecord { id: Some(id.to_string()), kind: RecordKind::Evaluation, subject, body: object(body)? })
+    }
+
+    /// The record of a limit that was solved.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON, which finite figures can.
+    pub(crate) fn limit_record(key: &Hash, limit: &Limit) -> Result<NewRecord, serde_json::Error> {
+        let &Limit { steps, requests, routed, cost_usd, latency_ms, reward } = limit;
+        let body = serde_json::to_value(LimitBody { steps, requests, routed, cost_usd, latency_ms, reward })?;
+        let id = limit_id(key);
+        Ok(NewRecord { id: Some(id.clone()), kind: RecordKind::Note, subject: id, body: object(body)? })
+    }
+
+    /// The limit that was recorded under its key; `None` when there is none, or the record is no limit.
+    ///
+    /// # Errors
+    /// The remembrancer is away.
+    pub(crate) async fn limit(&self, key: &Hash) -> Result<Option<Limit>, ClientError> {
+        let record = match self.remembrancer.record(&limit_id(key)).await {
+            Ok(record) => record,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
         };
-        Ok(NewRecord {
-            id: Some(id.to_string()),
-            kind: RecordKind::Evaluation,
-            subject: format!("evaluation:{id}"),
-            body,
-        })
+        let body = LimitBody::deserialize(serde_json::Value::Object(record.body));
+        if let Err(error) = &body {
+            tracing::warn!(record = record.id, %error, "the record is no limit: solving it again");
+        }
+        Ok(body.ok().map(|LimitBody { steps, requests, routed, cost_usd, latency_ms, reward }| Limit {
+            steps,
+            requests,
+            routed,
+            cost_usd,
+            latency_ms,
+            reward,
+        }))
     }
 
     /// Appends a record; the same record again is the same.
@@ -137,6 +178,17 @@ impl Ledger {
     }
 }
 
+fn limit_id(key: &Hash) -> String {
+    format!("limit:{key}")
+}
+
+fn object(value: serde_json::Value) -> Result<serde_json::Map<String, serde_json::Value>, serde_json::Error> {
+    match value {
+        serde_json::Value::Object(object) => Ok(object),
+        _ => Err(serde::ser::Error::custom("a record's body is an object")),
+    }
+}
+
 /// A policy file, ready to be tested on these seeds in this environment.
 fn contestant(
     sha256: Hash,
@@ -180,6 +232,7 @@ fn evaluation(record: Record) -> Result<Evaluation, EvaluationError> {
     let body = Body::deserialize(serde_json::Value::Object(record.body.clone())).map_err(|e| foreign(&e))?;
     let config: NewEvaluation = serde_json::from_str(&body.config_text).map_err(|error| foreign(&error))?;
     let episodes = (body.result.policies.len() * body.result.seeds.len()) as u64;
+    let limit_steps = body.result.limit.as_ref().map_or(0, |limit| limit.steps_solved);
     Ok(Evaluation {
         id,
         status: EvaluationStatus::Completed,
@@ -187,6 +240,8 @@ fn evaluation(record: Record) -> Result<Evaluation, EvaluationError> {
         created_at: record.recorded_at, // when it was asked for is not in the record
         episodes_done: episodes,
         episodes_total: episodes,
+        limit_steps_done: limit_steps,
+        limit_steps_total: limit_steps,
         result: Some(body.result),
         record_id: Some(record.id),
         error: None,

@@ -10,12 +10,17 @@ mod episodes;
 mod error;
 mod evaluations;
 mod figures;
+mod known_limits;
 mod ledger;
+mod limits;
 mod plan;
 mod report;
+pub mod report_page;
 mod routes;
 mod state;
 mod statistics;
+mod verdicts;
+mod work;
 
 use std::sync::Arc;
 
@@ -63,6 +68,8 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<Router
         completed: ended(&metrics, "completed"),
         failed: ended(&metrics, "failed"),
         episodes: metrics.counter("ai_mesh_evaluation_episodes_total", "Episodes played.", &[]),
+        limits_solved: limit_steps(&metrics, "solved"),
+        limits_known: limit_steps(&metrics, "known"),
     };
     let evaluations =
         Evaluations::new(Ledger::new(remembrancer), config.max_concurrent_evaluations, gauges, shutdown);
@@ -80,6 +87,11 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<Router
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let (_, document) = routes().split_for_parts();
     service_kit::openapi(&INFO, OpenApiRouter::with_openapi(document)).1
+}
+
+fn limit_steps(metrics: &Metrics, source: &str) -> metrics::Counter {
+    let help = "Steps whose physical limit was solved, or was known from an earlier evaluation.";
+    metrics.counter("ai_mesh_evaluation_limit_steps_total", help, &[("source", source.to_owned())])
 }
 
 fn ended(metrics: &Metrics, status: &str) -> metrics::Counter {

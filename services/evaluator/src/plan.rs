@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use api::{FieldError, Hash, evaluator::NewEvaluation, trainer::EnvironmentSpec};
 use policy::Rule;
-use routing_env::{Catalog, Environment, InputError, Preset, Workloads};
+use routing_env::{Catalog, Environment, InputError, Knowledge, Preset, Workloads};
 use sha2::{Digest as _, Sha256};
+
+use crate::limits::Sample;
 
 /// A checked evaluation.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) rules: Vec<Rule>,
     /// The held-out seeds.
     pub(crate) seeds: Vec<u64>,
+    /// The steps whose physical limit is solved; `None` where there is no limit.
+    pub(crate) sample: Option<Sample>,
 }
 
 impl Plan {
@@ -38,20 +42,38 @@ impl Plan {
                 });
             }
         }
-        match environment(&request.environment, request.steps) {
-            Ok(environment) if errors.is_empty() => Ok(Self {
-                environment_digest: Hash(Sha256::digest(environment.definition()).into()),
-                environment: Arc::new(environment),
-                policies: request.policies.clone(),
-                rules,
-                seeds: (0..u64::from(request.seeds)).map(|i| request.first_seed + i).collect(),
-            }),
-            Ok(_) => Err(errors),
+        let environment = match environment(&request.environment, request.steps) {
+            Ok(environment) => environment,
             Err(more) => {
                 errors.extend(more);
-                Err(errors)
+                return Err(errors);
             }
+        };
+        let is_hidden = environment.workloads().knowledge == Knowledge::Hidden;
+        if is_hidden && request.limit_steps.is_some_and(|steps| steps > 0) {
+            errors.push(FieldError {
+                pointer: "/limit_steps".into(),
+                detail: "expected 0 or nothing where the workloads' knowledge is hidden: the limit's linear program \
+                         does not know what is hidden, so there is none"
+                    .into(),
+            });
         }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self {
+            environment_digest: Hash(Sha256::digest(environment.definition()).into()),
+            policies: request.policies.clone(),
+            rules: rules.unwrap_or_else(|| default_rules(is_hidden)),
+            seeds: (0..u64::from(request.seeds)).map(|i| request.first_seed + i).collect(),
+            sample: Sample::new(&environment, request.seeds, request.limit_steps),
+            environment: Arc::new(environment),
+        })
+    }
+
+    /// Steps whose physical limit is solved, over all seeds.
+    pub(crate) fn limit_steps(&self) -> u64 {
+        self.sample.map_or(0, |sample| u64::from(sample.per_episode()) * self.seeds.len() as u64)
     }
 
     /// Episodes in all.
@@ -60,10 +82,16 @@ impl Plan {
     }
 }
 
+/// All rules, and where something is hidden those that are told it, for reference.
+fn default_rules(is_hidden: bool) -> Vec<Rule> {
+    let references = Rule::REFERENCES.into_iter().filter(|_| is_hidden);
+    Rule::ALL.into_iter().chain(references).collect()
+}
+
 /// The rules asked for, each once and the baseline among them, in the order of [`Rule::ALL`] and
-/// [`Rule::REFERENCES`].
-fn rules(names: Option<&[String]>, errors: &mut Vec<FieldError>) -> Vec<Rule> {
-    let Some(names) = names else { return Rule::ALL.to_vec() };
+/// [`Rule::REFERENCES`]; `None` when nothing was asked for.
+fn rules(names: Option<&[String]>, errors: &mut Vec<FieldError>) -> Option<Vec<Rule>> {
+    let names = names?;
     let mut asked = vec![Rule::BASELINE];
     for (i, name) in names.iter().enumerate() {
         match name.parse::<Rule>() {
@@ -73,7 +101,7 @@ fn rules(names: Option<&[String]>, errors: &mut Vec<FieldError>) -> Vec<Rule> {
             }
         }
     }
-    Rule::ALL.into_iter().chain(Rule::REFERENCES).filter(|rule| asked.contains(rule)).collect()
+    Some(Rule::ALL.into_iter().chain(Rule::REFERENCES).filter(|rule| asked.contains(rule)).collect())
 }
 
 fn environment(spec: &EnvironmentSpec, steps: Option<u32>) -> Result<Environment, Vec<FieldError>> {
@@ -139,6 +167,27 @@ mod tests {
     fn the_baseline_is_always_there_and_no_rule_is_there_twice() {
         let plan = plan(json!({"rules": ["random", "cheapest", "random"]})).unwrap();
         assert_eq!(plan.rules, [Rule::WeightedScore, Rule::Cheapest, Rule::Random]);
+    }
+
+    #[test]
+    fn what_is_hidden_is_told_to_a_reference_and_has_no_limit() {
+        let drifting = json!({"environment": {"preset": "drifting"}});
+        let drifting_plan = plan(drifting.clone()).unwrap();
+        assert_eq!(drifting_plan.rules.last(), Some(&Rule::BidPriceInformed));
+        assert_eq!((drifting_plan.sample, drifting_plan.limit_steps()), (None, 0));
+        let mut wanted = drifting;
+        wanted["limit_steps"] = json!(3);
+        assert_eq!(pointers(wanted.clone()), ["/limit_steps"]);
+        wanted["limit_steps"] = json!(0);
+        assert!(plan(wanted).is_ok());
+    }
+
+    #[test]
+    fn the_limit_is_solved_on_as_many_steps_of_each_episode_as_are_asked_for() {
+        let steps = |request| plan(request).unwrap().limit_steps();
+        assert_eq!(steps(json!({})), 2400);
+        assert_eq!(steps(json!({"limit_steps": 5, "seeds": 3})), 15);
+        assert_eq!(steps(json!({"limit_steps": 0})), 0);
     }
 
     #[test]

@@ -1,256 +1,237 @@
-//! What an evaluation found: the figures with their intervals, and sentences that say no more than the
-//! intervals carry.
+//! What an evaluation found: the figures with their intervals.
 
-use std::fmt::Write as _;
-
-use api::evaluator::{Estimate, EvaluationResult, MetricEstimates, PolicyResult};
+use api::evaluator::{
+    Estimate, EvaluationResult, Fairness, JobSize, LimitResult, MetricEstimates, PolicyResult, Share,
+    SizeEstimates, TenantEstimates,
+};
+use limit::Limit;
 use policy::Rule;
 use rayon::prelude::*;
-use routing_env::Metrics;
+use routing_env::{Knowledge, Metrics, Tally};
 
 use crate::{
-    episodes::Contestant,
+    episodes::{Achieved, Contestant},
     figures::{Figure, estimates},
+    limits::Sample,
     plan::Plan,
-    statistics::{Bootstrap, Interval, mean, paired},
+    statistics::{Bootstrap, Interval, improvements, interquartile_mean, mean, paired, standard_deviation},
+    verdicts::{Findings, verdicts},
 };
 
-/// The result of an evaluation whose contestants achieved `metrics[contestant][seed]`. The hand rules,
-/// the baseline among them, come after the learned policies.
-pub(crate) fn report(plan: &Plan, contestants: &[Contestant], metrics: &[Vec<Metrics>]) -> EvaluationResult {
+/// A gap of less than this share of the reward where it begins is rounding: the limit is solved to 1e-7.
+const ROUNDING: f64 = 1e-6;
+
+/// A figure by seed; `None` where a seed has no data.
+type BySeed = Vec<Option<f64>>;
+
+/// The result of an evaluation whose contestants achieved `achieved[contestant][seed]`, where `limits[seed]` was
+/// possible. The hand rules, the baseline among them, come after the learned policies.
+pub(crate) fn report(
+    plan: &Plan,
+    contestants: &[Contestant],
+    achieved: &[Vec<Achieved>],
+    limits: Option<&[Limit]>,
+) -> EvaluationResult {
     let bootstrap = Bootstrap::new(plan.seeds.len());
-    let series: Vec<Series> = metrics.iter().map(|m| Series::of(m)).collect();
+    let series: Vec<Series> = achieved.iter().map(|a| Series::of(a)).collect();
+    let named = |rule: Rule| contestants.iter().position(|c| c.sha256.is_none() && c.name == rule.name());
     let rules = plan.policies.len()..contestants.len();
-    let baseline =
-        rules.clone().find(|i| contestants[*i].name == Rule::BASELINE.name()).unwrap_or(rules.start);
-    let best_rule = rules.fold(baseline, |best, i| {
+    let baseline = named(Rule::BASELINE).unwrap_or(rules.start);
+    let best_rule = rules.filter(|i| !contestants[*i].reference).fold(baseline, |best, i| {
         if series[i].mean(Figure::Reward) > series[best].mean(Figure::Reward) { i } else { best }
     });
+    let limit_rewards: Option<BySeed> = limits.map(|l| l.iter().map(Limit::avg_reward).collect());
+    let to_limit = limit_rewards.as_ref().map(|to| Gap { from: &series[baseline].on_limit_steps, to });
+    let is_hidden = plan.environment.workloads().knowledge == Knowledge::Hidden;
+    let told = named(Rule::BidPrice).zip(named(Rule::BidPriceInformed)).filter(|_| is_hidden);
+    let reward = |i: usize| series[i].get(Figure::Reward);
+    let to_informed = told.map(|(trusting, informed)| Gap { from: reward(trusting), to: reward(informed) });
+    let comparison = Comparison { bootstrap: &bootstrap, plan, achieved };
     let policies: Vec<PolicyResult> = contestants
         .iter()
-        .map(|c| (c.name.clone(), c.sha256))
-        .zip(&series)
+        .map(|c| (c.name.clone(), c.sha256, c.reference))
+        .enumerate()
         .collect::<Vec<_>>()
         .into_par_iter()
-        .map(|((name, policy_sha256), figures)| PolicyResult {
-            name,
-            learned: policy_sha256.is_some(),
-            policy_sha256,
-            metrics: estimates(|f| wire(bootstrap.estimate(figures.get(f)))),
-            versus_baseline: figures.versus(&series[baseline], &bootstrap),
-            versus_best_rule: figures.versus(&series[best_rule], &bootstrap),
+        .map(|(i, (name, policy_sha256, reference))| {
+            let (own, base) = (&series[i], &series[baseline]);
+            let improved = improvements(&paired(reward(i), reward(baseline)));
+            PolicyResult {
+                name,
+                learned: policy_sha256.is_some(),
+                reference,
+                policy_sha256,
+                metrics: estimates(|f| estimate(&bootstrap, own.get(f))),
+                versus_baseline: own.versus(base, &bootstrap),
+                versus_best_rule: own.versus(&series[best_rule], &bootstrap),
+                gap_closed: to_limit.and_then(|gap| gap.closed_by(&own.on_limit_steps, &bootstrap)),
+                informed_gap_closed: to_informed.and_then(|gap| gap.closed_by(reward(i), &bootstrap)),
+                probability_of_improvement: bootstrap.estimate(&improved).map(share),
+                fairness: comparison.fairness(i),
+                reward_by_seed: reward(i).to_vec(),
+                reward_on_limit_steps: limits.and_then(|_| estimate(&bootstrap, &own.on_limit_steps)),
+            }
         })
         .collect();
+    let limit = limits.zip(plan.sample).map(|(limits, sample)| {
+        of_limit(&bootstrap, limits, &series[baseline].on_limit_steps, plan, &sample)
+    });
+    let findings = Findings {
+        policies: &policies,
+        baseline,
+        best_rule,
+        seeds: plan.seeds.len(),
+        limit: limit.as_ref(),
+        is_limit_missing: plan.sample.is_some() && limits.is_none(),
+        is_hidden,
+        who_differs: &|i, other| comparison.fairness_versus(i, other),
+    };
     EvaluationResult {
         environment_digest: plan.environment_digest,
         environment: plan.environment.preset().name().into(),
         steps: plan.environment.steps(),
         seeds: plan.seeds.clone(),
-        verdicts: verdicts(&policies, baseline, best_rule, plan.seeds.len()),
-        policies,
+        verdicts: verdicts(&findings),
         best_rule: contestants[best_rule].name.clone(),
+        policies,
+        limit,
     }
 }
 
 /// One contestant's figures by seed.
-struct Series(Vec<Vec<Option<f64>>>);
+struct Series {
+    figures: Vec<BySeed>,
+    /// The reward on the steps whose limit was solved.
+    on_limit_steps: BySeed,
+}
 
 impl Series {
-    fn of(metrics: &[Metrics]) -> Self {
-        Self(Figure::ALL.map(|figure| metrics.iter().map(|m| figure.of(m)).collect()).into())
+    fn of(achieved: &[Achieved]) -> Self {
+        let by_seed = |figure: Figure| achieved.iter().map(|a| figure.of(&a.metrics)).collect();
+        Self {
+            figures: Figure::ALL.map(by_seed).into(),
+            on_limit_steps: achieved.iter().map(|a| a.on_limit_steps.avg_reward()).collect(),
+        }
     }
 
     fn get(&self, figure: Figure) -> &[Option<f64>] {
-        &self.0[figure as usize]
+        &self.figures[figure as usize]
     }
 
     fn mean(&self, figure: Figure) -> Option<f64> {
-        mean(&self.get(figure).iter().copied().flatten().collect::<Vec<_>>())
+        mean_of(self.get(figure))
     }
 
     fn versus(&self, other: &Self, bootstrap: &Bootstrap) -> MetricEstimates {
-        estimates(|f| wire(bootstrap.estimate(&paired(self.get(f), other.get(f)))))
+        estimates(|f| estimate(bootstrap, &paired(self.get(f), other.get(f))))
     }
 }
 
-fn wire(interval: Option<Interval>) -> Option<Estimate> {
+/// From one reward to a higher one, seed by seed.
+#[derive(Clone, Copy)]
+struct Gap<'a> {
+    from: &'a [Option<f64>],
+    to: &'a [Option<f64>],
+}
+
+impl Gap<'_> {
+    /// Which share of the gap a reward closes: a ratio of means over seeds, for single seeds may have hardly a gap.
+    fn closed_by(&self, reward: &[Option<f64>], bootstrap: &Bootstrap) -> Option<Share> {
+        let least = ROUNDING * mean_of(self.from)?.abs();
+        bootstrap.ratio(&paired(reward, self.from), &paired(self.to, self.from), least).map(share)
+    }
+}
+
+fn of_limit(
+    bootstrap: &Bootstrap,
+    limits: &[Limit],
+    baseline: &[Option<f64>],
+    plan: &Plan,
+    sample: &Sample,
+) -> LimitResult {
+    let by_seed = |figure: fn(&Limit) -> Option<f64>| limits.iter().map(figure).collect::<BySeed>();
+    let of = |figure| estimate(bootstrap, &by_seed(figure));
+    let gains = paired(&by_seed(Limit::avg_reward), baseline);
+    let earned: BySeed = baseline.iter().map(|reward| reward.map(f64::abs)).collect();
+    let compared = if sample.is_all() { "" } else { " Gaps compare the policies' rewards on these steps." };
+    LimitResult {
+        fill_rate: of(Limit::fill_rate),
+        avg_cost_usd: of(Limit::avg_cost_usd),
+        avg_latency_ms: of(Limit::avg_latency_ms),
+        reward: of(Limit::avg_reward),
+        headroom: bootstrap.ratio(&gains, &earned, 0.0).map(share),
+        steps_solved: limits.iter().map(|limit| limit.steps).sum(),
+        steps_total: u64::from(plan.environment.steps()) * plan.seeds.len() as u64,
+        note: format!(
+            "Solved on {sample}.{compared} Cost and latency are the least that is possible at the limit's own fill, \
+             each by itself: compare them only with a policy of equal fill, for who serves less can be cheaper."
+        ),
+    }
+}
+
+/// What is looked at in an episode's figures.
+type FigureOf<'a> = &'a dyn Fn(&Metrics) -> Option<f64>;
+
+/// Who gets what of whom.
+struct Comparison<'a> {
+    bootstrap: &'a Bootstrap,
+    plan: &'a Plan,
+    achieved: &'a [Vec<Achieved>],
+}
+
+impl Comparison<'_> {
+    /// A contestant's figures by tenant and job size.
+    fn fairness(&self, contestant: usize) -> Fairness {
+        self.tables(&|figure| estimate(self.bootstrap, &self.by_seed(contestant, figure)))
+    }
+
+    /// Their paired differences to another's.
+    fn fairness_versus(&self, contestant: usize, other: usize) -> Fairness {
+        self.tables(&|figure| {
+            let differences = paired(&self.by_seed(contestant, figure), &self.by_seed(other, figure));
+            estimate(self.bootstrap, &differences)
+        })
+    }
+
+    fn by_seed(&self, contestant: usize, figure: FigureOf<'_>) -> BySeed {
+        self.achieved[contestant].iter().map(|achieved| figure(&achieved.metrics)).collect()
+    }
+
+    fn tables(&self, of: &dyn Fn(FigureOf<'_>) -> Option<Estimate>) -> Fairness {
+        let tenants = self.plan.environment.workloads().tenants.iter().enumerate();
+        let by_tenant = tenants.map(|(i, tenant)| {
+            let of = |figure: fn(&Tally) -> Option<f64>| of(&|metrics| figure(&metrics.tenants[i]));
+            TenantEstimates {
+                tenant: tenant.id.clone(),
+                fill_rate: of(Tally::fill_rate),
+                gpu_hours_fill: of(Tally::gpu_hours_fill),
+                cost_per_gpu_hour_usd: of(Tally::cost_per_gpu_hour_usd),
+                avg_latency_ms: of(Tally::avg_latency_ms),
+            }
+        });
+        let sizes = [JobSize::Under3h, JobSize::From3hTo6h, JobSize::From6h].into_iter().enumerate();
+        let by_size = sizes.map(|(i, size)| {
+            let of = |figure: fn(&Tally) -> Option<f64>| of(&|metrics| figure(&metrics.sizes[i]));
+            SizeEstimates { size, fill_rate: of(Tally::fill_rate), gpu_hours_fill: of(Tally::gpu_hours_fill) }
+        });
+        Fairness { by_tenant: by_tenant.collect(), by_size: by_size.collect() }
+    }
+}
+
+/// A figure over seeds. `None` where no seed has it.
+fn estimate(bootstrap: &Bootstrap, by_seed: &[Option<f64>]) -> Option<Estimate> {
+    let values: Vec<f64> = by_seed.iter().copied().flatten().collect();
+    let Share { mean, ci_low, ci_high } = share(bootstrap.estimate(by_seed)?);
+    let iqm = interquartile_mean(&values)? + 0.0;
+    Some(Estimate { mean, ci_low, ci_high, iqm, std_dev: standard_deviation(&values) })
+}
+
+fn share(interval: Interval) -> Share {
     // `+ 0.0` makes a negative zero positive: canonical JSON has only one zero, and a result read back from
     // the ledger must have the same bytes
-    interval.map(|i| Estimate { mean: i.mean + 0.0, ci_low: i.low + 0.0, ci_high: i.high + 0.0 })
+    Share { mean: interval.mean + 0.0, ci_low: interval.low + 0.0, ci_high: interval.high + 0.0 }
 }
 
-/// Every learned policy against the baseline and against the best rule; without one, the best rule
-/// against the baseline.
-fn verdicts(policies: &[PolicyResult], baseline: usize, best_rule: usize, seeds: usize) -> Vec<String> {
-    let mut verdicts = Vec::new();
-    let best = &policies[best_rule].name;
-    for policy in policies.iter().filter(|p| p.learned) {
-        let title = title(policy);
-        verdicts.extend(verdict(
-            &title,
-            "the baseline",
-            &policies[baseline].name,
-            &policy.versus_baseline,
-            seeds,
-        ));
-        if best_rule != baseline {
-            verdicts.extend(verdict(&title, "the best hand rule", best, &policy.versus_best_rule, seeds));
-        }
-    }
-    if verdicts.is_empty() && best_rule != baseline {
-        let differences = &policies[best_rule].versus_baseline;
-        verdicts.extend(verdict(best, "the baseline", &policies[baseline].name, differences, seeds));
-    }
-    if best_rule == baseline {
-        verdicts.push(format!("The baseline {best} is the best hand rule by mean reward."));
-    } else {
-        verdicts.push(format!("The best hand rule by mean reward is {best}."));
-    }
-    verdicts
-}
-
-/// Who wins by reward, and then which unmasking figures are worse.
-fn verdict(name: &str, role: &str, other: &str, differences: &MetricEstimates, seeds: usize) -> Vec<String> {
-    let Some(reward) = differences.reward else {
-        return vec![format!(
-            "{name} and {role} {other}: no seed had a request, so there is nothing to compare."
-        )];
-    };
-    let difference = format!(
-        "paired difference of the reward per request {:+.3}, 95 % interval {:+.3} to {:+.3}, {seeds} seeds",
-        reward.mean, reward.ci_low, reward.ci_high
-    );
-    let mut sentences = vec![match side(&reward) {
-        Side::Above => format!("{name} is better than {role} {other} ({difference})."),
-        Side::Below => format!("{name} is worse than {role} {other} ({difference})."),
-        Side::Undecided => {
-            format!("{name} and {role} {other}: no difference that the seeds can show ({difference}).")
-        }
-    }];
-    let mut worse = String::new();
-    for (figure, more_is_better) in Figure::UNMASKING {
-        let Some(estimate) = figure.among(differences) else { continue };
-        let bad = if more_is_better { Side::Below } else { Side::Above };
-        if side(&estimate) == bad {
-            let separator = if worse.is_empty() { "" } else { ", " };
-            // writing to a String cannot fail
-            let _ = write!(worse, "{separator}{} {:+.4}", figure.words(), estimate.mean);
-        }
-    }
-    sentences.push(if worse.is_empty() {
-        format!(
-            "No unmasking figure of {name} is worse than that of {other}: GPU-hours fill, fill by job size, the \
-             worst tenant, cost index, $ per GPU-hour, deferred share."
-        )
-    } else {
-        format!("Worse than with {other}: {worse}.")
-    });
-    sentences
-}
-
-/// Where a difference's interval lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Above,
-    Below,
-    Undecided,
-}
-
-fn side(difference: &Estimate) -> Side {
-    if difference.ci_low > 0.0 {
-        Side::Above
-    } else if difference.ci_high < 0.0 {
-        Side::Below
-    } else {
-        Side::Undecided
-    }
-}
-
-/// The algorithm and, as two policies may have the same, the start of the artifact's name.
-fn title(policy: &PolicyResult) -> String {
-    match policy.policy_sha256 {
-        Some(sha256) => format!("{} ({})", policy.name, &sha256.to_string()[..8]),
-        None => policy.name.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use api::Hash;
-
-    use super::*;
-
-    fn estimate(mean: f64, half: f64) -> Option<Estimate> {
-        Some(Estimate { mean, ci_low: mean - half, ci_high: mean + half })
-    }
-
-    fn result(name: &str, learned: bool, versus: impl Fn(Figure) -> Option<Estimate>) -> PolicyResult {
-        PolicyResult {
-            name: name.into(),
-            learned,
-            policy_sha256: learned.then_some(Hash([0xab; 32])),
-            metrics: estimates(|_| None),
-            versus_baseline: estimates(&versus),
-            versus_best_rule: estimates(&versus),
-        }
-    }
-
-    fn sentences(versus: impl Fn(Figure) -> Option<Estimate>) -> Vec<String> {
-        let policies =
-            [result("q-learning", true, versus), result("weighted-score", false, |_| estimate(0.0, 0.0))];
-        verdicts(&policies, 1, 1, 20)
-    }
-
-    #[test]
-    fn better_and_worse_are_said_only_where_the_interval_excludes_zero() {
-        let of = |mean, half| {
-            sentences(move |f| if f == Figure::Reward { estimate(mean, half) } else { None })[0].clone()
-        };
-        assert!(of(0.5, 0.4).starts_with("q-learning (abababab) is better than the baseline weighted-score"));
-        assert!(of(-0.5, 0.4).contains(" is worse than "));
-        for undecided in [of(0.5, 0.5), of(-0.5, 0.6), of(0.0, 0.0)] {
-            assert!(undecided.contains("no difference that the seeds can show"), "{undecided}");
-        }
-    }
-
-    #[test]
-    fn a_winner_that_drops_large_jobs_and_pays_more_is_told_so() {
-        let sentences = sentences(|f| match f {
-            Figure::Reward => estimate(2.0, 0.1),
-            Figure::FillFrom6h | Figure::GpuHoursFill => estimate(-0.2, 0.05),
-            Figure::CostIndex => estimate(0.01, 0.005),
-            Figure::CostPerGpuHourUsd => estimate(-0.01, 0.005),
-            _ => estimate(0.0, 0.1),
-        });
-        assert!(sentences[0].contains("is better"));
-        assert_eq!(
-            sentences[1],
-            "Worse than with weighted-score: GPU-hours fill -0.2000, fill of jobs from 6 GPU-hours on -0.2000, \
-             cost index +0.0100."
-        );
-    }
-
-    #[test]
-    fn a_clean_winner_is_told_so_too() {
-        let sentences = sentences(|_| estimate(0.0, 0.1));
-        assert!(sentences[1].starts_with("No unmasking figure"), "{}", sentences[1]);
-    }
-
-    #[test]
-    fn without_learned_policies_the_best_rule_meets_the_baseline() {
-        let policies = [
-            result("weighted-score", false, |_| estimate(0.0, 0.0)),
-            result("cheapest", false, |_| estimate(1.0, 0.1)),
-        ];
-        let sentences = verdicts(&policies, 0, 1, 5);
-        assert!(sentences[0].starts_with("cheapest is better than the baseline weighted-score"));
-        assert_eq!(sentences.last().unwrap(), "The best hand rule by mean reward is cheapest.");
-    }
-
-    #[test]
-    fn a_figure_lies_where_the_series_keeps_it() {
-        for (i, figure) in Figure::ALL.into_iter().enumerate() {
-            assert_eq!(figure as usize, i);
-        }
-    }
+fn mean_of(by_seed: &[Option<f64>]) -> Option<f64> {
+    mean(&by_seed.iter().copied().flatten().collect::<Vec<_>>())
 }

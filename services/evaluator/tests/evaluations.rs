@@ -43,9 +43,8 @@ async fn rules_alone_are_compared_and_the_result_is_recorded() {
         let expected = reward(policy) - reward(&result.policies[0]);
         assert!((policy.versus_baseline.reward.unwrap().mean - expected).abs() < 1e-9);
     }
-    let records = stub.records.lock().unwrap();
+    let records = stub.of_kind(RecordKind::Evaluation);
     assert_eq!(records.len(), 1);
-    assert_eq!(records[0].kind, RecordKind::Evaluation);
     assert_eq!(records[0].subject, format!("evaluation:{}", evaluation.id));
     assert_eq!(Some(&records[0].id), evaluation.record_id.as_ref());
     assert_eq!(records[0].body["environment_digest"], json!(result.environment_digest));
@@ -76,7 +75,7 @@ async fn the_same_evaluation_gives_the_same_result_bytes() {
         serde_json::to_string(&one.result.unwrap()).unwrap(),
         serde_json::to_string(&two.result.unwrap()).unwrap()
     );
-    let records = stub.records.lock().unwrap();
+    let records = stub.of_kind(RecordKind::Evaluation);
     assert_eq!(records[0].body, records[1].body);
 }
 
@@ -115,10 +114,16 @@ async fn csv_has_a_row_for_every_policy_and_metric() {
     let answer = service.get(&format!("/v1/evaluations/{}/results.csv", evaluation.id)).await;
     assert_eq!(answer.headers()["content-type"], "text/csv; charset=utf-8");
     let csv = answer.text().await.unwrap();
-    assert_eq!(csv.lines().count(), 1 + policy::Rule::ALL.len() * 12);
-    assert!(csv.starts_with("policy,learned,metric,mean,ci_low,ci_high,diff_to_baseline,"));
-    let fill = evaluation.result.unwrap().policies[1].metrics.fill_rate.unwrap();
-    let row = format!("cheapest,false,fill_rate,{},{},{},", fill.mean, fill.ci_low, fill.ci_high);
+    // of each rule 12 figures, 4 of the gaps, 4 of each of the 4 tenants, 1 of each size; and 5 of the limit
+    assert_eq!(csv.lines().count(), 1 + policy::Rule::ALL.len() * (12 + 4 + 16 + 3) + 5);
+    assert!(csv.starts_with("policy,learned,metric,mean,ci_low,ci_high,iqm,std_dev,diff_to_baseline,"));
+    let result = evaluation.result.unwrap();
+    let fill = result.policies[1].metrics.fill_rate.unwrap();
+    let row =
+        format!("cheapest,false,fill_rate,{},{},{},{},", fill.mean, fill.ci_low, fill.ci_high, fill.iqm);
+    assert!(csv.contains(&row), "{row} is not in {csv}");
+    let reward = result.limit.unwrap().reward.unwrap();
+    let row = format!("limit,false,reward,{},", reward.mean);
     assert!(csv.contains(&row), "{row} is not in {csv}");
 }
 
@@ -189,6 +194,8 @@ async fn wrong_fields_are_pointed_at_and_nothing_is_started() {
         (json!({"environment": {"providers": {"providers": []}}}), "/environment/providers/providers"),
         (json!({"environment": {"workloads": {"tenants": 3}}}), "/environment/workloads/tenants"),
         (json!({"policies": ["abc"]}), "/policies/0"),
+        (json!({"limit_steps": 1_000_001}), "/limit_steps"),
+        (json!({"limit_steps": 1, "environment": {"preset": "drifting"}}), "/limit_steps"),
     ] {
         let (status, problem) = service.refused(&body).await;
         assert_eq!((status, problem.code.as_str()), (422, "invalid_request"), "{body}");

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use api::evaluator::{Estimate, Evaluation, EvaluationResult, EvaluationStatus, NewEvaluation, PolicyResult};
+use api::evaluator::{
+    Estimate, Evaluation, EvaluationResult, EvaluationStatus, LimitResult, NewEvaluation, PolicyResult, Share,
+};
 use client::{Evaluator, retry_while_transient};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +34,7 @@ pub(crate) async fn evaluate(evaluator: &Evaluator, request: &NewEvaluation) -> 
                 Err(error) if error.is_not_found() => continue 'started,
                 Err(error) => return Err(error.into()),
             };
-            bar.set_message("evaluating");
+            bar.set_message(at_work(&evaluation));
             bar.set_position(evaluation.episodes_done);
             match evaluation.status {
                 EvaluationStatus::Running => tokio::time::sleep(Duration::from_millis(200)).await,
@@ -49,9 +51,20 @@ pub(crate) async fn evaluate(evaluator: &Evaluator, request: &NewEvaluation) -> 
     }
 }
 
+/// What the evaluation is at.
+fn at_work(evaluation: &Evaluation) -> String {
+    let Evaluation { limit_steps_done: done, limit_steps_total: total, .. } = evaluation;
+    if evaluation.episodes_done == evaluation.episodes_total && done < total {
+        format!("limit of {done}/{total} steps")
+    } else {
+        "evaluating".into()
+    }
+}
+
 /// The result for people: a table, and what the figures say.
 pub(crate) fn tables(result: &EvaluationResult) -> String {
-    let header = [
+    let gap = gap_of(result);
+    let mut header = vec![
         "policy",
         "fill",
         "GPU-h fill",
@@ -63,22 +76,78 @@ pub(crate) fn tables(result: &EvaluationResult) -> String {
         "reward",
         "Δ reward vs baseline [95 %]",
     ];
-    let table = table(&header, result.policies.iter().map(row));
-    format!(
-        "Environment {}, {} steps, {} held-out seeds from {}:\n{table}\n{}",
+    header.extend(gap.map(|(title, _)| title));
+    let rows = result.policies.iter().map(|policy| {
+        let mut row = row(policy);
+        row.extend(gap.map(|(_, of)| share(of(policy))));
+        row
+    });
+    let limit = result.limit.as_ref().map(limit_row);
+    let mut lines = vec![format!(
+        "Environment {}, {} steps, {} held-out seeds from {}:\n{}",
         result.environment,
         result.steps,
         result.seeds.len(),
         result.seeds.first().copied().unwrap_or_default(),
-        result.verdicts.join("\n")
+        table(&header, rows.chain(limit))
+    )];
+    if result.policies.iter().any(|policy| policy.reference) {
+        lines.push("† is told what is hidden from the others: a reference, no rival.".into());
+    }
+    lines.extend(result.verdicts.iter().cloned());
+    lines.extend(result.limit.as_ref().map(limit_line));
+    lines.join("\n")
+}
+
+/// The gap that is told, where there is one: its title and a policy's share.
+type GapColumn = (&'static str, fn(&PolicyResult) -> Option<Share>);
+
+fn gap_of(result: &EvaluationResult) -> Option<GapColumn> {
+    let to_limit: GapColumn = ("gap to limit closed [95 %]", |policy| policy.gap_closed);
+    let to_informed: GapColumn = ("gap to informed closed [95 %]", |policy| policy.informed_gap_closed);
+    let has = |(_, of): &GapColumn| result.policies.iter().any(|policy| of(policy).is_some());
+    [to_limit, to_informed].into_iter().find(has)
+}
+
+/// The limit among the policies, with what it has in common with them.
+fn limit_row(limit: &LimitResult) -> Vec<String> {
+    let none = figure(None, 0);
+    let mut row = vec![none; 10];
+    row[0] = "physical limit".into();
+    row[1] = mean(limit.fill_rate, 4);
+    row[5] = mean(limit.avg_latency_ms, 1);
+    row[8] = mean(limit.reward, 3);
+    row
+}
+
+fn limit_line(limit: &LimitResult) -> String {
+    format!(
+        "At the limit's fill a request costs ${} and takes {} ms at least. {}",
+        mean(limit.avg_cost_usd, 3),
+        mean(limit.avg_latency_ms, 1),
+        limit.note
+    )
+}
+
+fn mean(estimate: Option<Estimate>, decimals: usize) -> String {
+    figure(estimate.map(|e| e.mean), decimals)
+}
+
+fn share(share: Option<Share>) -> String {
+    share.map_or_else(
+        || figure(None, 0),
+        |s| {
+            let [mean, low, high] = [s.mean, s.ci_low, s.ci_high].map(|value| 100.0 * value);
+            format!("{mean:.1} % [{low:.1}, {high:.1}]")
+        },
     )
 }
 
 fn row(policy: &PolicyResult) -> Vec<String> {
     let metrics = &policy.metrics;
-    let mean = |estimate: Option<Estimate>, decimals| figure(estimate.map(|e| e.mean), decimals);
     let name = match policy.policy_sha256 {
         Some(sha256) => format!("{} ({}) *", policy.name, &sha256.to_string()[..8]),
+        None if policy.reference => format!("{} †", policy.name),
         None => policy.name.clone(),
     };
     vec![

@@ -13,6 +13,7 @@ mod runtime;
 mod simulation;
 mod stack;
 mod training;
+mod visualization;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ enum Command {
     Up(commands::up::Up),
     Train(Box<commands::train::Train>),
     Evaluate(commands::evaluate::Evaluate),
+    Visualize(commands::visualize::Visualize),
     Simulate(commands::simulate::Simulate),
     Verify(commands::verify::Verify),
     Runs(commands::runs::Runs),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Up(command) => command.run(),
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
+        Command::Visualize(command) => command.run(),
         Command::Simulate(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Runs(command) => command.run(),

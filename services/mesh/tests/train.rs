@@ -60,6 +60,7 @@ async fn every_decision_is_in_the_database_and_can_be_verified_and_all_files_are
         "decision_receipt.json",
         "evaluation.json",
         "evaluation.csv",
+        "evaluation_receipt.json",
     ] {
         assert!(!read(folder.path(), &format!("out/{file}")).is_empty(), "{file}");
     }
@@ -69,7 +70,21 @@ async fn every_decision_is_in_the_database_and_can_be_verified_and_all_files_are
         "episode,avg_reward,fill_rate,gpu_hours_fill,avg_cost_usd,avg_latency_ms,epsilon,q_table_size,psi,continuity,\
          prediction_error,interventions"
     ));
-    for receipt in ["out/ledger_receipt.json", "out/decision_receipt.json"] {
+    // drawn again from the files, every chart and page has the same bytes
+    for (file, page) in [("training_metrics.csv", "training_report.html"), ("evaluation.json", "report.html")]
+    {
+        let again =
+            mesh(folder.path(), &["visualize", &format!("out/{file}"), "--output", "again", "--json"]);
+        let told = json(&again);
+        assert_eq!(told["report"], format!("again/{page}"));
+        assert_eq!(told["files"].as_array().unwrap().len(), if page == "report.html" { 9 } else { 14 });
+        for drawn in told["files"].as_array().unwrap() {
+            let drawn = drawn.as_str().unwrap();
+            let left = drawn.replace("again/", "out/");
+            assert!(read(folder.path(), drawn) == read(folder.path(), &left), "{drawn}");
+        }
+    }
+    for receipt in ["out/ledger_receipt.json", "out/decision_receipt.json", "out/evaluation_receipt.json"] {
         assert_eq!(mesh(folder.path(), &["verify", receipt]).code, 0);
     }
     // any byte of the record changed, and the answer is no
@@ -130,7 +145,15 @@ async fn the_table_says_plainly_who_wins() {
     let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
     let ran = train(folder.path(), &database, "out", &RUN);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    for part in ["q-learning", "weighted-score", "greedy-reward", "GPU-h fill", "cost index", "[95 %]"] {
+    for part in [
+        "q-learning",
+        "weighted-score",
+        "greedy-reward",
+        "GPU-h fill",
+        "cost index",
+        "[95 %]",
+        "physical limit",
+    ] {
         assert!(ran.stdout.contains(part), "{part} is missing in {}", ran.stdout);
     }
     // 4 short episodes teach little: whatever the interval says of it, the sentence must say the same

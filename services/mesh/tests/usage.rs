@@ -4,8 +4,19 @@ mod support;
 
 use support::mesh;
 
-const COMMANDS: [&str; 10] =
-    ["up", "train", "evaluate", "simulate", "verify", "runs", "watch", "interventions", "record", "query"];
+const COMMANDS: [&str; 11] = [
+    "up",
+    "train",
+    "evaluate",
+    "visualize",
+    "simulate",
+    "verify",
+    "runs",
+    "watch",
+    "interventions",
+    "record",
+    "query",
+];
 
 #[test]
 fn every_command_explains_itself_with_examples() {
@@ -32,6 +43,7 @@ fn wrong_usage_ends_with_2_and_one_clear_message() {
         (&["simulate", "--policy", "cheapest", "--episodes", "0"], "1..=10000000"),
         (&["simulate", "--policy", "cheapest", "--step-seconds", "3"], "--trace"),
         (&["simulate", "--policy", "cheapest", "--seed", "9007199254740992"], "at most 9007199254740991"),
+        (&["visualize"], "<FILE>"),
         (&["verify"], "<FILE>"),
         (&["verify", "x.json", "--key", "nonsense"], "--key"),
         (&["evaluate"], "--ai-agents"),
@@ -82,6 +94,7 @@ fn a_file_that_cannot_be_read_is_named_and_ends_with_3() {
     for arguments in [
         &["verify", "nothing.json"][..],
         &["simulate", "--policy", "cheapest", "--workloads", "nothing.json"],
+        &["visualize", "nothing.json"],
         &["train", "--load", "nothing.json"],
         &["evaluate", "--ai-agents", "nothing.json"],
     ] {

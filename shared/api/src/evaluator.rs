@@ -37,6 +37,12 @@ pub struct NewEvaluation {
     #[garde(inner(range(min = 1, max = 1_000_000)))]
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub steps: Option<u32>,
+    /// Of how many steps of each episode the physical limit is solved: 0 for none, as many as are affordable when
+    /// absent. The steps are a stratified sample, drawn from the episode's seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(max = 1_000_000)))]
+    #[schema(maximum = 1_000_000)]
+    pub limit_steps: Option<u32>,
 }
 
 impl Default for NewEvaluation {
@@ -48,6 +54,7 @@ impl Default for NewEvaluation {
             seeds: 20,
             first_seed: crate::FIRST_HELD_OUT_SEED,
             steps: None,
+            limit_steps: None,
         }
     }
 }
@@ -79,6 +86,12 @@ pub struct Evaluation {
     pub episodes_done: u64,
     /// Episodes in all.
     pub episodes_total: u64,
+    /// Steps whose physical limit is known, over all seeds.
+    #[serde(default)]
+    pub limit_steps_done: u64,
+    /// Steps whose physical limit is wanted; 0 where there is none.
+    #[serde(default)]
+    pub limit_steps_total: u64,
     /// The result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<EvaluationResult>,
@@ -90,10 +103,26 @@ pub struct Evaluation {
     pub error: Option<String>,
 }
 
-/// A mean over seeds with its 95 % bootstrap interval.
+/// A figure over seeds: its mean with a 95 % bootstrap interval, and how the seeds spread.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Estimate {
     /// The mean.
+    pub mean: f64,
+    /// The interval's low end.
+    pub ci_low: f64,
+    /// The interval's high end.
+    pub ci_high: f64,
+    /// The interquartile mean: that of the middle half of the seeds, which no single seed can pull away
+    /// (Agarwal et al. 2021).
+    pub iqm: f64,
+    /// The seeds' standard deviation (of a sample: n − 1); `null` of a single one.
+    pub std_dev: Option<f64>,
+}
+
+/// A share with its 95 % bootstrap interval over seeds. It is no mean of the seeds' own shares.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Share {
+    /// The share.
     pub mean: f64,
     /// The interval's low end.
     pub ci_low: f64,
@@ -137,6 +166,55 @@ pub struct MetricEstimates {
     pub reward: Option<Estimate>,
 }
 
+/// A tenant's figures. `null` where no seed has data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TenantEstimates {
+    /// The tenant's id.
+    pub tenant: String,
+    /// Requests routed / requested.
+    pub fill_rate: Option<Estimate>,
+    /// GPU-hours served / requested.
+    pub gpu_hours_fill: Option<Estimate>,
+    /// Paid per GPU-hour served.
+    pub cost_per_gpu_hour_usd: Option<Estimate>,
+    /// Mean latency of a routed request, waiting included.
+    pub avg_latency_ms: Option<Estimate>,
+}
+
+/// A job's size by its GPU-hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum JobSize {
+    /// Below 3 GPU-hours.
+    #[serde(rename = "under_3h")]
+    Under3h,
+    /// From 3 to below 6.
+    #[serde(rename = "from_3h_to_6h")]
+    From3hTo6h,
+    /// From 6 on.
+    #[serde(rename = "from_6h")]
+    From6h,
+}
+
+/// The figures of jobs of a size. `null` where no seed has data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SizeEstimates {
+    /// The size.
+    pub size: JobSize,
+    /// Requests routed / requested.
+    pub fill_rate: Option<Estimate>,
+    /// GPU-hours served / requested.
+    pub gpu_hours_fill: Option<Estimate>,
+}
+
+/// Who gets what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Fairness {
+    /// By tenant, in the workloads' order.
+    pub by_tenant: Vec<TenantEstimates>,
+    /// By job size, the smallest first.
+    pub by_size: Vec<SizeEstimates>,
+}
+
 /// One policy's part of the result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyResult {
@@ -144,6 +222,9 @@ pub struct PolicyResult {
     pub name: String,
     /// True when it was trained.
     pub learned: bool,
+    /// True of a rule that is told what is hidden from the others: it shows what that would be worth, and
+    /// competes with nobody.
+    pub reference: bool,
     /// The policy's artifact, when it was trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_sha256: Option<Hash>,
@@ -153,6 +234,44 @@ pub struct PolicyResult {
     pub versus_baseline: MetricEstimates,
     /// Paired differences to the best hand rule (by mean reward), seed by seed.
     pub versus_best_rule: MetricEstimates,
+    /// (reward − baseline's) / (limit's − baseline's): of mean rewards over the seeds, on the steps whose limit was
+    /// solved. `null` where there is no limit, or none above the baseline.
+    pub gap_closed: Option<Share>,
+    /// (reward − `bid-price`'s) / (`bid-price-informed`'s − `bid-price`'s), of mean rewards over the seeds. `null`
+    /// where nothing is hidden, or one of the two does not take part or the second is no better.
+    pub informed_gap_closed: Option<Share>,
+    /// The probability that its reward on a seed is above the baseline's on the same seed, a tie counting half
+    /// (Agarwal et al. 2021, paired as the seeds are). `null` where no seed has data.
+    pub probability_of_improvement: Option<Share>,
+    /// Who gets what.
+    pub fairness: Fairness,
+    /// Its mean reward per request on each of `seeds`.
+    pub reward_by_seed: Vec<Option<f64>>,
+    /// Its mean reward per request on the steps whose limit was solved; `null` where there is no limit.
+    pub reward_on_limit_steps: Option<Estimate>,
+}
+
+/// The physical limit: what nobody can do better, not even who knows all requests of a step beforehand. It is
+/// the optimum of a linear program that every policy's step is a solution of. Figures are of the solved steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LimitResult {
+    /// The highest share of requests routed.
+    pub fill_rate: Option<Estimate>,
+    /// The lowest mean cost of a routed request at the highest fill.
+    pub avg_cost_usd: Option<Estimate>,
+    /// The lowest mean latency of a routed request at the highest fill.
+    pub avg_latency_ms: Option<Estimate>,
+    /// The highest mean `excess-cost` reward per request, whatever is routed for it.
+    pub reward: Option<Estimate>,
+    /// (limit's reward − baseline's) / |baseline's|: how much there is to gain over the baseline. `null` where the
+    /// baseline earns nothing.
+    pub headroom: Option<Share>,
+    /// Steps that were solved, over all seeds.
+    pub steps_solved: u64,
+    /// Steps of all episodes.
+    pub steps_total: u64,
+    /// How to read it: which steps, and that cost and latency are compared at equal fill only.
+    pub note: String,
 }
 
 /// What an evaluation found.
@@ -170,6 +289,9 @@ pub struct EvaluationResult {
     pub policies: Vec<PolicyResult>,
     /// The best hand rule by mean reward.
     pub best_rule: String,
+    /// The physical limit; `null` where it was not asked for, could not be solved, or what happens is hidden, so that
+    /// the linear program does not know it.
+    pub limit: Option<LimitResult>,
     /// What the figures say, in plain sentences; "better" only where an interval excludes zero.
     pub verdicts: Vec<String>,
 }

@@ -15,6 +15,9 @@
 //! is solved over ranges, and those with a crossing in them are split until none is left that matters: then
 //! the ranges' optimum is the requests' optimum. What the prices say of the single requests bounds it from
 //! above at any time (weak duality), and this bound is the answer.
+//!
+//! **Column generation** (Gilmore and Gomory 1961). After the first solution a range is given only the options that
+//! were among its best at some prices; the bound asks them all, so none is missed for good.
 
 use std::ops::Range;
 
@@ -33,6 +36,9 @@ const TOLERANCE: f64 = 1e-7;
 /// Ranges of a class at first.
 const FIRST_RANGES: usize = 3;
 
+/// How many of a range's best options are added at any prices.
+const BEST_OPTIONS: usize = 2;
+
 /// Splits that are tried; the bound holds without, but may be less tight.
 const MAX_ROUNDS: usize = 40;
 
@@ -50,6 +56,8 @@ enum Goal {
 struct Part {
     class: usize,
     range: Range<usize>,
+    /// The options that the program is given, in ascending order; all of the class's when absent.
+    known: Option<Vec<usize>>,
 }
 
 /// A part of a provider's capacity, in utilisation, and the u² that stands for it.
@@ -105,7 +113,7 @@ impl StepProblem {
         let ranges = |(class, c): (usize, &Class)| {
             let ends = (0..=FIRST_RANGES).map(|i| c.hours.len() * i / FIRST_RANGES).collect::<Vec<usize>>();
             let ranges = ends.windows(2).map(|w| w[0]..w[1]).filter(|range| !range.is_empty());
-            ranges.map(|range| Part { class, range }).collect::<Vec<Part>>()
+            ranges.map(|range| Part { class, range, known: None }).collect::<Vec<Part>>()
         };
         self.classes.iter().enumerate().flat_map(ranges).collect()
     }
@@ -130,6 +138,7 @@ impl StepProblem {
             let split: Vec<Part> = parts.drain(..).flat_map(|part| program.split(&prices, part)).collect();
             *parts = split;
         }
+        parts.iter_mut().for_each(|part| part.known = None); // the next goal values others
         Ok(bounds)
     }
 }
@@ -161,9 +170,12 @@ impl<'a> Program<'a> {
 
     fn demand(&self, part: &Part) -> Demand {
         let class = &self.problem.classes[part.class];
-        let hours = &class.hours[part.range.clone()];
-        let count = hours.len() as f64;
-        Demand { count, options: self.options(class, hours.iter().sum::<f64>() / count) }
+        let mut options = self.options(class, class.mean_hours(&part.range));
+        if let Some(known) = &part.known {
+            let mut index = 0..;
+            options.retain(|_| index.next().is_some_and(|i| known.binary_search(&i).is_ok()));
+        }
+        Demand { count: part.range.len() as f64, options }
     }
 
     /// What one request of the class with these hours can be used for.
@@ -220,7 +232,7 @@ impl<'a> Program<'a> {
         resources + surplus.sum::<f64>()
     }
 
-    /// The part in pieces, where its requests do not all have the same best option.
+    /// The part in pieces, where its requests do not all have the same best option, each with its best options.
     fn split(&self, prices: &Prices, part: Part) -> Vec<Part> {
         let class = &self.problem.classes[part.class];
         let lines = self.lines(prices, class);
@@ -237,7 +249,18 @@ impl<'a> Program<'a> {
         ends.sort_unstable();
         ends.dedup();
         let ranges = ends.windows(2).map(|w| w[0]..w[1]).filter(|range| !range.is_empty());
-        ranges.map(|range| Part { class: part.class, range }).collect()
+        let known = |range: &Range<usize>| {
+            let hours = class.mean_hours(range);
+            let value = |i: usize| lines[i].0 + lines[i].1 * hours;
+            let mut best: Vec<usize> = (0..lines.len() - 1).collect(); // the last is no option
+            best.sort_by(|a, b| value(*b).total_cmp(&value(*a)));
+            best.truncate(BEST_OPTIONS);
+            best.extend(part.known.iter().flatten());
+            best.sort_unstable();
+            best.dedup();
+            best
+        };
+        ranges.map(|range| Part { class: part.class, known: Some(known(&range)), range }).collect()
     }
 
     /// The net values of a class's options over the hours: `(intercept, slope)`; the last is that of doing nothing.
@@ -245,6 +268,13 @@ impl<'a> Program<'a> {
         let at = |hours: f64| self.options(class, hours).into_iter().map(|option| prices.net(&option));
         let lines = at(0.0).zip(at(1.0)).map(|(intercept, one)| (intercept, one - intercept));
         lines.chain([(0.0, 0.0)]).collect()
+    }
+}
+
+impl Class {
+    /// The mean GPU-hours of the requests in a range that is not empty.
+    fn mean_hours(&self, range: &Range<usize>) -> f64 {
+        self.hours[range.clone()].iter().sum::<f64>() / range.len() as f64
     }
 }
 

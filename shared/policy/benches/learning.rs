@@ -1,4 +1,4 @@
-//! Decisions a second on one core: the simulator with the baseline, and the tabular learners.
+//! Decisions a second on one core: the simulator with the baseline, and learners in training and acting.
 //! Every iteration is the next `contended` episode; divan prints the rate in items (decisions) a second.
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail by panicking")]
 
@@ -87,6 +87,25 @@ fn afterstate_acting(bencher: Bencher<'_, '_>, agents: u32) {
     let mut report = StepReport::new(&env);
     (0..3).for_each(|seed| {
         play(&env, &mut swarm, &mut report, seed);
+    });
+    swarm.freeze();
+    bench(bencher, swarm, &env);
+}
+
+#[divan::bench(args = [1, 10, 100])]
+fn cem_in_training(bencher: Bencher<'_, '_>, agents: u32) {
+    let env = Environment::built_in(Preset::Contended);
+    let config = SwarmConfig { agents, epsilon: 0.1, ..SwarmConfig::of("cem") };
+    bench(bencher, Swarm::new(config, &env).unwrap(), &env);
+}
+
+#[divan::bench(args = [1, 10, 100])]
+fn cem_acting(bencher: Bencher<'_, '_>, agents: u32) {
+    let env = Environment::built_in(Preset::Contended);
+    let config = SwarmConfig { agents, epsilon: 0.1, ..SwarmConfig::of("cem") };
+    let mut swarm = Swarm::new(config, &env).unwrap();
+    (0..5).for_each(|seed| {
+        play(&env, &mut swarm, &mut StepReport::new(&env), seed);
     });
     swarm.freeze();
     bench(bencher, swarm, &env);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use routing_env::{Market, Request};
 
-use crate::{bid_price::Plan, model::Seen, request_classes::Returns, scarcity::Expected};
+use crate::{bid_price::Plan, cem::Notes, model::Seen, request_classes::Returns, scarcity::Expected};
 
 /// A step's tries by request: the provider, and the latency that was advertised (in ms, the waiting included), in
 /// order.
@@ -21,6 +21,8 @@ pub struct Board {
     pub(crate) tries: Tries,
     /// What the agent that leads the step wants to see tried by all.
     pub(crate) member: Option<Vec<f64>>,
+    /// What `cem` knows of the step, and what it came to.
+    pub(crate) cem: Notes,
     /// The market before the step's first request.
     pub(crate) opening: Option<Market>,
     /// What the step showed, once it has ended.
@@ -52,6 +54,7 @@ impl Board {
         self.waiting.clear();
         self.tries.clear();
         self.member = None;
+        self.cem = Notes::default();
         self.opening = None;
         self.seen = None;
         self.expected = None;

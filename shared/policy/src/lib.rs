@@ -7,6 +7,7 @@ mod adaptive;
 mod afterstate;
 mod bid_price;
 mod board;
+mod cem;
 mod concave_tables;
 mod deferral;
 mod duals;

@@ -10,6 +10,7 @@ use crate::{
     adaptive::Adaptive,
     afterstate::{Afterstate, AfterstateConfig},
     board::Board,
+    cem::Cem,
     policy::{LearningWindow, Policy},
     q_learning::{MAX_PROVIDERS, QLearning, QLearningConfig},
     replay::ReplayConfig,
@@ -80,7 +81,7 @@ impl SwarmConfig {
 pub enum SwarmError {
     /// No learner and no rule has the name.
     #[error(
-        "unknown algorithm `{0}`: expected adaptive, afterstate, q-learning, weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
+        "unknown algorithm `{0}`: expected adaptive, afterstate, cem, q-learning, weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
     )]
     UnknownAlgorithm(String),
     /// The catalog is too large for the learner.
@@ -92,7 +93,7 @@ pub enum SwarmError {
 }
 
 /// Names of the algorithms that learn.
-pub const LEARNERS: &[&str] = &["adaptive", "afterstate", "q-learning"];
+pub const LEARNERS: [&str; 4] = ["adaptive", "afterstate", "cem", "q-learning"];
 
 /// The swarm.
 pub struct Swarm {
@@ -201,9 +202,10 @@ impl Swarm {
     /// An unknown algorithm, or a catalog that it cannot handle.
     pub fn new(config: SwarmConfig, env: &Environment) -> Result<Self, SwarmError> {
         let agent: Box<dyn Policy> = match config.algorithm.as_str() {
-            "q-learning" => Box::new(QLearning::new(config.q_learning(env)?, env)),
             "adaptive" => Box::new(Adaptive::new(config.epsilon, env)),
             "afterstate" => Box::new(Afterstate::new(config.afterstate(), env)),
+            "cem" => Box::new(Cem::new(config.agents, config.epsilon, env)),
+            "q-learning" => Box::new(QLearning::new(config.q_learning(env)?, env)),
             rule => {
                 rule.parse().map(Rule::policy).map_err(|_| SwarmError::UnknownAlgorithm(rule.to_owned()))?
             }

@@ -11,7 +11,7 @@ use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{csv::to_csv, error::EvaluationError, state::State};
+use crate::{csv::to_csv, error::EvaluationError, routes::completed, state::State};
 
 pub(super) fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new()
@@ -82,11 +82,7 @@ async fn get_evaluation(Shared(state): Shared<State>, Path(id): Path<Uuid>) -> A
         (status = 404, description = "`evaluation_not_found`."),
         (status = 409, description = "`evaluation_not_completed`.")))]
 async fn get_results_csv(Shared(state): Shared<State>, Path(id): Path<Uuid>) -> ApiResult<impl IntoResponse> {
-    let evaluation = state.evaluations.get(id).await?;
-    let Some(result) = &evaluation.result else {
-        let why = evaluation.error.unwrap_or_else(|| "it is still at work, ask again later".into());
-        return Err(EvaluationError::NoResult(id, why).into());
-    };
-    let csv = to_csv(result).map_err(EvaluationError::from)?;
+    let (_, result) = completed(&state, id).await?;
+    let csv = to_csv(&result).map_err(EvaluationError::from)?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv))
 }

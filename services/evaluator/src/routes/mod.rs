@@ -2,15 +2,32 @@
 
 mod evaluations;
 mod problems;
+mod reports;
 
+use api::evaluator::{Evaluation, EvaluationResult};
 use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
 
-use crate::state::State;
+use crate::{error::EvaluationError, state::State};
 
 /// All routes with their documents.
 pub(crate) fn routes() -> OpenApiRouter<State> {
-    service_kit::with_tags(evaluations::routes(), &TAGS)
+    service_kit::with_tags(evaluations::routes().merge(reports::routes()), &TAGS)
 }
 
-const TAGS: [(&str, &str); 1] =
-    [("evaluations", "Policies on the same held-out episodes, and how sure the difference is")];
+const TAGS: [(&str, &str); 2] = [
+    ("evaluations", "Policies on the same held-out episodes, and how sure the difference is"),
+    ("reports", "What an evaluation found, as a page and as charts"),
+];
+
+/// An evaluation with its result, which one that is at work or has failed does not have.
+async fn completed(state: &State, id: Uuid) -> Result<(Evaluation, EvaluationResult), EvaluationError> {
+    let mut evaluation = state.evaluations.get(id).await?;
+    match evaluation.result.take() {
+        Some(result) => Ok((evaluation, result)),
+        None => {
+            let why = evaluation.error.unwrap_or_else(|| "it is still at work, ask again later".into());
+            Err(EvaluationError::NoResult(id, why))
+        }
+    }
+}

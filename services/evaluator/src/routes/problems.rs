@@ -24,6 +24,7 @@ impl From<EvaluationError> for ApiError {
             EvaluationError::PolicyMismatch(..) => Self::new(StatusCode::CONFLICT, "policy_mismatch", detail),
             EvaluationError::SeedsOverlap { .. } => Self::new(StatusCode::CONFLICT, "seeds_overlap", detail),
             EvaluationError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "evaluation_not_found", detail),
+            EvaluationError::PlotNotFound(..) => Self::new(StatusCode::NOT_FOUND, "plot_not_found", detail),
             EvaluationError::NoResult(..) => {
                 Self::new(StatusCode::CONFLICT, "evaluation_not_completed", detail)
             }
@@ -41,6 +42,8 @@ impl From<EvaluationError> for ApiError {
             ),
             error @ (EvaluationError::Ledger(_)
             | EvaluationError::Output(_)
+            | EvaluationError::Drawing(_)
+            | EvaluationError::DrawingBroke(_)
             | EvaluationError::ForeignRecord(..)) => Self::internal(error),
         }
     }

@@ -1,5 +1,5 @@
 //! An evaluator on a free port, and a stand-in for the remembrancer that keeps everything in memory.
-#![allow(clippy::unwrap_used)] // helpers of tests, which clippy does not know as such
+#![allow(clippy::unwrap_used, dead_code)] // helpers of tests, which clippy does not know as such
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use std::{
 use api::{
     Hash, Page,
     evaluator::{Evaluation, EvaluationStatus},
-    remembrancer::{NewRecord, Record, RecordReceipt},
+    remembrancer::{NewRecord, Record, RecordKind, RecordReceipt},
 };
 use axum::{
     Json, Router,
@@ -46,6 +46,11 @@ impl Stub {
         let hash = Hash(Sha256::digest(&content).into());
         self.artifacts.lock().unwrap().insert(hash.to_string(), content);
         hash
+    }
+
+    /// The records of a kind, the oldest first.
+    pub(crate) fn of_kind(&self, kind: RecordKind) -> Vec<Record> {
+        self.records.lock().unwrap().iter().filter(|record| record.kind == kind).cloned().collect()
     }
 
     fn is_away(&self) -> bool {
@@ -210,12 +215,12 @@ async fn record(State(stub): State<Arc<Stub>>, Path(id): Path<String>) -> Respon
     }
 }
 
-/// All records, the newest first: as much of the query as the tests need.
+/// All evaluations, the newest first: as much of the query as the tests need.
 async fn list(State(stub): State<Arc<Stub>>) -> Response {
     if stub.is_away() {
         return problem(503);
     }
-    let items = stub.records.lock().unwrap().iter().rev().cloned().collect();
+    let items = stub.of_kind(RecordKind::Evaluation).into_iter().rev().collect();
     Json(Page::<Record> { items, next_cursor: None }).into_response()
 }
 

@@ -21,8 +21,8 @@ use crate::{
 
 /// Compare a learned policy with the hand rules on held-out seeds
 ///
-/// Every policy meets the same episodes, on seeds that the policy was not trained on. The result is
-/// recorded in the ledger.
+/// Every policy meets the same episodes, on seeds that the policy was not trained on, and is held against the
+/// physical limit: what nobody can do better. The result is recorded in the ledger.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh evaluate --ai-agents out/swarm_final.json
@@ -48,7 +48,12 @@ pub(crate) struct Evaluate {
     /// How many held-out seeds
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1000))]
     seeds: u32,
-    /// Write evaluation.json and evaluation.csv to this folder
+    /// Of how many steps of each episode the physical limit is solved; 0 for none [default: all of 20 episodes of 120
+    /// steps, a sample of more]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    limit_steps: Option<u32>,
+    /// Write evaluation.json, evaluation.csv, evaluation_receipt.json, charts (.svg, .png) and report.html to this
+    /// folder
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// One JSON object on standard output
@@ -84,6 +89,7 @@ impl Evaluate {
             environment: environment.spec()?,
             seeds: self.seeds,
             steps: Some(self.steps),
+            limit_steps: self.limit_steps,
             ..NewEvaluation::default()
         };
         if let Some(folder) = &self.output {
@@ -117,7 +123,7 @@ impl Evaluate {
         request.policies = vec![put.await.context("storing the policy")?.sha256];
         let evaluation = evaluate(&connection.evaluator, &request).await?;
         if let Some(folder) = &self.output {
-            write_evaluation(&connection.evaluator, &evaluation, folder).await?;
+            write_evaluation(connection, &evaluation, folder).await?;
         }
         let result = evaluation.result.as_ref().context("a completed evaluation has a result")?;
         if self.json {

@@ -9,4 +9,5 @@ pub(crate) mod simulate;
 pub(crate) mod train;
 pub(crate) mod up;
 pub(crate) mod verify;
+pub(crate) mod visualize;
 pub(crate) mod watch;

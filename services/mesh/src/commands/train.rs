@@ -27,9 +27,10 @@ use crate::{
 /// Train a swarm, record every decision, and compare it with the hand rules
 ///
 /// Uses a running stack when its services are named, else starts one for itself and stops it at the end.
-/// Leaves training_metrics.csv, swarm_checkpoint.json, swarm_final.json, ledger_receipt.json,
-/// decision_receipt.json, evaluation.json and evaluation.csv in --output. Ctrl-C stops the run at the end
-/// of its episode with a checkpoint, and tells the command that goes on (exit code 3).
+/// Leaves in --output: training_metrics.csv, swarm_checkpoint.json, swarm_final.json, ledger_receipt.json and
+/// decision_receipt.json; evaluation.json, evaluation.csv and evaluation_receipt.json; charts of both (.svg and
+/// .png), training_report.html and report.html. Ctrl-C stops the run at the end of its episode with a checkpoint,
+/// and tells the command that goes on (exit code 3).
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh train
@@ -140,8 +141,9 @@ impl Train {
                 evaluation = evaluate(&connection.evaluator, &request) => evaluation?,
                 () = interrupts.next() => bail!("interrupted during the evaluation; the run's files are in {}", self.output.display()),
             };
-            left.add_evaluation(&connection.evaluator, evaluation).await?;
+            left.add_evaluation(connection, evaluation).await?;
         }
+        left.draw()?;
         self.tell(&run, &left)
     }
 

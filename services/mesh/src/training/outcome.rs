@@ -7,23 +7,29 @@ use api::{
     Hash,
     evaluator::{Evaluation, EvaluationResult},
     remembrancer::{Evidence, LeafQuery},
-    trainer::{MetricsQuery, Recording, Run, RunStatus},
+    trainer::{EpisodeMetrics, MetricsQuery, Recording, Run, RunStatus},
 };
-use client::{ClientError, Evaluator, Remembrancer, Trainer, retry_while_transient};
+use client::{ClientError, Remembrancer, Trainer, retry_while_transient};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{evaluation, files::write};
+use crate::{
+    connection::Connection,
+    evaluation,
+    files::write,
+    visualization::{draw_evaluation, draw_training, episodes},
+};
 
 /// What a run left in the output folder.
 pub(crate) struct Left {
     folder: PathBuf,
+    episodes: Vec<EpisodeMetrics>,
     checkpoint: Option<PathBuf>,
     policy: Option<PathBuf>,
     receipt: Option<PathBuf>,
     decision_receipt: Option<PathBuf>,
-    evaluation: Option<EvaluationResult>,
+    evaluation: Option<Evaluation>,
 }
 
 /// The answer of `--json`.
@@ -56,8 +62,15 @@ impl Left {
         let query = MetricsQuery::default();
         let metrics = patiently(|| trainer.metrics_csv(run.id, &query)).await.context("the run's metrics")?;
         write(&folder.join("training_metrics.csv"), metrics.as_bytes())?;
+        // a run that was stopped in its first episode has a header alone
+        let episodes = if run.progress.episodes_done == 0 {
+            Vec::new()
+        } else {
+            episodes("the run's metrics", metrics.as_bytes())?
+        };
         let mut left = Self {
             folder: folder.to_owned(),
+            episodes,
             checkpoint: None,
             policy: None,
             receipt: None,
@@ -87,15 +100,30 @@ impl Left {
     /// Writes an evaluation beside the other files.
     ///
     /// # Errors
-    /// A file cannot be written, or the evaluator refuses the CSV.
+    /// A file cannot be written, or a service refuses.
     pub(crate) async fn add_evaluation(
         &mut self,
-        evaluator: &Evaluator,
+        connection: &Connection,
         evaluation: Evaluation,
     ) -> anyhow::Result<()> {
-        write_evaluation(evaluator, &evaluation, &self.folder).await?;
-        self.evaluation = evaluation.result;
+        write_evaluation(connection, &evaluation, &self.folder).await?;
+        self.evaluation = Some(evaluation);
         Ok(())
+    }
+
+    /// Draws the run's charts and its page, with the evaluation when there is one.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub(crate) fn draw(&self) -> anyhow::Result<()> {
+        if !self.episodes.is_empty() {
+            draw_training(&self.folder, &self.episodes, self.evaluation.as_ref())?;
+        }
+        Ok(())
+    }
+
+    fn result(&self) -> Option<&EvaluationResult> {
+        self.evaluation.as_ref().and_then(|evaluation| evaluation.result.as_ref())
     }
 
     /// The answer of `--json`.
@@ -111,14 +139,14 @@ impl Left {
             checkpoint: self.checkpoint.as_deref(),
             policy: self.policy.as_deref(),
             output: &self.folder,
-            evaluation: self.evaluation.as_ref(),
+            evaluation: self.result(),
         }
     }
 
     /// The answer for people. `resume` is the command that goes on with a run that has not completed.
     pub(crate) fn text(&self, run: &Run, resume: &str) -> String {
         let mut lines = Vec::new();
-        if let Some(result) = &self.evaluation {
+        if let Some(result) = self.result() {
             lines.push(evaluation::tables(result));
             lines.push(String::new());
         }
@@ -160,19 +188,26 @@ impl Left {
     }
 }
 
-/// Writes `evaluation.json` and `evaluation.csv`.
+/// Writes `evaluation.json`, `evaluation.csv`, `evaluation_receipt.json`, the charts and `report.html`.
 ///
 /// # Errors
-/// A file cannot be written, or the evaluator refuses the CSV.
+/// A file cannot be written, or a service refuses.
 pub(crate) async fn write_evaluation(
-    evaluator: &Evaluator,
+    connection: &Connection,
     evaluation: &Evaluation,
     folder: &Path,
 ) -> anyhow::Result<()> {
-    let csv = patiently(|| evaluator.results_csv(evaluation.id)).await.context("the evaluation's CSV")?;
+    let csv = patiently(|| connection.evaluator.results_csv(evaluation.id));
+    let csv = csv.await.context("the evaluation's CSV")?;
     write(&folder.join("evaluation.csv"), csv.as_bytes())?;
     let json = serde_json::to_vec_pretty(evaluation).context("the evaluation as JSON")?;
-    write(&folder.join("evaluation.json"), &json)
+    write(&folder.join("evaluation.json"), &json)?;
+    if let Some(record) = &evaluation.record_id {
+        let leaf = LeafQuery { record: Some(record.clone()), ..LeafQuery::default() };
+        evidence(&connection.remembrancer, &leaf, folder, "evaluation_receipt.json").await?;
+    }
+    draw_evaluation(folder, evaluation)?;
+    Ok(())
 }
 
 /// Writes evidence as `mesh verify` reads it.

@@ -1,0 +1,104 @@
+use api::evaluator::{Evaluation, EvaluationResult};
+use axum::{
+    extract::State as Shared,
+    http::header,
+    response::{Html, IntoResponse},
+};
+use plots::{Figure, PlotError, evaluation_figures};
+use service_kit::{ApiResult, Path};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::{error::EvaluationError, report_page::report_page, routes::completed, state::State};
+
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(get_report)).routes(routes!(get_plot))
+}
+
+/// Get an evaluation's report
+///
+/// One page that stands alone: what was found, tables and charts, the command that gets it again, and how to verify
+/// its ledger record. It asks for nothing from outside and runs no script. The same evaluation has the same bytes.
+#[utoipa::path(get, path = "/v1/evaluations/{id}/report.html", tag = "reports",
+    params(("id" = Uuid, Path, description = "The evaluation's id.")),
+    responses(
+        (status = 200, description = "The page.", body = String, content_type = "text/html"),
+        (status = 404, description = "`evaluation_not_found`."),
+        (status = 409, description = "`evaluation_not_completed`.")))]
+async fn get_report(Shared(state): Shared<State>, Path(id): Path<Uuid>) -> ApiResult<impl IntoResponse> {
+    let (evaluation, result) = completed(&state, id).await?;
+    Ok(Html(drawn(move || report_page(&evaluation, &result)?.html()).await?))
+}
+
+/// Get a chart of an evaluation
+///
+/// `policy_comparison` (every policy beside baseline and physical limit), `reward_by_seed` (each seed's difference to
+/// the baseline), `fill_by_tenant` and `fill_by_job_size`, each as `.svg` or `.png`. A chart without any data is not
+/// there.
+#[utoipa::path(get, path = "/v1/evaluations/{id}/plots/{file}", tag = "reports",
+    params(
+        ("id" = Uuid, Path, description = "The evaluation's id."),
+        ("file" = String, Path, description = "The chart's name with `.svg` or `.png`.",
+            example = "policy_comparison.svg")),
+    responses(
+        (status = 200, description = "The chart: SVG 900 pixels wide, PNG 1800.",
+            content((String = "image/svg+xml"), (Vec<u8> = "image/png"))),
+        (status = 404, description = "`evaluation_not_found`; `plot_not_found`: `detail` lists those that there are."),
+        (status = 409, description = "`evaluation_not_completed`.")))]
+async fn get_plot(
+    Shared(state): Shared<State>,
+    Path((id, file)): Path<(Uuid, String)>,
+) -> ApiResult<impl IntoResponse> {
+    let (_, result): (Evaluation, EvaluationResult) = completed(&state, id).await?;
+    let figures = evaluation_figures(&result);
+    let (name, format) = file.rsplit_once('.').unwrap_or((&file, ""));
+    let found = figures.iter().find(|figure| figure.name == name).cloned();
+    let Some((figure, format)) = found.zip(Format::of(format)) else {
+        return Err(EvaluationError::PlotNotFound(file, files(&figures)).into());
+    };
+    let image = drawn(move || format.draw(&figure)).await?;
+    Ok(([(header::CONTENT_TYPE, format.content_type())], image))
+}
+
+/// How a chart is drawn.
+#[derive(Clone, Copy)]
+enum Format {
+    Svg,
+    Png,
+}
+
+impl Format {
+    fn of(ending: &str) -> Option<Self> {
+        match ending {
+            "svg" => Some(Self::Svg),
+            "png" => Some(Self::Png),
+            _ => None,
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Svg => "image/svg+xml",
+            Self::Png => "image/png",
+        }
+    }
+
+    fn draw(self, figure: &Figure) -> Result<Vec<u8>, PlotError> {
+        match self {
+            Self::Svg => figure.svg().map(String::into_bytes),
+            Self::Png => figure.png(),
+        }
+    }
+}
+
+fn files(figures: &[Figure]) -> String {
+    figures.iter().map(|f| format!("{0}.svg, {0}.png", f.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// Drawing takes a core for some milliseconds, which those who only ask must not wait for.
+async fn drawn<T: Send + 'static>(
+    draw: impl FnOnce() -> Result<T, PlotError> + Send + 'static,
+) -> Result<T, EvaluationError> {
+    let drawn = tokio::task::spawn_blocking(draw).await;
+    drawn.map_err(EvaluationError::DrawingBroke)?.map_err(EvaluationError::Drawing)
+}

@@ -1,0 +1,105 @@
+use std::path::{Path, PathBuf};
+
+use api::evaluator::Evaluation;
+use clap::Args;
+use serde::Serialize;
+
+use crate::{
+    exit::{Answer, usage},
+    files::{folder_of, read, writable_folder},
+    output::{note, say, say_json},
+    visualization::{draw_evaluation, draw_training, episodes},
+};
+
+/// Draw a run's metrics or an evaluation as SVG, PNG and one HTML page
+///
+/// Of training_metrics.csv: training_curves and swarm_consciousness (.svg and .png) and training_report.html, which
+/// also shows the evaluation.json beside it when there is one. Of evaluation.json: policy_comparison, reward_by_seed,
+/// fill_by_tenant and fill_by_job_size (.svg and .png) and report.html. The pages hold all they need. Charts without
+/// any data are left out; cells without data are gaps.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mesh visualize out/training_metrics.csv
+  mesh visualize out/evaluation.json --output pictures
+  mesh visualize out/training_metrics.csv --json")]
+pub(crate) struct Visualize {
+    /// training_metrics.csv or evaluation.json, as mesh train leaves them
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Where the pictures and the page go [default: beside the file]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// The answer of `--json`.
+#[derive(Serialize)]
+struct Told<'a> {
+    report: &'a Path,
+    files: &'a [PathBuf],
+}
+
+impl Visualize {
+    /// Draws, and tells which files there are now.
+    pub(crate) fn run(self) -> anyhow::Result<Answer> {
+        let name = self.file.display().to_string();
+        let content = read(&self.file)?;
+        let beside = folder_of(&self.file);
+        let folder = self.output.as_deref().unwrap_or(beside);
+        let files = if content.trim_ascii_start().starts_with(b"{") {
+            let evaluation = evaluation(&content).map_err(|why| usage(format!("{name}: {why}")))?;
+            writable_folder(folder)?;
+            draw_evaluation(folder, &evaluation)?
+        } else {
+            let episodes = episodes(&name, &content)?;
+            let evaluation = evaluation_beside(beside)?;
+            writable_folder(folder)?;
+            let mut files = match &evaluation {
+                Some(evaluation) => draw_evaluation(folder, evaluation)?,
+                None => Vec::new(),
+            };
+            files.extend(draw_training(folder, &episodes, evaluation.as_ref())?);
+            files
+        };
+        if let (true, Some(report)) = (self.json, files.last()) {
+            say_json(&Told { report, files: &files })?;
+        } else {
+            for file in &files {
+                say(&file.display().to_string())?;
+            }
+        }
+        Ok(Answer::Yes)
+    }
+}
+
+/// The evaluation of the run whose metrics are in this folder. One that cannot be read takes nothing from the
+/// run's own charts.
+fn evaluation_beside(folder: &Path) -> anyhow::Result<Option<Evaluation>> {
+    let path = folder.join("evaluation.json");
+    if !path.exists() {
+        return Ok(None);
+    }
+    match evaluation(&read(&path)?) {
+        Ok(evaluation) => Ok(Some(evaluation)),
+        Err(why) => {
+            note(&format!("{} is left out: {why}", path.display()));
+            Ok(None)
+        }
+    }
+}
+
+fn evaluation(content: &[u8]) -> Result<Evaluation, String> {
+    let evaluation: Evaluation = serde_json::from_slice(content).map_err(|error| {
+        format!(
+            "this is no evaluation of this version: {error}; expected an evaluation.json as mesh train and mesh evaluate \
+             --output write it"
+        )
+    })?;
+    if evaluation.result.is_none() {
+        let status = evaluation.error.unwrap_or_else(|| "it was still at work when this was written".into());
+        return Err(format!("this evaluation has no result: {status}"));
+    }
+    Ok(evaluation)
+}

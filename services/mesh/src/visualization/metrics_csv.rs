@@ -1,0 +1,149 @@
+//! `training_metrics.csv` as rows.
+
+use std::str::FromStr;
+
+use api::trainer::EpisodeMetrics;
+use csv::{ReaderBuilder, StringRecord};
+
+use crate::exit::usage;
+
+/// The columns that every such file has.
+const COLUMNS: [&str; 12] = [
+    "episode",
+    "avg_reward",
+    "fill_rate",
+    "gpu_hours_fill",
+    "avg_cost_usd",
+    "avg_latency_ms",
+    "epsilon",
+    "q_table_size",
+    "psi",
+    "continuity",
+    "prediction_error",
+    "interventions",
+];
+
+const ORIGIN: &str = "such a file is what `mesh train` leaves in --output as training_metrics.csv, and what the trainer's \
+                      GET /v1/runs/{id}/metrics?format=csv gives";
+
+/// The rows of a file. An empty cell is a figure without data. `name` is the file's, for messages.
+///
+/// # Errors
+/// It is no CSV, or lacks a column or rows, or a cell is no number.
+pub(crate) fn episodes(name: &str, content: &[u8]) -> anyhow::Result<Vec<EpisodeMetrics>> {
+    if content.trim_ascii().is_empty() {
+        return Err(usage(format!("{name} is empty: {ORIGIN}")));
+    }
+    let mut reader = ReaderBuilder::new().from_reader(content);
+    let no_csv = |error: csv::Error| usage(format!("{name} is no CSV of metrics: {error}; {ORIGIN}"));
+    let header = reader.headers().map_err(no_csv)?.clone();
+    if let Some(missing) = COLUMNS.iter().find(|column| !header.iter().any(|name| name == **column)) {
+        return Err(usage(format!(
+            "{name} has no column `{missing}`, but needs {}: {ORIGIN}",
+            COLUMNS.join(", ")
+        )));
+    }
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(no_csv)?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let row = Row { header: &header, record: &record };
+        rows.push(row.metrics().map_err(|error| usage(format!("{name}, line {line}, {error}")))?);
+    }
+    if rows.is_empty() {
+        return Err(usage(format!("{name} has a header and no row: its run has not ended an episode yet")));
+    }
+    Ok(rows)
+}
+
+struct Row<'a> {
+    header: &'a StringRecord,
+    record: &'a StringRecord,
+}
+
+impl Row<'_> {
+    fn metrics(&self) -> Result<EpisodeMetrics, String> {
+        Ok(EpisodeMetrics {
+            episode: self.get("episode")?.ok_or("column `episode`: expected a number, found nothing")?,
+            avg_reward: self.get("avg_reward")?,
+            fill_rate: self.get("fill_rate")?,
+            gpu_hours_fill: self.get("gpu_hours_fill")?,
+            avg_cost_usd: self.get("avg_cost_usd")?,
+            avg_latency_ms: self.get("avg_latency_ms")?,
+            // what is no number is drawn as a gap
+            epsilon: self.get("epsilon")?.unwrap_or(f64::NAN),
+            q_table_size: self.get("q_table_size")?.unwrap_or_default(),
+            psi: self.get("psi")?,
+            continuity: self.get("continuity")?,
+            prediction_error: self.get("prediction_error")?,
+            interventions: self.get("interventions")?.unwrap_or_default(),
+            cost_index: self.get("cost_index")?,
+            cost_per_gpu_hour_usd: self.get("cost_per_gpu_hour_usd")?,
+            deferred_share: self.get("deferred_share")?,
+            worst_tenant_gpu_hours_fill: self.get("worst_tenant_gpu_hours_fill")?,
+        })
+    }
+
+    /// A cell's number; `None` when it is empty or there is no such column.
+    fn get<T: FromStr>(&self, column: &str) -> Result<Option<T>, String> {
+        let place = self.header.iter().position(|name| name == column);
+        let Some(cell) =
+            place.and_then(|i| self.record.get(i)).map(str::trim).filter(|cell| !cell.is_empty())
+        else {
+            return Ok(None);
+        };
+        let wrong = |_| format!("column `{column}`: expected a number or an empty cell, found `{cell}`");
+        cell.parse().map(Some).map_err(wrong)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(content: &str) -> String {
+        episodes("m.csv", content.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn empty_cells_are_figures_without_data() {
+        let rows =
+            episodes("m.csv", format!("{}\n0,1.5,,0.5,,,,7,,,,\n", COLUMNS.join(",")).as_bytes()).unwrap();
+        let row = &rows[0];
+        assert_eq!((row.avg_reward, row.fill_rate, row.gpu_hours_fill), (Some(1.5), None, Some(0.5)));
+        assert_eq!((row.q_table_size, row.psi, row.interventions, row.cost_index), (7, None, 0, None));
+        assert!(row.epsilon.is_nan());
+    }
+
+    #[test]
+    fn columns_are_known_by_their_names_and_not_by_their_places() {
+        let columns: Vec<&str> = COLUMNS.iter().rev().copied().chain(["cost_index"]).collect();
+        let rows = episodes(
+            "m.csv",
+            format!("{}\n3,.9,.8,.7,5,.1,300,2,.6,.5,40,4,1.2", columns.join(",")).as_bytes(),
+        );
+        let row = &rows.unwrap()[0];
+        assert_eq!((row.episode, row.interventions, row.avg_reward), (4, 3, Some(40.0)));
+        assert_eq!(row.cost_index, Some(1.2));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_with_its_place_and_what_makes_such_a_file() {
+        let header = COLUMNS.join(",");
+        for (content, expected) in [
+            (String::new(), "m.csv is empty: such a file is what `mesh train` leaves"),
+            (header.replace(",psi", ""), "m.csv has no column `psi`"),
+            (header.clone(), "has a header and no row"),
+            (format!("{header}\n0,1,1"), "m.csv is no CSV of metrics"),
+            (
+                format!("{header}\n0,x,1,1,1,1,1,1,1,1,1,1"),
+                "m.csv, line 2, column `avg_reward`: expected a number",
+            ),
+            (format!("{header}\n-1,1,1,1,1,1,1,1,1,1,1,1"), "column `episode`"),
+        ] {
+            let error = refused(&content);
+            assert!(error.contains(expected), "{error}");
+        }
+        assert!(episodes("m.csv", b"\xff\xfe\x00").unwrap_err().to_string().contains("m.csv"));
+    }
+}
