@@ -129,6 +129,7 @@ mod tests {
             epsilon: 0.3,
             replay: None,
             feasibility_mask: true,
+            merge_every: 0,
         };
         let mut swarm = Swarm::new(config, env).unwrap();
         let mut report = StepReport::new(env);

@@ -2,7 +2,7 @@
 
 use api::{
     Hash,
-    trainer::{Fork, NewRun, PsiFieldMode, ReplaySpec},
+    trainer::{Fork, NewRun, PsiFieldMode, ReplaySpec, is_default},
 };
 use merkle_log::{CanonicalError, canonical_json};
 use routing_env::Environment;
@@ -59,6 +59,8 @@ struct Identity<'a> {
     epsilon: f64,
     replay: ReplaySpec,
     feasibility_mask: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    merge_every: u32,
     reward: &'a str,
     seed: u64,
     psi_field: PsiFieldMode,
@@ -80,6 +82,7 @@ impl<'a> Identity<'a> {
             epsilon: run.epsilon,
             replay: run.replay,
             feasibility_mask: run.feasibility_mask,
+            merge_every: run.merge_every,
             reward: &run.reward,
             seed: run.seed,
             psi_field: run.psi_field,
@@ -91,7 +94,7 @@ impl<'a> Identity<'a> {
 
 #[cfg(test)]
 mod tests {
-    use api::trainer::Recording;
+    use api::trainer::{Recording, ReplayKind};
 
     use super::*;
 
@@ -120,7 +123,7 @@ mod tests {
             learning_rate: 0.25,
             discount: 0.5,
             epsilon: 0.001,
-            replay: ReplaySpec { enabled: false, capacity: 1, batch_size: 2 },
+            replay: ReplaySpec { enabled: false, capacity: 1, batch_size: 2, kind: ReplayKind::Uniform },
             feasibility_mask: false,
             reward: "seed".into(),
             seed: 4_000_000_000,
@@ -129,6 +132,15 @@ mod tests {
         };
         let digest = run_digest(&run, ENVIRONMENT).unwrap();
         assert_eq!(digest.to_string(), "fcbc665ecbec2ba67b98c947690d83552fbb419be4b0a81346945336ca041cc3");
+    }
+
+    /// As above, with `"kind": "prioritized"` in the replay and `"merge_every": 10` beside the default run's fields.
+    #[test]
+    fn a_run_that_replays_by_priority_and_merges_has_the_digest_that_another_program_computes() {
+        let replay = ReplaySpec { kind: ReplayKind::Prioritized, ..ReplaySpec::default() };
+        let run = NewRun { replay, merge_every: 10, ..NewRun::default() };
+        let digest = run_digest(&run, ENVIRONMENT).unwrap();
+        assert_eq!(digest.to_string(), "5d363c1c613cbb59aae91041ef2f1954131fe8c7aaaf9a996f21ec541af004c2");
     }
 
     /// As above, with `"fork": {"checkpoint": "cd" * 32, "branch": 2}` beside the default run's fields.

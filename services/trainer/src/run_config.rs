@@ -6,7 +6,7 @@ use api::{
     FIRST_HELD_OUT_SEED, FieldError, Hash,
     trainer::{EnvironmentSpec, NewRun},
 };
-use policy::{ReplayConfig, Swarm, SwarmConfig, SwarmError};
+use policy::{ReplayConfig, ReplayKind, Swarm, SwarmConfig, SwarmError};
 use routing_env::{Catalog, Environment, InputError, Preset, RewardKind, Workloads};
 
 use crate::digest::{environment_sha256, run_digest};
@@ -137,8 +137,13 @@ fn swarm_config(run: &NewRun) -> SwarmConfig {
         replay: run.replay.enabled.then_some(ReplayConfig {
             capacity: run.replay.capacity as usize,
             batch_size: run.replay.batch_size as usize,
+            kind: match run.replay.kind {
+                api::trainer::ReplayKind::Uniform => ReplayKind::Uniform,
+                api::trainer::ReplayKind::Prioritized => ReplayKind::Prioritized,
+            },
         }),
         feasibility_mask: run.feasibility_mask,
+        merge_every: run.merge_every,
     }
 }
 
@@ -178,7 +183,10 @@ mod tests {
         let plan = RunPlan::new(&NewRun::default()).unwrap();
         assert_eq!(plan.environment.steps(), 120);
         assert_eq!(plan.last_episode, 50);
-        assert_eq!(plan.swarm.replay, Some(ReplayConfig { capacity: 2000, batch_size: 32 }));
+        assert_eq!(
+            plan.swarm.replay,
+            Some(ReplayConfig { capacity: 2000, batch_size: 32, kind: ReplayKind::Uniform })
+        );
     }
 
     #[test]

@@ -52,12 +52,32 @@ pub struct ReplaySpec {
     #[garde(range(min = 1, max = 10_000))]
     #[schema(minimum = 1, maximum = 10_000)]
     pub batch_size: u32,
+    /// How they are drawn.
+    #[serde(skip_serializing_if = "is_default")]
+    #[garde(skip)]
+    pub kind: ReplayKind,
 }
 
 impl Default for ReplaySpec {
     fn default() -> Self {
-        Self { enabled: true, capacity: 2000, batch_size: 32 }
+        Self { enabled: true, capacity: 2000, batch_size: 32, kind: ReplayKind::default() }
     }
+}
+
+/// How transitions are drawn from the replay memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayKind {
+    /// All are equally likely.
+    #[default]
+    Uniform,
+    /// Those more likely that the agent was wrong about when it last learned from them (Schaul et al. 2016).
+    Prioritized,
+}
+
+/// True for what a field is when it is absent: where one was added, what was written before keeps its bytes.
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What the run does while psi-field is away.
@@ -101,7 +121,7 @@ pub struct NewRun {
     #[garde(range(min = 1, max = 100_000))]
     #[schema(minimum = 1, maximum = 100_000)]
     pub steps_per_episode: u32,
-    /// A learner (`adaptive`, `cem`, `q-learning`), or a hand rule to record without learning.
+    /// A learner (`adaptive`, `afterstate`, `cem` or `q-learning`), or a hand rule to record without learning.
     #[garde(length(bytes, min = 1, max = 100))]
     #[schema(min_length = 1, max_length = 100)]
     pub algorithm: String,
@@ -123,6 +143,12 @@ pub struct NewRun {
     /// Whether an agent may choose only feasible providers. Without it an infeasible choice drops the request.
     #[garde(skip)]
     pub feasibility_mask: bool,
+    /// The agents' tables are merged every so many steps, what each has learned weighted by how often it did; never
+    /// when 0.
+    #[serde(skip_serializing_if = "is_default")]
+    #[garde(range(max = 1_000_000))]
+    #[schema(maximum = 1_000_000)]
+    pub merge_every: u32,
     /// What is learned from: `excess-cost` or `seed`.
     #[garde(skip)]
     pub reward: String,
@@ -194,6 +220,7 @@ impl Default for NewRun {
             epsilon: 0.1,
             replay: ReplaySpec::default(),
             feasibility_mask: true,
+            merge_every: 0,
             reward: "excess-cost".into(),
             seed: 1,
             environment: EnvironmentSpec::default(),

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail by panicking")]
 
 use divan::{Bencher, counter::ItemsCount};
-use policy::{ReplayConfig, Rule, StepReport, Swarm, SwarmConfig};
+use policy::{ReplayConfig, ReplayKind, Rule, StepReport, Swarm, SwarmConfig};
 use routing_env::{Environment, Episode, Preset, RewardKind};
 
 fn main() {
@@ -41,6 +41,7 @@ fn learner(agents: u32, replay: Option<ReplayConfig>) -> SwarmConfig {
         epsilon: 0.1,
         replay,
         feasibility_mask: true,
+        merge_every: 0,
     }
 }
 
@@ -60,8 +61,34 @@ fn q_learning_without_replay(bencher: Bencher<'_, '_>, agents: u32) {
 #[divan::bench(args = [1, 10, 100])]
 fn q_learning_with_replay(bencher: Bencher<'_, '_>, agents: u32) {
     let env = Environment::built_in(Preset::Contended);
-    let swarm =
-        Swarm::new(learner(agents, Some(ReplayConfig { capacity: 2000, batch_size: 32 })), &env).unwrap();
+    let swarm = Swarm::new(
+        learner(agents, Some(ReplayConfig { capacity: 2000, batch_size: 32, kind: ReplayKind::Uniform })),
+        &env,
+    )
+    .unwrap();
+    bench(bencher, swarm, &env);
+}
+
+fn afterstate(env: &Environment, agents: u32) -> Swarm {
+    let config = SwarmConfig { algorithm: "afterstate".into(), merge_every: 10, ..learner(agents, None) };
+    Swarm::new(config, env).unwrap()
+}
+
+#[divan::bench(args = [1, 10, 100])]
+fn afterstate_in_training(bencher: Bencher<'_, '_>, agents: u32) {
+    let env = Environment::built_in(Preset::Contended);
+    bench(bencher, afterstate(&env, agents), &env);
+}
+
+#[divan::bench(args = [1, 10, 100])]
+fn afterstate_acting(bencher: Bencher<'_, '_>, agents: u32) {
+    let env = Environment::built_in(Preset::Contended);
+    let mut swarm = afterstate(&env, agents);
+    let mut report = StepReport::new(&env);
+    (0..3).for_each(|seed| {
+        play(&env, &mut swarm, &mut report, seed);
+    });
+    swarm.freeze();
     bench(bencher, swarm, &env);
 }
 

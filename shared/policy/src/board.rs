@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use routing_env::{Market, Request};
 
-use crate::{bid_price::Plan, cem::Notes, model::Seen};
+use crate::{bid_price::Plan, cem::Notes, model::Seen, request_classes::Returns, scarcity::Expected};
 
 /// A step's tries by request: the provider, and the latency that was advertised (in ms, the waiting included), in
 /// order.
@@ -29,6 +29,10 @@ pub struct Board {
     pub(crate) seen: Option<Seen>,
     /// What each of the settings would have earned in the step, where it was rehearsed.
     pub(crate) rehearsed: Vec<f64>,
+    /// What the whole step is expected to ask for.
+    pub(crate) expected: Option<Expected>,
+    /// What was earned beyond what is usual, once the step has ended.
+    pub(crate) returns: Option<Returns>,
 }
 
 /// A request that was set aside.
@@ -53,6 +57,8 @@ impl Board {
         self.cem = Notes::default();
         self.opening = None;
         self.seen = None;
+        self.expected = None;
+        self.returns = None;
         self.rehearsed.clear();
     }
 }

@@ -4,9 +4,12 @@
 //! learned is written as a [`PolicyFile`].
 
 mod adaptive;
+mod afterstate;
 mod bid_price;
 mod board;
 mod cem;
+mod concave_tables;
+mod deferral;
 mod duals;
 mod estimators;
 mod file;
@@ -17,8 +20,11 @@ mod policy;
 mod q_learning;
 mod q_table;
 mod replay;
+mod request_classes;
 mod rules;
+mod scarcity;
 mod size_rules;
+mod sum_tree;
 mod swarm;
 mod tuning;
 
@@ -26,7 +32,7 @@ pub use board::Board;
 pub use file::{Fingerprint, POLICY_FORMAT, PolicyFile, Training};
 pub use policy::{Decision, Exploration, Learner, LearningWindow, Policy};
 pub use q_learning::{MAX_PROVIDERS, QLearning, QLearningConfig};
-pub use replay::ReplayConfig;
+pub use replay::{ReplayConfig, ReplayKind};
 pub use rules::{Rule, UnknownRule};
 pub use swarm::{
     AgentStep, Command, DecidedRequest, LEARNERS, StepReport, Swarm, SwarmConfig, SwarmError, SwarmState,

@@ -1,5 +1,7 @@
 //! What every learner and every hand rule is to the simulator, the trainer and the evaluator.
 
+use std::any::Any;
+
 use routing_env::{Candidate, Choice, Market, Observation, Request, StepOutcome};
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +94,7 @@ pub trait Policy: Send {
 }
 
 /// What a policy that learns can tell and be told.
-pub trait Learner {
+pub trait Learner: Any {
     /// States in its table.
     fn table_size(&self) -> u64;
 
@@ -126,6 +128,15 @@ pub trait Learner {
         knowledge: &serde_json::Value,
         progress: Option<&serde_json::Value>,
     ) -> Result<(), String>;
+
+    /// What the team, all of it learners of this kind, has learned together since its last merge: the mean of what
+    /// each has learned, weighted by how often it did. `None` where there is nothing to merge.
+    fn pool(&self, _team: &[&dyn Learner]) -> Option<Box<dyn Any + Send>> {
+        None
+    }
+
+    /// Takes over what [`Learner::pool`] gave.
+    fn adopt(&mut self, _pooled: &dyn Any) {}
 }
 
 /// Exploration rate with a raise for a while.

@@ -5,6 +5,8 @@
 //! knows neither tenant nor job size nor budget, which is why good hand rules beat it; it is here
 //! because it is the specified agent and the yardstick for better ones.
 
+use std::{any::Any, collections::BTreeMap};
+
 use rand::RngExt;
 use rand_pcg::Pcg64;
 use routing_env::{Candidate, Choice, Environment, Market, Observation, Stream, generator};
@@ -13,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     board::Board,
     policy::{Decision, Exploration, Learner, LearningWindow, Policy},
-    q_table::{Knowledge, QTable, StateKey},
-    replay::{Replay, ReplayConfig, Transition},
+    q_table::{Knowledge, Pool, QTable, StateKey},
+    replay::{Drawn, PrioritiesState, Replay, ReplayConfig, Transition},
 };
 
 /// The agent's settings.
@@ -30,6 +32,8 @@ pub struct QLearningConfig {
     pub replay: Option<ReplayConfig>,
     /// Whether only feasible providers may be chosen.
     pub feasibility_mask: bool,
+    /// Whether its table is merged with others.
+    pub merges: bool,
 }
 
 /// The most providers that a set of allowed actions can hold.
@@ -47,6 +51,7 @@ pub struct QLearning {
     rng: Pcg64,
     replay_rng: Pcg64,
     replay: Option<Replay>,
+    batch: Vec<Drawn>,
     /// This step's turns.
     turns: Vec<Visit>,
     /// The last turn before this step, whose next state is not known yet.
@@ -79,6 +84,7 @@ impl QLearning {
             rng: generator(0, Stream::Agent(0)),
             replay_rng: generator(0, Stream::Replay(0)),
             replay: config.replay.map(Replay::new),
+            batch: Vec::new(),
             turns: Vec::new(),
             open: None,
             window: LearningWindow::default(),
@@ -93,11 +99,15 @@ impl QLearning {
         }
     }
 
-    fn update(&mut self, transition: &Transition) -> f64 {
+    /// One step of Q-learning; `weight` is what it counts.
+    fn update(&mut self, transition: &Transition, weight: f64) -> f64 {
         let next = transition.next.map_or(0.0, |(state, allowed)| self.table.best(state, allowed).1);
         let value = self.table.value_mut(transition.state, transition.action);
         let error = transition.reward + self.config.discount * next - *value;
-        *value += self.config.learning_rate * error;
+        *value += self.config.learning_rate * weight * error;
+        if self.config.merges {
+            self.table.count_change(transition.state, transition.action);
+        }
         error
     }
 
@@ -108,7 +118,7 @@ impl QLearning {
             reward,
             next: next.map(|v| (v.state, v.allowed)),
         };
-        let error = self.update(&transition);
+        let error = self.update(&transition, 1.0);
         self.table.count_visit(visit.state);
         self.window.abs_td_error += error.abs();
         self.window.updates += 1;
@@ -178,12 +188,14 @@ impl Policy for QLearning {
         }
         self.turns = turns;
         self.turns.clear();
-        if let Some(replay) = self.replay.take() {
-            for _ in 0..replay.batch_size() {
-                if let Some(transition) = replay.draw(&mut self.replay_rng) {
-                    self.update(&transition);
-                }
+        if let Some(mut replay) = self.replay.take() {
+            let mut batch = std::mem::take(&mut self.batch);
+            replay.draw(&mut self.replay_rng, &mut batch);
+            for Drawn { position, transition, weight } in &batch {
+                let error = self.update(transition, *weight);
+                replay.learned(*position, error);
             }
+            self.batch = batch;
             self.replay = Some(replay);
         }
         self.exploration.end_window();
@@ -215,6 +227,12 @@ struct Progress {
     exploration: Exploration,
     replay: Option<Vec<Transition>>,
     replay_next: usize,
+    /// Where replay is prioritised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    priorities: Option<PrioritiesState>,
+    /// Where tables are merged: by state, how often each value changed since the last merge.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    changes: BTreeMap<u32, Vec<u32>>,
 }
 
 impl Learner for QLearning {
@@ -252,9 +270,14 @@ impl Learner for QLearning {
     fn progress(&self) -> serde_json::Value {
         let order = self.table.sorted_positions();
         let replay = self.replay.as_ref().map(|r| r.transitions().map(|t| t.renumbered(&order)).collect());
-        let replay_next = self.replay.as_ref().map_or(0, Replay::next);
-        serde_json::to_value(Progress { exploration: self.exploration, replay, replay_next })
-            .unwrap_or_default()
+        let progress = Progress {
+            exploration: self.exploration,
+            replay,
+            replay_next: self.replay.as_ref().map_or(0, Replay::next),
+            priorities: self.replay.as_ref().and_then(Replay::priorities),
+            changes: self.table.changes(),
+        };
+        serde_json::to_value(progress).unwrap_or_default()
     }
 
     fn restore(
@@ -274,10 +297,26 @@ impl Learner for QLearning {
                 if !transitions.iter().all(|t| t.fits(states, actions)) {
                     return Err("the agent's replay memory names states that are not in its table".into());
                 }
-                self.replay = Some(Replay::restored(config, transitions, progress.replay_next)?);
+                let (next, priorities) = (progress.replay_next, progress.priorities);
+                self.replay = Some(Replay::restored(config, transitions, next, priorities)?);
             }
+            self.table.restore_changes(progress.changes)?;
         }
         Ok(())
+    }
+
+    fn pool(&self, team: &[&dyn Learner]) -> Option<Box<dyn Any + Send>> {
+        let mut pool = Pool::new();
+        for agent in team {
+            (*agent as &dyn Any).downcast_ref::<Self>()?.table.add_to(&mut pool);
+        }
+        (!self.frozen).then(|| Box::new(pool) as _)
+    }
+
+    fn adopt(&mut self, pooled: &dyn Any) {
+        if let Some(pool) = pooled.downcast_ref() {
+            self.table.adopt(pool);
+        }
     }
 }
 
@@ -360,6 +399,7 @@ mod tests {
             epsilon: 0.0,
             replay: None,
             feasibility_mask: true,
+            merges: false,
         };
         let mut agent = QLearning::new(config, &Environment::built_in(Preset::Default));
         let (here, there) = (StateKey::from_elem(1, 1), StateKey::from_elem(2, 1));
@@ -369,10 +409,10 @@ mod tests {
         *agent.table.value_mut(there, 5) = 99.0; // not allowed there
         let transition = Transition { state: here, action: 2, reward: 4.0, next: Some((there, 0b1001)) };
         // error = 4 + .9·20 − 0 = 22; the value moves by .5·22
-        assert_eq!(agent.update(&transition), 22.0);
+        assert_eq!(agent.update(&transition, 1.0), 22.0);
         assert_eq!(agent.table.value(here, 2), 11.0);
         // at the episode's end nothing follows: error = 4 − 11
-        assert_eq!(agent.update(&Transition { next: None, ..transition }), -7.0);
+        assert_eq!(agent.update(&Transition { next: None, ..transition }, 1.0), -7.0);
         assert_eq!(agent.table.value(here, 2), 7.5);
     }
 

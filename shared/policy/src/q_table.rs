@@ -1,5 +1,7 @@
 //! A table of action values by state.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -16,7 +18,13 @@ pub(crate) struct QTable {
     keys: Vec<StateKey>,
     visits: Vec<u64>,
     values: Vec<f64>,
+    /// By state: how often each value changed since the last merge. Counted where tables are merged.
+    changes: BTreeMap<u32, Vec<u32>>,
 }
+
+/// The changed states of several tables: for each action the mean of the values, weighted by their changes, and the
+/// number of these.
+pub(crate) type Pool = BTreeMap<StateKey, Vec<(f64, u64)>>;
 
 impl QTable {
     pub(crate) fn new(actions: usize) -> Self {
@@ -26,6 +34,7 @@ impl QTable {
             keys: Vec::new(),
             visits: Vec::new(),
             values: Vec::new(),
+            changes: BTreeMap::new(),
         }
     }
 
@@ -59,6 +68,58 @@ impl QTable {
 
     pub(crate) fn count_visit(&mut self, state: u32) {
         self.visits[state as usize] += 1;
+    }
+
+    pub(crate) fn count_change(&mut self, state: u32, action: u16) {
+        self.changes.entry(state).or_insert_with(|| vec![0; self.actions])[usize::from(action)] += 1;
+    }
+
+    /// Adds its changes to those of other tables.
+    pub(crate) fn add_to(&self, pool: &mut Pool) {
+        for (&state, changes) in &self.changes {
+            let row =
+                pool.entry(self.keys[state as usize].clone()).or_insert_with(|| vec![(0.0, 0); self.actions]);
+            for (action, ((mean, total), &count)) in row.iter_mut().zip(changes).enumerate() {
+                if count > 0 {
+                    *total += u64::from(count);
+                    // in this form the mean of equal values is that value, to the last bit
+                    *mean += f64::from(count) / *total as f64 * (self.value(state, action) - *mean);
+                }
+            }
+        }
+    }
+
+    /// Takes what several tables came to together; what no table changed stays.
+    pub(crate) fn adopt(&mut self, pool: &Pool) {
+        self.changes.clear();
+        for (key, row) in pool {
+            let state = self.find_or_insert(key.clone());
+            for (action, (mean, total)) in (0..).zip(row) {
+                if *total > 0 {
+                    *self.value_mut(state, action) = *mean;
+                }
+            }
+        }
+    }
+
+    /// The changes since the last merge by position in the order of the keys.
+    pub(crate) fn changes(&self) -> BTreeMap<u32, Vec<u32>> {
+        let positions = self.sorted_positions();
+        self.changes.iter().map(|(state, counts)| (positions[*state as usize], counts.clone())).collect()
+    }
+
+    /// Takes them again.
+    pub(crate) fn restore_changes(&mut self, changes: BTreeMap<u32, Vec<u32>>) -> Result<(), String> {
+        let fits = |(state, counts): (&u32, &Vec<u32>)| {
+            (*state as usize) < self.keys.len() && counts.len() == self.actions
+        };
+        if !changes.iter().all(fits) {
+            return Err(
+                "the agent's changes since the last merge are of states that are not in its table".into()
+            );
+        }
+        self.changes = changes;
+        Ok(())
     }
 
     /// The best allowed action and its value; the first on a tie. `allowed` must not be empty.

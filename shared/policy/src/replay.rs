@@ -1,7 +1,23 @@
-//! Experience replay (Lin 1992): past transitions are learned from again.
+//! Experience replay (Lin 1992): past transitions are learned from again. Which ones is drawn uniformly, or in
+//! proportion to how wrong they were when they were last learned from (Schaul, Quan, Antonoglou, Silver 2016).
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
+
+use crate::sum_tree::SumTree;
+
+/// α of Schaul et al.: how much the priorities count. 0 would be uniform.
+const PRIORITY_EXPONENT: f64 = 0.6;
+
+/// β of Schaul et al.: how much of the bias that priorities bring is taken back, at first and after
+/// [`CORRECTED_AFTER`] draws.
+const CORRECTION: [f64; 2] = [0.4, 1.0];
+
+/// Draws until the bias is taken back whole.
+const CORRECTED_AFTER: u64 = 100_000;
+
+/// What is added to an error, so that no transition is lost for ever.
+const LEAST_ERROR: f64 = 1e-3;
 
 /// How much is kept and replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -9,8 +25,28 @@ use serde::{Deserialize, Serialize};
 pub struct ReplayConfig {
     /// Transitions kept; the oldest goes first.
     pub capacity: usize,
-    /// Transitions replayed after each step, drawn uniformly with replacement.
+    /// Transitions replayed after each step, drawn with replacement.
     pub batch_size: usize,
+    /// How they are drawn.
+    #[serde(default, skip_serializing_if = "ReplayKind::is_uniform")]
+    pub kind: ReplayKind,
+}
+
+/// How transitions are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayKind {
+    /// All are equally likely.
+    #[default]
+    Uniform,
+    /// In proportion to a power of the error that each had when it was last learned from.
+    Prioritized,
+}
+
+impl ReplayKind {
+    fn is_uniform(&self) -> bool {
+        *self == Self::Uniform
+    }
 }
 
 /// One turn: what was done where, what it earned, and where it led.
@@ -52,36 +88,119 @@ pub(crate) struct Replay {
     config: ReplayConfig,
     ring: Vec<Transition>,
     next: usize,
+    priorities: Option<Priorities>,
+}
+
+/// What draws go by where they are not uniform.
+#[derive(Clone)]
+struct Priorities {
+    /// `[position in the ring]`
+    tree: SumTree,
+    /// The highest so far: a new transition has it, so that each is likely to be seen once.
+    highest: f64,
+    draws: u64,
+}
+
+/// A transition that was drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Drawn {
+    pub(crate) position: usize,
+    pub(crate) transition: Transition,
+    /// What its update counts, at most 1.
+    pub(crate) weight: f64,
+}
+
+/// A memory as it is written to checkpoints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PrioritiesState {
+    of: Vec<f64>,
+    highest: f64,
+    draws: u64,
 }
 
 impl Replay {
     pub(crate) fn new(config: ReplayConfig) -> Self {
-        Self { config, ring: Vec::new(), next: 0 }
+        let priorities = (config.kind == ReplayKind::Prioritized).then(|| Priorities {
+            tree: SumTree::new(config.capacity),
+            highest: 1.0,
+            draws: 0,
+        });
+        Self { config, ring: Vec::new(), next: 0, priorities }
     }
 
-    pub(crate) fn restored(config: ReplayConfig, ring: Vec<Transition>, next: usize) -> Result<Self, String> {
+    pub(crate) fn restored(
+        config: ReplayConfig,
+        ring: Vec<Transition>,
+        next: usize,
+        priorities: Option<PrioritiesState>,
+    ) -> Result<Self, String> {
         if ring.len() > config.capacity || next >= config.capacity {
             return Err(format!("expected at most {} transitions in the replay memory", config.capacity));
         }
-        Ok(Self { config, ring, next })
+        let mut replay = Self { ring, next, ..Self::new(config) };
+        match (&mut replay.priorities, priorities) {
+            (None, None) => {}
+            (Some(own), Some(state)) if state.fits(replay.ring.len()) => {
+                state.of.iter().enumerate().for_each(|(position, value)| own.tree.set(position, *value));
+                (own.highest, own.draws) = (state.highest, state.draws);
+            }
+            (own, _) => {
+                let expected = if own.is_some() { "one positive priority" } else { "no priority" };
+                return Err(format!("expected {expected} for each transition in the replay memory"));
+            }
+        }
+        Ok(replay)
     }
 
     pub(crate) fn push(&mut self, transition: Transition) {
+        let position = self.next;
         if self.ring.len() < self.config.capacity {
             self.ring.push(transition);
         } else {
-            self.ring[self.next] = transition;
+            self.ring[position] = transition;
         }
-        self.next = (self.next + 1) % self.config.capacity;
+        if let Some(priorities) = &mut self.priorities {
+            priorities.tree.set(position, priorities.highest);
+        }
+        self.next = (position + 1) % self.config.capacity;
     }
 
-    /// Any of the transitions, all equally likely.
-    pub(crate) fn draw(&self, rng: &mut impl Rng) -> Option<Transition> {
-        (!self.ring.is_empty()).then(|| self.ring[rng.random_range(0..self.ring.len())])
+    /// A batch of the transitions, with replacement.
+    pub(crate) fn draw(&mut self, rng: &mut impl Rng, into: &mut Vec<Drawn>) {
+        into.clear();
+        if self.ring.is_empty() {
+            return;
+        }
+        let ring = &self.ring;
+        let drawn = |position: usize, weight| Drawn { position, transition: ring[position], weight };
+        match &mut self.priorities {
+            None => {
+                into.extend((0..self.config.batch_size).map(|_| drawn(rng.random_range(0..ring.len()), 1.0)))
+            }
+            Some(priorities) => {
+                let exponent = priorities.correction();
+                let total = priorities.tree.total();
+                into.extend((0..self.config.batch_size).map(|_| {
+                    let position = priorities.tree.find(rng.random::<f64>() * total).min(ring.len() - 1);
+                    let probability = priorities.tree.get(position) / total;
+                    drawn(position, (ring.len() as f64 * probability).powf(-exponent))
+                }));
+                priorities.draws += into.len() as u64;
+                let largest = into.iter().map(|drawn| drawn.weight).fold(0.0, f64::max);
+                into.iter_mut().for_each(|drawn| drawn.weight /= largest);
+            }
+        }
     }
 
-    pub(crate) fn batch_size(&self) -> usize {
-        self.config.batch_size
+    /// Notes how wrong the values were when a transition was learned from again.
+    pub(crate) fn learned(&mut self, position: usize, error: f64) {
+        if let Some(priorities) = &mut self.priorities {
+            // a value that is not finite ends the run elsewhere; here it may not spoil the sums
+            let priority = (error.abs().min(f64::MAX.sqrt()) + LEAST_ERROR).powf(PRIORITY_EXPONENT);
+            priorities.tree.set(position, priority);
+            priorities.highest = priorities.highest.max(priority);
+        }
     }
 
     pub(crate) fn transitions(&self) -> impl Iterator<Item = &Transition> {
@@ -90,6 +209,27 @@ impl Replay {
 
     pub(crate) fn next(&self) -> usize {
         self.next
+    }
+
+    pub(crate) fn priorities(&self) -> Option<PrioritiesState> {
+        let Priorities { tree, highest, draws } = self.priorities.as_ref()?;
+        let of = (0..self.ring.len()).map(|position| tree.get(position)).collect();
+        Some(PrioritiesState { of, highest: *highest, draws: *draws })
+    }
+}
+
+impl Priorities {
+    /// β now.
+    fn correction(&self) -> f64 {
+        let share = (self.draws as f64 / CORRECTED_AFTER as f64).min(1.0);
+        CORRECTION[0] + (CORRECTION[1] - CORRECTION[0]) * share
+    }
+}
+
+impl PrioritiesState {
+    fn fits(&self, transitions: usize) -> bool {
+        let is_priority = |value: f64| value.is_finite() && value > 0.0;
+        self.of.len() == transitions && self.of.iter().all(|p| is_priority(*p)) && is_priority(self.highest)
     }
 }
 
@@ -112,5 +252,100 @@ mod next_state {
             u128::from_str_radix(&allowed, 16).map(|set| (state, set)).map_err(D::Error::custom)
         })
         .transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use routing_env::{Stream, generator};
+
+    use super::*;
+
+    fn transition(state: u32) -> Transition {
+        Transition { state, action: 0, reward: 0.0, next: None }
+    }
+
+    /// A memory of transitions that were last this wrong.
+    fn memory(errors: &[f64], batch_size: usize) -> Replay {
+        let config = ReplayConfig { capacity: errors.len(), batch_size, kind: ReplayKind::Prioritized };
+        let mut replay = Replay::new(config);
+        (0..errors.len() as u32).for_each(|state| replay.push(transition(state)));
+        errors.iter().enumerate().for_each(|(position, error)| replay.learned(position, *error));
+        replay
+    }
+
+    /// Errors e with (e + .001)^.6 = 1, 2 and 5: probabilities of 1/8, 2/8 and 5/8.
+    fn errors() -> [f64; 3] {
+        [1.0_f64, 2.0, 5.0].map(|priority| priority.powf(1.0 / 0.6) - 0.001)
+    }
+
+    #[test]
+    fn a_transition_is_drawn_as_often_as_its_priority_says() {
+        let mut replay = memory(&errors(), 80_000);
+        let mut batch = Vec::new();
+        replay.draw(&mut generator(7, Stream::Replay(0)), &mut batch);
+        for (state, expected) in [10_000.0_f64, 20_000.0, 50_000.0].into_iter().enumerate() {
+            let count = batch.iter().filter(|drawn| drawn.transition.state == state as u32).count() as f64;
+            // four standard deviations of a binomial count are less than four roots of its mean
+            assert!((count - expected).abs() < 4.0 * expected.sqrt(), "{state}: {count}");
+        }
+    }
+
+    #[test]
+    fn weights_take_back_what_the_priorities_prefer() {
+        let mut replay = memory(&errors(), 1000);
+        let mut rng = generator(7, Stream::Replay(0));
+        let mut batch = Vec::new();
+        let mut weights = |replay: &mut Replay| {
+            replay.draw(&mut rng, &mut batch);
+            [0, 1, 2].map(|state| batch.iter().find(|d| d.transition.state == state).unwrap().weight)
+        };
+        // (N·P)^-β is (3/8)^-.4, (6/8)^-.4, (15/8)^-.4 at first; over the largest: 1, 2^-.4, 5^-.4
+        for (weight, expected) in weights(&mut replay).into_iter().zip([1.0, 0.757_858_283, 0.525_305_56]) {
+            assert!((weight - expected).abs() < 1e-8, "{weight}, not {expected}");
+        }
+        // and β is 1 when it has been annealed: 1, 1/2, 1/5
+        replay.priorities.as_mut().unwrap().draws = CORRECTED_AFTER;
+        for (weight, expected) in weights(&mut replay).into_iter().zip([1.0, 0.5, 0.2]) {
+            assert!((weight - expected).abs() < 1e-12, "{weight}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn a_new_transition_has_the_highest_priority_so_far() {
+        let mut replay = memory(&errors(), 1);
+        replay.push(transition(9)); // in the place of the oldest, whose priority was 1
+        let priorities = replay.priorities().unwrap().of;
+        assert!((priorities[0] - 5.0).abs() < 1e-12 && (priorities[1] - 2.0).abs() < 1e-12, "{priorities:?}");
+    }
+
+    #[test]
+    fn a_memory_that_was_written_and_read_draws_the_same() {
+        let mut replay = memory(&errors(), 50);
+        let state = serde_json::to_string(&replay.priorities()).unwrap();
+        let ring = replay.transitions().copied().collect();
+        let state = serde_json::from_str(&state).unwrap();
+        let mut read = Replay::restored(replay.config, ring, replay.next(), state).unwrap();
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        replay.draw(&mut generator(7, Stream::Replay(0)), &mut one);
+        read.draw(&mut generator(7, Stream::Replay(0)), &mut other);
+        assert_eq!(one, other);
+    }
+
+    #[test]
+    fn priorities_that_do_not_fit_are_refused() {
+        let config = ReplayConfig { capacity: 2, batch_size: 1, kind: ReplayKind::Prioritized };
+        let restore = |of: Vec<f64>| {
+            let state = PrioritiesState { of, highest: 1.0, draws: 0 };
+            Replay::restored(config, vec![transition(0), transition(1)], 0, Some(state)).err()
+        };
+        assert_eq!(restore(vec![1.0, 2.0]), None);
+        for of in [vec![1.0], vec![1.0, 0.0], vec![1.0, f64::NAN]] {
+            assert!(restore(of).unwrap().contains("one positive priority"));
+        }
+        assert!(Replay::restored(config, vec![], 0, None).is_err());
+        let uniform = ReplayConfig { kind: ReplayKind::Uniform, ..config };
+        let state = PrioritiesState { of: vec![], highest: 1.0, draws: 0 };
+        assert!(Replay::restored(uniform, vec![], 0, Some(state)).err().unwrap().contains("no priority"));
     }
 }

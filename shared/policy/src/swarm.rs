@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     adaptive::Adaptive,
+    afterstate::{Afterstate, AfterstateConfig},
     board::Board,
     cem::Cem,
     policy::{LearningWindow, Policy},
@@ -34,6 +35,9 @@ pub struct SwarmConfig {
     pub replay: Option<ReplayConfig>,
     /// Whether only feasible providers may be chosen.
     pub feasibility_mask: bool,
+    /// The agents' tables are merged every so many steps; never when 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub merge_every: u32,
 }
 
 impl SwarmConfig {
@@ -48,7 +52,27 @@ impl SwarmConfig {
             epsilon: 0.0,
             replay: None,
             feasibility_mask: true,
+            merge_every: 0,
         }
+    }
+
+    fn q_learning(&self, env: &Environment) -> Result<QLearningConfig, SwarmError> {
+        let providers = env.catalog().providers.len();
+        if providers > MAX_PROVIDERS {
+            return Err(SwarmError::TooManyProviders(providers));
+        }
+        Ok(QLearningConfig {
+            learning_rate: self.learning_rate,
+            discount: self.discount,
+            epsilon: self.epsilon,
+            replay: self.replay,
+            feasibility_mask: self.feasibility_mask,
+            merges: self.merge_every > 0,
+        })
+    }
+
+    fn afterstate(&self) -> AfterstateConfig {
+        AfterstateConfig { learning_rate: self.learning_rate, discount: self.discount, epsilon: self.epsilon }
     }
 }
 
@@ -57,7 +81,7 @@ impl SwarmConfig {
 pub enum SwarmError {
     /// No learner and no rule has the name.
     #[error(
-        "unknown algorithm `{0}`: expected adaptive, cem, q-learning, weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
+        "unknown algorithm `{0}`: expected adaptive, afterstate, cem, q-learning, weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
     )]
     UnknownAlgorithm(String),
     /// The catalog is too large for the learner.
@@ -69,7 +93,7 @@ pub enum SwarmError {
 }
 
 /// Names of the algorithms that learn.
-pub const LEARNERS: [&str; 3] = ["adaptive", "cem", "q-learning"];
+pub const LEARNERS: [&str; 4] = ["adaptive", "afterstate", "cem", "q-learning"];
 
 /// The swarm.
 pub struct Swarm {
@@ -177,29 +201,14 @@ impl Swarm {
     /// # Errors
     /// An unknown algorithm, or a catalog that it cannot handle.
     pub fn new(config: SwarmConfig, env: &Environment) -> Result<Self, SwarmError> {
-        let agent: Box<dyn Policy> = if config.algorithm == "q-learning" {
-            let providers = env.catalog().providers.len();
-            if providers > MAX_PROVIDERS {
-                return Err(SwarmError::TooManyProviders(providers));
+        let agent: Box<dyn Policy> = match config.algorithm.as_str() {
+            "adaptive" => Box::new(Adaptive::new(config.epsilon, env)),
+            "afterstate" => Box::new(Afterstate::new(config.afterstate(), env)),
+            "cem" => Box::new(Cem::new(config.agents, config.epsilon, env)),
+            "q-learning" => Box::new(QLearning::new(config.q_learning(env)?, env)),
+            rule => {
+                rule.parse().map(Rule::policy).map_err(|_| SwarmError::UnknownAlgorithm(rule.to_owned()))?
             }
-            let settings = QLearningConfig {
-                learning_rate: config.learning_rate,
-                discount: config.discount,
-                epsilon: config.epsilon,
-                replay: config.replay,
-                feasibility_mask: config.feasibility_mask,
-            };
-            Box::new(QLearning::new(settings, env))
-        } else if config.algorithm == "adaptive" {
-            Box::new(Adaptive::new(config.epsilon, env))
-        } else if config.algorithm == "cem" {
-            Box::new(Cem::new(config.agents, config.epsilon, env))
-        } else {
-            let rule: Rule = config
-                .algorithm
-                .parse()
-                .map_err(|_| SwarmError::UnknownAlgorithm(config.algorithm.clone()))?;
-            rule.policy()
         };
         let agents = (0..config.agents).map(|_| agent.boxed_clone()).collect();
         Ok(Self::of(config, agents))
@@ -430,6 +439,18 @@ impl Swarm {
             }
         }
         self.steps_learned += 1;
+        if self.config.merge_every > 0 && self.steps_learned.is_multiple_of(self.config.merge_every.into()) {
+            self.merge();
+        }
+    }
+
+    /// Lets every agent go on from what all have learned.
+    fn merge(&mut self) {
+        let team: Vec<_> = self.agents.iter().filter_map(|agent| agent.learner()).collect();
+        let [first, _, ..] = team.as_slice() else { return };
+        if let Some(pooled) = first.pool(&team) {
+            self.agents.iter_mut().filter_map(|a| a.learner_mut()).for_each(|l| l.adopt(pooled.as_ref()));
+        }
     }
 }
 
@@ -440,4 +461,9 @@ impl Clone for Swarm {
         clone.steps_learned = self.steps_learned;
         clone
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }

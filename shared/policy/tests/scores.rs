@@ -54,6 +54,7 @@ fn a_frozen_learner_chooses_the_candidate_that_it_values_highest() {
         epsilon: 0.2,
         replay: None,
         feasibility_mask: true,
+        merge_every: 0,
     };
     let mut swarm = Swarm::new(config, &env).unwrap();
     let mut report = StepReport::new(&env);

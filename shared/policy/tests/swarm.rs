@@ -1,7 +1,7 @@
 //! What a swarm does, seen from outside.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use policy::{Command, PolicyFile, ReplayConfig, Rule, StepReport, Swarm, SwarmConfig, Training};
+use policy::{Command, PolicyFile, ReplayConfig, ReplayKind, Rule, StepReport, Swarm, SwarmConfig, Training};
 use routing_env::{Catalog, Environment, Episode, Fate, Preset, RewardKind, Workloads};
 use serde_json::json;
 
@@ -14,8 +14,9 @@ fn config(agents: u32) -> SwarmConfig {
         learning_rate: 0.1,
         discount: 0.9,
         epsilon: 0.1,
-        replay: Some(ReplayConfig { capacity: 50, batch_size: 8 }),
+        replay: Some(ReplayConfig { capacity: 50, batch_size: 8, kind: ReplayKind::Uniform }),
         feasibility_mask: true,
+        merge_every: 0,
     }
 }
 

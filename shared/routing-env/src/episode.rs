@@ -99,6 +99,8 @@ pub struct StepOutcome<'a> {
     pub waits_ms: &'a [f64],
     /// For every turn in order: the request's position, and its resolution unless it comes again.
     pub turns: &'a [(usize, Option<Resolution>)],
+    /// What a request earns.
+    pub reward: RewardKind,
     /// The step's figures.
     pub metrics: &'a Metrics,
 }
@@ -393,6 +395,7 @@ impl<'e> Episode<'e> {
             resolutions: &self.resolutions,
             waits_ms: &self.waits_ms,
             turns: &self.turns,
+            reward: self.reward,
             metrics: &self.metrics,
         }
     }

@@ -153,6 +153,7 @@ pub(crate) fn policy_file(environment: &Environment, first_seed: u64) -> PolicyF
         epsilon: 0.1,
         replay: None,
         feasibility_mask: true,
+        merge_every: 0,
     };
     let mut swarm = Swarm::new(config, environment).unwrap();
     let mut episode = Episode::new(environment, first_seed, RewardKind::ExcessCost);

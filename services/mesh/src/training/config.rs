@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use api::trainer::{EnvironmentSpec, NewRun, PsiFieldMode, Recording};
+use api::trainer::{EnvironmentSpec, NewRun, PsiFieldMode, Recording, ReplayKind, ReplaySpec};
 use clap::value_parser;
 use routing_env::{Catalog, Workloads};
 use trainer::{checkpoint::CheckpointDocument, run_config::RunPlan};
@@ -36,10 +36,11 @@ pub(crate) struct RunArgs {
     /// γ, 0 to 1 [default: 0.99]
     #[arg(long, value_name = "G", value_parser = share)]
     discount: Option<f64>,
-    /// ε, 0 to 1 [default: 0.1]
+    /// ε, 0 to 1 [default: 0.1; of adaptive 0.01]
     #[arg(long, value_name = "E", value_parser = share)]
     epsilon: Option<f64>,
-    /// A learner (adaptive, cem, q-learning), or a hand rule to record without learning [default: q-learning]
+    /// A learner (adaptive, afterstate, cem, q-learning), or a hand rule to record without learning [default:
+    /// adaptive]
     #[arg(long, value_name = "NAME")]
     algorithm: Option<String>,
     /// Episode e is drawn from this seed plus e; both below 2^32 [default: 1]
@@ -48,9 +49,12 @@ pub(crate) struct RunArgs {
     /// What is learned from: excess-cost or seed [default: excess-cost]
     #[arg(long, value_name = "NAME")]
     reward: Option<String>,
-    /// Learn without experience replay
-    #[arg(long)]
-    no_replay: bool,
+    /// Experience replay: uniform, prioritized or none [default: uniform]
+    #[arg(long, value_name = "KIND", value_enum)]
+    replay: Option<ReplayArg>,
+    /// Merge the agents' tables every so many steps; never when 0 [default: 0]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=1_000_000))]
+    merge_every: Option<u32>,
     /// Let agents choose infeasible providers, which drops the request
     #[arg(long)]
     no_mask: bool,
@@ -76,12 +80,26 @@ pub(crate) enum PsiFieldArg {
     At(String),
 }
 
+/// Which experience is learned from again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ReplayArg {
+    Uniform,
+    Prioritized,
+    None,
+}
+
 /// Which decisions go to the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum RecordArg {
     All,
     None,
 }
+
+/// What is trained when nobody names another one. The wire's own default is the specified agent, q-learning.
+const BEST_LEARNER: &str = "adaptive";
+
+/// It learns from every request and from rehearsing, so that what it tries at random costs more than it tells.
+const BEST_LEARNERS_EPSILON: f64 = 0.01;
 
 /// A run to be started.
 pub(crate) struct Wanted {
@@ -140,18 +158,19 @@ impl RunArgs {
 
     fn fresh(&self) -> anyhow::Result<NewRun> {
         let default = NewRun::default();
-        let mut replay = default.replay;
-        replay.enabled = !self.no_replay;
+        let algorithm = self.algorithm.clone().unwrap_or_else(|| BEST_LEARNER.into());
+        let epsilon = if algorithm == BEST_LEARNER { BEST_LEARNERS_EPSILON } else { default.epsilon };
         Ok(NewRun {
             agents: self.agents.unwrap_or(default.agents),
             episodes: self.episodes.unwrap_or(default.episodes),
             steps_per_episode: self.steps_per_episode.unwrap_or(default.steps_per_episode),
-            algorithm: self.algorithm.clone().unwrap_or(default.algorithm.clone()),
+            algorithm,
             learning_rate: self.learning_rate.unwrap_or(default.learning_rate),
             discount: self.discount.unwrap_or(default.discount),
-            epsilon: self.epsilon.unwrap_or(default.epsilon),
-            replay,
+            epsilon: self.epsilon.unwrap_or(epsilon),
+            replay: self.replay.map_or(default.replay, |kind| kind.spec(default.replay)),
             feasibility_mask: !self.no_mask,
+            merge_every: self.merge_every.unwrap_or(default.merge_every),
             reward: self.reward.clone().unwrap_or(default.reward.clone()),
             seed: self.seed.unwrap_or(default.seed),
             environment: self.environment.spec()?,
@@ -170,9 +189,8 @@ impl RunArgs {
         same("--algorithm", self.algorithm.as_ref(), &config.algorithm)?;
         same("--seed", self.seed.as_ref(), &config.seed)?;
         same("--reward", self.reward.as_ref(), &config.reward)?;
-        if self.no_replay && config.replay.enabled {
-            return Err(contradiction("--no-replay", "without replay", "with replay"));
-        }
+        same("--replay", self.replay.as_ref(), &ReplayArg::of(&config.replay))?;
+        same("--merge-every", self.merge_every.as_ref(), &config.merge_every)?;
         if self.no_mask && config.feasibility_mask {
             return Err(contradiction("--no-mask", "without the mask", "with it"));
         }
@@ -234,6 +252,35 @@ impl FromStr for PsiFieldArg {
             url if url.starts_with("http://") || url.starts_with("https://") => Ok(Self::At(url.into())),
             _ => Err("expected required, best-effort, off, or a URL (http://… or https://…)".into()),
         }
+    }
+}
+
+impl ReplayArg {
+    fn of(spec: &ReplaySpec) -> Self {
+        match spec.kind {
+            _ if !spec.enabled => Self::None,
+            ReplayKind::Uniform => Self::Uniform,
+            ReplayKind::Prioritized => Self::Prioritized,
+        }
+    }
+
+    /// The same replay, drawn in this way.
+    fn spec(self, like: ReplaySpec) -> ReplaySpec {
+        let kind = match self {
+            Self::Prioritized => ReplayKind::Prioritized,
+            Self::Uniform | Self::None => ReplayKind::Uniform,
+        };
+        ReplaySpec { enabled: self != Self::None, kind, ..like }
+    }
+}
+
+impl Display for ReplayArg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Uniform => "uniform",
+            Self::Prioritized => "prioritized",
+            Self::None => "none",
+        })
     }
 }
 
@@ -302,10 +349,13 @@ mod tests {
     }
 
     #[test]
-    fn without_flags_the_run_is_the_default_one_on_contended() {
+    fn without_flags_the_best_learner_is_trained_on_contended() {
         let wanted = RunArgs::default().wanted(None, None).unwrap();
         let environment = EnvironmentSpec { preset: Some("contended".into()), ..EnvironmentSpec::default() };
-        assert_eq!(wanted.run, NewRun { environment, ..NewRun::default() });
+        let algorithm = "adaptive".into();
+        assert_eq!(wanted.run, NewRun { environment, algorithm, epsilon: 0.01, ..NewRun::default() });
+        let specified = RunArgs { algorithm: Some("q-learning".into()), ..RunArgs::default() };
+        assert_eq!(specified.wanted(None, None).unwrap().run.epsilon, 0.1);
     }
 
     #[test]
@@ -323,8 +373,15 @@ mod tests {
             message(&other, &config)
                 .starts_with("--agents (11) contradicts the checkpoint, whose run began with 10")
         );
-        let other = RunArgs { no_replay: true, ..RunArgs::default() };
-        assert!(message(&other, &config).contains("--no-replay"));
+        for replay in [ReplayArg::None, ReplayArg::Prioritized] {
+            let other = RunArgs { replay: Some(replay), ..RunArgs::default() };
+            let begun = "contradicts the checkpoint, whose run began with uniform";
+            assert!(message(&other, &config).starts_with(&format!("--replay ({replay}) {begun}")));
+            // and the run that was asked for in this way is one that the flag repeats
+            other.check_against(&other.wanted(None, None).unwrap().run).unwrap();
+        }
+        let other = RunArgs { merge_every: Some(5), ..RunArgs::default() };
+        assert!(message(&other, &config).contains("--merge-every (5)"));
         let other = RunArgs { psi_field: Some("off".parse().unwrap()), ..RunArgs::default() };
         assert!(message(&other, &config).contains("--psi-field (off)"));
         let preset = EnvironmentArgs { preset: Some("steady".into()), ..EnvironmentArgs::default() };

@@ -1,0 +1,438 @@
+//! Bid prices learned by temporal differences: the value of the state *after* a decision (Sutton and Barto 2018, 6.8;
+//! Powell 2011, chapter 4.6).
+//!
+//! The value of a point in a step is the sum of concave tables, one for what is left of each provider and one for what
+//! is left of each tenant's budget, both against what the rest of the step is expected to ask for. A request is routed
+//! where its reward and the change of this value are most together, held where that is below 0, and set aside where
+//! requests like it have earned more at the step's end, less what one of the few waiting places is worth.
+//!
+//! After each step the values are moved towards λ-returns, backwards over the agent's turns. What counts as earned is
+//! the whole team's, beyond what is usual for the requests that came (a control variate: which requests come is luck,
+//! and the same for every decision). A request that was set aside has earned its reward when it was set aside. A
+//! request has no time of its own: the discount γ is that of a whole step.
+
+use std::any::Any;
+
+use rand::RngExt;
+use rand_pcg::Pcg64;
+use routing_env::{
+    Candidate, Choice, Environment, Fate, Market, Observation, Request, Resolution, RewardKind, Routed,
+    StepOutcome, Stream, generator,
+};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::{
+    board::{Board, Waiting},
+    concave_tables::{ConcaveTables, PHASES, Place, TablesPool},
+    deferral::{DeferralPool, DeferralValues},
+    policy::{Decision, Exploration, Learner, LearningWindow, Policy},
+    request_classes::{RequestClasses, UsualRewards},
+    scarcity::{Expected, Scarcity, Standing},
+};
+
+/// λ from one request to the next.
+const LAMBDA: f64 = 0.6;
+
+/// After so many updates the learning rate is half of what it was.
+const HALF_RATE_AFTER: f64 = 10_000.0;
+
+/// The share of the learning rate that is always left.
+const LEAST_RATE: f64 = 0.01;
+
+/// The agent's settings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct AfterstateConfig {
+    /// α in (0, 1] at first.
+    pub(crate) learning_rate: f64,
+    /// γ in [0, 1] of a step.
+    pub(crate) discount: f64,
+    /// ε in [0, 1].
+    pub(crate) epsilon: f64,
+}
+
+/// The learner.
+#[derive(Clone)]
+pub(crate) struct Afterstate {
+    config: AfterstateConfig,
+    /// γ from one request to the next.
+    discount: f64,
+    scarcity: Scarcity,
+    classes: RequestClasses,
+    /// What it was last taught: what a decision earns at once is reckoned by it.
+    reward: RewardKind,
+    tables: ConcaveTables,
+    deferral: DeferralValues,
+    usual: UsualRewards,
+    updates: u64,
+    exploration: Exploration,
+    frozen: bool,
+    rng: Pcg64,
+    /// This step's turns with requests that had just arrived, and where each led: so many places a turn.
+    turns: Vec<Turn>,
+    places: Vec<Place>,
+    window: LearningWindow,
+}
+
+#[derive(Clone, Copy)]
+struct Turn {
+    index: usize,
+    /// The class and phase in which it was set aside.
+    deferred: Option<(usize, usize)>,
+}
+
+/// What a turn may come to, and what each choice is worth.
+struct Options {
+    choices: SmallVec<[(Choice, f64); 10]>,
+    best: usize,
+}
+
+impl Afterstate {
+    /// An agent that knows nothing yet.
+    pub(crate) fn new(config: AfterstateConfig, env: &Environment) -> Self {
+        let scarcity = Scarcity::new(env);
+        let classes = RequestClasses::new(env);
+        let requests: f64 = (0..env.workloads().tenants.len()).map(|t| env.expected_requests(t)).sum();
+        Self {
+            config,
+            discount: config.discount.powf(1.0 / requests.max(1.0)),
+            reward: RewardKind::default(),
+            tables: ConcaveTables::new(scarcity.coordinates()),
+            deferral: DeferralValues::new(classes.len()),
+            usual: UsualRewards::new(&classes),
+            scarcity,
+            classes,
+            updates: 0,
+            exploration: Exploration { epsilon: config.epsilon, raised: None },
+            frozen: false,
+            rng: generator(0, Stream::Agent(0)),
+            turns: Vec::new(),
+            places: Vec::new(),
+            window: LearningWindow::default(),
+        }
+    }
+
+    /// What routing earns at once and leaves behind.
+    fn routed(&self, at: &Standing<'_>, env: &Environment, request: &Request, to: &Candidate) -> f64 {
+        let cost = to.price * request.hours;
+        let list_cost = env.list_price(request.gpu_type).map_or(cost, |price| price * request.hours);
+        let Candidate { provider, price, latency_ms } = *to;
+        let reward = self.reward.of_request(&Resolution {
+            tenant: request.tenant,
+            hours: request.hours,
+            deferred: false,
+            fate: Fate::Routed(Routed { provider, price, cost, list_cost, latency_ms }),
+        });
+        if at.left <= 0.0 {
+            return reward; // nothing more is to come
+        }
+        let changes = self.scarcity.routed(at, request, to);
+        reward + changes.iter().map(|change| self.change(*change)).sum::<f64>()
+    }
+
+    fn change(&self, [before, after]: [Place; 2]) -> f64 {
+        self.tables.concave(after) - self.tables.concave(before)
+    }
+
+    fn options(&self, at: &Standing<'_>, observation: &Observation<'_>) -> Options {
+        let Observation { env, request, candidates, may_hold, may_defer, .. } = *observation;
+        let mut choices = SmallVec::<[(Choice, f64); 10]>::new();
+        choices.extend(
+            candidates.iter().map(|candidate| {
+                (Choice::Route(candidate.provider), self.routed(at, env, request, candidate))
+            }),
+        );
+        if may_hold {
+            choices.push((Choice::Hold, 0.0));
+        }
+        if may_defer {
+            let later = self.deferral.value(self.classes.of(request), at.phase);
+            choices.push((Choice::Defer, later + self.change(self.scarcity.deferred(at))));
+        }
+        let mut best = 0;
+        for (i, (_, value)) in choices.iter().enumerate() {
+            if *value > choices[best].1 {
+                best = i;
+            }
+        }
+        Options { choices, best }
+    }
+
+    fn remember(&mut self, at: &Standing<'_>, observation: &Observation<'_>, choice: Choice) {
+        let Observation { request, candidates, index, .. } = *observation;
+        let deferred = (choice == Choice::Defer).then(|| (self.classes.of(request), at.phase));
+        self.turns.push(Turn { index, deferred });
+        let first = self.places.len();
+        self.scarcity.places(at, &mut self.places);
+        if deferred.is_some() {
+            self.places[first + self.scarcity.coordinate_of_waiting()] = self.scarcity.deferred(at)[1];
+        }
+        let chosen = candidates.iter().find(|candidate| choice == Choice::Route(candidate.provider));
+        if let Some(candidate) = chosen {
+            let coordinates = self.scarcity.coordinates_of(candidate.provider, request.tenant);
+            let changes = self.scarcity.routed(at, request, candidate);
+            for (coordinate, [_, after]) in coordinates.into_iter().zip(changes) {
+                self.places[first + coordinate] = after;
+            }
+        }
+    }
+
+    /// TD(λ) backwards over the agent's turns; between two of them the others' requests count as one reward.
+    fn learn(&mut self, from: &[f64]) {
+        let rate = self.config.learning_rate;
+        let mut next: Option<(usize, f64, f64)> = None;
+        for (turn, places) in self.turns.iter().zip(self.places.chunks(self.scarcity.coordinates())).rev() {
+            let target = match next {
+                None => from[turn.index + 1],
+                Some((index, value, target)) => {
+                    let requests = (index - turn.index) as i32; // of one step
+                    let (discount, lambda) = (self.discount.powi(requests), LAMBDA.powi(requests));
+                    let until_then = from[turn.index + 1] - discount * from[index + 1];
+                    until_then + discount * (value + lambda * (target - value))
+                }
+            };
+            let value = self.tables.learned(places);
+            next = Some((turn.index, value, target));
+            let share = (1.0 / (1.0 + self.updates as f64 / HALF_RATE_AFTER)).max(LEAST_RATE);
+            self.tables.learn(places, rate * share, target - value);
+            self.updates += 1;
+            self.window.abs_td_error += (target - value).abs();
+            self.window.updates += 1;
+        }
+        self.tables.settle();
+    }
+}
+
+impl Policy for Afterstate {
+    fn name(&self) -> &'static str {
+        "afterstate"
+    }
+
+    fn begin_episode(&mut self, seed: u64, agent: u32) {
+        self.rng = generator(seed, Stream::Agent(agent));
+    }
+
+    fn decide(&mut self, observation: &Observation<'_>, board: &mut Board) -> Decision {
+        let Observation { env, market, request, index, phase, .. } = *observation;
+        let expected = board.expected.get_or_insert_with(|| Expected::new(env, market));
+        let is_new = observation.waited_ms.is_none() && observation.failed_at.is_none();
+        let at = Standing {
+            expected,
+            market,
+            waiting: board.waiting.len(),
+            left: if observation.waited_ms.is_some() { 0.0 } else { 1.0 - phase },
+            phase: ((phase * PHASES as f64) as usize).min(PHASES - 1),
+        };
+        let Options { choices, best } = self.options(&at, observation);
+        let epsilon = self.epsilon();
+        let explored = epsilon > 0.0 && self.rng.random::<f64>() < epsilon;
+        let chosen = if explored { self.rng.random_range(0..choices.len()) } else { best };
+        let (choice, value) = choices[chosen];
+        if is_new && !self.frozen {
+            self.remember(&at, observation, choice);
+        }
+        if choice == Choice::Defer {
+            board.waiting.push(Waiting {
+                index,
+                request: *request,
+                wait_ms: routing_env::wait_ms(1.0 - phase),
+            });
+        }
+        let share = epsilon / choices.len() as f64;
+        Decision {
+            choice,
+            explored,
+            propensity: if chosen == best { 1.0 - epsilon + share } else { share },
+            value: Some(value),
+        }
+    }
+
+    fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
+        let Observation { env, market, request, phase, .. } = *observation;
+        let at = Standing {
+            expected: &Expected::new(env, market),
+            market,
+            waiting: 0,
+            left: if observation.waited_ms.is_some() { 0.0 } else { 1.0 - phase },
+            phase: ((phase * PHASES as f64) as usize).min(PHASES - 1),
+        };
+        Some(self.routed(&at, env, request, candidate))
+    }
+
+    fn order_waiting(
+        &mut self,
+        _market: &Market,
+        requests: &[Request],
+        waiting: &mut [usize],
+        _board: &mut Board,
+    ) {
+        // the longest first: what is left over is small enough to find a place
+        waiting.sort_by(|a, b| requests[*b].hours.total_cmp(&requests[*a].hours));
+    }
+
+    fn observe_step(&mut self, outcome: &StepOutcome<'_>, board: &mut Board) {
+        if self.frozen {
+            return;
+        }
+        self.reward = outcome.reward;
+        match &board.returns {
+            Some(returns) => self.usual.follow(returns),
+            None => board.returns = Some(self.usual.measure(&self.classes, outcome, self.discount)),
+        }
+        for turn in &self.turns {
+            if let Some((class, phase)) = turn.deferred {
+                let reward = outcome.reward.of_request(&outcome.resolutions[turn.index]);
+                self.deferral.learn(class, phase, reward);
+            }
+        }
+    }
+
+    fn end_step(&mut self, _rewards: &[f64], board: &Board) {
+        if let Some(returns) = board.returns.as_ref().filter(|_| !self.frozen) {
+            self.learn(&returns.from);
+        }
+        self.turns.clear();
+        self.places.clear();
+        self.exploration.end_window();
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Policy> {
+        Box::new(self.clone())
+    }
+
+    fn learner(&self) -> Option<&dyn Learner> {
+        Some(self)
+    }
+
+    fn learner_mut(&mut self) -> Option<&mut dyn Learner> {
+        Some(self)
+    }
+}
+
+/// What it has learned.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Knowledge {
+    /// The name of the reward that it was taught.
+    reward: String,
+    /// `[coordinate][phase][knot]`: the value of what is left of each provider, of each tenant's budget, and of the
+    /// waiting places; last the rest of the step itself, which decides nothing.
+    values: Vec<Vec<Vec<f64>>>,
+    /// `[tenant, workload and size][phase]`: what a request has earned that was set aside.
+    deferral: Vec<[f64; PHASES]>,
+}
+
+/// What going on needs beside it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Progress {
+    exploration: Exploration,
+    updates: u64,
+    tables: ConcaveTables,
+    deferral: DeferralValues,
+    usual: UsualRewards,
+}
+
+struct Pool {
+    tables: TablesPool,
+    deferral: DeferralPool,
+}
+
+impl Learner for Afterstate {
+    fn table_size(&self) -> u64 {
+        self.tables.len() as u64
+    }
+
+    fn epsilon(&self) -> f64 {
+        if self.frozen { 0.0 } else { self.exploration.now() }
+    }
+
+    fn take_window(&mut self) -> LearningWindow {
+        std::mem::take(&mut self.window)
+    }
+
+    fn freeze(&mut self) {
+        self.frozen = true;
+    }
+
+    fn forget(&mut self) {
+        self.tables = ConcaveTables::new(self.scarcity.coordinates());
+        self.deferral = DeferralValues::new(self.classes.len());
+        self.usual = UsualRewards::new(&self.classes);
+        self.updates = 0;
+        self.exploration.raised = None;
+    }
+
+    fn explore(&mut self, factor: f64, max: f64, windows: u64) {
+        self.exploration.raise(factor, max, windows);
+    }
+
+    fn knowledge(&self) -> serde_json::Value {
+        let knowledge = Knowledge {
+            reward: self.reward.name().to_owned(),
+            values: self.tables.shown(),
+            deferral: self.deferral.shown(),
+        };
+        serde_json::to_value(knowledge).unwrap_or_default()
+    }
+
+    fn progress(&self) -> serde_json::Value {
+        let progress = Progress {
+            exploration: self.exploration,
+            updates: self.updates,
+            tables: self.tables.clone(),
+            deferral: self.deferral.clone(),
+            usual: self.usual.clone(),
+        };
+        serde_json::to_value(progress).unwrap_or_default()
+    }
+
+    fn restore(
+        &mut self,
+        knowledge: &serde_json::Value,
+        progress: Option<&serde_json::Value>,
+    ) -> Result<(), String> {
+        let knowledge = Knowledge::deserialize(knowledge).map_err(|e| format!("the agent's values: {e}"))?;
+        let (coordinates, classes) = (self.scarcity.coordinates(), self.classes.len());
+        self.reward = knowledge.reward.parse().map_err(|e| format!("the agent's values: {e}"))?;
+        if !ConcaveTables::is_shape_of(&knowledge.values, coordinates) || knowledge.deferral.len() != classes
+        {
+            return Err(format!(
+                "expected the values of {coordinates} coordinates and of {classes} classes of requests"
+            ));
+        }
+        self.tables = ConcaveTables::acting_on(&knowledge.values);
+        self.deferral = DeferralValues::acting_on(&knowledge.deferral);
+        if let Some(progress) = progress {
+            let progress =
+                Progress::deserialize(progress).map_err(|e| format!("the agent's progress: {e}"))?;
+            let tables = progress.tables.read(coordinates);
+            let fits = progress.deferral.fits(classes) && progress.usual.0.len() == classes;
+            let (Some(tables), true) = (tables, fits) else {
+                return Err("the agent's progress is of other tables than its values".into());
+            };
+            (self.tables, self.deferral, self.usual) = (tables, progress.deferral, progress.usual);
+            self.updates = progress.updates;
+            self.exploration = progress.exploration.at_rate(self.config.epsilon);
+        }
+        Ok(())
+    }
+
+    fn pool(&self, team: &[&dyn Learner]) -> Option<Box<dyn Any + Send>> {
+        if self.frozen {
+            return None;
+        }
+        let team: Vec<&Self> = team.iter().filter_map(|agent| (*agent as &dyn Any).downcast_ref()).collect();
+        Some(Box::new(Pool {
+            tables: ConcaveTables::pool(team.iter().map(|agent| &agent.tables)),
+            deferral: DeferralValues::pool(team.iter().map(|agent| &agent.deferral)),
+        }))
+    }
+
+    fn adopt(&mut self, pooled: &dyn Any) {
+        if let Some(pool) = pooled.downcast_ref::<Pool>() {
+            self.tables.adopt(&pool.tables);
+            self.deferral.adopt(&pool.deferral);
+        }
+    }
+}
