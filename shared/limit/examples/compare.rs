@@ -1,15 +1,17 @@
 //! Every hand rule and the physical limit on a preset, as a Markdown table over paired held-out seeds. Where
 //! knowledge is hidden, the rule that is told the truth stands for the limit.
 //!
-//! `cargo run --release -p limit --example compare -- contended 20` (preset and number of seeds).
+//! `cargo run --release -p limit --example compare -- contended 20 adaptive:10:20` (preset, number of seeds, and
+//! learners to train first: name, agents, episodes). `contended/no-defer` is the preset without defer; a folder with
+//! `providers.json` and `workloads.json` may stand in the preset's place, and is taken as contended.
 #![allow(clippy::unwrap_used, reason = "an example may fail by panicking")]
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
 use limit::{Limit, StepProblem};
-use policy::{Rule, StepReport, Swarm};
+use policy::{Rule, StepReport, Swarm, SwarmConfig};
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
-use routing_env::{Environment, Episode, Knowledge, Metrics, Preset, RewardKind, Tally};
+use routing_env::{Catalog, Environment, Episode, Knowledge, Metrics, Preset, RewardKind, Tally, Workloads};
 
 /// Below it are training seeds.
 const FIRST_HELD_OUT_SEED: u64 = 1 << 32;
@@ -18,10 +20,10 @@ const RESAMPLES: usize = 10_000;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let preset: Preset = arguments.first().map_or(Preset::Contended, |name| name.parse().unwrap());
+    let name = arguments.first().map_or("contended", String::as_str);
     let seeds: u64 = arguments.get(1).map_or(20, |count| count.parse().unwrap());
     let seeds = FIRST_HELD_OUT_SEED..FIRST_HELD_OUT_SEED + seeds;
-    let env = Environment::built_in(preset);
+    let env = environment(name);
 
     let is_told = env.workloads().knowledge == Knowledge::Catalog;
     let mut limit = Limit::default();
@@ -29,7 +31,10 @@ fn main() {
         .clone()
         .map(|seed| {
             if !is_told {
-                return play(&env, Rule::BidPriceInformed, seed).overall.avg_reward().unwrap();
+                return play(&env, &mut Swarm::of_rule(Rule::BidPriceInformed), seed)
+                    .overall
+                    .avg_reward()
+                    .unwrap();
             }
             let of_seed = limit_of(&env, seed);
             limit.merge(&of_seed);
@@ -37,20 +42,23 @@ fn main() {
         })
         .collect();
 
-    println!("`{preset}`, {} paired held-out seeds from {FIRST_HELD_OUT_SEED}\n", bounds.len());
+    println!("`{name}`, {} paired held-out seeds from {FIRST_HELD_OUT_SEED}\n", bounds.len());
     println!("| policy | fill | $/GPU-h | ms | GPU-h | ΔR [95 %] | gap closed |");
     println!("|---|---|---|---|---|---|---|");
     let mut baseline: Vec<f64> = Vec::new();
-    for rule in Rule::ALL.into_iter().chain(Rule::REFERENCES) {
-        let by_seed: Vec<Metrics> = seeds.clone().map(|seed| play(&env, rule, seed)).collect();
+    let rules = Rule::ALL.into_iter().chain(Rule::REFERENCES);
+    let rules = rules.map(|rule| (rule.name().to_owned(), Swarm::of_rule(rule)));
+    let learners = arguments.iter().skip(2).map(|learner| (learner.clone(), trained(&env, learner)));
+    for (name, mut swarm) in rules.chain(learners) {
+        let by_seed: Vec<Metrics> = seeds.clone().map(|seed| play(&env, &mut swarm, seed)).collect();
         let rewards: Vec<f64> = by_seed.iter().map(|metrics| metrics.overall.avg_reward().unwrap()).collect();
-        if rule == Rule::BASELINE {
+        if name == Rule::BASELINE.name() {
             baseline.clone_from(&rewards);
         }
         let mut overall = Tally::default();
         by_seed.iter().for_each(|metrics| overall.merge(&metrics.overall));
         println!(
-            "| {rule} | {:.4} | {:.4} | {:.1} | {:.4} | {} | {:.1} % |",
+            "| {name} | {:.4} | {:.4} | {:.1} | {:.4} | {} | {:.1} % |",
             overall.fill_rate().unwrap(),
             overall.cost_per_gpu_hour_usd().unwrap(),
             overall.avg_latency_ms().unwrap(),
@@ -77,8 +85,44 @@ fn limit_of(env: &Environment, seed: u64) -> Limit {
     limit
 }
 
-fn play(env: &Environment, rule: Rule, seed: u64) -> Metrics {
-    let mut swarm = Swarm::of_rule(rule);
+fn environment(name: &str) -> Environment {
+    let path = std::path::Path::new(name);
+    if path.is_dir() {
+        let read = |file| std::fs::read_to_string(path.join(file)).unwrap();
+        let catalog = Catalog::parse("providers", &read("providers.json")).unwrap();
+        let workloads = Workloads::parse("workloads", &read("workloads.json"), &catalog).unwrap();
+        return Environment::new(catalog, workloads, Preset::Contended).unwrap();
+    }
+    let Some(preset) = name.strip_suffix("/no-defer") else {
+        return Environment::built_in(name.parse().unwrap());
+    };
+    let env = Environment::built_in(preset.parse().unwrap());
+    let mut workloads = env.workloads().clone();
+    workloads.actions.defer = false;
+    Environment::new(env.catalog().clone(), workloads, Preset::Default).unwrap()
+}
+
+/// A learner after its training on the seeds from 1 on, frozen.
+fn trained(env: &Environment, learner: &str) -> Swarm {
+    let [name, agents, episodes] = *learner.split(':').collect::<Vec<_>>() else {
+        panic!("expected NAME:AGENTS:EPISODES, found {learner}");
+    };
+    let config = SwarmConfig {
+        agents: agents.parse().unwrap(),
+        learning_rate: 0.1,
+        discount: 0.99,
+        epsilon: if name == "adaptive" { 0.01 } else { 0.1 },
+        ..SwarmConfig::of(name)
+    };
+    let mut swarm = Swarm::new(config, env).unwrap();
+    (1..=episodes.parse().unwrap()).for_each(|seed| {
+        play(env, &mut swarm, seed);
+    });
+    swarm.freeze();
+    swarm
+}
+
+fn play(env: &Environment, swarm: &mut Swarm, seed: u64) -> Metrics {
     let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
     let mut report = StepReport::new(env);
     let mut metrics = Metrics::new(env);
@@ -86,6 +130,7 @@ fn play(env: &Environment, rule: Rule, seed: u64) -> Metrics {
     while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {
         metrics.merge(&report.metrics);
     }
+    swarm.end_episode();
     metrics
 }
 
