@@ -39,7 +39,7 @@ pub(crate) struct RunArgs {
     /// ε, 0 to 1 [default: 0.1]
     #[arg(long, value_name = "E", value_parser = share)]
     epsilon: Option<f64>,
-    /// q-learning, or a hand rule to record without learning [default: q-learning]
+    /// adaptive, afterstate, cem, q-learning, or a hand rule to record without learning [default: q-learning]
     #[arg(long, value_name = "NAME")]
     algorithm: Option<String>,
     /// Episode e is drawn from this seed plus e; both below 2^32 [default: 1]
