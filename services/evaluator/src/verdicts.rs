@@ -126,15 +126,19 @@ impl Findings<'_> {
 /// How much of the way to the best that is possible, or that is known to be, a policy has gone.
 fn gaps(policy: &PolicyResult) -> Vec<String> {
     let name = title(policy);
-    let to_limit = policy.gap_closed.map(|share| {
-        format!("{name} closes {} of the gap between the baseline and the physical limit.", percent(&share))
-    });
+    let closed = |share: Share, gap: &str| {
+        if share.ci_high < 0.0 {
+            format!("{name} closes nothing of the gap between {gap}: it closes {}.", percent(&share))
+        } else {
+            format!("{name} closes {} of the gap between {gap}.", percent(&share))
+        }
+    };
+    let to_limit = policy.gap_closed.map(|share| closed(share, "the baseline and the physical limit"));
     let to_informed = policy.informed_gap_closed.map(|share| {
-        format!(
-            "{name} closes {} of the gap between {}, which trusts the catalog, and {}, which is told the hidden truth.",
-            percent(&share),
-            Rule::BidPrice,
-            Rule::BidPriceInformed
+        let (trusting, informed) = (Rule::BidPrice, Rule::BidPriceInformed);
+        closed(
+            share,
+            &format!("{trusting}, which trusts the catalog, and {informed}, which is told the hidden truth"),
         )
     });
     to_limit.into_iter().chain(to_informed).collect()
@@ -395,6 +399,11 @@ mod tests {
         let sentences = verdicts(&findings(&policies, 0, 1, 5));
         let expected = "bid-price closes 94.11 % (95 % interval 93.00 to 95.00 %) of the gap between the baseline and \
                         the physical limit.";
+        assert!(sentences.contains(&expected.to_owned()), "{sentences:?}");
+        policies[1].gap_closed = Some(Share { mean: -0.2, ci_low: -0.3, ci_high: -0.1 });
+        let sentences = verdicts(&findings(&policies, 0, 1, 5));
+        let expected = "bid-price closes nothing of the gap between the baseline and the physical limit: it closes \
+                        -20.00 % (95 % interval -30.00 to -10.00 %).";
         assert!(sentences.contains(&expected.to_owned()), "{sentences:?}");
     }
 

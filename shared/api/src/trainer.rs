@@ -121,7 +121,7 @@ pub struct NewRun {
     #[garde(range(min = 1, max = 100_000))]
     #[schema(minimum = 1, maximum = 100_000)]
     pub steps_per_episode: u32,
-    /// `adaptive`, `afterstate`, `cem` or `q-learning`, or a hand rule to record without learning.
+    /// A learner (`adaptive`, `afterstate`, `cem` or `q-learning`), or a hand rule to record without learning.
     #[garde(length(bytes, min = 1, max = 100))]
     #[schema(min_length = 1, max_length = 100)]
     pub algorithm: String,

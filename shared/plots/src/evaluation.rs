@@ -79,9 +79,12 @@ fn policy_comparison(result: &EvaluationResult) -> Figure {
     blocks.push(rows(false, others));
     let limit = match (&result.limit, of_all_steps) {
         (None, _) => "The physical limit was not solved for it.",
-        (Some(_), Some(_)) => "No policy can pass the line of the physical limit.",
+        (Some(_), Some(_)) => {
+            "No policy can pass the line of the physical limit; an interval may, for the seeds' limits differ."
+        }
         (Some(_), None) => {
-            "No policy can pass the line of the physical limit, which was solved for some of the steps."
+            "No policy can pass the line of the physical limit, which was solved for some of the steps; an interval may, for \
+             the seeds' limits differ."
         }
     };
     Figure {

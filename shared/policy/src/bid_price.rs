@@ -28,12 +28,19 @@ pub(crate) struct Settings {
     pub(crate) defer_below_per_hour: f64,
     /// By what the spread of the number of requests is multiplied.
     pub(crate) spread_factor: f64,
+    /// What a GPU-hour is worth beside its reward where those that wait compete for what is left.
+    pub(crate) leftover_per_hour: f64,
 }
 
 impl Settings {
     /// Those of the hand rules.
-    pub(crate) const OF_RULES: Self =
-        Self { scenarios: 1, solutions: 4.0, defer_below_per_hour: 3.0, spread_factor: 1.0 };
+    pub(crate) const OF_RULES: Self = Self {
+        scenarios: 1,
+        solutions: 4.0,
+        defer_below_per_hour: 3.0,
+        spread_factor: 1.0,
+        leftover_per_hour: 3.0,
+    };
 }
 
 /// Prices, and the part of the step that they are for.
@@ -57,6 +64,10 @@ impl Plan {
         self.part = None;
     }
 }
+
+/// The hand rules count latency for a tenth more than the reward does: that costs little of it, and what waits at the
+/// end of a step takes longer.
+const LATENCY_WEIGHT: f64 = 1.1;
 
 /// Decides at the prices of the step's plan.
 #[derive(Clone)]
@@ -179,7 +190,8 @@ impl BidPrices {
             let options = self.candidates.iter().map(|candidate| {
                 let charge = beliefs.success[candidate.provider] * candidate.price * request.hours;
                 let hours = (beliefs.demand.len() + candidate.provider, request.hours);
-                let value = beliefs.reward(env, request, candidate);
+                let bonus = self.settings.leftover_per_hour * request.hours;
+                let value = beliefs.reward(env, request, candidate) + bonus;
                 Use { value, takes: vec![(request.tenant, charge), hours] }
             });
             demands.push(Demand { count: 1.0, options: options.collect() });
@@ -224,9 +236,10 @@ impl Policy for BidPrice {
     fn decide(&mut self, observation: &Observation<'_>, board: &mut Board) -> Decision {
         let Observation { env, truth, step, .. } = *observation;
         if self.is_informed && self.step.replace(step) != Some(step) {
-            self.beliefs = truth.map(|truth| Beliefs::of_truth(env, truth));
+            self.beliefs = truth.map(|truth| Beliefs::of_truth(env, truth).with_latencies(LATENCY_WEIGHT));
         }
-        let beliefs = self.beliefs.get_or_insert_with(|| Beliefs::of_catalog(env));
+        let catalog = || Beliefs::of_catalog(env).with_latencies(LATENCY_WEIGHT);
+        let beliefs = self.beliefs.get_or_insert_with(catalog);
         self.prices.decide(observation, beliefs, board)
     }
 

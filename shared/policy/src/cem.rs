@@ -8,9 +8,9 @@
 //! step is the member's, minus what a [`Control`] variate expects of such a step. Capacities and budgets are whole
 //! again in each step, so that nothing of it is owed to another step.
 //!
-//! **A generation** ends when [`STEPS_PER_MEMBER`] steps have been led for each member. Then all tell the board their
-//! members and what these earned, and each makes the same distribution of the best of them. It draws its next members
-//! from its own stream.
+//! **A generation** ends when [`GENERATION_STEPS`] steps have been led. Then all tell the board their members and what
+//! these earned, and each makes the same distribution of the best of them. It draws its next members from its own
+//! stream.
 //!
 //! **ε** is how wide the search is: the mean over the weights of their spread / their first spread, 1 at first. The
 //! configured ε is the noise, as a share of the first spread, that the first refit adds. The learning rate and the
@@ -47,8 +47,8 @@ use crate::{
 /// The least number of members of a generation.
 const POPULATION: usize = 50;
 
-/// Steps that are led for each member before a generation ends.
-const STEPS_PER_MEMBER: u32 = 3;
+/// The steps of a generation: three for each of the least number of members.
+const GENERATION_STEPS: u32 = 150;
 
 /// What the agents tell each other of it within a step.
 #[derive(Clone, Default)]
@@ -164,9 +164,9 @@ impl Cem {
         chosen
     }
 
-    /// Has every member had its steps?
-    fn is_complete(&self) -> bool {
-        self.steps as usize >= self.population * STEPS_PER_MEMBER as usize
+    /// How many steps a member has in a generation, on average.
+    fn steps_per_member(&self) -> f64 {
+        (f64::from(GENERATION_STEPS) / self.population as f64).max(1.0)
     }
 }
 
@@ -239,7 +239,7 @@ impl Policy for Cem {
             member.steps += 1;
             board.cem.step = Some((difficulty, reward));
         }
-        if self.is_complete() {
+        if self.steps >= GENERATION_STEPS {
             board.cem.generation.extend(self.members.iter().filter(|m| m.steps > 0).cloned());
         }
     }
@@ -253,8 +253,8 @@ impl Policy for Cem {
             self.window.updates += 1;
             self.control.observe(difficulty, *reward);
         }
-        if self.is_complete() {
-            self.distribution.refit(&board.cem.generation, STEPS_PER_MEMBER, self.noise);
+        if self.steps >= GENERATION_STEPS {
+            self.distribution.refit(&board.cem.generation, self.steps_per_member(), self.noise);
             self.members.clear();
             self.steps = 0;
         }

@@ -113,6 +113,7 @@ impl Tried {
             solutions: SOLUTIONS,
             defer_below_per_hour: self.defer_below_per_hour,
             spread_factor: SPREAD_FACTOR,
+            leftover_per_hour: 0.0,
         }
     }
 }

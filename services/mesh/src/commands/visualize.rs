@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     exit::{Answer, usage},
-    files::{folder_of, read, writable_folder},
+    files::{read, writable_folder},
     output::{note, say, say_json},
     visualization::{draw_evaluation, draw_training, episodes},
 };
@@ -46,16 +46,16 @@ impl Visualize {
     pub(crate) fn run(self) -> anyhow::Result<Answer> {
         let name = self.file.display().to_string();
         let content = read(&self.file)?;
-        let beside = folder_of(&self.file);
+        let beside = self.file.parent().unwrap_or(Path::new(""));
         let folder = self.output.as_deref().unwrap_or(beside);
         let files = if content.trim_ascii_start().starts_with(b"{") {
             let evaluation = evaluation(&content).map_err(|why| usage(format!("{name}: {why}")))?;
-            writable_folder(folder)?;
+            self.make_folder()?;
             draw_evaluation(folder, &evaluation)?
         } else {
             let episodes = episodes(&name, &content)?;
             let evaluation = evaluation_beside(beside)?;
-            writable_folder(folder)?;
+            self.make_folder()?;
             let mut files = match &evaluation {
                 Some(evaluation) => draw_evaluation(folder, evaluation)?,
                 None => Vec::new(),
@@ -71,6 +71,11 @@ impl Visualize {
             }
         }
         Ok(Answer::Yes)
+    }
+
+    /// Only once it is known that there is something to draw.
+    fn make_folder(&self) -> anyhow::Result<()> {
+        self.output.as_deref().map_or(Ok(()), writable_folder)
     }
 }
 

@@ -36,10 +36,11 @@ pub(crate) struct RunArgs {
     /// γ, 0 to 1 [default: 0.99]
     #[arg(long, value_name = "G", value_parser = share)]
     discount: Option<f64>,
-    /// ε, 0 to 1 [default: 0.1]
+    /// ε, 0 to 1 [default: 0.1; of adaptive 0.01]
     #[arg(long, value_name = "E", value_parser = share)]
     epsilon: Option<f64>,
-    /// adaptive, afterstate, cem, q-learning, or a hand rule to record without learning [default: q-learning]
+    /// A learner (adaptive, afterstate, cem, q-learning), or a hand rule to record without learning [default:
+    /// adaptive]
     #[arg(long, value_name = "NAME")]
     algorithm: Option<String>,
     /// Episode e is drawn from this seed plus e; both below 2^32 [default: 1]
@@ -93,6 +94,12 @@ pub(crate) enum RecordArg {
     All,
     None,
 }
+
+/// What is trained when nobody names another one. The wire's own default is the specified agent, q-learning.
+const BEST_LEARNER: &str = "adaptive";
+
+/// It learns from every request and from rehearsing, so that what it tries at random costs more than it tells.
+const BEST_LEARNERS_EPSILON: f64 = 0.01;
 
 /// A run to be started.
 pub(crate) struct Wanted {
@@ -151,14 +158,16 @@ impl RunArgs {
 
     fn fresh(&self) -> anyhow::Result<NewRun> {
         let default = NewRun::default();
+        let algorithm = self.algorithm.clone().unwrap_or_else(|| BEST_LEARNER.into());
+        let epsilon = if algorithm == BEST_LEARNER { BEST_LEARNERS_EPSILON } else { default.epsilon };
         Ok(NewRun {
             agents: self.agents.unwrap_or(default.agents),
             episodes: self.episodes.unwrap_or(default.episodes),
             steps_per_episode: self.steps_per_episode.unwrap_or(default.steps_per_episode),
-            algorithm: self.algorithm.clone().unwrap_or(default.algorithm.clone()),
+            algorithm,
             learning_rate: self.learning_rate.unwrap_or(default.learning_rate),
             discount: self.discount.unwrap_or(default.discount),
-            epsilon: self.epsilon.unwrap_or(default.epsilon),
+            epsilon: self.epsilon.unwrap_or(epsilon),
             replay: self.replay.map_or(default.replay, |kind| kind.spec(default.replay)),
             feasibility_mask: !self.no_mask,
             merge_every: self.merge_every.unwrap_or(default.merge_every),
@@ -340,10 +349,13 @@ mod tests {
     }
 
     #[test]
-    fn without_flags_the_run_is_the_default_one_on_contended() {
+    fn without_flags_the_best_learner_is_trained_on_contended() {
         let wanted = RunArgs::default().wanted(None, None).unwrap();
         let environment = EnvironmentSpec { preset: Some("contended".into()), ..EnvironmentSpec::default() };
-        assert_eq!(wanted.run, NewRun { environment, ..NewRun::default() });
+        let algorithm = "adaptive".into();
+        assert_eq!(wanted.run, NewRun { environment, algorithm, epsilon: 0.01, ..NewRun::default() });
+        let specified = RunArgs { algorithm: Some("q-learning".into()), ..RunArgs::default() };
+        assert_eq!(specified.wanted(None, None).unwrap().run.epsilon, 0.1);
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Curves {
         if low > high {
             return (0.0, 1.0);
         }
-        let room = ((high - low) * 0.01).max(0.5);
+        let room = if high > low { (high - low) * 0.015 } else { 0.5 };
         (low - room, high + room)
     }
 }
@@ -102,7 +102,7 @@ impl CurvePanel {
             return canvas.text(middle, "no data", LABEL, Colour::Grey.rgb(), Align::Middle);
         };
         let frame = Frame { x, y: Scale::new(range, (bottom, top)), right, top, bottom };
-        for (tick, text) in frame.y.ticks((f64::from(self.height) / 20.0) as usize, false) {
+        for (tick, text) in frame.y.ticks((f64::from(self.height) / 20.0) as usize, self.counts()) {
             let y = frame.y.at(tick);
             canvas.line((left, y), (right, y), Stroke::new(GRID, 1.0))?;
             canvas.text((left - 6.0, y + TICK * 0.36), &text, TICK, INK, Align::Right)?;
@@ -121,6 +121,12 @@ impl CurvePanel {
             curve.draw(canvas, &frame)?;
         }
         self.draw_labels(canvas, &frame)
+    }
+
+    /// Whether all its values are counts, which have no halves.
+    fn counts(&self) -> bool {
+        let mut points = self.curves.iter().flat_map(|c| &c.points).filter_map(|p| p.y);
+        self.curves.iter().all(|c| c.form == Form::Impulses) && points.all(|y| y.fract() == 0.0)
     }
 
     /// The panel's range; `None` when it has no data.

@@ -42,8 +42,8 @@ impl Member {
     }
 
     /// Its mean credit, drawn to 0 where fewer steps than expected speak for it.
-    fn merit(&self, expected_steps: u32) -> f64 {
-        self.credit / f64::from(self.steps.max(expected_steps))
+    fn merit(&self, expected_steps: f64) -> f64 {
+        self.credit / f64::from(self.steps).max(expected_steps)
     }
 }
 
@@ -79,10 +79,10 @@ impl Distribution {
         (shares.sum::<f64>() / self.spread.len() as f64).min(1.0)
     }
 
-    /// Makes it anew from the best of a generation, each of which should have had so many steps. The variance is made
+    /// Makes it anew from the best of a generation, of which each should have had so many steps. The variance is made
     /// larger by (noise · first spread)², with a noise that falls linearly to 0 (Szita and Lőrincz 2006, section 4),
     /// so that it does not vanish before the mean has arrived.
-    pub(super) fn refit(&mut self, members: &[Member], expected_steps: u32, noise: f64) {
+    pub(super) fn refit(&mut self, members: &[Member], expected_steps: f64, noise: f64) {
         let elite = (members.len() as f64 * ELITE) as usize;
         if elite < 2 {
             return; // too few were tried to tell the good from the lucky
@@ -164,7 +164,7 @@ mod tests {
         let mut members: Vec<Member> = (0..8).map(|i| member(9.0, -f64::from(i), 3)).collect();
         members.extend([member(1.0, 6.0, 3), member(2.0, 30.0, 3)]);
         let mut distribution = Distribution::first();
-        distribution.refit(&members, 3, 0.0);
+        distribution.refit(&members, 3.0, 0.0);
         // the elite's mean is 1.5 and its variance 2·.5² = .5; both count .8
         assert!((distribution.mean[0] - 0.8 * 1.5).abs() < 1e-12);
         assert!((distribution.spread[0] - (0.2 * 0.75 * 0.75 + 0.8 * 0.5f64).sqrt()).abs() < 1e-12);
@@ -176,7 +176,7 @@ mod tests {
         let mut distribution = Distribution::first();
         for generation in 1..=21 {
             let before = distribution.spread[3].powi(2);
-            distribution.refit(&members, 1, 0.4);
+            distribution.refit(&members, 1.0, 0.4);
             // the elite agrees, so that only noise keeps the spread up
             let noise = 0.4 * (1.0 - f64::from(generation) / 20.0f64).max(0.0) * 0.75;
             let expected = 0.2 * before + 0.8 * noise.powi(2);
@@ -188,7 +188,7 @@ mod tests {
     fn a_member_with_fewer_steps_has_to_earn_as_much_in_them() {
         // 5 in one step of three are worth less than 2 in each of three
         let members = [member(1.0, 5.0, 1), member(2.0, 6.0, 3), member(3.0, 0.0, 3), member(4.0, 7.0, 4)];
-        let merits = members.map(|m| m.merit(3));
+        let merits = members.map(|m| m.merit(3.0));
         assert_eq!(merits, [5.0 / 3.0, 2.0, 0.0, 7.0 / 4.0]);
     }
 }
