@@ -146,7 +146,7 @@ async fn the_table_says_plainly_who_wins() {
     let ran = train(folder.path(), &database, "out", &RUN);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     for part in [
-        "q-learning",
+        "adaptive (",
         "weighted-score",
         "greedy-reward",
         "GPU-h fill",
