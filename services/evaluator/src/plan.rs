@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(plan.seeds, (1 << 32..(1 << 32) + 20).collect::<Vec<u64>>());
         assert_eq!(plan.environment.preset(), Preset::Default);
         assert_eq!(plan.environment.steps(), 120);
-        assert_eq!(plan.episodes(), 180);
+        assert_eq!(plan.episodes(), 160);
     }
 
     #[test]

@@ -27,7 +27,7 @@ async fn rules_alone_are_compared_and_the_result_is_recorded() {
     let (stub, url) = remembrancer().await;
     let service = evaluator(&url).await;
     let accepted = service.accepted(&request(&[])).await;
-    assert_eq!(accepted.episodes_total, 27);
+    assert_eq!(accepted.episodes_total, 24);
     let evaluation = service.ended(accepted.id).await;
     let result = evaluation.result.unwrap();
     assert_eq!(evaluation.episodes_done, 27);
@@ -56,7 +56,7 @@ async fn a_learned_policy_comes_first_and_is_judged_in_sentences() {
     let service = evaluator(&url).await;
     let policy = stub.put(serde_json::to_vec(&policy_file(&contended(), 7)).unwrap());
     let result = service.completed(&request(&[policy])).await.result.unwrap();
-    assert_eq!(result.policies.len(), 10);
+    assert_eq!(result.policies.len(), 9);
     assert_eq!(result.policies[0].policy_sha256, Some(policy));
     assert!(result.policies[0].learned && result.policies[0].name == "q-learning");
     let title = format!("q-learning ({})", &policy.to_string()[..8]);
@@ -236,7 +236,7 @@ async fn while_the_remembrancer_is_away_results_wait_and_policies_cannot_be_aske
     }
     let path = format!("/v1/evaluations/{id}");
     let waiting: Evaluation = service.get(&path).await.json().await.unwrap();
-    assert_eq!((waiting.status, waiting.episodes_done), (EvaluationStatus::Running, 27));
+    assert_eq!((waiting.status, waiting.episodes_done), (EvaluationStatus::Running, 24));
     let csv = service.get(&format!("{path}/results.csv")).await;
     assert_eq!(csv.status(), 409);
     stub.away.store(false, Ordering::Relaxed);
