@@ -30,7 +30,7 @@ async fn rules_alone_are_compared_and_the_result_is_recorded() {
     assert_eq!(accepted.episodes_total, 24);
     let evaluation = service.ended(accepted.id).await;
     let result = evaluation.result.unwrap();
-    assert_eq!(evaluation.episodes_done, 27);
+    assert_eq!(evaluation.episodes_done, 24);
     assert_eq!(result.environment, "contended");
     assert_eq!(result.seeds, [1 << 32, (1 << 32) + 1, (1 << 32) + 2]);
     let names: Vec<&str> = result.policies.iter().map(|p| p.name.as_str()).collect();
