@@ -153,9 +153,9 @@ async fn hidden_knowledge_has_a_reference_in_place_of_a_limit() {
     assert!(reward("bid-price-informed") > reward(&result.best_rule), "a reference is no rival");
     let whole = Share { mean: 1.0, ci_low: 1.0, ci_high: 1.0 };
     assert_eq!(informed.informed_gap_closed, Some(whole));
-    let closed = find("bid-price-adaptive").informed_gap_closed.unwrap().mean;
-    let expected = (reward("bid-price-adaptive") - reward("bid-price"))
-        / (reward("bid-price-informed") - reward("bid-price"));
+    let closed = find("defer-large").informed_gap_closed.unwrap().mean;
+    let expected =
+        (reward("defer-large") - reward("bid-price")) / (reward("bid-price-informed") - reward("bid-price"));
     assert!((closed - expected).abs() < 1e-9);
     assert!(result.policies.iter().all(|p| p.gap_closed.is_none()));
     assert!(result.verdicts.last().unwrap().contains("hidden"), "{:?}", result.verdicts);
