@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    bid_price::{BidPrices, Settings},
+    bid_price::{BidPrices, Plan, Settings},
     board::Board,
     forecast::Beliefs,
     model::{Memory, Model, Seen},
@@ -75,10 +75,17 @@ impl Adaptive {
         self.beliefs = self.model.beliefs(step);
     }
 
-    /// Plays the step again as the settings would have it: the rewards of all its requests.
-    fn rehearsed(&self, settings: Settings, market: &Market, requests: &[Request]) -> f64 {
+    /// Plays the step again as the settings would have it: the rewards of all its requests. All settings begin with the
+    /// same prices, which the first one leaves in `opening`.
+    fn rehearsed(
+        &self,
+        settings: Settings,
+        market: &Market,
+        requests: &[Request],
+        opening: &mut Option<Plan>,
+    ) -> f64 {
         let mut prices = BidPrices::new(settings);
-        let mut board = Board::default();
+        let mut board = Board { plan: opening.clone(), ..Board::default() };
         let mut episode =
             Episode::of_step(&self.env, market.clone(), requests.to_vec(), 0, RewardKind::ExcessCost);
         episode.begin_step();
@@ -86,6 +93,9 @@ impl Adaptive {
             match turn {
                 Turn::Request(observation) => {
                     let decision = prices.decide(&observation, &self.beliefs, &mut board);
+                    if opening.is_none() {
+                        opening.clone_from(&board.plan);
+                    }
                     episode.act(decision.choice);
                 }
                 Turn::Waiting { requests, waiting, .. } => {
@@ -166,7 +176,8 @@ impl Policy for Adaptive {
             && let Some(market) = &board.opening
             && let Some(weight) = board.seen.as_ref().and_then(|seen| self.tuning.weight(seen.unserved))
         {
-            let earned = |settings| weight * self.rehearsed(settings, market, outcome.requests);
+            let mut opening = None;
+            let earned = |settings| weight * self.rehearsed(settings, market, outcome.requests, &mut opening);
             board.rehearsed = self.tuning.all().map(earned).collect();
         }
     }

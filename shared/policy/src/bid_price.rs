@@ -135,10 +135,8 @@ impl BidPrices {
                 let left = if has_waited {
                     vec![0.0; beliefs.demand.len()]
                 } else {
-                    {
-                        let probability = (i as f64 + 0.5) / count as f64;
-                        beliefs.still_to_come_at(env, index, probability, self.settings.spread_factor)
-                    }
+                    let probability = (i as f64 + 0.5) / count as f64;
+                    beliefs.still_to_come_at(env, index, probability, self.settings.spread_factor)
                 };
                 fluid.price(&left, prices);
                 plan.prices.axpy(1.0 / count as f64, prices, 1.0);

@@ -16,6 +16,14 @@ const TOLERANCE: f64 = 1e-2;
 /// The prices after so many steps are taken as they are.
 const MAX_STEPS: usize = 30;
 
+/// Below e to this a way has no share: most ways are far from being chosen, and their exponentials would cost most of
+/// the time.
+const NEGLIGIBLE_EXPONENT: f64 = -20.0;
+
+/// Pairs of ways of which one has a smaller share of its class do not bend the value enough to matter for a step's
+/// direction.
+const BENDING_SHARE: f64 = 1e-3;
+
 /// Keeps a Newton step finite where no class is near a change of mind.
 const DAMPING: f64 = 1e-6;
 
@@ -118,6 +126,7 @@ impl Program {
             value += price * limit;
         }
         let mut shares: Vec<f64> = Vec::new();
+        let mut bending: Vec<(usize, f64)> = Vec::new();
         let mut start = 0;
         for class in &self.classes {
             let ways = &self.ways[start..class.ways_end];
@@ -129,9 +138,13 @@ impl Program {
             shares.clear();
             shares.extend(ways.iter().map(|w| w.value - w.hours * prices[w.resource] - w.charge * budget));
             let best = shares.iter().copied().fold(0.0, f64::max);
-            let mut sum = (-best / SMOOTHING).exp();
+            let weight = |net: f64| {
+                let exponent = (net - best) / SMOOTHING;
+                if exponent > NEGLIGIBLE_EXPONENT { exponent.exp() } else { 0.0 }
+            };
+            let mut sum = weight(0.0);
             for share in &mut shares {
-                *share = ((*share - best) / SMOOTHING).exp();
+                *share = weight(*share);
                 sum += *share;
             }
             value += class.count * (best + SMOOTHING * sum.ln());
@@ -144,19 +157,23 @@ impl Program {
             }
             gradient[class.budget] -= class.count * charged;
             // n/τ · (Σ p·a·aᵀ − (Σ p·a)(Σ p·a)ᵀ), the lower triangle
-            for (i, (way, share)) in ways.iter().zip(&shares).enumerate() {
+            bending.clear();
+            for (way, share) in ways.iter().zip(&shares) {
                 let hours = share * way.hours;
                 hessian[(way.resource, way.resource)] += curvature * hours * way.hours;
                 let mixed = curvature * hours * (way.charge - charged);
                 add(&mut hessian, way.resource, class.budget, mixed);
                 hessian[(class.budget, class.budget)] +=
                     curvature * share * way.charge * (way.charge - charged);
-                for (other, other_share) in ways[..=i].iter().zip(&shares) {
-                    let product = curvature * hours * other_share * other.hours;
+                if *share > BENDING_SHARE {
+                    bending.push((way.resource, hours));
+                }
+            }
+            for (i, (resource, hours)) in bending.iter().enumerate() {
+                for (j, (other, other_hours)) in bending[..=i].iter().enumerate() {
                     // both orders of a pair fall into the one entry of its resource
-                    let twice =
-                        if way.resource == other.resource && !std::ptr::eq(way, other) { 2.0 } else { 1.0 };
-                    add(&mut hessian, way.resource, other.resource, -twice * product);
+                    let twice = if resource == other && i != j { 2.0 } else { 1.0 };
+                    add(&mut hessian, *resource, *other, -twice * curvature * hours * other_hours);
                 }
             }
         }
