@@ -53,60 +53,69 @@ fn simulator_with_the_baseline(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(args = [1, 10, 100])]
 fn q_learning_without_replay(bencher: Bencher<'_, '_>, agents: u32) {
-    let env = Environment::built_in(Preset::Contended);
-    let swarm = Swarm::new(learner(agents, None), &env).unwrap();
-    bench(bencher, swarm, &env);
+    in_training(bencher, learner(agents, None));
 }
 
 #[divan::bench(args = [1, 10, 100])]
 fn q_learning_with_replay(bencher: Bencher<'_, '_>, agents: u32) {
-    let env = Environment::built_in(Preset::Contended);
-    let swarm = Swarm::new(
-        learner(agents, Some(ReplayConfig { capacity: 2000, batch_size: 32, kind: ReplayKind::Uniform })),
-        &env,
-    )
-    .unwrap();
-    bench(bencher, swarm, &env);
+    let replay = ReplayConfig { capacity: 2000, batch_size: 32, kind: ReplayKind::Uniform };
+    in_training(bencher, learner(agents, Some(replay)));
 }
 
-fn afterstate(env: &Environment, agents: u32) -> Swarm {
-    let config = SwarmConfig { algorithm: "afterstate".into(), merge_every: 10, ..learner(agents, None) };
-    Swarm::new(config, env).unwrap()
+fn in_training(bencher: Bencher<'_, '_>, config: SwarmConfig) {
+    let env = Environment::built_in(Preset::Contended);
+    bench(bencher, Swarm::new(config, &env).unwrap(), &env);
 }
 
-#[divan::bench(args = [1, 10, 100])]
-fn afterstate_in_training(bencher: Bencher<'_, '_>, agents: u32) {
+fn acting(bencher: Bencher<'_, '_>, config: SwarmConfig) {
     let env = Environment::built_in(Preset::Contended);
-    bench(bencher, afterstate(&env, agents), &env);
-}
-
-#[divan::bench(args = [1, 10, 100])]
-fn afterstate_acting(bencher: Bencher<'_, '_>, agents: u32) {
-    let env = Environment::built_in(Preset::Contended);
-    let mut swarm = afterstate(&env, agents);
+    let mut swarm = Swarm::new(config, &env).unwrap();
     let mut report = StepReport::new(&env);
-    (0..3).for_each(|seed| {
+    (0..5).for_each(|seed| {
         play(&env, &mut swarm, &mut report, seed);
     });
     swarm.freeze();
     bench(bencher, swarm, &env);
 }
 
+fn afterstate(agents: u32) -> SwarmConfig {
+    SwarmConfig { algorithm: "afterstate".into(), merge_every: 10, ..learner(agents, None) }
+}
+
+fn cem(agents: u32) -> SwarmConfig {
+    SwarmConfig { agents, epsilon: 0.1, ..SwarmConfig::of("cem") }
+}
+
+fn adaptive(agents: u32) -> SwarmConfig {
+    SwarmConfig { agents, epsilon: 0.01, ..SwarmConfig::of("adaptive") }
+}
+
+#[divan::bench(args = [1, 10, 100])]
+fn afterstate_in_training(bencher: Bencher<'_, '_>, agents: u32) {
+    in_training(bencher, afterstate(agents));
+}
+
+#[divan::bench(args = [1, 10, 100])]
+fn afterstate_acting(bencher: Bencher<'_, '_>, agents: u32) {
+    acting(bencher, afterstate(agents));
+}
+
 #[divan::bench(args = [1, 10, 100])]
 fn cem_in_training(bencher: Bencher<'_, '_>, agents: u32) {
-    let env = Environment::built_in(Preset::Contended);
-    let config = SwarmConfig { agents, epsilon: 0.1, ..SwarmConfig::of("cem") };
-    bench(bencher, Swarm::new(config, &env).unwrap(), &env);
+    in_training(bencher, cem(agents));
 }
 
 #[divan::bench(args = [1, 10, 100])]
 fn cem_acting(bencher: Bencher<'_, '_>, agents: u32) {
-    let env = Environment::built_in(Preset::Contended);
-    let config = SwarmConfig { agents, epsilon: 0.1, ..SwarmConfig::of("cem") };
-    let mut swarm = Swarm::new(config, &env).unwrap();
-    (0..5).for_each(|seed| {
-        play(&env, &mut swarm, &mut StepReport::new(&env), seed);
-    });
-    swarm.freeze();
-    bench(bencher, swarm, &env);
+    acting(bencher, cem(agents));
+}
+
+#[divan::bench(args = [1, 100], sample_count = 20)]
+fn adaptive_in_training(bencher: Bencher<'_, '_>, agents: u32) {
+    in_training(bencher, adaptive(agents));
+}
+
+#[divan::bench(args = [1, 100], sample_count = 20)]
+fn adaptive_acting(bencher: Bencher<'_, '_>, agents: u32) {
+    acting(bencher, adaptive(agents));
 }
