@@ -6,7 +6,7 @@ use api::{
     FIRST_HELD_OUT_SEED, FieldError, Hash,
     trainer::{EnvironmentSpec, NewRun},
 };
-use policy::{ReplayConfig, ReplayKind, Swarm, SwarmConfig, SwarmError};
+use policy::{PolicyFile, ReplayConfig, ReplayKind, Swarm, SwarmConfig, SwarmError, Training};
 use routing_env::{Catalog, Environment, InputError, Preset, RewardKind, Workloads};
 
 use crate::digest::{environment_sha256, run_digest};
@@ -38,6 +38,11 @@ impl RunPlan {
         let reward = run.reward.parse::<RewardKind>();
         if let Err(error) = &reward {
             errors.push(field("/reward", error.to_string()));
+        }
+        if run.algorithm == "adaptive" && reward == Ok(RewardKind::Seed) {
+            let detail = "expected excess-cost: adaptive plans with that reward; cem, afterstate and q-learning learn from \
+                          the one that is given";
+            errors.push(field("/reward", detail.into()));
         }
         if run.seed + u64::from(run.episodes) > FIRST_HELD_OUT_SEED {
             let detail = format!(
@@ -71,6 +76,19 @@ impl RunPlan {
             }
             _ => Err(errors),
         }
+    }
+
+    /// What the swarm has learned in the run's first episodes.
+    #[must_use]
+    pub fn policy(&self, swarm: &Swarm, run: &NewRun, episodes: u32, decisions: u64) -> PolicyFile {
+        let training = Training {
+            preset: self.environment.preset().name().to_owned(),
+            reward: self.reward.name().to_owned(),
+            first_seed: run.seed,
+            episodes,
+            decisions,
+        };
+        PolicyFile::new(swarm, &self.environment, training)
     }
 }
 
@@ -198,6 +216,14 @@ mod tests {
             ..NewRun::default()
         };
         assert_eq!(pointers(&run), ["/reward", "/seed", "/algorithm"]);
+    }
+
+    #[test]
+    fn adaptive_is_refused_a_reward_that_it_would_not_heed() {
+        let run = NewRun { algorithm: "adaptive".into(), reward: "seed".into(), ..NewRun::default() };
+        assert_eq!(pointers(&run), ["/reward"]);
+        assert!(RunPlan::new(&NewRun { reward: "excess-cost".into(), ..run.clone() }).is_ok());
+        assert!(RunPlan::new(&NewRun { algorithm: "cem".into(), ..run }).is_ok());
     }
 
     #[test]
