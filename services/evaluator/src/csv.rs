@@ -4,7 +4,7 @@ use api::evaluator::{Estimate, EvaluationResult, JobSize, LimitResult, PolicyRes
 
 use crate::figures::Figure;
 
-const HEADER: [&str; 15] = [
+const HEADER: [&str; 16] = [
     "policy",
     "learned",
     "metric",
@@ -20,6 +20,7 @@ const HEADER: [&str; 15] = [
     "diff_to_best_rule_ci_low",
     "diff_to_best_rule_ci_high",
     "policy_sha256",
+    "trained_episodes",
 ];
 
 /// A row's figure; a cell of what is not there is empty.
@@ -41,13 +42,12 @@ pub(crate) fn to_csv(result: &EvaluationResult) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(HEADER)?;
     for policy in &result.policies {
-        let sha256 = policy.policy_sha256.map(|sha256| sha256.to_string()).unwrap_or_default();
         for row in of_policy(policy) {
-            writer.write_record(row.cells(&policy.name, policy.learned, &sha256))?;
+            writer.write_record(row.cells(&policy.name, Some(policy)))?;
         }
     }
     for row in result.limit.iter().flat_map(of_limit) {
-        writer.write_record(row.cells("limit", false, ""))?;
+        writer.write_record(row.cells("limit", None))?;
     }
     let bytes = writer.into_inner().map_err(|error| error.into_error())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -84,7 +84,9 @@ fn of_policy(policy: &PolicyResult) -> Vec<Row> {
         };
         Row::of_estimate(&format!("by_size.{size}.gpu_hours_fill"), by.gpu_hours_fill)
     });
-    figures.chain(shares).chain(tenants).chain(sizes).collect()
+    let parts = policy.gain_over_time.iter().enumerate();
+    let parts = parts.map(|(i, gain)| Row::of_share(&format!("gain_over_time.{}", i + 1), *gain));
+    figures.chain(shares).chain(tenants).chain(sizes).chain(parts).collect()
 }
 
 fn of_limit(limit: &LimitResult) -> [Row; 5] {
@@ -112,17 +114,20 @@ impl Row {
         Self { metric: metric.into(), share, ..Self::default() }
     }
 
-    fn cells(self, policy: &str, learned: bool, sha256: &str) -> Vec<String> {
+    fn cells(self, name: &str, policy: Option<&PolicyResult>) -> Vec<String> {
+        let learned = policy.is_some_and(|policy| policy.learned);
+        let sha256 = policy.and_then(|policy| policy.policy_sha256).map(|sha256| sha256.to_string());
+        let episodes = policy.and_then(|policy| policy.trained_episodes).map(|episodes| episodes.to_string());
         let number = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
         let interval = |share: Option<Share>| {
             [share.map(|s| s.mean), share.map(|s| s.ci_low), share.map(|s| s.ci_high)].map(number)
         };
-        let mut cells = vec![policy.to_owned(), learned.to_string(), self.metric];
+        let mut cells = vec![name.to_owned(), learned.to_string(), self.metric];
         cells.extend(interval(self.share));
         cells.extend([self.iqm, self.std_dev].map(number));
         cells.extend(interval(self.versus_baseline));
         cells.extend(interval(self.versus_best_rule));
-        cells.push(sha256.to_owned());
+        cells.extend([sha256, episodes].map(Option::unwrap_or_default));
         cells
     }
 }
@@ -167,6 +172,7 @@ mod tests {
             learned: true,
             reference: false,
             policy_sha256: Some(Hash([0; 32])),
+            trained_episodes: Some(20),
             metrics: fill(0.5),
             versus_baseline: fill(0.0),
             versus_best_rule: fill(-1.0),
@@ -175,6 +181,7 @@ mod tests {
             probability_of_improvement: None,
             fairness: Fairness { by_tenant: vec![tenant], by_size: vec![size] },
             reward_by_seed: vec![],
+            gain_over_time: vec![],
             reward_on_limit_steps: None,
         };
         let limit = LimitResult {
@@ -200,7 +207,7 @@ mod tests {
         let csv = to_csv(&result).unwrap();
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(lines.len(), 1 + Figure::ALL.len() + 4 + 4 + 1 + 5);
-        let sha256 = "0".repeat(64);
+        let sha256 = format!("{},20", "0".repeat(64));
         assert_eq!(
             lines[1],
             format!(
@@ -212,7 +219,7 @@ mod tests {
             format!("q-learning,true,gap_closed,0.5,0.25,0.75,,,,,,,,,{sha256}"),
             format!("q-learning,true,by_tenant.acme.gpu_hours_fill,0.5,0.25,0.75,0.625,0.75,,,,,,,{sha256}"),
             format!("q-learning,true,by_size.from_6h.gpu_hours_fill,0.75,0.5,1,0.875,0.75,,,,,,,{sha256}"),
-            "limit,false,reward,2,1.75,2.25,2.125,0.75,,,,,,,".into(),
+            "limit,false,reward,2,1.75,2.25,2.125,0.75,,,,,,,,".into(),
         ] {
             assert!(lines.contains(&row.as_str()), "{row} is not in {csv}");
         }

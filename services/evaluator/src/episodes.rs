@@ -13,12 +13,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits::Sample;
 
+/// As many parts of an episode are looked at on their own, or as it has steps.
+const PARTS: u32 = 24;
+
 /// A policy that takes part.
 pub(crate) struct Contestant {
     /// The rule's or the algorithm's name.
     pub(crate) name: String,
     /// The policy's artifact, when it was trained.
     pub(crate) sha256: Option<Hash>,
+    /// Episodes that it was trained for.
+    pub(crate) trained_episodes: Option<u32>,
     /// Told what is hidden from the others.
     pub(crate) reference: bool,
     swarms: Mutex<Swarms>,
@@ -31,6 +36,8 @@ pub(crate) struct Achieved {
     pub(crate) metrics: Metrics,
     /// Sums over the steps whose physical limit is wanted.
     pub(crate) on_limit_steps: Tally,
+    /// Sums over equal parts of the episode, from its beginning to its end.
+    pub(crate) parts: Vec<Tally>,
 }
 
 /// A frozen swarm and the copies that threads have made of it: an agent's table may be large, so a copy
@@ -43,20 +50,23 @@ struct Swarms {
 impl Contestant {
     /// A hand rule.
     pub(crate) fn of_rule(rule: Rule) -> Self {
-        let mut contestant = Self::new(rule.name().into(), None, Swarm::of_rule(rule));
+        let mut contestant = Self::new(rule.name().into(), Swarm::of_rule(rule));
         contestant.reference = Rule::REFERENCES.contains(&rule);
         contestant
     }
 
-    /// A trained policy. It is frozen: it neither learns nor explores here.
-    pub(crate) fn of_policy(sha256: Hash, swarm: Swarm) -> Self {
-        Self::new(swarm.config().algorithm.clone(), Some(sha256), swarm)
+    /// A policy after so many episodes of training. It is frozen: it neither learns nor explores here.
+    pub(crate) fn of_policy(sha256: Hash, trained_episodes: u32, swarm: Swarm) -> Self {
+        let mut contestant = Self::new(swarm.config().algorithm.clone(), swarm);
+        contestant.sha256 = Some(sha256);
+        contestant.trained_episodes = Some(trained_episodes);
+        contestant
     }
 
-    fn new(name: String, sha256: Option<Hash>, mut swarm: Swarm) -> Self {
+    fn new(name: String, mut swarm: Swarm) -> Self {
         swarm.freeze();
-        let reference = false;
-        Self { name, sha256, reference, swarms: Mutex::new(Swarms { original: swarm, idle: Vec::new() }) }
+        let swarms = Mutex::new(Swarms { original: swarm, idle: Vec::new() });
+        Self { name, sha256: None, trained_episodes: None, reference: false, swarms }
     }
 
     /// Plays one episode whole; `None` when it was cancelled.
@@ -73,10 +83,17 @@ impl Contestant {
         };
         let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
         let mut report = StepReport::new(env);
-        let mut achieved = Achieved { metrics: Metrics::new(env), on_limit_steps: Tally::default() };
+        let parts = u64::from(PARTS.min(env.steps()));
+        let mut achieved = Achieved {
+            metrics: Metrics::new(env),
+            on_limit_steps: Tally::default(),
+            parts: vec![Tally::default(); parts as usize],
+        };
         swarm.begin_episode(seed);
         while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {
             achieved.metrics.merge(&report.metrics);
+            let part = u64::from(report.step) * parts / u64::from(env.steps());
+            achieved.parts[part as usize].merge(&report.metrics.overall);
             if limit_steps.binary_search(&report.step).is_ok() {
                 achieved.on_limit_steps.merge(&report.metrics.overall);
             }
@@ -138,7 +155,7 @@ mod tests {
         while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {}
         swarm.end_episode();
         vec![
-            Contestant::of_policy(Hash([7; 32]), swarm),
+            Contestant::of_policy(Hash([7; 32]), 1, swarm),
             Contestant::of_rule(Rule::WeightedScore),
             Contestant::of_rule(Rule::Random),
         ]
@@ -193,6 +210,21 @@ mod tests {
         assert!(half.on_limit_steps.requests < half.metrics.overall.requests);
         assert_eq!(none.on_limit_steps, Tally::default());
         assert_eq!(all.metrics, none.metrics);
+    }
+
+    #[test]
+    fn the_parts_of_an_episode_are_counted_apart_and_make_up_the_whole() {
+        for (steps, parts) in [(4, 4), (24, 24), (50, 24)] {
+            let env = Environment::built_in(Preset::Contended).with_steps(steps);
+            let rule = [Contestant::of_rule(Rule::Cheapest)];
+            let played =
+                play(&env, &rule, &[9], None, &AtomicU64::new(0), &CancellationToken::new()).unwrap();
+            let achieved = &played[0][0];
+            assert_eq!(achieved.parts.len(), parts);
+            assert!(achieved.parts.iter().all(|part| part.requests > 0));
+            let requests: u64 = achieved.parts.iter().map(|part| part.requests).sum();
+            assert_eq!(requests, achieved.metrics.overall.requests);
+        }
     }
 
     #[test]

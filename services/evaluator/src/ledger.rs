@@ -222,7 +222,7 @@ fn contestant(
             EvaluationError::PolicyMismatch(sha256, error.to_string())
         }
     })?;
-    Ok(Contestant::of_policy(sha256, swarm))
+    Ok(Contestant::of_policy(sha256, file.training.episodes, swarm))
 }
 
 /// The evaluation that a record tells of.

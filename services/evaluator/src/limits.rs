@@ -269,6 +269,7 @@ mod tests {
         let achieved = Achieved {
             metrics: routing_env::Metrics::new(&env),
             on_limit_steps: Tally { requests: 10, routed: 9, reward: 400.0, ..Tally::default() },
+            parts: vec![],
         };
         let possible = |limit: Limit| is_possible(&limit, &sample, [&achieved]);
         assert!(possible(limit));

@@ -49,11 +49,11 @@ pub(crate) fn report(
     let comparison = Comparison { bootstrap: &bootstrap, plan, achieved };
     let policies: Vec<PolicyResult> = contestants
         .iter()
-        .map(|c| (c.name.clone(), c.sha256, c.reference))
+        .map(|c| (c.name.clone(), c.sha256, c.trained_episodes, c.reference))
         .enumerate()
         .collect::<Vec<_>>()
         .into_par_iter()
-        .map(|(i, (name, policy_sha256, reference))| {
+        .map(|(i, (name, policy_sha256, trained_episodes, reference))| {
             let (own, base) = (&series[i], &series[baseline]);
             let improved = improvements(&paired(reward(i), reward(baseline)));
             PolicyResult {
@@ -61,6 +61,7 @@ pub(crate) fn report(
                 learned: policy_sha256.is_some(),
                 reference,
                 policy_sha256,
+                trained_episodes,
                 metrics: estimates(|f| estimate(&bootstrap, own.get(f))),
                 versus_baseline: own.versus(base, &bootstrap),
                 versus_best_rule: own.versus(&series[best_rule], &bootstrap),
@@ -69,6 +70,7 @@ pub(crate) fn report(
                 probability_of_improvement: bootstrap.estimate(&improved).map(share),
                 fairness: comparison.fairness(i),
                 reward_by_seed: reward(i).to_vec(),
+                gain_over_time: comparison.gain_over_time(i, baseline),
                 reward_on_limit_steps: limits.and_then(|_| estimate(&bootstrap, &own.on_limit_steps)),
             }
         })
@@ -191,6 +193,16 @@ impl Comparison<'_> {
             let differences = paired(&self.by_seed(contestant, figure), &self.by_seed(other, figure));
             estimate(self.bootstrap, &differences)
         })
+    }
+
+    /// The paired differences of its reward to another's, part by part of the episodes.
+    fn gain_over_time(&self, contestant: usize, other: usize) -> Vec<Option<Share>> {
+        let parts = self.achieved[contestant].first().map_or(0, |achieved| achieved.parts.len());
+        let reward = |i: usize, part: usize| -> BySeed {
+            self.achieved[i].iter().map(|achieved| achieved.parts[part].avg_reward()).collect()
+        };
+        let gain = |part| self.bootstrap.estimate(&paired(&reward(contestant, part), &reward(other, part)));
+        (0..parts).map(|part| gain(part).map(share)).collect()
     }
 
     fn by_seed(&self, contestant: usize, figure: FigureOf<'_>) -> BySeed {

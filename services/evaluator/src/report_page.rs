@@ -90,7 +90,7 @@ fn achieved(result: &EvaluationResult) -> Table {
             (m.avg_cost_usd, 3),
         ];
         let cells = figures.into_iter().map(|(estimate, decimals)| mean(estimate, decimals));
-        std::iter::once(policy_title(policy)).chain(cells).collect()
+        std::iter::once(policy_title(policy, &result.policies)).chain(cells).collect()
     };
     let mut rows: Vec<Vec<String>> = result.policies.iter().map(row).collect();
     rows.extend(result.limit.as_ref().map(|limit| limit_row(limit, header.len())));
@@ -140,7 +140,7 @@ fn differences(result: &EvaluationResult) -> Table {
     let row = |policy: &PolicyResult| {
         let reward = policy.metrics.reward;
         vec![
-            policy_title(policy),
+            policy_title(policy, &result.policies),
             interval(reward, 3),
             reward.map_or_else(none, |e| format!("{:.3}", e.iqm)),
             reward.and_then(|e| e.std_dev).map_or_else(none, |s| format!("{s:.3}")),
@@ -166,7 +166,7 @@ fn differences(result: &EvaluationResult) -> Table {
 fn fairness(result: &EvaluationResult) -> Vec<Block> {
     let compared = compared_policies(result);
     let Some(first) = compared.first() else { return Vec::new() };
-    let titles = compared.iter().map(|policy| policy_title(policy));
+    let titles = compared.iter().map(|policy| policy_title(policy, &result.policies));
     let row = |(i, tenant): (usize, &TenantEstimates)| {
         let fill = |policy: &&PolicyResult| {
             let same = policy.fairness.by_tenant.get(i).filter(|t| t.tenant == tenant.tenant);
@@ -205,7 +205,9 @@ fn reproduction(config: &NewEvaluation, result: &EvaluationResult) -> Vec<Block>
 /// `mesh evaluate` with these settings, where it can express them.
 fn command(config: &NewEvaluation, steps: u32) -> Option<String> {
     let NewEvaluation { policies, environment, seeds, .. } = config;
-    let [policy] = policies.as_slice() else { return None };
+    if policies.is_empty() {
+        return None;
+    }
     let expressible = NewEvaluation {
         policies: policies.clone(),
         environment: environment.clone(),
@@ -217,8 +219,13 @@ fn command(config: &NewEvaluation, steps: u32) -> Option<String> {
     if *config != expressible {
         return None;
     }
-    let mut lines = vec![format!("curl -s http://127.0.0.1:8002/v1/artifacts/{policy} -o swarm_final.json")];
-    let mut command = "mesh evaluate --ai-agents swarm_final.json".to_owned();
+    let mut lines = Vec::new();
+    let mut command = "mesh evaluate --ai-agents".to_owned();
+    for policy in policies {
+        let file = format!("{}.json", &policy.to_string()[..8]);
+        lines.push(format!("curl -s http://127.0.0.1:8002/v1/artifacts/{policy} -o {file}"));
+        command.push_str(&format!(" {file}"));
+    }
     for (given, flag, file) in [
         (environment.providers.is_some(), "--providers", "providers.json"),
         (environment.workloads.is_some(), "--baseline-config", "workloads.json"),
@@ -268,7 +275,7 @@ fn configuration(evaluation: &Evaluation, result: &EvaluationResult) -> Vec<Bloc
     ];
     for policy in &result.policies {
         if let Some(sha256) = policy.policy_sha256 {
-            facts.push(format!("Policy {}: artifact {sha256}.", policy_title(policy)));
+            facts.push(format!("Policy {}: artifact {sha256}.", policy_title(policy, &result.policies)));
         }
     }
     let json = serde_json::to_string_pretty(&evaluation.config).unwrap_or_default();
@@ -314,14 +321,16 @@ mod tests {
         };
         let told = command(&config, 50).unwrap();
         assert!(
-            told.ends_with("--ai-agents swarm_final.json --preset contended --steps 50 --seeds 20"),
+            told.ends_with("--ai-agents 07070707.json --preset contended --steps 50 --seeds 20"),
             "{told}"
         );
         assert!(told.contains(&Hash([7; 32]).to_string()), "{told}");
         let two = NewEvaluation { policies: vec![Hash([7; 32]), Hash([8; 32])], ..config.clone() };
+        assert!(command(&two, 50).unwrap().contains("--ai-agents 07070707.json 08080808.json --preset"));
+        let none = NewEvaluation { policies: vec![], ..config.clone() };
         let rules = NewEvaluation { rules: Some(vec!["cheapest".into()]), ..config.clone() };
         let seeds = NewEvaluation { first_seed: api::FIRST_HELD_OUT_SEED + 1, ..config };
-        for other in [two, rules, seeds] {
+        for other in [none, rules, seeds] {
             assert_eq!(command(&other, 50), None, "{other:?}");
         }
     }

@@ -1,6 +1,7 @@
 //! What the figures say, in sentences that claim no more than the intervals carry.
 
 use api::evaluator::{Estimate, Fairness, JobSize, LimitResult, MetricEstimates, PolicyResult, Share};
+use plots::policy_title;
 use policy::Rule;
 
 use crate::figures::Figure;
@@ -28,12 +29,13 @@ pub(crate) struct Findings<'a> {
     pub(crate) who_differs: &'a dyn Fn(usize, usize) -> Fairness,
 }
 
-/// Every learned policy against the baseline, the best rule and the limit; without one, the best rule against the
-/// baseline and the limit.
+/// Every learned policy against the baseline, the best rule and the limit, but those that are only on the way to
+/// another one; without a learned policy, the best rule against the baseline and the limit.
 pub(crate) fn verdicts(findings: &Findings<'_>) -> Vec<String> {
     let &Findings { policies, baseline, best_rule, .. } = findings;
     let best = &policies[best_rule].name;
-    let mut judged: Vec<usize> = (0..policies.len()).filter(|i| policies[*i].learned).collect();
+    let is_judged = |i: &usize| policies[*i].learned && !is_on_the_way(&policies[*i], policies);
+    let mut judged: Vec<usize> = (0..policies.len()).filter(is_judged).collect();
     if judged.is_empty() && best_rule != baseline {
         judged.push(best_rule);
     }
@@ -44,7 +46,7 @@ pub(crate) fn verdicts(findings: &Findings<'_>) -> Vec<String> {
             let differences = &policies[i].versus_best_rule;
             verdicts.extend(findings.verdict(i, best_rule, "the best hand rule", differences));
         }
-        verdicts.extend(gaps(&policies[i]));
+        verdicts.extend(gaps(&policies[i], policies));
     }
     verdicts.push(if best_rule == baseline {
         format!("The baseline {best} is the best hand rule by mean reward.")
@@ -55,10 +57,15 @@ pub(crate) fn verdicts(findings: &Findings<'_>) -> Vec<String> {
     verdicts
 }
 
+/// The same algorithm was trained for longer: this is a point of its learning curve.
+fn is_on_the_way(policy: &PolicyResult, policies: &[PolicyResult]) -> bool {
+    policies.iter().any(|p| p.name == policy.name && p.trained_episodes > policy.trained_episodes)
+}
+
 impl Findings<'_> {
     /// Who wins by reward, which unmasking figures are worse, and with whom.
     fn verdict(&self, i: usize, other: usize, role: &str, differences: &MetricEstimates) -> Vec<String> {
-        let (name, seeds) = (title(&self.policies[i]), self.seeds);
+        let (name, seeds) = (policy_title(&self.policies[i], self.policies), self.seeds);
         let other_name = &self.policies[other].name;
         let Some(reward) = differences.reward else {
             return vec![format!(
@@ -124,8 +131,8 @@ impl Findings<'_> {
 }
 
 /// How much of the way to the best that is possible, or that is known to be, a policy has gone.
-fn gaps(policy: &PolicyResult) -> Vec<String> {
-    let name = title(policy);
+fn gaps(policy: &PolicyResult, policies: &[PolicyResult]) -> Vec<String> {
+    let name = policy_title(policy, policies);
     let closed = |share: Share, gap: &str| {
         if share.ci_high < 0.0 {
             format!("{name} closes nothing of the gap between {gap}: it closes {}.", percent(&share))
@@ -225,14 +232,6 @@ fn side(difference: &Estimate) -> Side {
     }
 }
 
-/// The algorithm and, as two policies may have the same, the start of the artifact's name.
-fn title(policy: &PolicyResult) -> String {
-    match policy.policy_sha256 {
-        Some(sha256) => format!("{} ({})", policy.name, &sha256.to_string()[..8]),
-        None => policy.name.clone(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use api::{
@@ -253,6 +252,7 @@ mod tests {
             learned,
             reference: false,
             policy_sha256: learned.then_some(Hash([0xab; 32])),
+            trained_episodes: learned.then_some(20),
             metrics: estimates(|_| None),
             versus_baseline: estimates(&versus),
             versus_best_rule: estimates(&versus),
@@ -261,6 +261,7 @@ mod tests {
             probability_of_improvement: None,
             fairness: Fairness { by_tenant: vec![], by_size: vec![] },
             reward_by_seed: vec![],
+            gain_over_time: vec![],
             reward_on_limit_steps: None,
         }
     }
@@ -346,6 +347,23 @@ mod tests {
     fn a_clean_winner_is_told_so_too() {
         let sentences = sentences(|_| estimate(0.0, 0.1));
         assert!(sentences[1].starts_with("No unmasking figure"), "{}", sentences[1]);
+    }
+
+    #[test]
+    fn of_a_learning_curve_only_its_end_is_judged() {
+        let learned = |name, trained_episodes| PolicyResult {
+            trained_episodes: Some(trained_episodes),
+            ..result(name, true, |_| estimate(0.0, 0.1))
+        };
+        let policies = [
+            learned("cem", 20),
+            learned("cem", 0),
+            learned("afterstate", 5),
+            result("weighted-score", false, |_| estimate(0.0, 0.0)),
+        ];
+        let sentences = verdicts(&findings(&policies, 3, 3, 20));
+        let judged = |name: &str| sentences.iter().filter(|s| s.starts_with(name)).count();
+        assert_eq!((judged("cem ("), judged("afterstate (")), (1, 1), "{sentences:?}");
     }
 
     #[test]

@@ -114,10 +114,12 @@ async fn csv_has_a_row_for_every_policy_and_metric() {
     let answer = service.get(&format!("/v1/evaluations/{}/results.csv", evaluation.id)).await;
     assert_eq!(answer.headers()["content-type"], "text/csv; charset=utf-8");
     let csv = answer.text().await.unwrap();
-    // of each rule 12 figures, 4 of the gaps, 4 of each of the 4 tenants, 1 of each size; and 5 of the limit
-    assert_eq!(csv.lines().count(), 1 + policy::Rule::ALL.len() * (12 + 4 + 16 + 3) + 5);
-    assert!(csv.starts_with("policy,learned,metric,mean,ci_low,ci_high,iqm,std_dev,diff_to_baseline,"));
     let result = evaluation.result.unwrap();
+    // of each rule 12 figures, 4 of the gaps, 4 of each of the 4 tenants, 1 of each size and of each step; and 5 of the
+    // limit
+    let steps = result.steps as usize;
+    assert_eq!(csv.lines().count(), 1 + policy::Rule::ALL.len() * (12 + 4 + 16 + 3 + steps) + 5);
+    assert!(csv.starts_with("policy,learned,metric,mean,ci_low,ci_high,iqm,std_dev,diff_to_baseline,"));
     let fill = result.policies[1].metrics.fill_rate.unwrap();
     let row =
         format!("cheapest,false,fill_rate,{},{},{},{},", fill.mean, fill.ci_low, fill.ci_high, fill.iqm);

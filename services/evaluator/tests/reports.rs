@@ -36,8 +36,11 @@ async fn the_report_tells_verdicts_figures_the_way_to_get_it_again_and_how_to_ve
         "fill from 6 on".into(),
         "cost index".into(),
         "deferred share".into(),
-        format!("curl -s http://127.0.0.1:8002/v1/artifacts/{policy} -o swarm_final.json"),
-        "mesh evaluate --ai-agents swarm_final.json --preset contended --steps 2 --seeds 3".into(),
+        format!("curl -s http://127.0.0.1:8002/v1/artifacts/{policy} -o "),
+        format!(
+            "mesh evaluate --ai-agents {}.json --preset contended --steps 2 --seeds 3",
+            &policy.to_string()[..8]
+        ),
         "curl -s http://127.0.0.1:8003/v1/evaluations".into(),
         format!("http://127.0.0.1:8002/v1/log/evidence?record={record}"),
         "mesh verify evaluation_receipt.json".into(),
@@ -46,7 +49,7 @@ async fn the_report_tells_verdicts_figures_the_way_to_get_it_again_and_how_to_ve
         let escaped = part.replace('\'', "&#39;").replace('"', "&#34;");
         assert!(html.contains(&escaped), "{part} is not in the report");
     }
-    assert_eq!(html.matches("<svg").count(), 4);
+    assert_eq!(html.matches("<svg").count(), 5);
     for outside in ["<script", "src=", "href=", "@import"] {
         assert!(!html.contains(outside), "{outside}");
     }
@@ -77,7 +80,9 @@ async fn every_plot_is_there_as_svg_and_png() {
     let (_stub, url) = remembrancer().await;
     let service = evaluator(&url).await;
     let id = service.completed(&request(&[])).await.id;
-    for name in ["policy_comparison", "reward_by_seed", "fill_by_tenant", "fill_by_job_size"] {
+    for name in
+        ["policy_comparison", "gain_over_time", "reward_by_seed", "fill_by_tenant", "fill_by_job_size"]
+    {
         let svg = service.get(&format!("/v1/evaluations/{id}/plots/{name}.svg")).await;
         assert_eq!(svg.headers()["content-type"], "image/svg+xml");
         assert!(svg.text().await.unwrap().starts_with("<svg xmlns="), "{name}");

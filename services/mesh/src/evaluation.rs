@@ -7,6 +7,7 @@ use api::evaluator::{
 };
 use client::{Evaluator, retry_while_transient};
 use indicatif::{ProgressBar, ProgressStyle};
+use plots::policy_title;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -78,7 +79,7 @@ pub(crate) fn tables(result: &EvaluationResult) -> String {
     ];
     header.extend(gap.map(|(title, _)| title));
     let rows = result.policies.iter().map(|policy| {
-        let mut row = row(policy);
+        let mut row = row(policy, &result.policies);
         row.extend(gap.map(|(_, of)| share(of(policy))));
         row
     });
@@ -143,15 +144,15 @@ fn share(share: Option<Share>) -> String {
     )
 }
 
-fn row(policy: &PolicyResult) -> Vec<String> {
+fn row(policy: &PolicyResult, policies: &[PolicyResult]) -> Vec<String> {
     let metrics = &policy.metrics;
-    let name = match policy.policy_sha256 {
-        Some(sha256) => format!("{} ({}) *", policy.name, &sha256.to_string()[..8]),
-        None if policy.reference => format!("{} †", policy.name),
-        None => policy.name.clone(),
+    let mark = match (policy.learned, policy.reference) {
+        (true, _) => " *",
+        (false, true) => " †",
+        (false, false) => "",
     };
     vec![
-        name,
+        format!("{}{mark}", policy_title(policy, policies)),
         mean(metrics.fill_rate, 4),
         mean(metrics.gpu_hours_fill, 4),
         mean(metrics.cost_per_gpu_hour_usd, 4),

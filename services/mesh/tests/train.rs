@@ -77,7 +77,7 @@ async fn every_decision_is_in_the_database_and_can_be_verified_and_all_files_are
             mesh(folder.path(), &["visualize", &format!("out/{file}"), "--output", "again", "--json"]);
         let told = json(&again);
         assert_eq!(told["report"], format!("again/{page}"));
-        assert_eq!(told["files"].as_array().unwrap().len(), if page == "report.html" { 9 } else { 14 });
+        assert_eq!(told["files"].as_array().unwrap().len(), if page == "report.html" { 11 } else { 16 });
         for drawn in told["files"].as_array().unwrap() {
             let drawn = drawn.as_str().unwrap();
             let left = drawn.replace("again/", "out/");
@@ -170,6 +170,27 @@ async fn the_table_says_plainly_who_wins() {
         "no difference"
     };
     assert!(ran.stdout.contains(word), "{low} to {high}, but not `{word}`: {}", ran.stdout);
+}
+
+#[tokio::test]
+async fn a_learning_curve_compares_what_was_known_before_the_run_and_at_every_checkpoint() {
+    let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
+    let curve = ["--checkpoint-every", "2", "--learning-curve", "--record", "none", "--json"];
+    let answer = json(&train(folder.path(), &database, "out", &with_run(&curve)));
+    let policies = answer["evaluation"]["policies"].as_array().unwrap();
+    let learned: Vec<&Value> = policies.iter().filter(|policy| policy["learned"] == true).collect();
+    let episodes: Vec<&Value> = learned.iter().map(|policy| &policy["trained_episodes"]).collect();
+    assert_eq!(episodes, [4, 0, 2]);
+    for ending in ["svg", "png"] {
+        assert!(!read(folder.path(), &format!("out/learning_curve.{ending}")).is_empty());
+    }
+    // a checkpoint is evaluated as what was learned until then: here all of the run
+    let evaluated = ["evaluate", "--ai-agents", "out/swarm_final.json", "out/swarm_checkpoint.json"];
+    let data = format!("data-{}", database.name());
+    let stack = ["--database-url", database.url(), "--data-dir", &data, "--steps", "8", "--seeds", "2"];
+    let refused = mesh(folder.path(), &[&evaluated[..], &stack].concat());
+    assert_eq!(refused.code, 3, "{}", refused.stderr);
+    assert!(refused.stderr.contains("expected each policy once"), "{}", refused.stderr);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use api::{
     trainer::{Agent, EpisodeMetrics, NewRun},
 };
 use merkle_log::Frontier;
-use policy::SwarmState;
+use policy::{PolicyFile, Swarm, SwarmState};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -135,6 +135,23 @@ impl CheckpointDocument {
         Ok(document)
     }
 
+    /// What was learned until here.
+    ///
+    /// # Errors
+    /// [`CheckpointError::NotACheckpoint`] when its configuration or what its swarm knows is damaged.
+    pub fn policy(&self) -> Result<PolicyFile, CheckpointError> {
+        let damaged = |what: String| CheckpointError::NotACheckpoint(format!("it is damaged: {what}"));
+        let plan = RunPlan::new(&self.config).map_err(|errors| {
+            let errors: Vec<_> =
+                errors.iter().map(|e| format!("`config{}`: {}", e.pointer, e.detail)).collect();
+            damaged(errors.join("; "))
+        })?;
+        let mut swarm =
+            Swarm::new(plan.swarm.clone(), &plan.environment).map_err(|e| damaged(e.to_string()))?;
+        swarm.restore(&self.swarm).map_err(|e| damaged(e.to_string()))?;
+        Ok(plan.policy(&swarm, &self.config, self.episodes_done, self.decisions))
+    }
+
     /// Checks that a run can go on from here.
     ///
     /// # Errors
@@ -224,6 +241,18 @@ mod tests {
     fn what_is_written_is_read_back_exactly() {
         let document = document();
         assert_eq!(CheckpointDocument::parse(&document.to_bytes().unwrap()).unwrap(), document);
+    }
+
+    #[test]
+    fn what_was_learned_until_then_is_a_policy_and_damaged_knowledge_is_told() {
+        let mut document = document();
+        let plan = RunPlan::new(&document.config).unwrap();
+        let swarm = Swarm::new(plan.swarm.clone(), &plan.environment).unwrap();
+        document.swarm = swarm.state();
+        let policy = document.policy().unwrap();
+        assert_eq!((policy.training.episodes, policy.agents), (1, swarm.state().knowledge));
+        document.swarm.knowledge = vec![serde_json::json!({"rows": "none"})];
+        assert!(matches!(document.policy(), Err(CheckpointError::NotACheckpoint(_))));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use api::{
     trainer::{PsiFieldMode, Recording, RunStatus},
 };
 use merkle_log::{Frontier, canonical_leaf_hash};
-use policy::{Command, PolicyFile, StepReport, Swarm, Training};
+use policy::{Command, StepReport, Swarm};
 use routing_env::Episode;
 
 use crate::{
@@ -343,14 +343,8 @@ impl<'a> Player<'a> {
         self.ledger.flush()?;
         self.compare_roots(status)?;
         let policy_sha256 = if status == RunStatus::Completed && self.swarm.is_learner() {
-            let training = Training {
-                preset: self.plan.environment.preset().name().to_owned(),
-                reward: self.plan.reward.name().to_owned(),
-                first_seed: self.run.config.seed,
-                episodes: self.episodes_done,
-                decisions: self.frontier.len(),
-            };
-            let file = PolicyFile::new(&self.swarm, &self.plan.environment, training);
+            let file =
+                self.plan.policy(&self.swarm, &self.run.config, self.episodes_done, self.frontier.len());
             let bytes = serde_json::to_vec(&file)
                 .map_err(|error| Halt::Failed(format!("writing the policy: {error}")))?;
             Some(self.ledger.put_json("the policy", bytes)?)

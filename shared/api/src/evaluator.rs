@@ -228,6 +228,9 @@ pub struct PolicyResult {
     /// The policy's artifact, when it was trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_sha256: Option<Hash>,
+    /// Episodes that it was trained for, when it was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_episodes: Option<u32>,
     /// Its figures.
     pub metrics: MetricEstimates,
     /// Paired differences to the baseline `weighted-score`, seed by seed.
@@ -247,6 +250,11 @@ pub struct PolicyResult {
     pub fairness: Fairness,
     /// Its mean reward per request on each of `seeds`.
     pub reward_by_seed: Vec<Option<f64>>,
+    /// The paired difference of its mean reward per request to the baseline's in each of up to 24 equal parts of the
+    /// episodes: a policy that adapts to what it meets gains more the longer it is there. `null` where no seed has a
+    /// request in a part.
+    #[serde(default)]
+    pub gain_over_time: Vec<Option<Share>>,
     /// Its mean reward per request on the steps whose limit was solved; `null` where there is no limit.
     pub reward_on_limit_steps: Option<Estimate>,
 }

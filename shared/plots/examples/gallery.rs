@@ -7,8 +7,8 @@ mod support;
 
 use std::{fs, path::Path};
 
-use plots::{Colour, Figure, Interval, LearningPoint, Reference, evaluation_figures, learning_curve};
-use support::{Size, empty_episodes, episodes, evaluation};
+use plots::{Figure, evaluation_figures};
+use support::{Size, empty_episodes, episodes, estimate, evaluation, only_reward};
 
 fn main() {
     let folder = std::env::args().nth(1).expect("the folder to write to");
@@ -22,22 +22,18 @@ fn main() {
     for (name, size) in [("usual", usual), ("large", large), ("ten-tenants", ten)] {
         write(&folder, name, evaluation_figures(&evaluation(&size)));
     }
-    write(&folder, "learning", vec![learning()]);
+    write(&folder, "learning", learning());
 }
 
-fn learning() -> Figure {
-    let point = |episodes: u32, top: f64| {
-        let mean = top * (1.0 - (-f64::from(episodes) / 15.0).exp());
-        LearningPoint { episodes, value: Some(Interval { mean, low: mean - 0.06, high: mean + 0.05 }) }
-    };
-    let curve = |top| [0, 5, 10, 20, 40, 80].into_iter().map(|e| point(e, top)).collect();
-    let reference = |label: &str, colour, value| Reference { label: label.into(), colour, value };
-    learning_curve(
-        "Share of the gap to the informed rule closed, on `drifting`",
-        "Gap closed, share",
-        &[("afterstate".into(), curve(0.85)), ("cem".into(), curve(0.8))],
-        vec![reference("bid-price", Colour::Grey, 0.0), reference("bid-price-informed", Colour::Green, 1.0)],
-    )
+/// Six policies on the way from nothing to the best.
+fn learning() -> Vec<Figure> {
+    let mut result = evaluation(&Size { learned: 6, ..Size::default() });
+    for (policy, episodes) in result.policies.iter_mut().zip([80, 40, 20, 10, 5, 0]) {
+        let gain = 1.55 * (1.0 - (-f64::from(episodes) / 15.0).exp());
+        policy.trained_episodes = Some(episodes);
+        policy.versus_baseline = only_reward(estimate(gain, 0.06));
+    }
+    evaluation_figures(&result)
 }
 
 fn write(folder: &str, name: &str, figures: Vec<Figure>) {

@@ -1,11 +1,14 @@
 //! Charts of an evaluation, from its result.
 
 use api::evaluator::{
-    Estimate, EvaluationResult, Fairness, JobSize, LimitResult, MetricEstimates, PolicyResult,
+    Estimate, EvaluationResult, Fairness, JobSize, LimitResult, MetricEstimates, PolicyResult, Share,
 };
 
 use crate::{
-    figure::{BarSeries, Bars, Block, Figure, Interval, Reference, Row, RowPanel, Rows},
+    figure::{
+        BarSeries, Bars, Block, Curve, CurvePanel, Curves, Figure, Form, Interval, Point, Reference, Row,
+        RowPanel, Rows,
+    },
     palette::{Colour, Role},
 };
 
@@ -18,18 +21,32 @@ const MOST_TENANTS: usize = 40;
 /// All charts of a result that have data.
 #[must_use]
 pub fn evaluation_figures(result: &EvaluationResult) -> Vec<Figure> {
-    let figures =
-        [policy_comparison(result), reward_by_seed(result), fill_by_tenant(result), fill_by_job_size(result)];
+    let figures = [
+        policy_comparison(result),
+        learning_curve(result),
+        gain_over_time(result),
+        reward_by_seed(result),
+        fill_by_tenant(result),
+        fill_by_job_size(result),
+    ];
     figures.into_iter().filter(Figure::has_data).collect()
 }
 
-/// A policy's name, and of a learned one, as two may have the same, the start of its artifact's.
+/// A policy's name, and of a learned one what tells it from others of that name: how long it was trained, or else the
+/// start of its artifact's name.
 #[must_use]
-pub fn policy_title(policy: &PolicyResult) -> String {
-    match policy.policy_sha256 {
-        Some(sha256) => format!("{} ({})", policy.name, &sha256.to_string()[..8]),
-        None => policy.name.clone(),
-    }
+pub fn policy_title(policy: &PolicyResult, policies: &[PolicyResult]) -> String {
+    let Some(sha256) = policy.policy_sha256 else { return policy.name.clone() };
+    let is_other = |p: &&PolicyResult| p.name == policy.name && p.policy_sha256 != policy.policy_sha256;
+    let others: Vec<&PolicyResult> = policies.iter().filter(is_other).collect();
+    let told_apart =
+        !others.is_empty() && others.iter().all(|p| p.trained_episodes != policy.trained_episodes);
+    let what = match policy.trained_episodes.filter(|_| told_apart) {
+        Some(1) => "1 episode".to_owned(),
+        Some(episodes) => format!("{episodes} episodes"),
+        None => sha256.to_string()[..8].to_owned(),
+    };
+    format!("{} ({what})", policy.name)
 }
 
 /// Every policy's reward beside baseline and limit; fill, GPU-hours fill, $ per GPU-hour and latency below.
@@ -95,6 +112,101 @@ fn policy_comparison(result: &EvaluationResult) -> Figure {
             result.seeds.len()
         ),
         blocks,
+    }
+}
+
+/// What the policies of an algorithm gained over the baseline, by the episodes of their training; a curve for each
+/// algorithm that was trained for longer and shorter.
+fn learning_curve(result: &EvaluationResult) -> Figure {
+    const COLOURS: [Colour; 4] = [Colour::Blue, Colour::Vermillion, Colour::Purple, Colour::SkyBlue];
+    let mut by_name: Vec<(&str, Vec<(u32, &PolicyResult)>)> = Vec::new();
+    for policy in &result.policies {
+        let Some(episodes) = policy.trained_episodes else { continue };
+        match by_name.iter_mut().find(|(name, _)| *name == policy.name) {
+            Some((_, policies)) => policies.push((episodes, policy)),
+            None => by_name.push((&policy.name, vec![(episodes, policy)])),
+        }
+    }
+    let curves =
+        by_name.into_iter().zip(COLOURS.into_iter().cycle()).filter_map(|((name, mut policies), colour)| {
+            policies.sort_by_key(|(episodes, _)| *episodes);
+            policies.dedup_by_key(|(episodes, _)| *episodes);
+            let points = policies.iter().map(|(episodes, policy)| {
+                let x = f64::from(*episodes);
+                match policy.versus_baseline.reward {
+                    Some(gain) => Point::with_band(x, gain.mean, (gain.ci_low, gain.ci_high)),
+                    None => Point { x, y: None, band: None },
+                }
+            });
+            let points: Vec<Point> = points.collect();
+            (points.len() > 1).then(|| Curve { label: name.to_owned(), colour, form: Form::Line, points })
+        });
+    let line = |label: String, role: Role, value: f64| Reference { label, colour: role.colour(), value };
+    let mut references = vec![line(format!("{BASELINE}: {}", Role::Baseline.label()), Role::Baseline, 0.0)];
+    references.extend(result.policies.iter().filter_map(|policy| {
+        let role = role(policy, result);
+        let gain = policy.versus_baseline.reward?.mean;
+        matches!(role, Role::BestRule | Role::Informed).then(|| line(line_label(policy, role), role, gain))
+    }));
+    let reached = result.limit.as_ref().filter(|limit| limit.steps_solved == limit.steps_total);
+    let limit = reached.and_then(|limit| limit.reward).zip(baseline(result).and_then(|p| p.metrics.reward));
+    references.extend(limit.map(|(limit, baseline)| {
+        line(Role::Limit.label().to_owned(), Role::Limit, limit.mean - baseline.mean)
+    }));
+    let panel = CurvePanel {
+        height: 320,
+        references,
+        ..CurvePanel::new("Reward minus the baseline's, per request", curves.collect())
+    };
+    Figure {
+        name: "learning_curve",
+        title: format!("What training is worth on {}", result.environment),
+        caption: format!(
+            "Each point is a policy that was frozen after so many episodes of training: its mean over the same {} \
+             held-out seeds, the bands 95 % bootstrap intervals.",
+            result.seeds.len()
+        ),
+        blocks: vec![Block::Curves(Curves { x_title: "episodes of training".into(), panels: vec![panel] })],
+    }
+}
+
+/// What the best learned policy, the best hand rule and one that is told what is hidden gained over the baseline in
+/// each part of the episodes.
+fn gain_over_time(result: &EvaluationResult) -> Figure {
+    let informed = result.policies.iter().find(|p| role(p, result) == Role::Informed);
+    let compared = compared_policies(result).into_iter().filter(|p| role(p, result) != Role::Baseline);
+    let curves = compared.chain(informed).map(|policy| {
+        let role = role(policy, result);
+        let parts = policy.gain_over_time.len() as f64;
+        let point = |(i, gain): (usize, &Option<Share>)| {
+            let step = (i as f64 + 0.5) / parts * f64::from(result.steps);
+            match gain {
+                Some(gain) => Point::with_band(step, gain.mean, (gain.ci_low, gain.ci_high)),
+                None => Point { x: step, y: None, band: None },
+            }
+        };
+        let points = policy.gain_over_time.iter().enumerate().map(point).collect();
+        Curve { label: line_label(policy, role), colour: role.colour(), form: Form::Line, points }
+    });
+    let zero = Reference {
+        label: format!("{BASELINE}: {}", Role::Baseline.label()),
+        colour: Role::Baseline.colour(),
+        value: 0.0,
+    };
+    let panel = CurvePanel {
+        height: 320,
+        references: vec![zero],
+        ..CurvePanel::new("Reward minus the baseline's, per request", curves.collect())
+    };
+    Figure {
+        name: "gain_over_time",
+        title: format!("How policies get on within the episodes of {}", result.environment),
+        caption: format!(
+            "Means over {} held-out seeds, part by part of the episodes, the bands 95 % bootstrap intervals. A policy that \
+             adapts to what it meets begins lower than it ends.",
+            result.seeds.len()
+        ),
+        blocks: vec![Block::Curves(Curves { x_title: "step of the episode".into(), panels: vec![panel] })],
     }
 }
 
@@ -210,7 +322,7 @@ fn series(
     let bars = |policy: &&PolicyResult| {
         let role = role(policy, result);
         BarSeries {
-            label: format!("{} {}", role.label(), policy_title(policy)),
+            label: format!("{} {}", role.label(), policy_title(policy, &result.policies)),
             role,
             values: of(&policy.fairness),
         }
@@ -222,7 +334,15 @@ fn labels<'a>(
     policies: impl Iterator<Item = &'a PolicyResult>,
     result: &EvaluationResult,
 ) -> Vec<(String, Role)> {
-    policies.map(|policy| (policy_title(policy), role(policy, result))).collect()
+    policies.map(|policy| (policy_title(policy, &result.policies), role(policy, result))).collect()
+}
+
+/// What stands at the end of a line. The name of the informed rule tells its part.
+fn line_label(policy: &PolicyResult, role: Role) -> String {
+    match role {
+        Role::Informed => policy.name.clone(),
+        _ => format!("{}: {}", policy.name, role.label()),
+    }
 }
 
 fn role(policy: &PolicyResult, result: &EvaluationResult) -> Role {

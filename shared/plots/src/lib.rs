@@ -25,7 +25,7 @@ pub use figure::{
 };
 pub use page::Page;
 pub use palette::{Colour, Role};
-pub use training::{LearningPoint, learning_curve, swarm_consciousness, training_curves, training_figures};
+pub use training::{swarm_consciousness, training_curves, training_figures};
 
 /// The drawing library failed.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use api::trainer::EpisodeMetrics;
 
 use crate::{
-    figure::{Block, Curve, CurvePanel, Curves, Figure, Form, Interval, Marks, Point, Reference, stretch},
+    figure::{Block, Curve, CurvePanel, Curves, Figure, Form, Marks, stretch},
     palette::Colour,
 };
 
@@ -12,15 +12,6 @@ const MOST_POINTS: usize = 300;
 
 /// As many marked episodes are drawn as lines over the curves. More of them would hide these.
 const MOST_MARKS: usize = 40;
-
-/// What a policy is worth after so much training.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LearningPoint {
-    /// Episodes of training.
-    pub episodes: u32,
-    /// Its figure on held-out seeds, with the interval; `None` is a gap.
-    pub value: Option<Interval>,
-}
 
 /// All charts of a run that have data.
 #[must_use]
@@ -118,41 +109,6 @@ pub fn swarm_consciousness(episodes: &[EpisodeMetrics]) -> Figure {
             thinning(episodes.len())
         ),
         blocks: vec![Block::Curves(Curves { x_title: "episode".into(), panels })],
-    }
-}
-
-/// What policies are worth on held-out seeds, by the episodes of their training. `y_title` has the unit.
-#[must_use]
-pub fn learning_curve(
-    title: &str,
-    y_title: &str,
-    curves: &[(String, Vec<LearningPoint>)],
-    references: Vec<Reference>,
-) -> Figure {
-    const COLOURS: [Colour; 4] = [Colour::Blue, Colour::Vermillion, Colour::Purple, Colour::SkyBlue];
-    let curve = |((label, points), colour): (&(String, Vec<LearningPoint>), Colour)| Curve {
-        label: label.clone(),
-        colour,
-        form: Form::Line,
-        points: points.iter().map(LearningPoint::drawn).collect(),
-    };
-    let curves = curves.iter().zip(COLOURS.into_iter().cycle()).map(curve).collect();
-    let panel = CurvePanel { height: 320, references, ..CurvePanel::new(y_title, curves) };
-    Figure {
-        name: "learning_curve",
-        title: title.into(),
-        caption: "Means over held-out seeds, the bands their 95 % bootstrap intervals.".into(),
-        blocks: vec![Block::Curves(Curves { x_title: "episodes of training".into(), panels: vec![panel] })],
-    }
-}
-
-impl LearningPoint {
-    fn drawn(&self) -> Point {
-        let x = f64::from(self.episodes);
-        match self.value {
-            Some(Interval { mean, low, high }) => Point::with_band(x, mean, (low, high)),
-            None => Point { x, y: None, band: None },
-        }
     }
 }
 

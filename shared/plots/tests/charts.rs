@@ -4,10 +4,7 @@
 mod support;
 
 use api::evaluator::EvaluationResult;
-use plots::{
-    Block, Colour, Figure, Interval, LearningPoint, Reference, evaluation_figures, learning_curve,
-    swarm_consciousness, training_curves, training_figures,
-};
+use plots::{Block, Figure, evaluation_figures, swarm_consciousness, training_curves, training_figures};
 use support::{Size, empty_episodes, episodes, evaluation};
 
 /// The texts of an SVG, without its markup.
@@ -72,7 +69,8 @@ fn swarm_consciousness_marks_every_episode_with_an_intervention() {
 fn policies_are_compared_with_baseline_and_limit_in_words_and_lines() {
     let result = evaluation(&Size::default());
     let comparison = figure(&result, "policy_comparison");
-    let names: Vec<String> = result.policies.iter().map(plots::policy_title).collect();
+    let names: Vec<String> =
+        result.policies.iter().map(|p| plots::policy_title(p, &result.policies)).collect();
     assert_shows(&comparison, &names.iter().map(String::as_str).collect::<Vec<_>>());
     assert_shows(
         &comparison,
@@ -165,20 +163,47 @@ fn of_very_many_tenants_those_who_fare_worst_are_shown_and_it_is_said() {
 }
 
 #[test]
-fn a_learning_curve_has_bands_and_lines_to_compare_with() {
-    let value = |mean| Some(Interval { mean, low: mean - 0.1, high: mean + 0.1 });
-    let points = [(0, value(0.0)), (10, value(0.5)), (20, None), (30, value(0.8)), (40, value(0.9))];
-    let points = points.map(|(episodes, value)| LearningPoint { episodes, value });
-    let informed = Reference { label: "bid-price-informed".into(), colour: Colour::Green, value: 1.0 };
-    let figure = learning_curve(
-        "Gap closed",
-        "Gap closed, share",
-        &[("afterstate".into(), points.into())],
-        vec![informed],
+fn policies_of_longer_and_shorter_training_make_a_learning_curve_with_bands_and_lines_to_compare_with() {
+    let mut result = evaluation(&Size { learned: 5, ..Size::default() });
+    for (policy, episodes) in result.policies.iter_mut().zip([40, 0, 10, 20, 30]) {
+        policy.trained_episodes = Some(episodes);
+        if episodes == 20 {
+            policy.versus_baseline.reward = None;
+        }
+    }
+    let figure = figure(&result, "learning_curve");
+    assert_shows(
+        &figure,
+        &[
+            "episodes of training",
+            "afterstate",
+            "bid-price: best hand rule",
+            "bid-price-informed",
+            "physical limit",
+        ],
     );
-    assert_shows(&figure, &["Gap closed, share", "episodes of training", "afterstate", "bid-price-informed"]);
+    let Block::Curves(curves) = &figure.blocks[0] else { panic!("curves") };
+    let xs: Vec<f64> = curves.panels[0].curves[0].points.iter().map(|point| point.x).collect();
+    assert_eq!(xs, [0.0, 10.0, 20.0, 30.0, 40.0]);
     // the gap parts the band too
     assert_eq!(figure.svg().unwrap().matches("<polygon").count(), 2);
+}
+
+#[test]
+fn gain_over_time_shows_the_best_learned_policy_the_best_rule_and_the_informed_one_over_the_steps() {
+    let figure = figure(&evaluation(&Size::default()), "gain_over_time");
+    let shown = ["afterstate: learned", "bid-price: best hand rule", "bid-price-informed"];
+    assert_shows(&figure, &shown);
+    assert_shows(&figure, &["step of the episode", "weighted-score: baseline"]);
+    let Block::Curves(curves) = &figure.blocks[0] else { panic!("curves") };
+    let points = &curves.panels[0].curves[0].points;
+    assert_eq!((points[0].x, points[23].x, points[11].y), (2.5, 117.5, None));
+}
+
+#[test]
+fn policies_of_the_same_training_make_no_learning_curve() {
+    let figures = evaluation_figures(&evaluation(&Size { learned: 5, ..Size::default() }));
+    assert!(figures.iter().all(|figure| figure.name != "learning_curve"));
 }
 
 #[test]

@@ -32,9 +32,10 @@ async fn get_report(Shared(state): Shared<State>, Path(id): Path<Uuid>) -> ApiRe
 
 /// Get a chart of an evaluation
 ///
-/// `policy_comparison` (every policy beside baseline and physical limit), `reward_by_seed` (each seed's difference to
-/// the baseline), `fill_by_tenant` and `fill_by_job_size`, each as `.svg` or `.png`. A chart without any data is not
-/// there.
+/// `policy_comparison` (every policy beside baseline and physical limit), `learning_curve` (where policies of the same
+/// algorithm were trained for longer and shorter), `gain_over_time` (in each part of the episodes),
+/// `reward_by_seed` (each seed's difference to the baseline), `fill_by_tenant` and `fill_by_job_size`, each as `.svg`
+/// or `.png`. A chart without any data is not there.
 #[utoipa::path(get, path = "/v1/evaluations/{id}/plots/{file}", tag = "reports",
     params(
         ("id" = Uuid, Path, description = "The evaluation's id."),

@@ -1,10 +1,11 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use api::evaluator::{EvaluationResult, NewEvaluation};
 use clap::Args;
 use policy::PolicyFile;
 use serde::Serialize;
+use trainer::checkpoint::CheckpointDocument;
 use uuid::Uuid;
 
 use crate::{
@@ -27,15 +28,16 @@ use crate::{
 #[command(after_help = "Examples:
   mesh evaluate --ai-agents out/swarm_final.json
   mesh evaluate --ai-agents out/swarm_final.json --preset overloaded --seeds 50 --output out
+  mesh evaluate --ai-agents one/swarm_final.json two/swarm_final.json
   mesh evaluate --ai-agents out/swarm_final.json --baseline-config workloads.json --steps 1000 --json")]
 pub(crate) struct Evaluate {
-    /// The policy file (swarm_final.json)
-    #[arg(long, value_name = "FILE")]
-    ai_agents: PathBuf,
+    /// The policy files (swarm_final.json, or swarm_checkpoint.json for what was learned until then), at most 20
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..=20)]
+    ai_agents: Vec<PathBuf>,
     /// Tenants and their demand (workloads.json); the built-in ones when absent
     #[arg(long, value_name = "FILE")]
     baseline_config: Option<PathBuf>,
-    /// A named setting [default: the one that the policy was trained on; default when --baseline-config is
+    /// A named setting [default: the one that the first policy was trained on; default when --baseline-config is
     /// given]
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
@@ -76,10 +78,10 @@ impl Evaluate {
     /// Evaluates and tells the result.
     pub(crate) fn run(self) -> anyhow::Result<Answer> {
         self.stack.check(Needs::Evaluation)?;
-        let bytes = read(&self.ai_agents)?;
-        let file = PolicyFile::parse(&bytes)
-            .map_err(|error| usage(format!("--ai-agents {}: {error}", self.ai_agents.display())))?;
-        let trained_on = self.baseline_config.is_none().then(|| file.training.preset.clone());
+        let files =
+            self.ai_agents.iter().map(|path| policy_file(path)).collect::<anyhow::Result<Vec<_>>>()?;
+        let first = files.first().map(|(file, _)| file.training.preset.clone());
+        let trained_on = first.filter(|_| self.baseline_config.is_none());
         let environment = EnvironmentArgs {
             preset: self.preset.clone().or(trained_on),
             providers: self.providers.clone(),
@@ -103,7 +105,7 @@ impl Evaluate {
             };
             let mut stack = connection.stack.take();
             let told = tokio::select! {
-                told = self.evaluate(&connection, bytes, request) => told,
+                told = self.evaluate(&connection, files, request) => told,
                 error = stack_failed(&mut stack) => Err(error),
                 () = interrupts.next() => Err(anyhow::anyhow!("interrupted during the evaluation")),
             };
@@ -116,11 +118,13 @@ impl Evaluate {
     async fn evaluate(
         &self,
         connection: &Connection,
-        bytes: Vec<u8>,
+        files: Vec<(PolicyFile, Vec<u8>)>,
         mut request: NewEvaluation,
     ) -> anyhow::Result<Answer> {
-        let put = patiently(|| connection.remembrancer.put_artifact("application/json", bytes.clone()));
-        request.policies = vec![put.await.context("storing the policy")?.sha256];
+        for (_, bytes) in files {
+            let put = patiently(|| connection.remembrancer.put_artifact("application/json", bytes.clone()));
+            request.policies.push(put.await.context("storing the policy")?.sha256);
+        }
         let evaluation = evaluate(&connection.evaluator, &request).await?;
         if let Some(folder) = &self.output {
             write_evaluation(connection, &evaluation, folder).await?;
@@ -137,4 +141,18 @@ impl Evaluate {
         }
         Ok(Answer::Yes)
     }
+}
+
+/// A policy with its bytes, of its own file or of a checkpoint.
+fn policy_file(path: &Path) -> anyhow::Result<(PolicyFile, Vec<u8>)> {
+    let wrong = |why: &dyn std::fmt::Display| usage(format!("--ai-agents {}: {why}", path.display()));
+    let bytes = read(path)?;
+    // most files are policies: what is no checkpoint is told of as a policy
+    if let Ok(checkpoint) = CheckpointDocument::parse(&bytes) {
+        let file = checkpoint.policy().map_err(|error| wrong(&error))?;
+        let bytes = serde_json::to_vec(&file).context("writing the checkpoint's policy")?;
+        return Ok((file, bytes));
+    }
+    let file = PolicyFile::parse(&bytes).map_err(|error| wrong(&error))?;
+    Ok((file, bytes))
 }

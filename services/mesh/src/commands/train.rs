@@ -2,6 +2,7 @@ use std::{path::PathBuf, pin::pin};
 
 use anyhow::{Context as _, anyhow, bail};
 use api::{
+    Hash,
     evaluator::NewEvaluation,
     trainer::{Recording, Run, RunStatus},
 };
@@ -19,6 +20,7 @@ use crate::{
     runtime,
     training::{
         config::{RunArgs, Wanted},
+        curve::policies_on_the_way,
         follow::follow,
         outcome::{Left, patiently, quoted},
     },
@@ -36,6 +38,7 @@ use crate::{
   mesh train
   mesh train --agents 50 --episodes 200 --seed 7 --output out
   mesh train --episodes 100 --stop-after 40 --output out
+  mesh train --preset drifting --episodes 20 --checkpoint-every 1 --learning-curve
   mesh train --load out/swarm_checkpoint.json --output out
   mesh train --workloads workloads.json --providers providers.json --psi-field off --json
   mesh train --trainer http://127.0.0.1:8001 --remembrancer http://127.0.0.1:8002 \\
@@ -55,6 +58,9 @@ pub(crate) struct Train {
     /// Held-out seeds of the comparison at the end
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEEDS, value_parser = clap::value_parser!(u32).range(2..=1000))]
     seeds: u32,
+    /// Compare what had been learned at every checkpoint too, and draw the learning curve (see --checkpoint-every)
+    #[arg(long)]
+    learning_curve: bool,
     /// One JSON object on standard output
     #[arg(long)]
     json: bool,
@@ -130,8 +136,12 @@ impl Train {
             () = interrupts.next() => bail!("interrupted while the run's files were fetched"),
         };
         if run.status == RunStatus::Completed {
+            let mut policies: Vec<Hash> = run.policy_sha256.into_iter().collect();
+            if self.learning_curve && !policies.is_empty() {
+                policies.extend(policies_on_the_way(trainer, &connection.remembrancer, &run).await?);
+            }
             let request = NewEvaluation {
-                policies: run.policy_sha256.into_iter().collect(),
+                policies,
                 environment: run.config.environment.clone(),
                 seeds: self.seeds,
                 steps: Some(run.config.steps_per_episode),
@@ -174,6 +184,9 @@ impl Train {
         words.extend(["--output".to_owned(), self.output.display().to_string()]);
         if let Some(url) = self.run.psi_field_url() {
             words.extend(["--psi-field".to_owned(), url]);
+        }
+        if self.learning_curve {
+            words.push("--learning-curve".into());
         }
         if self.seeds != DEFAULT_SEEDS {
             words.extend(["--seeds".to_owned(), self.seeds.to_string()]);

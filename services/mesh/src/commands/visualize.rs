@@ -14,9 +14,9 @@ use crate::{
 /// Draw a run's metrics or an evaluation as SVG, PNG and one HTML page
 ///
 /// Of training_metrics.csv: training_curves and swarm_consciousness (.svg and .png) and training_report.html, which
-/// also shows the evaluation.json beside it when there is one. Of evaluation.json: policy_comparison, reward_by_seed,
-/// fill_by_tenant and fill_by_job_size (.svg and .png) and report.html. The pages hold all they need. Charts without
-/// any data are left out; cells without data are gaps.
+/// also shows the evaluation.json beside it when there is one. Of evaluation.json: policy_comparison, learning_curve,
+/// gain_over_time, reward_by_seed, fill_by_tenant and fill_by_job_size (.svg and .png) and report.html. The pages hold
+/// all they need. Charts without any data are left out; cells without data are gaps.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh visualize out/training_metrics.csv

@@ -1,5 +1,6 @@
 //! Training from the command line: the run's configuration, following it, what it leaves.
 
 pub(crate) mod config;
+pub(crate) mod curve;
 pub(crate) mod follow;
 pub(crate) mod outcome;
