@@ -202,24 +202,8 @@ mod tests {
     fn document() -> CheckpointDocument {
         let config = NewRun { agents: 1, episodes: 3, steps_per_episode: 4, ..NewRun::default() };
         let agent = Agent { agent: 0, q_table_size: 0, avg_reward: None, epsilon: 0.1, decisions: 0 };
-        let episode = EpisodeMetrics {
-            episode: 0,
-            avg_reward: Some(0.1 + 0.2),
-            fill_rate: None,
-            gpu_hours_fill: None,
-            avg_cost_usd: None,
-            avg_latency_ms: None,
-            epsilon: 0.1,
-            q_table_size: 0,
-            psi: None,
-            continuity: None,
-            prediction_error: None,
-            interventions: 0,
-            cost_index: None,
-            cost_per_gpu_hour_usd: None,
-            deferred_share: None,
-            worst_tenant_gpu_hours_fill: None,
-        };
+        let episode =
+            EpisodeMetrics { avg_reward: Some(0.1 + 0.2), epsilon: 0.1, ..EpisodeMetrics::default() };
         CheckpointDocument {
             format: CHECKPOINT_FORMAT.into(),
             digest: RunPlan::new(&config).unwrap().digest,

@@ -343,7 +343,7 @@ pub struct Checkpoint {
 }
 
 /// One episode, as in `training_metrics.csv`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EpisodeMetrics {
     /// The episode, from 0.
     pub episode: u32,

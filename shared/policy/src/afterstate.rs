@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::{
-    board::{Board, Waiting},
+    board::{Board, Waiting, longest_first},
     concave_tables::{ConcaveTables, PHASES, Place, TablesPool},
     deferral::{DeferralPool, DeferralValues},
     policy::{Decision, Exploration, Learner, LearningWindow, Policy},
@@ -203,6 +203,18 @@ impl Afterstate {
     }
 }
 
+/// Where the step stands when this is observed and so many requests wait.
+fn standing<'a>(observation: &Observation<'a>, expected: &'a Expected, waiting: usize) -> Standing<'a> {
+    let phase = observation.phase;
+    Standing {
+        expected,
+        market: observation.market,
+        waiting,
+        left: if observation.waited_ms.is_some() { 0.0 } else { 1.0 - phase },
+        phase: ((phase * PHASES as f64) as usize).min(PHASES - 1),
+    }
+}
+
 impl Policy for Afterstate {
     fn name(&self) -> &'static str {
         "afterstate"
@@ -216,13 +228,7 @@ impl Policy for Afterstate {
         let Observation { env, market, request, index, phase, .. } = *observation;
         let expected = board.expected.get_or_insert_with(|| Expected::new(env, market));
         let is_new = observation.waited_ms.is_none() && observation.failed_at.is_none();
-        let at = Standing {
-            expected,
-            market,
-            waiting: board.waiting.len(),
-            left: if observation.waited_ms.is_some() { 0.0 } else { 1.0 - phase },
-            phase: ((phase * PHASES as f64) as usize).min(PHASES - 1),
-        };
+        let at = standing(observation, expected, board.waiting.len());
         let Options { choices, best } = self.options(&at, observation);
         let epsilon = self.epsilon();
         let explored = epsilon > 0.0 && self.rng.random::<f64>() < epsilon;
@@ -248,15 +254,9 @@ impl Policy for Afterstate {
     }
 
     fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
-        let Observation { env, market, request, phase, .. } = *observation;
-        let at = Standing {
-            expected: &Expected::new(env, market),
-            market,
-            waiting: 0,
-            left: if observation.waited_ms.is_some() { 0.0 } else { 1.0 - phase },
-            phase: ((phase * PHASES as f64) as usize).min(PHASES - 1),
-        };
-        Some(self.routed(&at, env, request, candidate))
+        let Observation { env, market, request, .. } = *observation;
+        let expected = Expected::new(env, market);
+        Some(self.routed(&standing(observation, &expected, 0), env, request, candidate))
     }
 
     fn order_waiting(
@@ -266,8 +266,7 @@ impl Policy for Afterstate {
         waiting: &mut [usize],
         _board: &mut Board,
     ) {
-        // the longest first: what is left over is small enough to find a place
-        waiting.sort_by(|a, b| requests[*b].hours.total_cmp(&requests[*a].hours));
+        longest_first(requests, waiting);
     }
 
     fn observe_step(&mut self, outcome: &StepOutcome<'_>, board: &mut Board) {

@@ -10,7 +10,7 @@ use nalgebra::DVector;
 use routing_env::{Candidate, Choice, Environment, Market, Observation, Request};
 
 use crate::{
-    board::{Board, Waiting},
+    board::{Board, Waiting, longest_first},
     fluid::{Fluid, resources},
     forecast::Beliefs,
     policy::{Decision, Policy},
@@ -107,12 +107,12 @@ impl BidPrices {
         Decision { value: Some(net), ..Decision::certain(choice) }
     }
 
-    /// Orders what waits: the longest first, so that what is left over is small enough to find a place.
+    /// Orders what waits, and notes how long each has waited by then.
     pub(crate) fn order_waiting(requests: &[Request], waiting: &mut [usize], board: &mut Board) {
         for own in &mut board.waiting {
             own.wait_ms = routing_env::wait_ms(1.0 - (own.index + 1) as f64 / requests.len() as f64);
         }
-        waiting.sort_by(|a, b| requests[*b].hours.total_cmp(&requests[*a].hours));
+        longest_first(requests, waiting);
     }
 
     /// The prices for this part of the step.

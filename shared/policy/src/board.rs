@@ -45,6 +45,16 @@ pub(crate) struct Waiting {
     pub(crate) wait_ms: f64,
 }
 
+/// Orders positions in `requests` so that the longest come first: what is left over is small enough to find a place.
+pub(crate) fn longest_first(requests: &[Request], waiting: &mut [usize]) {
+    waiting.sort_by(|a, b| requests[*b].hours.total_cmp(&requests[*a].hours));
+}
+
+/// Orders them so that the shortest come first: a request earns about the same whatever its size.
+pub(crate) fn shortest_first(requests: &[Request], waiting: &mut [usize]) {
+    waiting.sort_by(|a, b| requests[*a].hours.total_cmp(&requests[*b].hours));
+}
+
 impl Board {
     /// Wipes it for a new step.
     pub(crate) fn wipe(&mut self) {

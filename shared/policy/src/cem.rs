@@ -39,7 +39,7 @@ use self::{
     score::WEIGHTS,
 };
 use crate::{
-    board::Board,
+    board::{Board, shortest_first},
     forecast::Beliefs,
     policy::{Decision, Exploration, Learner, LearningWindow, Policy},
 };
@@ -143,7 +143,7 @@ impl Cem {
                 }
                 Turn::Waiting { requests, waiting, .. } => {
                     let mut order = waiting.to_vec();
-                    smallest_first(requests, &mut order);
+                    shortest_first(requests, &mut order);
                     episode.order_waiting(&order);
                 }
             }
@@ -168,11 +168,6 @@ impl Cem {
     fn steps_per_member(&self) -> f64 {
         (f64::from(GENERATION_STEPS) / self.population as f64).max(1.0)
     }
-}
-
-/// The smallest come first: a request earns about the same whatever its size.
-fn smallest_first(requests: &[Request], waiting: &mut [usize]) {
-    waiting.sort_by(|a, b| requests[*a].hours.total_cmp(&requests[*b].hours));
 }
 
 impl Policy for Cem {
@@ -217,7 +212,7 @@ impl Policy for Cem {
         waiting: &mut [usize],
         _board: &mut Board,
     ) {
-        smallest_first(requests, waiting);
+        shortest_first(requests, waiting);
     }
 
     fn observe_step(&mut self, outcome: &StepOutcome<'_>, board: &mut Board) {

@@ -97,10 +97,17 @@ impl fmt::Display for Rule {
 
 /// No rule has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "unknown rule `{0}`: expected weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
-)]
+#[error("unknown rule `{0}`: expected {names}", names = Rule::names())]
 pub struct UnknownRule(pub String);
+
+impl Rule {
+    /// All names, for messages.
+    pub(crate) fn names() -> String {
+        let names: Vec<&str> = Self::ALL.into_iter().chain(Self::REFERENCES).map(Self::name).collect();
+        let (last, others) = names.split_last().map_or(("", &[][..]), |(last, others)| (*last, others));
+        format!("{} or {last}", others.join(", "))
+    }
+}
 
 impl FromStr for Rule {
     type Err = UnknownRule;

@@ -3,7 +3,7 @@
 use routing_env::{Candidate, Choice, Environment, MAX_WAITING, Market, Observation, Request};
 
 use crate::{
-    board::Board,
+    board::{Board, shortest_first},
     forecast::Beliefs,
     policy::{Decision, Policy},
     rules::greedy,
@@ -54,7 +54,7 @@ impl Policy for DeferLarge {
         waiting: &mut [usize],
         _board: &mut Board,
     ) {
-        waiting.sort_by(|a, b| requests[*a].hours.total_cmp(&requests[*b].hours));
+        shortest_first(requests, waiting);
     }
 
     fn boxed_clone(&self) -> Box<dyn Policy> {
@@ -117,7 +117,7 @@ impl Policy for Reserve {
         waiting: &mut [usize],
         _board: &mut Board,
     ) {
-        waiting.sort_by(|a, b| requests[*a].hours.total_cmp(&requests[*b].hours));
+        shortest_first(requests, waiting);
     }
 
     fn boxed_clone(&self) -> Box<dyn Policy> {

@@ -11,7 +11,7 @@ use crate::{
     afterstate::{Afterstate, AfterstateConfig},
     board::Board,
     cem::Cem,
-    policy::{LearningWindow, Policy},
+    policy::{Learner, LearningWindow, Policy},
     q_learning::{MAX_PROVIDERS, QLearning, QLearningConfig},
     replay::ReplayConfig,
     rules::Rule,
@@ -80,9 +80,7 @@ impl SwarmConfig {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SwarmError {
     /// No learner and no rule has the name.
-    #[error(
-        "unknown algorithm `{0}`: expected adaptive, afterstate, cem, q-learning, weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price or bid-price-informed"
-    )]
+    #[error("unknown algorithm `{0}`: expected {learners}, {rules}", learners = LEARNERS.join(", "), rules = Rule::names())]
     UnknownAlgorithm(String),
     /// The catalog is too large for the learner.
     #[error("q-learning handles at most {MAX_PROVIDERS} providers, this catalog has {0}")]
@@ -253,7 +251,7 @@ impl Swarm {
 
     /// Stops learning and exploring: what was learned is acted on.
     pub fn freeze(&mut self) {
-        self.agents.iter_mut().filter_map(|a| a.learner_mut()).for_each(super::policy::Learner::freeze);
+        self.agents.iter_mut().filter_map(|a| a.learner_mut()).for_each(Learner::freeze);
     }
 
     /// Starts an episode.
@@ -368,8 +366,8 @@ impl Swarm {
         let learners = || self.agents.iter().filter_map(|a| a.learner());
         SwarmState {
             steps_learned: self.steps_learned,
-            knowledge: learners().map(super::policy::Learner::knowledge).collect(),
-            progress: learners().map(super::policy::Learner::progress).collect(),
+            knowledge: learners().map(Learner::knowledge).collect(),
+            progress: learners().map(Learner::progress).collect(),
         }
     }
 

@@ -1,10 +1,11 @@
 //! The adaptive learner: what it learns, on whom it relies, and that it repeats.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use policy::{PolicyFile, Rule, StepReport, Swarm, SwarmConfig, SwarmState, Training};
-use routing_env::{Environment, Episode, Metrics, Preset, RewardKind};
+mod support;
 
-const REWARD: RewardKind = RewardKind::ExcessCost;
+use policy::{PolicyFile, Rule, StepReport, Swarm, SwarmConfig, SwarmState, Training};
+use routing_env::{Environment, Episode, Preset};
+use support::REWARD;
 
 fn swarm(env: &Environment, agents: u32, epsilon: f64) -> Swarm {
     let config = SwarmConfig { agents, epsilon, ..SwarmConfig::of("adaptive") };
@@ -12,17 +13,7 @@ fn swarm(env: &Environment, agents: u32, epsilon: f64) -> Swarm {
 }
 
 fn play(env: &Environment, swarm: &mut Swarm, seeds: std::ops::Range<u64>) -> f64 {
-    let mut report = StepReport::new(env);
-    let mut metrics = Metrics::new(env);
-    for seed in seeds {
-        let mut episode = Episode::new(env, seed, REWARD);
-        swarm.begin_episode(seed);
-        while swarm.run_step(&mut episode, REWARD, &mut report) {
-            metrics.merge(&report.metrics);
-        }
-        swarm.end_episode();
-    }
-    metrics.overall.avg_reward().unwrap()
+    support::play(swarm, env, seeds).overall.avg_reward().unwrap()
 }
 
 fn held_out() -> std::ops::Range<u64> {

@@ -1,11 +1,12 @@
 //! What bid prices learn that are learned by temporal differences.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use policy::{PolicyFile, Rule, StepReport, Swarm, SwarmConfig, Training};
-use routing_env::{Catalog, Environment, Episode, Fate, Metrics, Preset, RewardKind, Workloads};
-use serde_json::json;
+mod support;
 
-const REWARD: RewardKind = RewardKind::ExcessCost;
+use policy::{PolicyFile, Rule, StepReport, Swarm, SwarmConfig, Training};
+use routing_env::{Catalog, Environment, Episode, Fate, Metrics, Preset, Workloads};
+use serde_json::json;
+use support::{REWARD, play};
 
 fn swarm(env: &Environment, agents: u32, merge_every: u32) -> Swarm {
     let config = SwarmConfig {
@@ -19,20 +20,6 @@ fn swarm(env: &Environment, agents: u32, merge_every: u32) -> Swarm {
         merge_every,
     };
     Swarm::new(config, env).unwrap()
-}
-
-fn play(swarm: &mut Swarm, env: &Environment, seeds: std::ops::Range<u64>) -> Metrics {
-    let mut report = StepReport::new(env);
-    let mut metrics = Metrics::new(env);
-    for seed in seeds {
-        let mut episode = Episode::new(env, seed, REWARD);
-        swarm.begin_episode(seed);
-        while swarm.run_step(&mut episode, REWARD, &mut report) {
-            metrics.merge(&report.metrics);
-        }
-        swarm.end_episode();
-    }
-    metrics
 }
 
 fn reward(metrics: &Metrics) -> f64 {

@@ -1,10 +1,11 @@
 //! What merging does to the agents of a swarm.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use policy::{Command, ReplayConfig, ReplayKind, StepReport, Swarm, SwarmConfig};
-use routing_env::{Environment, Episode, Preset, RewardKind};
+mod support;
 
-const REWARD: RewardKind = RewardKind::ExcessCost;
+use policy::{Command, ReplayConfig, ReplayKind, StepReport, Swarm, SwarmConfig};
+use routing_env::{Environment, Episode, Preset};
+use support::REWARD;
 
 fn swarm(env: &Environment, algorithm: &str, agents: u32, merge_every: u32) -> Swarm {
     let config = SwarmConfig {
@@ -22,18 +23,7 @@ fn swarm(env: &Environment, algorithm: &str, agents: u32, merge_every: u32) -> S
 
 /// Plays episodes and gives the mean reward per request.
 fn play(swarm: &mut Swarm, env: &Environment, seeds: std::ops::Range<u64>) -> f64 {
-    let mut report = StepReport::new(env);
-    let (mut reward, mut requests) = (0.0, 0);
-    for seed in seeds {
-        let mut episode = Episode::new(env, seed, REWARD);
-        swarm.begin_episode(seed);
-        while swarm.run_step(&mut episode, REWARD, &mut report) {
-            reward += report.metrics.overall.reward;
-            requests += report.metrics.overall.requests;
-        }
-        swarm.end_episode();
-    }
-    reward / requests as f64
+    support::play(swarm, env, seeds).overall.avg_reward().unwrap()
 }
 
 /// What the agents know. How often one was in a state itself, and states that nothing was learned of yet, do not

@@ -1,11 +1,12 @@
 //! What a swarm does, seen from outside.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use policy::{Command, PolicyFile, ReplayConfig, ReplayKind, Rule, StepReport, Swarm, SwarmConfig, Training};
-use routing_env::{Catalog, Environment, Episode, Fate, Preset, RewardKind, Workloads};
-use serde_json::json;
+mod support;
 
-const REWARD: RewardKind = RewardKind::ExcessCost;
+use policy::{Command, PolicyFile, ReplayConfig, ReplayKind, Rule, StepReport, Swarm, SwarmConfig, Training};
+use routing_env::{Catalog, Environment, Episode, Fate, Preset, Workloads};
+use serde_json::json;
+use support::REWARD;
 
 fn config(agents: u32) -> SwarmConfig {
     SwarmConfig {
@@ -26,18 +27,7 @@ fn environment() -> Environment {
 
 /// Plays episodes and gives the mean reward per request.
 fn play(swarm: &mut Swarm, env: &Environment, seeds: std::ops::Range<u64>) -> f64 {
-    let mut report = StepReport::new(env);
-    let (mut reward, mut requests) = (0.0, 0);
-    for seed in seeds {
-        let mut episode = Episode::new(env, seed, REWARD);
-        swarm.begin_episode(seed);
-        while swarm.run_step(&mut episode, REWARD, &mut report) {
-            reward += report.metrics.overall.reward;
-            requests += report.metrics.overall.requests;
-        }
-        swarm.end_episode();
-    }
-    reward / requests as f64
+    support::play(swarm, env, seeds).overall.avg_reward().unwrap()
 }
 
 fn bytes(swarm: &Swarm) -> String {

@@ -23,24 +23,7 @@ pub(crate) fn episodes(count: u32) -> Vec<EpisodeMetrics> {
 
 /// A run that nobody watched and that had no request.
 pub(crate) fn empty_episodes(count: u32) -> Vec<EpisodeMetrics> {
-    let empty = |episode| EpisodeMetrics {
-        episode,
-        avg_reward: None,
-        fill_rate: None,
-        gpu_hours_fill: None,
-        avg_cost_usd: None,
-        avg_latency_ms: None,
-        epsilon: 0.1,
-        q_table_size: 0,
-        psi: None,
-        continuity: None,
-        prediction_error: None,
-        interventions: 0,
-        cost_index: None,
-        cost_per_gpu_hour_usd: None,
-        deferred_share: None,
-        worst_tenant_gpu_hours_fill: None,
-    };
+    let empty = |episode| EpisodeMetrics { episode, epsilon: 0.1, ..EpisodeMetrics::default() };
     (0..count).map(empty).collect()
 }
 
