@@ -24,6 +24,7 @@ mod request_classes;
 mod rules;
 mod scarcity;
 mod size_rules;
+mod step_report;
 mod sum_tree;
 mod swarm;
 mod tuning;
@@ -34,6 +35,5 @@ pub use policy::{Decision, Exploration, Learner, LearningWindow, Policy};
 pub use q_learning::{MAX_PROVIDERS, QLearning, QLearningConfig};
 pub use replay::{ReplayConfig, ReplayKind};
 pub use rules::{Rule, UnknownRule};
-pub use swarm::{
-    AgentStep, Command, DecidedRequest, LEARNERS, StepReport, Swarm, SwarmConfig, SwarmError, SwarmState,
-};
+pub use step_report::{AgentStep, DecidedRequest, StepReport};
+pub use swarm::{Command, LEARNERS, Swarm, SwarmConfig, SwarmError, SwarmState};

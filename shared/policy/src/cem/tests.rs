@@ -4,7 +4,8 @@ use serde_json::json;
 use super::*;
 use crate::{
     rules::Rule,
-    swarm::{Command, StepReport, Swarm, SwarmConfig},
+    step_report::StepReport,
+    swarm::{Command, Swarm, SwarmConfig},
 };
 
 const REWARD: RewardKind = RewardKind::ExcessCost;
