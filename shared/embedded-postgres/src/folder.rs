@@ -16,7 +16,7 @@ use crate::{
 /// Held for as long as the cluster is in use. The kernel releases it with the process.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
-    _file: File,
+    file: File,
 }
 
 impl FolderLock {
@@ -48,15 +48,26 @@ impl FolderLock {
             file.flush()
         };
         write(&mut file).map_err(|error| Error::file("cannot write", &path, error))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// Whether some process holds the lock of `folder`.
     pub(crate) fn is_held(folder: &Path) -> bool {
         match File::open(folder.join(LOCK_FILE)) {
-            Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
+            Ok(file) => {
+                let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+                let _ = file.unlock(); // what is not locked need not be unlocked
+                is_held
+            }
             Err(_) => false,
         }
+    }
+}
+
+impl Drop for FolderLock {
+    /// Closing the file is not enough: a program that another thread is just starting has it open too, until it runs.
+    fn drop(&mut self) {
+        let _ = self.file.unlock(); // the kernel does it with the process
     }
 }
 
@@ -200,6 +211,17 @@ mod tests {
         drop(lock);
         assert!(!FolderLock::is_held(folder.path()));
         FolderLock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_ends_with_its_holder_whoever_else_has_the_file_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = FolderLock::take(folder.path()).unwrap();
+        let as_a_fork_has_it = lock.file.try_clone().unwrap();
+        drop(lock);
+        assert!(!FolderLock::is_held(folder.path()));
+        FolderLock::take(folder.path()).unwrap();
+        drop(as_a_fork_has_it);
     }
 
     #[test]
