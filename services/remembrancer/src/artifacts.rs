@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
 use crate::{
-    error::{LedgerError, NotFound, Result},
+    error::{LogError, NotFound, Result},
     log::unsigned,
 };
 
@@ -25,7 +25,7 @@ pub struct Put {
 /// The content has another digest.
 pub fn check(name: api::Hash, content: &[u8]) -> Result<()> {
     let actual = api::Hash(Sha256::digest(content).into());
-    if actual == name { Ok(()) } else { Err(LedgerError::DigestMismatch { expected: name, actual }) }
+    if actual == name { Ok(()) } else { Err(LogError::DigestMismatch { expected: name, actual }) }
 }
 
 /// Stores checked content, once: a second put changes nothing, not even the media type.

@@ -10,7 +10,7 @@ use sqlx::{
 
 use crate::{
     config::Config,
-    error::{LedgerError, Result},
+    error::{LogError, Result},
     log::{head, open_edge},
 };
 
@@ -45,7 +45,7 @@ pub async fn open(db: &PgPool) -> Result<()> {
     let head = head(db).await?;
     let edge = open_edge(db, head.size).await?;
     if edge.root() != head.root {
-        return Err(LedgerError::Inconsistent(format!(
+        return Err(LogError::Inconsistent(format!(
             "the tiles of {} leaves give the root {}, the head says {}",
             head.size,
             api::Hash(edge.root()),

@@ -2,11 +2,11 @@ use api::Hash;
 use merkle_log::{CanonicalError, tile::MissingHash};
 
 /// What a domain function returns.
-pub(crate) type Result<T> = std::result::Result<T, LedgerError>;
+pub(crate) type Result<T> = std::result::Result<T, LogError>;
 
-/// The ledger cannot do what was asked.
+/// The log cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
+pub enum LogError {
     /// Fields of the request that cannot be recorded as they are.
     #[error("the request is not valid: {}", .0.first().map_or("", |field| &field.detail))]
     Invalid(Vec<InvalidField>),
@@ -132,26 +132,26 @@ pub enum NotFound {
     Tile,
 }
 
-impl LedgerError {
+impl LogError {
     /// One wrong field.
     pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Invalid(vec![InvalidField { pointer: pointer.into(), detail: detail.into() }])
     }
 }
 
-impl From<NotFound> for LedgerError {
+impl From<NotFound> for LogError {
     fn from(what: NotFound) -> Self {
         Self::NotFound(what)
     }
 }
 
-impl From<MissingHash> for LedgerError {
+impl From<MissingHash> for LogError {
     fn from(missing: MissingHash) -> Self {
         Self::Inconsistent(missing.to_string())
     }
 }
 
-impl From<sqlx::Error> for LedgerError {
+impl From<sqlx::Error> for LogError {
     fn from(error: sqlx::Error) -> Self {
         if is_disk_full(&error) {
             Self::DiskFull(error)
@@ -163,7 +163,7 @@ impl From<sqlx::Error> for LedgerError {
     }
 }
 
-impl From<sqlx::migrate::MigrateError> for LedgerError {
+impl From<sqlx::migrate::MigrateError> for LogError {
     fn from(error: sqlx::migrate::MigrateError) -> Self {
         use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
         match error {
@@ -209,8 +209,8 @@ mod tests {
     #[test]
     fn a_broken_connection_is_an_outage_and_a_refused_statement_is_not() {
         let broken = sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
-        assert!(matches!(LedgerError::from(broken), LedgerError::Unavailable(_)));
-        assert!(matches!(LedgerError::from(sqlx::Error::PoolTimedOut), LedgerError::Unavailable(_)));
-        assert!(matches!(LedgerError::from(sqlx::Error::RowNotFound), LedgerError::Database(_)));
+        assert!(matches!(LogError::from(broken), LogError::Unavailable(_)));
+        assert!(matches!(LogError::from(sqlx::Error::PoolTimedOut), LogError::Unavailable(_)));
+        assert!(matches!(LogError::from(sqlx::Error::RowNotFound), LogError::Database(_)));
     }
 }

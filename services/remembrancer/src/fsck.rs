@@ -14,7 +14,7 @@ use sqlx::{PgConnection, PgPool};
 use self::runs::Runs;
 use crate::{
     decisions,
-    error::{LedgerError, Result},
+    error::{LogError, Result},
     log::{Head, digest, head, load_tiles, signed, unsigned},
     records::{Columns, Stored},
 };
@@ -47,13 +47,13 @@ pub enum FsckError {
     Difference(String),
     /// It could not be read.
     #[error(transparent)]
-    Unreadable(LedgerError),
+    Unreadable(LogError),
 }
 
-impl From<LedgerError> for FsckError {
-    fn from(error: LedgerError) -> Self {
+impl From<LogError> for FsckError {
+    fn from(error: LogError) -> Self {
         match error {
-            LedgerError::Inconsistent(what) => Self::Difference(what),
+            LogError::Inconsistent(what) => Self::Difference(what),
             other => Self::Unreadable(other),
         }
     }

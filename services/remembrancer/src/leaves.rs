@@ -7,7 +7,7 @@ use sqlx::PgPool;
 
 use crate::{
     decisions,
-    error::{LedgerError, NotFound, Result},
+    error::{LogError, NotFound, Result},
     log::{self, Head},
     records,
     signing::sign_head,
@@ -49,12 +49,12 @@ pub async fn find(db: &PgPool, name: &LeafName, head: Head) -> Result<u64> {
 pub async fn text(db: &PgPool, index: u64) -> Result<String> {
     if let Some(row) = decisions::at_index(db, index).await? {
         let bytes =
-            canonical_json(&row.decision).map_err(|error| LedgerError::Inconsistent(error.to_string()))?;
-        return String::from_utf8(bytes).map_err(|error| LedgerError::Inconsistent(error.to_string()));
+            canonical_json(&row.decision).map_err(|error| LogError::Inconsistent(error.to_string()))?;
+        return String::from_utf8(bytes).map_err(|error| LogError::Inconsistent(error.to_string()));
     }
     match records::at_index(db, index).await? {
         Some(record) => record.leaf_text(),
-        None => Err(LedgerError::Inconsistent(format!("the leaf {index} has no row"))),
+        None => Err(LogError::Inconsistent(format!("the leaf {index} has no row"))),
     }
 }
 
@@ -73,8 +73,7 @@ pub async fn evidence(
     let record = text(db, log_index).await?;
     let (_, path) = log::inclusion(db, log_index, tree.size).await?;
     Ok(Evidence {
-        record: RawValue::from_string(record)
-            .map_err(|error| LedgerError::Inconsistent(error.to_string()))?,
+        record: RawValue::from_string(record).map_err(|error| LogError::Inconsistent(error.to_string()))?,
         log_index,
         inclusion_path: path.into_iter().map(api::Hash).collect(),
         checkpoint: sign_head(signer, tree)?,

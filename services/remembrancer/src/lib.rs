@@ -24,7 +24,7 @@ use service_kit::{Metrics, ServiceInfo};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use config::Config;
-pub use error::{InvalidField, LedgerError, NotFound};
+pub use error::{InvalidField, LogError, NotFound};
 pub use state::{AppState, BuildError};
 
 const INFO: ServiceInfo = ServiceInfo {

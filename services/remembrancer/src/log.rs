@@ -10,7 +10,7 @@ pub use tiles::{leaf_hashes, load_tiles, open_edge, tile};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 
-use crate::error::{LedgerError, Result};
+use crate::error::{LogError, Result};
 
 /// The clock of records, cut to the microseconds that the database keeps: the leaf is computed again
 /// from what is stored.
@@ -21,12 +21,12 @@ pub fn now() -> DateTime<Utc> {
 
 /// A stored digest.
 pub(crate) fn digest(bytes: &[u8]) -> Result<merkle_log::Hash> {
-    bytes.try_into().map_err(|_| LedgerError::Inconsistent(format!("a hash of {} bytes", bytes.len())))
+    bytes.try_into().map_err(|_| LogError::Inconsistent(format!("a hash of {} bytes", bytes.len())))
 }
 
 /// A stored count or index; the schema's checks keep them from being negative.
 pub(crate) fn unsigned(number: i64) -> Result<u64> {
-    number.try_into().map_err(|_| LedgerError::Inconsistent(format!("the number {number} below zero")))
+    number.try_into().map_err(|_| LogError::Inconsistent(format!("the number {number} below zero")))
 }
 
 /// A count or index for the database. Indexes count rows, and sequence numbers stay below 2^53, so that

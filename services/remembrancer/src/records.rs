@@ -13,7 +13,7 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 pub use query::{Filter, Found, Order, Place, list};
 
 use crate::{
-    error::{InvalidField, LedgerError, NotFound, Result, uncanonical},
+    error::{InvalidField, LogError, NotFound, Result, uncanonical},
     log::{Sequencer, digest, signed, unsigned},
 };
 
@@ -58,7 +58,7 @@ impl Draft {
     /// Checks a record. `id` is the caller's, or one that was made for it.
     ///
     /// # Errors
-    /// [`LedgerError::Invalid`] with the place of each wrong field.
+    /// [`LogError::Invalid`] with the place of each wrong field.
     pub fn new(record: NewRecord, id: String) -> Result<Self> {
         let mut wrong = Vec::new();
         for (pointer, text) in [("/id", &id), ("/subject", &record.subject)] {
@@ -76,7 +76,7 @@ impl Draft {
             }
         };
         if !wrong.is_empty() {
-            return Err(LedgerError::Invalid(wrong));
+            return Err(LogError::Invalid(wrong));
         }
         Ok(Self { id, kind: kind_name(record.kind), subject: record.subject, body })
     }
@@ -98,7 +98,7 @@ impl Stored {
         }
         let rest =
             Rest { id: &self.id, kind: &self.kind, recorded_at: self.recorded_at, subject: &self.subject };
-        let rest = canonical_json(&rest).map_err(|error| LedgerError::Inconsistent(error.to_string()))?;
+        let rest = canonical_json(&rest).map_err(|error| LogError::Inconsistent(error.to_string()))?;
         // `body` sorts before the others: `{"body":…,` and the rest without its brace.
         let rest = String::from_utf8_lossy(&rest[1..]);
         Ok(format!("{{\"body\":{},{rest}", self.body))
@@ -109,8 +109,7 @@ impl Stored {
     /// # Errors
     /// When the row holds what the service never writes.
     pub fn to_api(&self) -> Result<Record> {
-        let bad =
-            |what: &str| LedgerError::Inconsistent(format!("the {what} of the record {}", self.log_index));
+        let bad = |what: &str| LogError::Inconsistent(format!("the {what} of the record {}", self.log_index));
         Ok(Record {
             log_index: self.log_index,
             id: self.id.clone(),
@@ -141,7 +140,7 @@ pub async fn append(sequencer: &Sequencer, draft: &Draft, now: DateTime<Utc>) ->
     if let Some(stored) = find(&mut *append.db(), &draft.id).await? {
         let same = stored.kind == draft.kind && stored.subject == draft.subject && stored.body == draft.body;
         if !same {
-            return Err(LedgerError::RecordConflict(draft.id.clone()));
+            return Err(LogError::RecordConflict(draft.id.clone()));
         }
         return Ok(Recorded { receipt: stored.receipt()?, new: false });
     }
@@ -166,7 +165,7 @@ pub async fn append(sequencer: &Sequencer, draft: &Draft, now: DateTime<Utc>) ->
 /// # Errors
 /// The database's; there is none.
 pub async fn get(db: &PgPool, id: &str) -> Result<Stored> {
-    let missing = || LedgerError::from(NotFound::Record(id.into()));
+    let missing = || LogError::from(NotFound::Record(id.into()));
     if id.contains('\0') {
         return Err(missing()); // no such id can be recorded
     }
@@ -199,7 +198,7 @@ pub(crate) struct Columns {
 }
 
 impl TryFrom<Columns> for Stored {
-    type Error = LedgerError;
+    type Error = LogError;
 
     fn try_from(row: Columns) -> Result<Self> {
         let Columns { log_index, id, kind, subject, recorded_at, body, root } = row;
@@ -284,7 +283,7 @@ mod tests {
 
     fn pointers(body: Value) -> Vec<String> {
         match draft(body) {
-            Err(LedgerError::Invalid(fields)) => fields.into_iter().map(|field| field.pointer).collect(),
+            Err(LogError::Invalid(fields)) => fields.into_iter().map(|field| field.pointer).collect(),
             other => panic!("expected wrong fields, got {other:?}"),
         }
     }

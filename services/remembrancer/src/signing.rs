@@ -14,7 +14,7 @@ use merkle_log::{
 use rand::{TryRng as _, rngs::SysRng};
 
 use crate::{
-    error::{LedgerError, Result},
+    error::{LogError, Result},
     log::Head,
 };
 
@@ -104,7 +104,7 @@ pub fn open_key(data_dir: &Path, name: &str) -> std::result::Result<NoteSigner, 
 /// None for a name that [`open_key`] took.
 pub fn sign_head(signer: &NoteSigner, head: Head) -> Result<String> {
     let checkpoint = Checkpoint { origin: signer.name().into(), size: head.size, root: head.root };
-    checkpoint.sign(signer).map_err(|error| LedgerError::Inconsistent(error.to_string()))
+    checkpoint.sign(signer).map_err(|error| LogError::Inconsistent(error.to_string()))
 }
 
 /// Writes a new key beside its place and links it there: a crash leaves no half key, and of two processes

@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     database,
     decisions::{self, Batch},
-    error::{LedgerError, Result},
+    error::{LogError, Result},
     log::{self, Sequencer},
     records::{self, Draft, Recorded},
     signing::{SigningKeyError, open_key},
@@ -78,20 +78,20 @@ impl AppState {
     /// The database, once the log is open.
     ///
     /// # Errors
-    /// [`LedgerError::NotOpen`] until then.
+    /// [`LogError::NotOpen`] until then.
     pub fn db(&self) -> Result<&PgPool> {
         match self.why_closed() {
             None => Ok(&self.db),
-            Some(reason) => Err(LedgerError::NotOpen(reason)),
+            Some(reason) => Err(LogError::NotOpen(reason)),
         }
     }
 
     /// Leave to export, until the permit is dropped.
     ///
     /// # Errors
-    /// [`LedgerError::TooManyExports`] when as many as may are at work.
+    /// [`LogError::TooManyExports`] when as many as may are at work.
     pub(crate) fn begin_export(&self) -> Result<OwnedSemaphorePermit> {
-        Arc::clone(&self.exports).try_acquire_owned().map_err(|_| LedgerError::TooManyExports)
+        Arc::clone(&self.exports).try_acquire_owned().map_err(|_| LogError::TooManyExports)
     }
 
     /// Records a batch. A caller that goes away does not interrupt it half way.
@@ -111,7 +111,7 @@ impl AppState {
             }
             Ok(receipts)
         };
-        tokio::spawn(work).await.map_err(|error| LedgerError::Interrupted(error.to_string()))?
+        tokio::spawn(work).await.map_err(|error| LogError::Interrupted(error.to_string()))?
     }
 
     /// Records a draft, likewise.
@@ -129,7 +129,7 @@ impl AppState {
             }
             Ok(recorded)
         };
-        tokio::spawn(work).await.map_err(|error| LedgerError::Interrupted(error.to_string()))?
+        tokio::spawn(work).await.map_err(|error| LogError::Interrupted(error.to_string()))?
     }
 
     /// What is missing: the log is not open, or the database does not answer.

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::{Batch, ensure_partitions, rows};
 use crate::{
-    error::{LedgerError, Result},
+    error::{LogError, Result},
     log::{Append, Sequencer, digest, leaf_hashes, signed, unsigned},
 };
 
@@ -38,7 +38,7 @@ pub async fn append(sequencer: &Sequencer, mut batch: Batch) -> Result<BatchRece
     }
     let new = batch.decisions.len() - joined;
     if new == 0 {
-        let run = known.ok_or_else(|| LedgerError::Inconsistent("a run without decisions".into()))?;
+        let run = known.ok_or_else(|| LogError::Inconsistent("a run without decisions".into()))?;
         let receipts = receipts(append.db(), run.id, batch).await?;
         return Ok(BatchReceipts { recorded: 0, receipts });
     }
@@ -55,7 +55,7 @@ pub async fn append(sequencer: &Sequencer, mut batch: Batch) -> Result<BatchRece
 /// How many of the batch's decisions the log holds already, if the batch joins the run.
 fn join(run: &Run, batch: &Batch) -> Result<usize> {
     if batch.first_sequence > run.next_sequence {
-        return Err(LedgerError::SequenceGap {
+        return Err(LogError::SequenceGap {
             run: batch.run,
             expected: run.next_sequence,
             actual: batch.first_sequence,
@@ -63,7 +63,7 @@ fn join(run: &Run, batch: &Batch) -> Result<usize> {
         });
     }
     if batch.first_sequence < run.first_sequence {
-        return Err(LedgerError::BeforeRunStart {
+        return Err(LogError::BeforeRunStart {
             run: batch.run,
             first: run.first_sequence,
             actual: batch.first_sequence,
@@ -79,7 +79,7 @@ fn join(run: &Run, batch: &Batch) -> Result<usize> {
         };
         if expected.is_some_and(|expected| expected != frontier) {
             let reason = "it is not the frontier that this log holds there".into();
-            return Err(LedgerError::FrontierMismatch {
+            return Err(LogError::FrontierMismatch {
                 run: batch.run,
                 sequence: batch.first_sequence,
                 reason,
@@ -106,7 +106,7 @@ async fn compare(db: &mut PgConnection, run: &Run, batch: &mut Batch, joined: us
         let different =
             sequences.zip(recorded.iter().zip(posted)).find(|(_, (recorded, posted))| recorded != posted);
         if let Some((sequence, _)) = different {
-            return Err(LedgerError::DecisionConflict { run: run_digest, sequence });
+            return Err(LogError::DecisionConflict { run: run_digest, sequence });
         }
     }
     Ok(())
@@ -180,11 +180,11 @@ async fn start_run(db: &mut PgConnection, batch: &Batch) -> Result<Run> {
         Some(hashes) => hashes.clone(),
         None if sequence == 0 => Vec::new(),
         None => {
-            return Err(LedgerError::SequenceGap { run, expected: 0, actual: sequence, unknown_run: true });
+            return Err(LogError::SequenceGap { run, expected: 0, actual: sequence, unknown_run: true });
         }
     };
     let frontier = Frontier::from_parts(sequence, hashes.clone())
-        .map_err(|error| LedgerError::FrontierMismatch { run, sequence, reason: error.to_string() })?;
+        .map_err(|error| LogError::FrontierMismatch { run, sequence, reason: error.to_string() })?;
     let id = sqlx::query_scalar!(
         r#"INSERT INTO runs (digest, first_sequence, first_frontier, next_sequence, frontier)
            VALUES ($1, $2, $3, $2, $3) RETURNING id"#,
@@ -253,7 +253,7 @@ async fn receipts(db: &mut PgConnection, run_id: i32, batch: &Batch) -> Result<V
 /// A stored run's frontier.
 pub(crate) fn frontier_of(next_sequence: u64, bytes: &[u8]) -> Result<Frontier> {
     Frontier::from_parts(next_sequence, hashes(bytes)?)
-        .map_err(|error| LedgerError::Inconsistent(error.to_string()))
+        .map_err(|error| LogError::Inconsistent(error.to_string()))
 }
 
 fn hashes(bytes: &[u8]) -> Result<Vec<Hash>> {

@@ -6,7 +6,7 @@ use api::remembrancer::{Action, Decision, DecisionBatch};
 use merkle_log::{Hash, canonical_leaf_hash};
 use tokio::task::JoinHandle;
 
-use crate::error::{InvalidField, LedgerError, Result, uncanonical};
+use crate::error::{InvalidField, LogError, Result, uncanonical};
 
 /// How many wrong fields an answer names; the rest would only repeat them.
 const MAX_REPORTED: usize = 20;
@@ -36,11 +36,11 @@ impl Batch {
     /// Checks a batch, and begins to hash it. It must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// [`LedgerError::Invalid`] with the place of each wrong field.
+    /// [`LogError::Invalid`] with the place of each wrong field.
     pub fn new(batch: DecisionBatch) -> Result<Self> {
         let DecisionBatch { decisions, frontier } = batch;
         let Some(first) = decisions.first() else {
-            return Err(LedgerError::invalid("/decisions", "expected at least one decision"));
+            return Err(LogError::invalid("/decisions", "expected at least one decision"));
         };
         let (run, first_sequence) = (first.run, first.sequence);
         let mut wrong = Vec::new();
@@ -51,7 +51,7 @@ impl Batch {
             }
         }
         if !wrong.is_empty() {
-            return Err(LedgerError::Invalid(wrong));
+            return Err(LogError::Invalid(wrong));
         }
         let frontier = frontier.map(|hashes| hashes.iter().map(|hash| hash.0).collect());
         let decisions = Arc::new(decisions);
@@ -63,15 +63,15 @@ impl Batch {
     /// The leaf hashes, as soon as they are there.
     ///
     /// # Errors
-    /// [`LedgerError::Invalid`] when a decision has no canonical JSON.
+    /// [`LogError::Invalid`] when a decision has no canonical JSON.
     pub async fn leaf_hashes(&mut self) -> Result<&[Hash]> {
         if let Hashing::Running(task) = &mut self.hashing {
-            let hashes = task.await.map_err(|error| LedgerError::Interrupted(error.to_string()))??;
+            let hashes = task.await.map_err(|error| LogError::Interrupted(error.to_string()))??;
             self.hashing = Hashing::Done(hashes);
         }
         match &self.hashing {
             Hashing::Done(hashes) => Ok(hashes),
-            Hashing::Running(_) => Err(LedgerError::Interrupted("hashing ended without hashes".into())),
+            Hashing::Running(_) => Err(LogError::Interrupted("hashing ended without hashes".into())),
         }
     }
 
@@ -84,9 +84,8 @@ impl Batch {
 
 fn hash(decisions: &[Decision]) -> Result<Vec<Hash>> {
     let hash = |(position, decision)| {
-        canonical_leaf_hash(decision).map_err(|error| {
-            LedgerError::Invalid(vec![uncanonical(&format!("/decisions/{position}"), &error)])
-        })
+        canonical_leaf_hash(decision)
+            .map_err(|error| LogError::Invalid(vec![uncanonical(&format!("/decisions/{position}"), &error)]))
     };
     decisions.iter().enumerate().map(hash).collect()
 }
@@ -151,7 +150,7 @@ mod tests {
             Err(error) => Err(error),
         };
         match hashed {
-            Err(LedgerError::Invalid(fields)) => fields.into_iter().map(|field| field.pointer).collect(),
+            Err(LogError::Invalid(fields)) => fields.into_iter().map(|field| field.pointer).collect(),
             other => panic!("expected wrong fields, got {other:?}"),
         }
     }

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder, Row as _};
 
 use super::{append::frontier_of, rows};
 use crate::{
-    error::{LedgerError, NotFound, Result},
+    error::{LogError, NotFound, Result},
     log::{signed, unsigned},
 };
 
@@ -128,7 +128,7 @@ pub async fn locate(db: &PgPool, run: api::Hash, sequence: u64) -> Result<u64> {
     )
     .fetch_optional(db)
     .await?;
-    let missing = LedgerError::NotFound(NotFound::Decision { run, sequence });
+    let missing = LogError::NotFound(NotFound::Decision { run, sequence });
     let Some(row) = row else { return Err(missing) };
     let offset = sequence - unsigned(row.first_sequence)?;
     if offset >= unsigned(row.count.into())? {

@@ -4,7 +4,7 @@ use api::remembrancer::{Action, Decision, RecordedDecision};
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 
 use crate::{
-    error::{LedgerError, Result},
+    error::{LogError, Result},
     log::{signed, unsigned},
 };
 
@@ -131,10 +131,7 @@ pub async fn copy(
     copy.send(encoder.finish()).await?;
     let copied = copy.finish().await?;
     if copied != decisions.len() as u64 {
-        return Err(LedgerError::Inconsistent(format!(
-            "COPY took {copied} of {} decisions",
-            decisions.len()
-        )));
+        return Err(LogError::Inconsistent(format!("COPY took {copied} of {} decisions", decisions.len())));
     }
     Ok(())
 }
@@ -186,7 +183,7 @@ fn action(name: &str) -> Result<Action> {
         "route" => Ok(Action::Route),
         "hold" => Ok(Action::Hold),
         "drop" => Ok(Action::Drop),
-        other => Err(LedgerError::Inconsistent(format!("the action {other:?}"))),
+        other => Err(LogError::Inconsistent(format!("the action {other:?}"))),
     }
 }
 

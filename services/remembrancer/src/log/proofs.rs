@@ -11,7 +11,7 @@ use merkle_log::{
 use sqlx::{PgExecutor, PgPool};
 
 use super::{digest, load_tiles, unsigned};
-use crate::error::{LedgerError, NotFound, Result};
+use crate::error::{LogError, NotFound, Result};
 
 /// The log at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub async fn inclusion(db: &PgPool, index: u64, size: u64) -> Result<(Hash, Vec<
 /// The database's; the sizes do not follow each other.
 pub async fn consistency(db: &PgPool, from: u64, to: u64) -> Result<Vec<Hash>> {
     let ranges =
-        consistency_ranges(from, to).map_err(|error| LedgerError::invalid("?from", error.to_string()))?;
+        consistency_ranges(from, to).map_err(|error| LogError::invalid("?from", error.to_string()))?;
     range_hashes(db, &ranges).await
 }
 
@@ -59,7 +59,7 @@ pub async fn consistency(db: &PgPool, from: u64, to: u64) -> Result<Vec<Hash>> {
 /// The database's; the log is smaller.
 pub async fn root_at(db: &PgPool, size: u64, head: Head) -> Result<Hash> {
     if size > head.size {
-        return Err(LedgerError::BeyondLog { asked: size, size: head.size });
+        return Err(LogError::BeyondLog { asked: size, size: head.size });
     }
     if size == head.size {
         return Ok(head.root);

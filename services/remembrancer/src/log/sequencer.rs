@@ -8,7 +8,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{Head, digest, open_edge, signed, tiles::store_tiles, unsigned};
-use crate::error::{LedgerError, Result};
+use crate::error::{LogError, Result};
 
 /// Hands out the log's indexes, one writer at a time.
 ///
@@ -51,7 +51,7 @@ impl Sequencer {
             _ => {
                 let edge = open_edge(&mut *transaction, head.size).await?;
                 if edge.root() != head.root {
-                    return Err(LedgerError::Inconsistent("the tiles do not give the head's root".into()));
+                    return Err(LogError::Inconsistent("the tiles do not give the head's root".into()));
                 }
                 edge
             }

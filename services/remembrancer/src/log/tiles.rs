@@ -9,7 +9,7 @@ use merkle_log::{
 use sqlx::{PgConnection, PgExecutor};
 
 use super::{signed, unsigned};
-use crate::error::{LedgerError, NotFound, Result};
+use crate::error::{LogError, NotFound, Result};
 
 /// Reads these tiles; a missing one is noticed by who needs it.
 ///
@@ -98,5 +98,5 @@ pub async fn tile(db: impl PgExecutor<'_>, id: TileId, width: usize) -> Result<V
 
 fn decode(id: TileId, bytes: &[u8]) -> Result<Vec<Hash>> {
     tile::decode(bytes)
-        .ok_or_else(|| LedgerError::Inconsistent(format!("the tile {id} has {} bytes", bytes.len())))
+        .ok_or_else(|| LogError::Inconsistent(format!("the tile {id} has {} bytes", bytes.len())))
 }

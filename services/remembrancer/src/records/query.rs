@@ -6,7 +6,7 @@ use sqlx::{PgPool, Postgres, QueryBuilder};
 
 use super::{Columns, Stored, kind_name};
 use crate::{
-    error::{LedgerError, Result},
+    error::{LogError, Result},
     log::signed,
 };
 
@@ -108,7 +108,7 @@ struct Ranked {
 }
 
 impl TryFrom<Ranked> for Found {
-    type Error = LedgerError;
+    type Error = LogError;
 
     fn try_from(Ranked { columns, rank }: Ranked) -> Result<Self> {
         let record = Stored::try_from(columns)?;
@@ -141,7 +141,7 @@ async fn has_words(db: &PgPool, text: &str) -> Result<()> {
     if nodes == 0 {
         let detail =
             "expected at least one word to look for; words like \"the\" and \"of\" are in everything";
-        return Err(LedgerError::invalid("?q", detail));
+        return Err(LogError::invalid("?q", detail));
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     artifacts,
-    error::{LedgerError, Result},
+    error::{LogError, Result},
     state::AppState,
 };
 
@@ -101,7 +101,7 @@ fn parts(db: PgPool, artifact: Artifact) -> impl stream::Stream<Item = Result<By
             }
             let part = artifacts::read(&db, name, offset, PART_BYTES).await?;
             if part.is_empty() {
-                return Err(LedgerError::Inconsistent(format!(
+                return Err(LogError::Inconsistent(format!(
                     "the artifact {name} ends at {offset} of {size}"
                 )));
             }
@@ -115,7 +115,7 @@ fn media_type(headers: &HeaderMap) -> Result<String> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(UNTYPED.into()) };
     match value.to_str() {
         Ok(text) if (1..=200).contains(&text.len()) => Ok(text.to_owned()),
-        _ => Err(LedgerError::invalid(
+        _ => Err(LogError::invalid(
             "Content-Type",
             "expected 1 to 200 visible ASCII characters in this header",
         )),

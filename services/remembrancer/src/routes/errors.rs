@@ -3,21 +3,21 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use service_kit::ApiError;
 
-use crate::error::{InvalidField, LedgerError, NotFound};
+use crate::error::{InvalidField, LogError, NotFound};
 
-impl From<LedgerError> for ApiError {
-    fn from(error: LedgerError) -> Self {
+impl From<LogError> for ApiError {
+    fn from(error: LogError) -> Self {
         let conflict = |code, detail| ApiError::new(StatusCode::CONFLICT, code, detail);
         match error {
-            LedgerError::Invalid(fields) => invalid(fields),
-            LedgerError::DecisionConflict { run, sequence } => conflict(
+            LogError::Invalid(fields) => invalid(fields),
+            LogError::DecisionConflict { run, sequence } => conflict(
                 "decision_conflict",
                 format!(
                     "Another decision is recorded as sequence {sequence} of the run {run}; nothing was written. \
                      A decision is never replaced: a run that decides differently has another digest."
                 ),
             ),
-            LedgerError::SequenceGap { run, expected, actual, unknown_run } => conflict(
+            LogError::SequenceGap { run, expected, actual, unknown_run } => conflict(
                 "sequence_gap",
                 if unknown_run {
                     format!(
@@ -32,65 +32,65 @@ impl From<LedgerError> for ApiError {
                     )
                 },
             ),
-            LedgerError::BeforeRunStart { run, first, actual } => conflict(
+            LogError::BeforeRunStart { run, first, actual } => conflict(
                 "sequence_before_start",
                 format!(
                     "This log holds the run {run} only from sequence {first} on, got {actual}; nothing was written. \
                      What is before is in the log that the run began on."
                 ),
             ),
-            LedgerError::FrontierMismatch { run, sequence, reason } => conflict(
+            LogError::FrontierMismatch { run, sequence, reason } => conflict(
                 "frontier_mismatch",
                 format!(
                     "The frontier of the run {run} does not fit sequence {sequence}: {reason}. Nothing was written."
                 ),
             ),
-            LedgerError::RecordConflict(id) => conflict(
+            LogError::RecordConflict(id) => conflict(
                 "record_conflict",
                 format!(
                     "Another record is recorded under the id {id:?}; nothing was written. Choose another id."
                 ),
             ),
-            LedgerError::DigestMismatch { expected, actual } => ApiError::new(
+            LogError::DigestMismatch { expected, actual } => ApiError::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "digest_mismatch",
                 format!(
                     "The content's SHA-256 is {actual}, expected {expected} as in the path. Nothing was stored."
                 ),
             ),
-            LedgerError::NotFound(what) => not_found(&what),
-            LedgerError::BeyondLog { asked, size } => invalid(vec![InvalidField {
+            LogError::NotFound(what) => not_found(&what),
+            LogError::BeyondLog { asked, size } => invalid(vec![InvalidField {
                 pointer: "?tree_size".into(),
                 detail: format!("expected at most {size}, the log's size, got {asked}"),
             }]),
-            LedgerError::TooManyExports => ApiError::new(
+            LogError::TooManyExports => ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "overloaded",
                 "As many exports as this service takes at once are at work. Try again in a few seconds, or read \
                  pages as JSON.",
             )
             .retry_after(Duration::from_secs(5)),
-            LedgerError::Unavailable(cause) => ApiError::unavailable(
+            LogError::Unavailable(cause) => ApiError::unavailable(
                 "database_unavailable",
                 "The ledger's database is away. Nothing is lost: send the same request again.",
                 cause,
             ),
-            LedgerError::DiskFull(cause) => ApiError::unavailable(
+            LogError::DiskFull(cause) => ApiError::unavailable(
                 "disk_full",
                 "The disk of the ledger's database is full, and nothing was recorded. Nothing that was recorded before \
                  is lost. When its operator has made room on it, send the same request again.",
                 cause,
             )
             .retry_after(Duration::from_secs(5)),
-            LedgerError::NotOpen(reason) => ApiError::unavailable(
+            LogError::NotOpen(reason) => ApiError::unavailable(
                 "database_unavailable",
                 "The ledger is not open yet; /readyz says what is missing. Send the same request again.",
                 reason,
             )
             .retry_after(Duration::from_secs(1)),
-            error @ (LedgerError::Inconsistent(_)
-            | LedgerError::Interrupted(_)
-            | LedgerError::Database(_)) => ApiError::internal(error),
+            error @ (LogError::Inconsistent(_)
+            | LogError::Interrupted(_)
+            | LogError::Database(_)) => ApiError::internal(error),
         }
     }
 }

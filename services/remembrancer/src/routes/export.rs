@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::{
     decisions::{Export, Filter, Row},
-    error::{LedgerError, Result},
+    error::{LogError, Result},
 };
 
 /// How long a reader may take nothing: it holds a connection to the database.
@@ -30,8 +30,8 @@ pub(super) fn check(query: &DecisionQuery) -> Result<()> {
     let detail =
         "expected only with JSON: a stream has all that matches. Leave it out, or ask for format=json";
     match query {
-        DecisionQuery { limit: Some(_), .. } => Err(LedgerError::invalid("?limit", detail)),
-        DecisionQuery { cursor: Some(_), .. } => Err(LedgerError::invalid("?cursor", detail)),
+        DecisionQuery { limit: Some(_), .. } => Err(LogError::invalid("?limit", detail)),
+        DecisionQuery { cursor: Some(_), .. } => Err(LogError::invalid("?cursor", detail)),
         _ => Ok(()),
     }
 }
@@ -69,7 +69,7 @@ async fn parts(mut receive: mpsc::Receiver<Part>) -> Result<Option<(Bytes, mpsc:
     match receive.recv().await {
         Some(Some(bytes)) => Ok(Some((bytes, receive))),
         Some(None) => Ok(None),
-        None => Err(LedgerError::Interrupted("the export broke off".into())),
+        None => Err(LogError::Interrupted("the export broke off".into())),
     }
 }
 
@@ -95,12 +95,12 @@ async fn pump(mut export: Export, first: Vec<Row>, lines: Lines, send: &mpsc::Se
 async fn taken(send: &mpsc::Sender<Part>, part: Part) -> Result<bool> {
     match tokio::time::timeout(PATIENCE, send.send(part)).await {
         Ok(sent) => Ok(sent.is_ok()),
-        Err(_) => Err(LedgerError::Interrupted(format!("nothing was taken for {} s", PATIENCE.as_secs()))),
+        Err(_) => Err(LogError::Interrupted(format!("nothing was taken for {} s", PATIENCE.as_secs()))),
     }
 }
 
 fn encode(lines: Lines, begins: bool, rows: Vec<Row>) -> Result<Vec<u8>> {
-    let failed = |error: String| LedgerError::Inconsistent(format!("a decision cannot be written: {error}"));
+    let failed = |error: String| LogError::Inconsistent(format!("a decision cannot be written: {error}"));
     let rows = rows.into_iter().map(Row::into_api);
     match lines {
         Lines::Ndjson => {

@@ -6,7 +6,7 @@ use service_kit::{ApiResult, Json, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    error::{LedgerError, Result},
+    error::{LogError, Result},
     leaves::{self, LeafName},
     log::{self, Head},
     signing::sign_head,
@@ -80,7 +80,7 @@ async fn consistency(
     for (pointer, size) in [("?from", from), ("?to", to)] {
         if size > head.size {
             let detail = format!("expected at most {}, the log's size, got {size}", head.size);
-            return Err(LedgerError::invalid(pointer, detail).into());
+            return Err(LogError::invalid(pointer, detail).into());
         }
     }
     let path = log::consistency(db, from, to).await?;
@@ -128,7 +128,7 @@ async fn tree_at(state: &AppState, size: Option<u64>, head: Head) -> Result<Head
 
 /// Exactly one of the names.
 fn leaf_name(query: &LeafQuery) -> Result<LeafName> {
-    let wrong = |detail: &str| Err(LedgerError::invalid("?", detail));
+    let wrong = |detail: &str| Err(LogError::invalid("?", detail));
     match (query.log_index, &query.record, query.run, query.sequence) {
         (Some(index), None, None, None) => Ok(LeafName::Index(index)),
         (None, Some(id), None, None) => Ok(LeafName::Record(id.clone())),

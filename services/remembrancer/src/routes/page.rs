@@ -1,7 +1,7 @@
 use api::Page;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::error::{LedgerError, Result};
+use crate::error::{LogError, Result};
 
 /// Items of a page when `limit` is absent.
 const DEFAULT_LIMIT: u32 = 100;
@@ -25,7 +25,7 @@ impl Request {
     pub(super) fn new(limit: Option<u32>, cursor: Option<&str>, ranked: bool) -> Result<Self> {
         let after = cursor.map(decode).transpose()?;
         if after.is_some_and(|cursor| cursor.rank.is_some() != ranked) {
-            return Err(LedgerError::invalid(
+            return Err(LogError::invalid(
                 "?cursor",
                 "expected a cursor of this list; this one is of a list in another order",
             ));
@@ -73,9 +73,7 @@ fn decode(cursor: &str) -> Result<Cursor> {
         };
         Some(Cursor { log_index: index.parse().ok()?, rank })
     };
-    read().ok_or_else(|| {
-        LedgerError::invalid("?cursor", "expected `next_cursor` of the page before, as it was")
-    })
+    read().ok_or_else(|| LogError::invalid("?cursor", "expected `next_cursor` of the page before, as it was"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::page;
 use crate::{
-    error::{LedgerError, Result},
+    error::{LogError, Result},
     records::{self, Draft, Filter, Order, Place},
     state::AppState,
 };
@@ -67,7 +67,7 @@ async fn list(
     if let (Some(from), Some(until)) = (query.from, query.until)
         && from >= until
     {
-        return Err(LedgerError::invalid("?until", format!("expected a time after `from`, {from}")).into());
+        return Err(LogError::invalid("?until", format!("expected a time after `from`, {from}")).into());
     }
     let order = match query.newest_first {
         Some(true) => Order::Newest,

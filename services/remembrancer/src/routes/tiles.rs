@@ -10,7 +10,7 @@ use service_kit::{ApiResult, Path};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    error::{LedgerError, NotFound},
+    error::{LogError, NotFound},
     log,
     signing::sign_head,
     state::AppState,
@@ -60,9 +60,9 @@ async fn tile(
     Path((level, index)): Path<(String, String)>,
 ) -> ApiResult<Answer<Vec<u8>>> {
     let (id, width) =
-        TileId::parse(&level, &index).map_err(|error| LedgerError::invalid("{index}", error.to_string()))?;
+        TileId::parse(&level, &index).map_err(|error| LogError::invalid("{index}", error.to_string()))?;
     if id.level > 7 {
-        return Err(LedgerError::from(NotFound::Tile).into()); // 256^8 leaves are more than can be counted
+        return Err(LogError::from(NotFound::Tile).into()); // 256^8 leaves are more than can be counted
     }
     let bytes = log::tile(state.db()?, id, width).await?;
     let headers = [
