@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use routing_env::{Market, Request};
 
-use crate::{bid_price::Plan, cem::Notes, model::Seen, request_classes::Returns, scarcity::Expected};
+use crate::{
+    adaptive::model::Seen, afterstate::request_classes::Returns, afterstate::scarcity::Expected,
+    cem::agent::Notes, prices::bid_price::Plan,
+};
 
 /// A step's tries by request: the provider, and the latency that was advertised (in ms, the waiting included), in
 /// order.

@@ -3,37 +3,59 @@
 //! A [`Swarm`] plays the steps of a [`routing_env::Episode`]; its agents are [`Policy`]s. What it has
 //! learned is written as a [`PolicyFile`].
 
-mod adaptive;
-mod afterstate;
-mod bid_price;
 mod board;
-mod cem;
-mod concave_tables;
-mod deferral;
-mod duals;
-mod estimators;
 mod file;
-mod fluid;
-mod forecast;
-mod model;
 mod policy;
-mod q_learning;
-mod q_table;
-mod replay;
-mod request_classes;
-mod rules;
-mod scarcity;
-mod size_rules;
 mod step_report;
-mod sum_tree;
 mod swarm;
-mod tuning;
+
+mod adaptive {
+    pub(crate) mod agent;
+    mod estimators;
+    pub(crate) mod model;
+    mod tuning;
+}
+
+mod afterstate {
+    pub(crate) mod agent;
+    mod concave_tables;
+    mod deferral;
+    pub(crate) mod request_classes;
+    pub(crate) mod scarcity;
+}
+
+mod cem {
+    pub(crate) mod agent;
+    mod control;
+    mod distribution;
+    mod pressure;
+    mod score;
+}
+
+mod prices {
+    pub(crate) mod bid_price;
+    mod duals;
+    mod fluid;
+    pub(crate) mod forecast;
+}
+
+mod q_learning {
+    pub(crate) mod agent;
+    pub(crate) mod replay;
+    mod sum_tree;
+    mod table;
+}
+
+mod rules {
+    pub(crate) mod rule;
+    mod size;
+}
 
 pub use board::Board;
 pub use file::{Fingerprint, POLICY_FORMAT, PolicyFile, Training};
 pub use policy::{Decision, Exploration, Learner, LearningWindow, Policy};
-pub use q_learning::{MAX_PROVIDERS, QLearning, QLearningConfig};
-pub use replay::{ReplayConfig, ReplayKind};
-pub use rules::{Rule, UnknownRule};
+pub use q_learning::agent::{MAX_PROVIDERS, QLearning, QLearningConfig};
+pub use q_learning::replay::{ReplayConfig, ReplayKind};
+pub use rules::rule::{Rule, UnknownRule};
 pub use step_report::{AgentStep, DecidedRequest, StepReport};
 pub use swarm::{Command, LEARNERS, Swarm, SwarmConfig, SwarmError, SwarmState};

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    adaptive::Adaptive,
-    afterstate::{Afterstate, AfterstateConfig},
+    adaptive::agent::Adaptive,
+    afterstate::agent::{Afterstate, AfterstateConfig},
     board::Board,
-    cem::Cem,
+    cem::agent::Cem,
     policy::{Learner, Policy},
-    q_learning::{MAX_PROVIDERS, QLearning, QLearningConfig},
-    replay::ReplayConfig,
-    rules::Rule,
+    q_learning::agent::{MAX_PROVIDERS, QLearning, QLearningConfig},
+    q_learning::replay::ReplayConfig,
+    rules::rule::Rule,
     step_report::{AgentStep, DecidedRequest, StepReport},
 };
 

@@ -2,7 +2,7 @@
 
 use routing_env::{Candidate, Environment, Market, Request};
 
-use crate::forecast::Beliefs;
+use crate::prices::forecast::Beliefs;
 
 /// It is worked out anew so many times a step, and scaled by what is still to come in between.
 const PARTS: f64 = 8.0;

@@ -8,7 +8,7 @@
 use routing_env::{Candidate, Choice, MAX_WAITING, Observation};
 
 use super::pressure::Pressure;
-use crate::rules::excess_cost_reward;
+use crate::rules::rule::excess_cost_reward;
 
 /// Weights of a candidate's features; those of the threshold follow.
 const CHARGES: usize = 24;

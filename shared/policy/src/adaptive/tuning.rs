@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bid_price::Settings;
+use crate::prices::bid_price::Settings;
 
 /// Net values per GPU-hour below which a request waits.
 const DEFER_BELOW_PER_HOUR: [f64; 8] = [0.5, 0.75, 1.0, 1.5, 2.0, 2.75, 3.5, 5.0];

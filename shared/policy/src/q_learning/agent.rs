@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     board::Board,
     policy::{Decision, Exploration, Learner, LearningWindow, Policy},
-    q_table::{Knowledge, Pool, QTable, StateKey},
-    replay::{Drawn, PrioritiesState, Replay, ReplayConfig, Transition},
+    q_learning::replay::{Drawn, PrioritiesState, Replay, ReplayConfig, Transition},
+    q_learning::table::{Knowledge, Pool, QTable, StateKey},
 };
 
 /// The agent's settings.

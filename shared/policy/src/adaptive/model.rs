@@ -8,9 +8,9 @@ use routing_env::{Environment, Knowledge, StepOutcome};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    adaptive::estimators::{Level, LevelMemory, Means, MeansMemory, Mix},
     board::Tries,
-    estimators::{Level, LevelMemory, Means, MeansMemory, Mix},
-    forecast::Beliefs,
+    prices::forecast::Beliefs,
 };
 
 /// What is expected of a provider that nothing is known of: failures by its reputation, brownouts included.

@@ -6,9 +6,9 @@ use routing_env::{Candidate, Environment, Market, Request};
 
 use crate::{
     board::Waiting,
-    duals::{Class, Program, Way},
-    forecast::Beliefs,
-    rules::excess_cost_reward,
+    prices::duals::{Class, Program, Way},
+    prices::forecast::Beliefs,
+    rules::rule::excess_cost_reward,
 };
 
 /// Classes of each workload by size.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::concave_tables::PHASES;
+use crate::afterstate::concave_tables::PHASES;
 
 /// A new outcome counts at least this much.
 const LEAST_RATE: f64 = 0.02;

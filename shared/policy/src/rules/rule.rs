@@ -7,10 +7,10 @@ use rand_pcg::Pcg64;
 use routing_env::{Candidate, Choice, Environment, Observation, Request, Stream, generator};
 
 use crate::{
-    bid_price::BidPrice,
     board::Board,
     policy::{Decision, Policy},
-    size_rules::{DeferLarge, Reserve},
+    prices::bid_price::BidPrice,
+    rules::size::{DeferLarge, Reserve},
 };
 
 /// A rule that nobody has to train.

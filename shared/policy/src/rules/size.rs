@@ -4,9 +4,9 @@ use routing_env::{Candidate, Choice, Environment, MAX_WAITING, Market, Observati
 
 use crate::{
     board::{Board, shortest_first},
-    forecast::Beliefs,
     policy::{Decision, Policy},
-    rules::greedy,
+    prices::forecast::Beliefs,
+    rules::rule::greedy,
 };
 
 /// Jobs below this never wait in [`DeferLarge`], in GPU-hours.

@@ -4,7 +4,7 @@
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use crate::sum_tree::SumTree;
+use crate::q_learning::sum_tree::SumTree;
 
 /// α of Schaul et al.: how much the priorities count. 0 would be uniform.
 const PRIORITY_EXPONENT: f64 = 0.6;

@@ -24,12 +24,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    bid_price::{BidPrices, Plan, Settings},
+    adaptive::model::{Memory, Model, Seen},
+    adaptive::tuning::Tuning,
     board::Board,
-    forecast::Beliefs,
-    model::{Memory, Model, Seen},
     policy::{Decision, Exploration, Learner, LearningWindow, Policy},
-    tuning::Tuning,
+    prices::bid_price::{BidPrices, Plan, Settings},
+    prices::forecast::Beliefs,
 };
 
 /// The learner.

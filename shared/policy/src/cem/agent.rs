@@ -19,11 +19,6 @@
 //!
 //! Frozen, it acts on the mean.
 
-mod control;
-mod distribution;
-mod pressure;
-mod score;
-
 use rand_pcg::Pcg64;
 use routing_env::{
     Candidate, Choice, Environment, Episode, Market, Observation, Request, RewardKind, StepOutcome, Stream,
@@ -32,16 +27,16 @@ use routing_env::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::{
+use super::{
     control::{Control, Difficulty},
     distribution::{Distribution, Member, Written},
     pressure::Pressure,
-    score::WEIGHTS,
+    score::{self, WEIGHTS},
 };
 use crate::{
     board::{Board, shortest_first},
-    forecast::Beliefs,
     policy::{Decision, Exploration, Learner, LearningWindow, Policy},
+    prices::forecast::Beliefs,
 };
 
 /// The least number of members of a generation.

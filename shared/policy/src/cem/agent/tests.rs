@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    rules::Rule,
+    rules::rule::Rule,
     step_report::StepReport,
     swarm::{Command, Swarm, SwarmConfig},
 };

@@ -23,12 +23,12 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::{
+    afterstate::concave_tables::{ConcaveTables, PHASES, Place, TablesPool},
+    afterstate::deferral::{DeferralPool, DeferralValues},
+    afterstate::request_classes::{RequestClasses, UsualRewards},
+    afterstate::scarcity::{Expected, Scarcity, Standing},
     board::{Board, Waiting, longest_first},
-    concave_tables::{ConcaveTables, PHASES, Place, TablesPool},
-    deferral::{DeferralPool, DeferralValues},
     policy::{Decision, Exploration, Learner, LearningWindow, Policy},
-    request_classes::{RequestClasses, UsualRewards},
-    scarcity::{Expected, Scarcity, Standing},
 };
 
 /// λ from one request to the next.

@@ -11,9 +11,9 @@ use routing_env::{Candidate, Choice, Environment, Market, Observation, Request};
 
 use crate::{
     board::{Board, Waiting, longest_first},
-    fluid::{Fluid, resources},
-    forecast::Beliefs,
     policy::{Decision, Policy},
+    prices::fluid::{Fluid, resources},
+    prices::forecast::Beliefs,
 };
 
 /// How its prices are made and used.

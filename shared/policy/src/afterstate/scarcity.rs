@@ -3,7 +3,7 @@
 
 use routing_env::{Candidate, Environment, MAX_WAITING, Market, Request};
 
-use crate::concave_tables::Place;
+use crate::afterstate::concave_tables::Place;
 
 /// With so many times as much as is expected to be asked for, a thing is not scarce.
 const PLENTY: f64 = 3.0;
