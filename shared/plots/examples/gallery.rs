@@ -2,7 +2,8 @@
 //! `cargo run -p plots --example gallery -- DIR`.
 #![allow(clippy::unwrap_used, reason = "whoever runs it sees the panic")]
 
-#[path = "../tests/support/mod.rs"]
+#[allow(dead_code, reason = "the tests need the rest of it")]
+#[path = "../tests/it/support.rs"]
 mod support;
 
 use std::{fs, path::Path};

@@ -1,0 +1,8 @@
+//! The evaluator over HTTP, in process, with a stand-in for the remembrancer.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod evaluations;
+mod limits;
+mod reports;
+mod support;

@@ -1,0 +1,112 @@
+//! `mesh runs`, `mesh watch` and `mesh interventions` against a running stack.
+
+use crate::support::{Up, mesh};
+use api::trainer::{NewRun, RunStatus};
+use client::{Endpoint, Trainer};
+use test_support::database;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_a_running_stack_is_listed_watched_to_its_end_and_its_interventions_shown() {
+    let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
+    let up = Up::start(folder.path(), &database);
+    let ask = |arguments: &[&str]| mesh(folder.path(), &[arguments, &["--trainer", &up.trainer]].concat());
+
+    let none = ask(&["runs"]);
+    assert_eq!((none.code, none.stdout.trim()), (0, "no runs"), "{}", none.stderr);
+    let none = ask(&["watch", "last"]);
+    assert_eq!(none.code, 3);
+    assert!(none.stderr.contains("has no run yet"), "{}", none.stderr);
+
+    let wanted = NewRun { agents: 3, episodes: 3, steps_per_episode: 12, ..NewRun::default() };
+    let trainer = Trainer::new(Endpoint::new(&up.trainer)).unwrap();
+    let run = trainer.create_run(&wanted, None).await.unwrap();
+
+    let watched = ask(&["watch", "last"]);
+    assert_eq!(watched.code, 0, "{}", watched.stderr);
+    let windows: Vec<&str> = watched.stdout.lines().filter(|line| line.starts_with("window=")).collect();
+    assert_eq!(windows.len(), 36, "{}", watched.stdout);
+    assert!(windows[0].starts_with("window=0 episode=0 step=0 reward="), "{}", windows[0]);
+    assert!(windows[35].starts_with("window=35 episode=2 step=11 "), "{}", windows[35]);
+    let last = watched.stdout.lines().last().unwrap();
+    assert!(last.starts_with(&format!("run {} completed: 3 of 3 episodes", run.id)), "{last}");
+
+    let listed = ask(&["runs"]);
+    assert!(
+        listed.stdout.contains(&run.id.to_string()) && listed.stdout.contains("3/3"),
+        "{}",
+        listed.stdout
+    );
+    let json = ask(&["runs", "--status", "completed", "--json"]).json();
+    assert_eq!(json["items"][0]["id"], run.id.to_string());
+    assert_eq!(ask(&["runs", "--status", "failed"]).stdout.trim(), "no runs");
+
+    let shown = ask(&["interventions", &run.id.to_string(), "--psi-field", &up.psi_field, "--json"]);
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    let applied = trainer.interventions(run.id, &client::PageQuery::default()).await.unwrap().items;
+    assert_eq!(shown.json()["interventions"].as_array().unwrap().len(), applied.len());
+
+    let unknown = ask(&["watch", "00000000-0000-0000-0000-000000000000"]);
+    assert_eq!(unknown.code, 3);
+    assert!(unknown.stderr.contains("run_not_found"), "{}", unknown.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_labelled_found_paused_resumed_rewound_and_compared() {
+    let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
+    let up = Up::start(folder.path(), &database);
+    let trainer = Trainer::new(Endpoint::new(&up.trainer)).unwrap();
+    let run =
+        NewRun { agents: 2, episodes: 4, steps_per_episode: 4, checkpoint_every: 1, ..NewRun::default() };
+    let long = NewRun { episodes: 10_000, ..run.clone() };
+    let (run, long) =
+        (trainer.create_run(&run, None).await.unwrap(), trainer.create_run(&long, None).await.unwrap());
+    let ask = |arguments: &[&str]| {
+        let ran = mesh(folder.path(), &[&["runs"], arguments, &["--trainer", &up.trainer]].concat());
+        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
+        ran
+    };
+    let (id, long) = (run.id.to_string(), long.id.to_string());
+
+    let labelled = ask(&["label", &id, "--name", "a first try", "--tag", "paper", "--tag", "small"]);
+    assert!(labelled.stdout.contains("a first try"), "{}", labelled.stdout);
+    let found = ask(&["--tag", "paper", "-q", "first"]).stdout;
+    assert!(found.contains(&id) && found.contains("paper, small") && !found.contains(&long), "{found}");
+    assert!(ask(&["label", &id, "--name", ""]).stdout.contains("name   none"));
+    assert_eq!(ask(&["--name", "a first try"]).stdout.trim(), "no runs");
+
+    ask(&["pause", &long]);
+    while ask(&["--status", "paused", "--json"]).json()["items"][0]["id"] != long.as_str() {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(ask(&["resume", &long]).stdout.contains("goes on"));
+    assert_eq!(ask(&["cancel", &long, "--json"]).json()["id"], long);
+
+    while !trainer.run(run.id).await.unwrap().status.is_final() {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    // twice, to see that psi-field's state goes back too
+    let mut ends = Vec::new();
+    for _ in 0..2 {
+        let begun = ask(&["rewind", &id, "--episodes-done", "2", "--epsilon", "0.5", "--json"]).json();
+        assert_eq!(begun["rewound_from"], id);
+        let begun = begun["id"].as_str().unwrap().parse().unwrap();
+        while !trainer.run(begun).await.unwrap().status.is_final() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        ends.push(trainer.run(begun).await.unwrap());
+    }
+    assert!(ends.iter().all(|run| run.status == RunStatus::Completed && run.reproducible), "{ends:?}");
+    assert_eq!((ends[0].digest, ends[0].run_root), (ends[1].digest, ends[1].run_root));
+    let rewound = ends[0].id.to_string();
+    let compared = ask(&["compare", &id, &rewound]).stdout;
+    for part in
+        ["/epsilon: 0.1 | 0.5", "differ at the first checkpoint of both, after episode 3", "avg_reward"]
+    {
+        assert!(compared.contains(part), "{part} is not in {compared}");
+    }
+    let wrong =
+        mesh(folder.path(), &["runs", "rewind", &id, "--episodes-done", "9", "--trainer", &up.trainer]);
+    assert_eq!(wrong.code, 3);
+    assert!(wrong.stderr.contains("checkpoints at the episodes 4, 3, 2, 1"), "{}", wrong.stderr);
+    assert_eq!(mesh(folder.path(), &["runs", "label", &id]).code, 2);
+}

@@ -1,0 +1,16 @@
+//! The command line, run as people run it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod errors;
+mod follow;
+mod full_disk;
+mod interrupt;
+mod ledger;
+mod logs;
+mod simulate;
+mod support;
+mod train;
+mod usage;
+mod verify;
+mod visualize;

@@ -1,0 +1,8 @@
+//! The service over HTTP, in process, with a stand-in for the remembrancer.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod existing;
+mod recovery;
+mod support;
+mod swarms;

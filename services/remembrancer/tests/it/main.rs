@@ -1,0 +1,15 @@
+//! The remembrancer over HTTP, each test with a database of its own; and its columns.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod artifacts;
+mod decisions;
+mod export;
+mod fsck;
+mod log;
+mod outage;
+mod records;
+mod roundtrip;
+mod support;
+mod tiles;
+mod verify;

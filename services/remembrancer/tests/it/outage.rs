@@ -1,0 +1,109 @@
+use std::time::{Duration, Instant};
+
+use api::{Problem, remembrancer::Checkpoint};
+use remembrancer::fsck::fsck;
+use reqwest::StatusCode;
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::support::{Service, config, decisions, fixture, json_of, run, start};
+
+async fn ready(service: &Service) -> StatusCode {
+    service.get("/readyz").await.status()
+}
+
+async fn wait_until_ready(service: &Service) {
+    let started = Instant::now();
+    while ready(service).await != StatusCode::OK {
+        assert!(started.elapsed() < Duration::from_secs(20), "not ready after 20 s");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_writers_are_told_to_come_back_and_nothing_is_lost() {
+    let cluster = test_support::dedicated_cluster().await;
+    let data = tempfile::tempdir().unwrap();
+    let service = start(config(cluster.url(), &data)).await;
+    wait_until_ready(&service).await;
+    service.record(&decisions(run(1), 0..100)).await;
+
+    cluster.stop().await;
+    let answer = service.post("/v1/decisions", &json!({"decisions": decisions(run(1), 100..200)})).await;
+    assert_eq!(answer.headers()["retry-after"], "1");
+    let problem: Problem = json_of(answer, StatusCode::SERVICE_UNAVAILABLE).await;
+    assert_eq!(problem.code, "database_unavailable");
+    assert!(!problem.detail.contains("postgres"), "nothing of the inside: {}", problem.detail);
+    for path in ["/v1/decisions", "/v1/records", "/v1/log/checkpoint", "/tile/0/000.p/1"] {
+        assert_eq!(service.get(path).await.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+    }
+    assert_eq!(ready(&service).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(service.get("/healthz").await.status(), StatusCode::OK);
+
+    cluster.restart().await;
+    wait_until_ready(&service).await;
+    assert_eq!(service.record(&decisions(run(1), 50..200)).await.recorded, 100);
+    assert_eq!(service.get_json::<Checkpoint>("/v1/log/checkpoint").await.tree_size, 200);
+}
+
+#[tokio::test]
+async fn a_service_that_starts_before_its_database_becomes_ready_with_it() {
+    let cluster = test_support::dedicated_cluster().await;
+    let data = tempfile::tempdir().unwrap();
+    cluster.stop().await;
+    let service = start(config(cluster.url(), &data)).await;
+    assert_eq!(ready(&service).await, StatusCode::SERVICE_UNAVAILABLE);
+    let answer = service.post("/v1/decisions", &json!({"decisions": decisions(run(1), 0..1)})).await;
+    assert_eq!(
+        json_of::<Problem>(answer, StatusCode::SERVICE_UNAVAILABLE).await.code,
+        "database_unavailable"
+    );
+    cluster.restart().await;
+    wait_until_ready(&service).await;
+    assert_eq!(service.record(&decisions(run(1), 0..1)).await.recorded, 1);
+}
+
+/// The server is killed again and again under a writer that repeats what was not acknowledged.
+#[tokio::test]
+async fn killing_the_database_loses_doubles_and_changes_nothing() {
+    let cluster = test_support::dedicated_cluster().await;
+    let data = tempfile::tempdir().unwrap();
+    let service = start(config(cluster.url(), &data)).await;
+    wait_until_ready(&service).await;
+    let mut next = 0;
+    let mut kills = 0;
+    let started = Instant::now();
+    while next < 6_000 {
+        assert!(started.elapsed() < Duration::from_secs(60), "only {next} decisions after 60 s");
+        let body = json!({"decisions": decisions(run(1), next..next + 300)});
+        let answer = tokio::spawn(
+            reqwest::Client::new().post(format!("{}/v1/decisions", service.url)).json(&body).send(),
+        );
+        if next / 2_000 > kills {
+            kills += 1;
+            tokio::time::sleep(Duration::from_millis(kills * 3)).await;
+            cluster.kill();
+        }
+        match answer.await.unwrap().unwrap().status() {
+            status if status.is_success() => next += 300,
+            StatusCode::SERVICE_UNAVAILABLE => tokio::time::sleep(Duration::from_millis(50)).await,
+            other => panic!("expected 2xx or 503, got {other}"),
+        }
+    }
+    assert_eq!(kills, 2);
+    let report = fsck(&PgPool::connect(cluster.url()).await.unwrap()).await.unwrap();
+    assert_eq!((report.leaves, report.decisions), (6_000, 6_000));
+}
+
+#[tokio::test]
+async fn a_log_whose_head_was_changed_is_not_opened() {
+    let fixture = fixture().await;
+    fixture.record(&decisions(run(1), 0..10)).await;
+    sqlx::query("UPDATE log_head SET root = sha256('x')").execute(&fixture.sql().await).await.unwrap();
+    let fixture = fixture.restarted().await;
+    let answer = fixture.get("/readyz").await;
+    let problem: Problem = json_of(answer, StatusCode::SERVICE_UNAVAILABLE).await;
+    assert!(problem.detail.contains("fsck"), "{}", problem.detail);
+    let body = json!({"decisions": decisions(run(1), 10..11)});
+    assert_eq!(fixture.post("/v1/decisions", &body).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+}

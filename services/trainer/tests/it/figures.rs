@@ -1,0 +1,113 @@
+//! Figures as streams, and of two runs side by side.
+
+use crate::support::{Stack, small_run};
+use api::trainer::{MetricsQuery, NewRewind, NewRun, PsiFieldMode, Resolution, RunComparison, WindowMetrics};
+use serde_json::Value;
+use uuid::Uuid;
+
+async fn get(stack: &Stack, path: &str, accept: &str) -> (u16, String, String) {
+    let request =
+        reqwest::Client::new().get(format!("{}/v1/runs/{path}", stack.url())).header("accept", accept);
+    let answer = request.send().await.unwrap();
+    let media_type = answer.headers()["content-type"].to_str().unwrap().to_owned();
+    (answer.status().as_u16(), media_type, answer.text().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_has_every_row_of_the_pages_whichever_way_it_is_asked_for() {
+    let stack = Stack::start().await;
+    // 4 episodes of 600 steps: more windows than one part of a stream
+    let run = NewRun { steps_per_episode: 600, agents: 1, psi_field: PsiFieldMode::Off, ..small_run() };
+    let run = stack.play(&run).await;
+    let query =
+        MetricsQuery { resolution: Resolution::Window, limit: Some(10_000), ..MetricsQuery::default() };
+    let pages = stack.client().window_metrics(run.id, &query).await.unwrap();
+    assert_eq!((pages.items.len(), pages.next_cursor), (2400, None));
+
+    let path = format!("{}/metrics?resolution=window", run.id);
+    let (status, media_type, lines) = get(&stack, &path, "application/x-ndjson").await;
+    assert_eq!((status, media_type.as_str()), (200, "application/x-ndjson"));
+    let rows: Vec<WindowMetrics> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows, pages.items);
+    let (_, media_type, same) = get(&stack, &format!("{path}&format=ndjson&from=2399"), "text/csv").await;
+    assert_eq!(media_type, "application/x-ndjson");
+    assert_eq!(same.trim_end(), lines.lines().last().unwrap());
+
+    let (_, media_type, csv) = get(&stack, &path, "text/csv").await;
+    assert_eq!(media_type, "text/csv; charset=utf-8");
+    let mut lines = csv.lines();
+    assert!(lines.next().unwrap().starts_with("window,episode,step,requests,avg_reward"));
+    let numbers = lines.map(|line| line.split(',').next().unwrap().parse::<u64>().unwrap());
+    assert!(numbers.eq(0..2400));
+
+    let (_, _, episodes) = get(&stack, &format!("{}/metrics?format=ndjson", run.id), "*/*").await;
+    assert_eq!(episodes.lines().count(), 4);
+    // nothing from there on: no line, and in CSV the header alone
+    assert_eq!(get(&stack, &format!("{path}&format=ndjson&from=9999"), "*/*").await.2, "");
+    assert_eq!(get(&stack, &format!("{path}&format=csv&from=9999"), "*/*").await.2.lines().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_of_an_ended_run_are_streamed_after_a_restart_too_and_are_a_problem_without_the_ledger() {
+    let mut stack = Stack::start().await;
+    let run = stack.play(&small_run()).await;
+    let path = format!("{}/metrics?format=ndjson", run.id);
+    let before = get(&stack, &path, "*/*").await;
+    stack.kill_trainer().await;
+    stack.start_trainer().await;
+    stack.ready().await;
+    assert_eq!(get(&stack, &path, "*/*").await, before);
+    stack.kill_trainer().await;
+    stack.start_trainer().await;
+    stack.ready().await;
+    stack.ledger.set_away(true);
+    let (status, _, problem) = get(&stack, &path, "*/*").await;
+    assert_eq!(status, 503, "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_are_compared_by_what_was_asked_for_what_was_decided_and_what_came_of_it() {
+    let stack = Stack::start().await;
+    let client = stack.client();
+    let run = NewRun { checkpoint_every: 1, ..small_run() };
+    let (one, same) = (stack.play(&run).await, stack.play(&run).await);
+    let equal = client.compare_runs(one.id, same.id).await.unwrap();
+    assert_eq!((equal.same_digest, equal.same_run_root), (true, Some(true)));
+    assert_eq!((equal.same_until_episode, &equal.parted), (Some(4), &None));
+    assert_eq!((equal.configuration.len(), equal.common_episodes, equal.episodes_in_mean), (0, 4, 1));
+    let no_difference = |comparison: &RunComparison| {
+        comparison.metrics.iter().all(|m| m.last.difference.unwrap_or(0.0) == 0.0)
+    };
+    assert!(no_difference(&equal));
+
+    let rewind = NewRewind { episodes_done: Some(2), epsilon: Some(0.9), ..NewRewind::default() };
+    let rewound = client.rewind_run(one.id, &rewind, None).await.unwrap();
+    let rewound = stack.completed(rewound.id).await;
+    let comparison = client.compare_runs(one.id, rewound.id).await.unwrap();
+    assert_eq!((comparison.same_digest, comparison.same_run_root), (false, Some(false)));
+    assert_eq!(comparison.parted.as_ref().unwrap().episodes_done, 3);
+    assert_eq!(comparison.b.run_root, rewound.run_root);
+    let places: Vec<_> = comparison.configuration.iter().map(|d| d.pointer.as_str()).collect();
+    assert_eq!(places, ["/epsilon", "/fork"]);
+    assert!(!no_difference(&comparison));
+    let epsilon = comparison.metrics.iter().find(|metric| metric.metric == "epsilon").unwrap();
+    assert_eq!(epsilon.last.b, Some(0.9));
+
+    let path = format!("compare?a={}&b={}", one.id, rewound.id);
+    let (status, media_type, csv) = get(&stack, &path, "text/csv").await;
+    assert_eq!((status, media_type.as_str()), (200, "text/csv; charset=utf-8"));
+    assert_eq!(
+        csv.lines().next(),
+        Some("metric,last_a,last_b,last_difference,mean_a,mean_b,mean_difference")
+    );
+    assert_eq!(csv.lines().count(), 1 + comparison.metrics.len());
+    assert_eq!(get(&stack, &format!("{path}&format=csv"), "*/*").await.2, csv);
+
+    let path = format!("compare?a={}&b={}", one.id, Uuid::nil());
+    let (status, _, problem) = get(&stack, &path, "*/*").await;
+    let problem: Value = serde_json::from_str(&problem).unwrap();
+    assert_eq!((status, &problem["code"]), (404, &Value::from("run_not_found")));
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 1);
+    assert_eq!(problem["errors"][0]["pointer"], "?b");
+    assert_eq!(get(&stack, "compare?a=x", "*/*").await.0, 422);
+}

@@ -1,0 +1,14 @@
+//! The trainer over HTTP, in process, with stand-ins for the remembrancer and psi-field.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod events;
+mod figures;
+mod golden_runs;
+mod kill_anything;
+mod labels;
+mod pause;
+mod policies;
+mod rewind;
+mod runs;
+mod support;

@@ -1,0 +1,6 @@
+//! The clients against services that answer as a test wants.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod calls;
+mod recorder;

@@ -1,0 +1,5 @@
+//! What the limit must hold against whatever a policy does.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod limit;

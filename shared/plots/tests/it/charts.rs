@@ -1,0 +1,278 @@
+//! What the charts hold, whatever they look like.
+
+use crate::support::{Size, empty_episodes, episodes, evaluation};
+use api::evaluator::EvaluationResult;
+use plots::{Block, Figure, evaluation_figures, swarm_consciousness, training_curves, training_figures};
+
+/// The texts of an SVG, without its markup.
+fn texts(svg: &str) -> Vec<String> {
+    let text = |part: &str| {
+        part.split_once('>')
+            .and_then(|(_, rest)| rest.split_once("</text>"))
+            .map(|(t, _)| t.trim().to_owned())
+    };
+    svg.split("<text").skip(1).filter_map(text).collect()
+}
+
+fn figure(result: &EvaluationResult, name: &str) -> Figure {
+    evaluation_figures(result).into_iter().find(|figure| figure.name == name).unwrap()
+}
+
+fn assert_shows(figure: &Figure, expected: &[&str]) {
+    let svg = figure.svg().unwrap();
+    let texts = texts(&svg);
+    for part in expected {
+        assert!(texts.iter().any(|text| text == part), "{}: `{part}` is not in {texts:?}", figure.name);
+    }
+}
+
+#[test]
+fn training_curves_name_every_series_and_every_axis_with_its_unit() {
+    assert_shows(
+        &training_curves(&episodes(20)),
+        &[
+            "episode",
+            "Reward, per request",
+            "reward",
+            "Fill, share of what was asked for",
+            "requests",
+            "GPU-hours",
+            "Cost, $",
+            "per routed request",
+            "per GPU-hour served",
+            "Latency of a routed request, ms, waiting included",
+            "latency",
+            "Exploration ε, share of decisions",
+            "ε",
+        ],
+    );
+}
+
+#[test]
+fn swarm_consciousness_marks_every_episode_with_an_intervention() {
+    let rows = episodes(20);
+    let figure = swarm_consciousness(&rows);
+    assert_shows(&figure, &["Ψ", "continuity C", "prediction error PE", "State, 0 to 1", "intervention"]);
+    let Block::Curves(curves) = &figure.blocks[0] else { panic!("{:?}", figure.blocks) };
+    let marks = curves.panels[0].marks.as_ref().unwrap();
+    let intervened: Vec<f64> =
+        rows.iter().filter(|e| e.interventions > 0).map(|e| f64::from(e.episode)).collect();
+    assert!(!intervened.is_empty());
+    assert_eq!(marks.at, intervened);
+    assert_eq!(figure.svg().unwrap().matches("#E69F00\" stroke-width=\"5\"").count(), intervened.len());
+}
+
+#[test]
+fn policies_are_compared_with_baseline_and_limit_in_words_and_lines() {
+    let result = evaluation(&Size::default());
+    let comparison = figure(&result, "policy_comparison");
+    let names: Vec<String> =
+        result.policies.iter().map(|p| plots::policy_title(p, &result.policies)).collect();
+    assert_shows(&comparison, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_shows(
+        &comparison,
+        &[
+            "learned",
+            "best hand rule",
+            "told what is hidden",
+            "baseline weighted-score",
+            "physical limit",
+            "Reward, per request: mean [95 % interval]",
+            "41.55 [41.43, 41.67]",
+            "Fill, share of requests",
+            "Fill, share of GPU-hours",
+            "Cost, $ per GPU-hour",
+            "Latency, ms",
+        ],
+    );
+}
+
+#[test]
+fn a_limit_of_some_steps_is_compared_with_what_was_achieved_on_these_steps_only() {
+    let result = evaluation(&Size { limit: Some(200), ..Size::default() });
+    let comparison = figure(&result, "policy_comparison");
+    let limits: Vec<bool> = comparison
+        .blocks
+        .iter()
+        .flat_map(|block| match block {
+            Block::Rows(rows) => &rows.panels[..],
+            other => panic!("{other:?}"),
+        })
+        .map(|panel| panel.references.iter().any(|r| r.label == "physical limit"))
+        .collect();
+    assert_eq!(limits, [false, true, false, false, false, false]);
+    assert_shows(
+        &comparison,
+        &["Reward, per request, on the 200 of 2400 steps whose limit was solved: mean [95 % interval]"],
+    );
+    let without = figure(&evaluation(&Size { limit: None, ..Size::default() }), "policy_comparison");
+    assert!(without.caption.contains("was not solved"), "{}", without.caption);
+    assert!(!without.svg().unwrap().contains("physical limit<"));
+}
+
+#[test]
+fn every_seed_of_every_policy_but_the_baseline_has_its_difference_as_a_dot() {
+    let result = evaluation(&Size { seeds: 7, ..Size::default() });
+    let by_seed = figure(&result, "reward_by_seed");
+    let Block::Rows(rows) = &by_seed.blocks[0] else { panic!("{:?}", by_seed.blocks) };
+    assert_eq!(rows.labels.len(), result.policies.len() - 1);
+    let expected =
+        result.policies[0].reward_by_seed[3].unwrap() - result.policies[1].reward_by_seed[3].unwrap();
+    assert_eq!(rows.panels[0].rows[0].dots.len(), 7);
+    assert!((rows.panels[0].rows[0].dots[3] - expected).abs() < 1e-12);
+    assert_shows(
+        &by_seed,
+        &["Reward minus the baseline&apos;s on the same seed, per request: mean [95 % interval]"],
+    );
+}
+
+#[test]
+fn tenants_and_job_sizes_have_a_bar_of_each_compared_policy() {
+    let result = evaluation(&Size::default());
+    assert_shows(
+        &figure(&result, "fill_by_tenant"),
+        &[
+            "tenant-0",
+            "tenant-3",
+            "learned afterstate (0a0a0a0a)",
+            "baseline weighted-score",
+            "best hand rule bid-price",
+        ],
+    );
+    assert_shows(
+        &figure(&result, "fill_by_job_size"),
+        &["below 3 GPU-hours", "3 to below 6 GPU-hours", "6 GPU-hours or more", "0.700"],
+    );
+}
+
+#[test]
+fn of_very_many_tenants_those_who_fare_worst_are_shown_and_it_is_said() {
+    let result = evaluation(&Size { tenants: 60, ..Size::default() });
+    let tenants = figure(&result, "fill_by_tenant");
+    let Block::Bars(bars) = &tenants.blocks[0] else { panic!("{:?}", tenants.blocks) };
+    assert_eq!(bars.groups.len(), 40);
+    let fill = |t: &api::evaluator::TenantEstimates| t.gpu_hours_fill.unwrap().mean;
+    let all = &result.policies[0].fairness.by_tenant;
+    let worst = all.iter().min_by(|a, b| fill(a).total_cmp(&fill(b))).unwrap();
+    let best = all.iter().max_by(|a, b| fill(a).total_cmp(&fill(b))).unwrap();
+    assert!(bars.groups.contains(&worst.tenant) && !bars.groups.contains(&best.tenant));
+    assert!(tenants.caption.contains("Of 60 tenants"), "{}", tenants.caption);
+}
+
+#[test]
+fn policies_of_longer_and_shorter_training_make_a_learning_curve_with_bands_and_lines_to_compare_with() {
+    let mut result = evaluation(&Size { learned: 5, ..Size::default() });
+    for (policy, episodes) in result.policies.iter_mut().zip([40, 0, 10, 20, 30]) {
+        policy.trained_episodes = Some(episodes);
+        if episodes == 20 {
+            policy.versus_baseline.reward = None;
+        }
+    }
+    let figure = figure(&result, "learning_curve");
+    assert_shows(
+        &figure,
+        &[
+            "episodes of training",
+            "afterstate",
+            "bid-price: best hand rule",
+            "bid-price-informed",
+            "physical limit",
+        ],
+    );
+    let Block::Curves(curves) = &figure.blocks[0] else { panic!("curves") };
+    let xs: Vec<f64> = curves.panels[0].curves[0].points.iter().map(|point| point.x).collect();
+    assert_eq!(xs, [0.0, 10.0, 20.0, 30.0, 40.0]);
+    // the gap parts the band too
+    assert_eq!(figure.svg().unwrap().matches("<polygon").count(), 2);
+}
+
+#[test]
+fn gain_over_time_shows_the_best_learned_policy_the_best_rule_and_the_informed_one_over_the_steps() {
+    let figure = figure(&evaluation(&Size::default()), "gain_over_time");
+    let shown = ["afterstate: learned", "bid-price: best hand rule", "bid-price-informed"];
+    assert_shows(&figure, &shown);
+    assert_shows(&figure, &["step of the episode", "weighted-score: baseline"]);
+    let Block::Curves(curves) = &figure.blocks[0] else { panic!("curves") };
+    let points = &curves.panels[0].curves[0].points;
+    assert_eq!((points[0].x, points[23].x, points[11].y), (2.5, 117.5, None));
+}
+
+#[test]
+fn policies_of_the_same_training_make_no_learning_curve() {
+    let figures = evaluation_figures(&evaluation(&Size { learned: 5, ..Size::default() }));
+    assert!(figures.iter().all(|figure| figure.name != "learning_curve"));
+}
+
+#[test]
+fn a_figure_without_data_is_a_gap_in_its_line_and_not_a_zero() {
+    let mut rows = episodes(9);
+    rows[4].avg_reward = None;
+    let lines = |rows: &[_]| training_curves(rows).svg().unwrap().matches("<polyline").count();
+    assert_eq!(lines(&rows), lines(&episodes(9)) + 1);
+    let Block::Curves(curves) = &training_curves(&rows).blocks[0] else { panic!("curves") };
+    assert_eq!(curves.panels[0].curves[0].points[4].y, None);
+}
+
+#[test]
+fn columns_without_any_data_say_so_and_a_chart_without_any_is_left_out() {
+    let empty = empty_episodes(5);
+    let no_data = texts(&training_curves(&empty).svg().unwrap()).iter().filter(|t| *t == "no data").count();
+    assert_eq!(no_data, 4, "reward, fill, cost and latency; ε is there");
+    let names: Vec<_> = training_figures(&empty).iter().map(|figure| figure.name).collect();
+    assert_eq!(names, ["training_curves"]);
+    assert!(texts(&swarm_consciousness(&empty).svg().unwrap()).contains(&"no data".to_owned()));
+}
+
+#[test]
+fn the_same_figures_give_the_same_bytes_and_a_png_of_twice_the_svgs_size() {
+    let rows = episodes(20);
+    let figures = || [training_figures(&rows), evaluation_figures(&evaluation(&Size::default()))].concat();
+    for (one, two) in figures().iter().zip(&figures()) {
+        let (svg, png) = (one.svg().unwrap(), one.png().unwrap());
+        assert_eq!(svg, two.svg().unwrap(), "{}", one.name);
+        assert!(png == two.png().unwrap(), "{}", one.name);
+        let mut image = png::Decoder::new(std::io::Cursor::new(&png)).read_info().unwrap();
+        let mut pixels = vec![0; image.output_buffer_size().unwrap()];
+        let info = image.next_frame(&mut pixels).unwrap();
+        let height: u32 = svg.split("height=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap();
+        assert_eq!((info.width, info.height), (1800, 2 * height), "{}", one.name);
+        let colours: std::collections::BTreeSet<&[u8]> = pixels.chunks_exact(3).collect();
+        assert!(colours.contains(&[0xFF, 0xFF, 0xFF][..]) && colours.len() > 20, "{}", one.name);
+    }
+}
+
+#[test]
+fn names_cannot_break_the_document_and_no_chart_asks_for_anything_from_outside() {
+    let mut result = evaluation(&Size::default());
+    result.environment = "a\"><script>alert(1)</script>".into();
+    for policy in &mut result.policies {
+        policy.fairness.by_tenant[0].tenant = "<script>&\u{0}\n\"".into();
+    }
+    for figure in evaluation_figures(&result) {
+        let svg = figure.svg().unwrap();
+        assert!(!svg.contains("<script") && !svg.contains('\0'), "{svg}");
+        assert!(!svg.contains("href") && !svg.contains("url("), "{svg}");
+        assert_eq!(svg.matches("http").count(), 1, "the namespace alone");
+    }
+}
+
+#[test]
+fn figures_that_cannot_be_drawn_to_scale_are_left_out_and_break_nothing() {
+    let mut rows = episodes(3);
+    for (row, extreme) in rows.iter_mut().zip([f64::MAX, f64::MIN, f64::INFINITY]) {
+        row.avg_reward = Some(extreme);
+        row.fill_rate = Some(1e-310);
+    }
+    let svg = training_curves(&rows).svg().unwrap();
+    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    training_curves(&rows).png().unwrap();
+}
+
+#[test]
+fn thousands_of_episodes_are_drawn_as_means_with_bands_and_it_is_said() {
+    let figure = training_curves(&episodes(2000));
+    assert!(figure.caption.contains("mean of 7 episodes"), "{}", figure.caption);
+    let svg = figure.svg().unwrap();
+    assert!(svg.len() < 200_000, "{} bytes", svg.len());
+    assert_eq!(svg.matches("<polygon").count(), 7);
+}

@@ -1,0 +1,65 @@
+//! A learner that goes on from a saved state does, window by window, what one that never stopped does.
+
+use policy::{AgentStep, Command, DecidedRequest, ReplayConfig, ReplayKind, StepReport, Swarm, SwarmConfig};
+use routing_env::{Environment, Episode, Preset, RewardKind};
+
+fn config(algorithm: &str, kind: ReplayKind, merge_every: u32) -> SwarmConfig {
+    SwarmConfig {
+        algorithm: algorithm.into(),
+        agents: 3,
+        learning_rate: 0.1,
+        discount: 0.99,
+        epsilon: 0.1,
+        replay: Some(ReplayConfig { capacity: 200, batch_size: 8, kind }),
+        feasibility_mask: true,
+        merge_every,
+    }
+}
+
+fn play(swarm: &mut Swarm, env: &Environment, seed: u64) -> Vec<(Vec<DecidedRequest>, Vec<AgentStep>)> {
+    let mut report = StepReport::new(env);
+    let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
+    let mut steps = Vec::new();
+    swarm.begin_episode(seed);
+    while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {
+        steps.push((report.decisions.clone(), report.agents.clone()));
+    }
+    swarm.end_episode();
+    steps
+}
+
+/// Stops after an episode (of five steps, so that merges every three steps are under way), and goes on from what
+/// was written. An agent has forgotten all and another one explores more.
+fn goes_on_as_if_it_had_never_stopped(config: &SwarmConfig) {
+    let env = Environment::built_in(Preset::Contended).with_steps(5);
+    let mut whole = Swarm::new(config.clone(), &env).unwrap();
+    play(&mut whole, &env, 1);
+    whole.apply(Command::Nigredo, &[1]);
+    whole.apply(Command::Albedo { factor: 3.0, max: 0.9, windows: 7 }, &[2]);
+    let written = serde_json::to_string(&whole.state()).unwrap();
+    let mut again = Swarm::new(config.clone(), &env).unwrap();
+    again.restore(&serde_json::from_str(&written).unwrap()).unwrap();
+    for seed in 2..4 {
+        assert!(play(&mut again, &env, seed) == play(&mut whole, &env, seed), "{config:?}");
+        assert!(again.state() == whole.state(), "{config:?}");
+    }
+}
+
+#[test]
+fn q_learning_goes_on_with_either_replay() {
+    for kind in [ReplayKind::Uniform, ReplayKind::Prioritized] {
+        goes_on_as_if_it_had_never_stopped(&config("q-learning", kind, 0));
+    }
+}
+
+#[test]
+fn afterstate_goes_on() {
+    goes_on_as_if_it_had_never_stopped(&config("afterstate", ReplayKind::Uniform, 0));
+}
+
+#[test]
+fn swarms_that_merge_go_on_between_two_merges() {
+    for algorithm in ["q-learning", "afterstate"] {
+        goes_on_as_if_it_had_never_stopped(&config(algorithm, ReplayKind::Prioritized, 3));
+    }
+}

@@ -1,0 +1,8 @@
+//! The simulator, seen from outside.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod conformance;
+mod files;
+mod hidden;
+mod rules;

@@ -1,0 +1,89 @@
+//! The README's walk with curl, run as it stands there.
+
+use std::{collections::BTreeMap, path::Path, process::Command};
+
+use crate::support::{Stack, file};
+use serde_json::Value;
+use test_support::database;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_of_the_walk_works_and_answers_as_the_readme_shows() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        println!("skipped: there is no curl on this machine");
+        return;
+    }
+    let database = database().await;
+    let stack = Stack::start(&database).await;
+    let services = stack.services();
+    let port = |name: &str| {
+        let (_, url) = services.iter().find(|(service, _)| *service == name).unwrap();
+        url.rsplit(':').next().unwrap().to_owned()
+    };
+    let mut walk = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("walk"));
+    walk.args(["psi-field", "trainer", "remembrancer", "evaluator"].map(port));
+    let walked = tokio::task::spawn_blocking(move || walk.output().unwrap()).await.unwrap();
+    let output = String::from_utf8(walked.stdout).unwrap();
+    assert!(walked.status.success(), "{output}\n{}", String::from_utf8_lossy(&walked.stderr));
+
+    let (shown, printed) = (shown(&file("README.md")), printed(&output));
+    assert!(shown.len() >= 8, "the README shows the output of {} blocks", shown.len());
+    for (block, expected) in shown {
+        let (expected, found) = (shapes(&expected), shapes(&printed[&block]));
+        assert_eq!(found, expected, "block {block} of the walk printed:\n{}", printed[&block]);
+    }
+    stack.assert_intact().await;
+}
+
+/// What the README shows as the output of each block: the fence that follows it.
+fn shown(readme: &str) -> BTreeMap<usize, String> {
+    let walk = readme.split("\n## A walk with curl\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let (mut shown, mut block) = (BTreeMap::new(), 0);
+    // text and fences alternate: the odd parts are fences, their first line the language
+    for fence in walk.split("```").skip(1).step_by(2) {
+        match fence.split_once('\n').unwrap() {
+            ("sh", _) => block += 1,
+            (_, output) => assert!(shown.insert(block, output.to_owned()).is_none(), "block {block} has two"),
+        }
+    }
+    shown
+}
+
+/// What each block printed.
+fn printed(output: &str) -> BTreeMap<usize, String> {
+    let parts = output.split("#### OUTPUT ").skip(1).map(|part| {
+        let (number, text) = part.split_once('\n').unwrap();
+        (number.parse().unwrap(), text.split("#### BLOCK ").next().unwrap().to_owned())
+    });
+    parts.collect()
+}
+
+/// What is the same whenever the walk is walked: of JSON its fields and their types, of text its words.
+fn shapes(output: &str) -> Vec<String> {
+    // answers have no newline at their end, so that several stand on one line
+    let output = output.replace("}{", "}\n{");
+    let lines = output.lines().filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_str(line).map_or_else(|_| words(line), |json| shape(&json))).collect()
+}
+
+fn shape(json: &Value) -> String {
+    match json {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) => "bool".to_owned(),
+        Value::Number(_) => "number".to_owned(),
+        Value::String(_) => "text".to_owned(),
+        Value::Array(items) => format!("[{}]", items.first().map(shape).unwrap_or_default()),
+        Value::Object(members) => {
+            let members: Vec<_> =
+                members.iter().map(|(key, value)| format!("{key}: {}", shape(value))).collect();
+            format!("{{{}}}", members.join(", "))
+        }
+    }
+}
+
+/// Words with digits in them are figures.
+fn words(line: &str) -> String {
+    let figures = |word: &str| {
+        if word.contains(|c: char| c.is_ascii_digit()) { "#".to_owned() } else { word.to_owned() }
+    };
+    line.split(|c: char| !c.is_alphanumeric() && c != '_').map(figures).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,84 @@
+//! The examples of the OpenAPI documents work when they are pasted.
+
+use crate::support::{Stack, file};
+use serde_json::{Value, json};
+use test_support::database;
+
+/// Opaque to callers: sent as it was given.
+const WITHOUT_EXAMPLE: [&str; 1] = ["/v1/swarms/{id}/snapshot"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_of_a_body_is_accepted() {
+    let database = database().await;
+    let stack = Stack::start(&database).await;
+    // with the checkpoint that the example of a rewind names
+    let body =
+        json!({"agents": 2, "episodes": 12, "steps_per_episode": 5, "environment": {"preset": "contended"}});
+    let (_, run) = stack.post(&format!("{}/v1/runs", stack.trainer), &body).await;
+    let run = run["id"].as_str().unwrap().to_owned();
+    stack.ended(&format!("{}/v1/runs/{run}", stack.trainer)).await;
+    let asked =
+        json!({"requests": [{"tenant": "tenant-gaming", "workload": "general_compute", "gpu_hours": 1.5}]});
+    let (_, served) = stack.post(&format!("{}/v1/policies/{run}/decisions", stack.trainer), &asked).await;
+    let decision = served["decisions"][0]["id"].as_str().unwrap().to_owned();
+    let mut tried = 0;
+    for (service, url) in stack.services() {
+        let document: Value = serde_json::from_str(&file(&format!("openapi/{service}.json"))).unwrap();
+        for (path, method, operation) in in_reading_order(&document) {
+            for (media_type, content) in operation["requestBody"]["content"].as_object().into_iter().flatten()
+            {
+                if WITHOUT_EXAMPLE.contains(&path) {
+                    continue;
+                }
+                let example = example(&document, content)
+                    .unwrap_or_else(|| panic!("{service}: {method} {path} has no example"));
+                let body = match example {
+                    Value::String(text) if media_type == "application/octet-stream" => text,
+                    example => example.to_string(),
+                };
+                let id = if path.starts_with("/v1/decisions") { &decision } else { &run };
+                let place = filled(path, operation, id);
+                let request =
+                    stack.http.request(method.to_uppercase().parse().unwrap(), format!("{url}{place}"));
+                let answer = request.header("content-type", media_type).body(body).send().await.unwrap();
+                let (status, text) = (answer.status(), answer.text().await.unwrap());
+                assert!(status.is_success(), "{service}: {method} {path}: {status}: {text}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 12, "only {tried} bodies have examples");
+}
+
+/// Path, method and operation, as `/docs` shows them: one tag after the other.
+fn in_reading_order(document: &Value) -> Vec<(&str, &str, &Value)> {
+    let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    let paths = document["paths"].as_object().unwrap().iter();
+    let mut operations: Vec<_> = paths
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().unwrap().iter();
+            methods.map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
+        })
+        .collect();
+    operations.sort_by_key(|(.., operation)| tags.iter().position(|tag| **tag == operation["tags"][0]));
+    operations
+}
+
+/// That of the body, or of its schema.
+fn example(document: &Value, content: &Value) -> Option<Value> {
+    let name = content["schema"]["$ref"].as_str().and_then(|name| name.strip_prefix('#'));
+    let schema = name.and_then(|pointer| document.pointer(pointer)).unwrap_or(&content["schema"]);
+    [content, schema]
+        .into_iter()
+        .find_map(|place| place.get("example").or_else(|| place.get("examples")?.get(0)).cloned())
+}
+
+/// The path with the examples of its parameters, or with this id where there is none.
+fn filled(path: &str, operation: &Value, id: &str) -> String {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    parameters.filter(|parameter| parameter["in"] == "path").fold(path.to_owned(), |path, parameter| {
+        let example = parameter.get("example").or_else(|| parameter["schema"].get("example"));
+        let known = example.and_then(Value::as_str).filter(|_| !path.starts_with("/v1/decisions"));
+        path.replace(&format!("{{{}}}", parameter["name"].as_str().unwrap()), known.unwrap_or(id))
+    })
+}

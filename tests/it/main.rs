@@ -1,0 +1,12 @@
+//! Black-box tests over all four services, and the rules of the architecture.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod architecture;
+mod curl_walk;
+mod errors;
+mod examples;
+mod metrics;
+mod openapi;
+mod services;
+mod support;
