@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use api::{
@@ -10,19 +10,18 @@ use api::{
     evaluator::{Evaluation, EvaluationResult, EvaluationStatus, NewEvaluation},
 };
 use chrono::{DateTime, Utc};
+use evaluation::{
+    bounds,
+    episodes::Contestant,
+    plan::Plan,
+    progress::Progress,
+    work::{Found, evaluate},
+};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use uuid::Uuid;
 
-use crate::{
-    episodes::Contestant,
-    error::EvaluationError,
-    known_limits::KnownLimits,
-    ledger::Ledger,
-    limits,
-    plan::Plan,
-    work::{Found, Progress, evaluate},
-};
+use crate::{error::EvaluationError, known_limits::KnownLimits, ledger::Ledger, plan::plan};
 
 /// How many may be at work or wait; their policies are in memory.
 const MAX_UNFINISHED: usize = 16;
@@ -92,7 +91,7 @@ impl Evaluations {
         if let Some(known) = self.known(&self.0.jobs(), key.as_deref(), &config)? {
             return Ok(known);
         }
-        let plan = Plan::new(&config).map_err(EvaluationError::Invalid)?;
+        let plan = plan(&config).map_err(EvaluationError::Invalid)?;
         self.check_room(&self.0.jobs())?;
         let contestants = self.0.ledger.contestants(&plan).await?;
         let job = Arc::new(Job {
@@ -224,10 +223,11 @@ impl Evaluations {
             () = cancel.cancelled() => return None,
         };
         let broke_off = |panic| Some(Outcome::Failed(format!("the simulation broke off: {panic}")));
+        let _stops = self.cancels(job);
         let plan = Arc::new(plan);
-        let (planned, stop) = (plan.clone(), cancel.clone());
+        let (planned, counted) = (plan.clone(), job.clone());
         let keys = tokio::task::spawn_blocking(move || match &planned.sample {
-            Some(sample) => limits::keys(&planned.environment, sample, &planned.seeds, &stop),
+            Some(sample) => bounds::keys(&planned.environment, sample, &planned.seeds, &counted.progress),
             None => Some(Vec::new()),
         });
         let keys = match keys.await {
@@ -235,14 +235,18 @@ impl Evaluations {
             Err(panic) => return broke_off(panic),
         };
         let known = self.0.known_limits.find(&keys).await;
-        let (counted, stop) = (job.clone(), cancel.clone());
+        let counted = job.clone();
         let found = tokio::task::spawn_blocking(move || {
-            evaluate(&plan, &contestants, &keys, known, &counted.progress, &stop)
+            evaluate(&plan, &contestants, &keys, known, &counted.progress)
         });
-        let Found { result, solved, known_steps } = match found.await {
+        let Found { result, solved, known_steps, unsolved } = match found.await {
             Ok(found) => found?,
             Err(panic) => return broke_off(panic),
         };
+        if let Some(error) = unsolved {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(evaluation = %job.id, error, "the physical limit could not be solved");
+        }
         let gauges = &self.0.gauges;
         gauges.episodes.increment(job.episodes);
         gauges.limits_solved.increment(solved.iter().map(|(_, limit)| limit.steps).sum());
@@ -267,6 +271,15 @@ impl Evaluations {
             Err(error) => Some(Outcome::Failed(format!("the ledger refused the result: {error}"))),
         }
     }
+
+    /// Stops the work when the service shuts down, as long as the guard lives.
+    fn cancels(&self, job: &Arc<Job>) -> AbortOnDropHandle<()> {
+        let (shutdown, job) = (self.0.shutdown.clone(), job.clone());
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            shutdown.cancelled().await;
+            job.progress.cancel();
+        }))
+    }
 }
 
 impl Inner {
@@ -282,9 +295,9 @@ impl Job {
             status: EvaluationStatus::Running,
             config: self.config.clone(),
             created_at: self.created_at,
-            episodes_done: self.progress.episodes.load(Ordering::Relaxed),
+            episodes_done: self.progress.episodes(),
             episodes_total: self.episodes,
-            limit_steps_done: self.progress.limit_steps.load(Ordering::Relaxed),
+            limit_steps_done: self.progress.limit_steps(),
             limit_steps_total: self.limit_steps,
             result: None,
             record_id: None,

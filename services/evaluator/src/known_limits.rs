@@ -6,6 +6,7 @@ use std::{
 };
 
 use api::Hash;
+use evaluation::bounds::Digest;
 use limit::Limit;
 use tokio_util::sync::CancellationToken;
 
@@ -17,12 +18,12 @@ const MAX_IN_MEMORY: usize = 100_000;
 /// The limits of episodes. Each has the SHA-256 over all that it depends on as its key, so that it is never out of
 /// date.
 ///
-/// What the ledger says is trusted as far as it is possible (`limits::is_possible`): a record that is no
+/// What the ledger says is trusted as far as it is possible (`bounds::is_possible`): a record that is no
 /// limit, counts other requests or is beaten by a policy is solved again. A forged record that promises more than is
 /// possible is believed: who may post to the ledger could post the whole evaluation.
 pub(crate) struct KnownLimits {
     ledger: Ledger,
-    memory: Mutex<HashMap<Hash, Limit>>,
+    memory: Mutex<HashMap<Digest, Limit>>,
 }
 
 impl KnownLimits {
@@ -32,13 +33,13 @@ impl KnownLimits {
 
     /// The limit of each key, where it is known. While the ledger cannot be asked, what it has counts as unknown:
     /// solving takes seconds.
-    pub(crate) async fn find(&self, keys: &[Hash]) -> Vec<Option<Limit>> {
+    pub(crate) async fn find(&self, keys: &[Digest]) -> Vec<Option<Limit>> {
         let mut found: Vec<Option<Limit>> = {
             let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
             keys.iter().map(|key| memory.get(key).copied()).collect()
         };
         for (key, limit) in keys.iter().zip(&mut found).filter(|(_, limit)| limit.is_none()) {
-            match self.ledger.limit(key).await {
+            match self.ledger.limit(&Hash(*key)).await {
                 Ok(recorded) => *limit = recorded,
                 Err(error) => {
                     tracing::warn!(%error, "the ledger cannot be asked for known limits: solving them");
@@ -51,7 +52,7 @@ impl KnownLimits {
 
     /// Keeps limits that were solved, in the ledger too: while it is away, this waits. If it refuses one, it is not
     /// kept there, which only costs time.
-    pub(crate) async fn keep(&self, solved: &[(Hash, Limit)], cancel: &CancellationToken) {
+    pub(crate) async fn keep(&self, solved: &[(Digest, Limit)], cancel: &CancellationToken) {
         {
             let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
             if memory.len() + solved.len() > MAX_IN_MEMORY {
@@ -60,7 +61,8 @@ impl KnownLimits {
             memory.extend(solved.iter().copied());
         }
         for (key, limit) in solved {
-            let record = match Ledger::limit_record(key, limit) {
+            let key = Hash(*key);
+            let record = match Ledger::limit_record(&key, limit) {
                 Ok(record) => record,
                 Err(error) => {
                     tracing::warn!(%key, %error, "a limit is no JSON");

@@ -6,13 +6,14 @@ use api::{
     remembrancer::{NewRecord, Record, RecordKind, RecordQuery},
 };
 use client::{ClientError, Remembrancer};
+use evaluation::{episodes::Contestant, plan::Plan};
 use limit::Limit;
 use policy::{Fingerprint, PolicyFile, Rule};
 use routing_env::Environment;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{episodes::Contestant, error::EvaluationError, plan::Plan};
+use crate::error::EvaluationError;
 
 /// The ledger as the evaluator sees it.
 #[derive(Clone)]
@@ -54,7 +55,7 @@ impl Ledger {
     /// A policy that is missing, no policy, trained for another catalog, or trained on a test seed.
     pub(crate) async fn contestants(&self, plan: &Plan) -> Result<Vec<Contestant>, EvaluationError> {
         let mut contestants = Vec::with_capacity(plan.policies.len() + plan.rules.len());
-        for &sha256 in &plan.policies {
+        for sha256 in plan.policies.iter().map(|policy| Hash(*policy)) {
             let bytes = match self.remembrancer.artifact(&sha256).await {
                 Ok(bytes) => bytes,
                 Err(error) if error.is_not_found() => return Err(EvaluationError::PolicyNotFound(sha256)),
@@ -222,7 +223,7 @@ fn contestant(
             EvaluationError::PolicyMismatch(sha256, error.to_string())
         }
     })?;
-    Ok(Contestant::of_policy(sha256, file.training.episodes, swarm))
+    Ok(Contestant::of_policy(sha256.0, file.training.episodes, swarm))
 }
 
 /// The evaluation that a record tells of.

@@ -5,22 +5,14 @@
 //! ledger, so that any process can tell them later.
 
 mod config;
-mod csv;
-mod episodes;
 mod error;
 mod evaluations;
-mod figures;
 mod known_limits;
 mod ledger;
-mod limits;
 mod plan;
-mod report;
 pub mod report_page;
 mod routes;
 mod state;
-mod statistics;
-mod verdicts;
-mod work;
 
 use std::sync::Arc;
 

@@ -2,84 +2,55 @@
 
 use std::sync::Arc;
 
-use api::{FieldError, Hash, evaluator::NewEvaluation, trainer::EnvironmentSpec};
+use api::{FieldError, evaluator::NewEvaluation, trainer::EnvironmentSpec};
+use evaluation::{bounds::Sample, plan::Plan};
 use policy::Rule;
 use routing_env::{Catalog, Environment, InputError, Knowledge, Preset, Workloads};
 use sha2::{Digest as _, Sha256};
 
-use crate::limits::Sample;
-
-/// A checked evaluation.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    /// The environment that every policy meets.
-    pub(crate) environment: Arc<Environment>,
-    /// SHA-256 of [`Environment::definition`].
-    pub(crate) environment_digest: Hash,
-    /// The learned policies.
-    pub(crate) policies: Vec<Hash>,
-    /// The hand rules, the baseline first.
-    pub(crate) rules: Vec<Rule>,
-    /// The held-out seeds.
-    pub(crate) seeds: Vec<u64>,
-    /// The steps whose physical limit is solved; `None` where there is no limit.
-    pub(crate) sample: Option<Sample>,
-}
-
-impl Plan {
-    /// Checks a request.
-    ///
-    /// # Errors
-    /// Every wrong field.
-    pub(crate) fn new(request: &NewEvaluation) -> Result<Self, Vec<FieldError>> {
-        let mut errors = Vec::new();
-        let rules = rules(request.rules.as_deref(), &mut errors);
-        for (i, policy) in request.policies.iter().enumerate() {
-            if let Some(first) = request.policies[..i].iter().position(|p| p == policy) {
-                errors.push(FieldError {
-                    pointer: format!("/policies/{i}"),
-                    detail: format!("expected each policy once, but this one is also /policies/{first}"),
-                });
-            }
-        }
-        let environment = match environment(&request.environment, request.steps) {
-            Ok(environment) => environment,
-            Err(more) => {
-                errors.extend(more);
-                return Err(errors);
-            }
-        };
-        let is_hidden = environment.workloads().knowledge == Knowledge::Hidden;
-        if is_hidden && request.limit_steps.is_some_and(|steps| steps > 0) {
+/// Checks a request.
+///
+/// # Errors
+/// Every wrong field.
+pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let rules = rules(request.rules.as_deref(), &mut errors);
+    for (i, policy) in request.policies.iter().enumerate() {
+        if let Some(first) = request.policies[..i].iter().position(|p| p == policy) {
             errors.push(FieldError {
-                pointer: "/limit_steps".into(),
-                detail: "expected 0 or nothing where the workloads' knowledge is hidden: the limit's linear program \
-                         does not know what is hidden, so there is none"
-                    .into(),
+                pointer: format!("/policies/{i}"),
+                detail: format!("expected each policy once, but this one is also /policies/{first}"),
             });
         }
-        if !errors.is_empty() {
+    }
+    let environment = match environment(&request.environment, request.steps) {
+        Ok(environment) => environment,
+        Err(more) => {
+            errors.extend(more);
             return Err(errors);
         }
-        Ok(Self {
-            environment_digest: Hash(Sha256::digest(environment.definition()).into()),
-            policies: request.policies.clone(),
-            rules: rules.unwrap_or_else(|| default_rules(is_hidden)),
-            seeds: (0..u64::from(request.seeds)).map(|i| request.first_seed + i).collect(),
-            sample: Sample::new(&environment, request.seeds, request.limit_steps),
-            environment: Arc::new(environment),
-        })
+    };
+    let is_hidden = environment.workloads().knowledge == Knowledge::Hidden;
+    if is_hidden && request.limit_steps.is_some_and(|steps| steps > 0) {
+        errors.push(FieldError {
+            pointer: "/limit_steps".into(),
+            detail:
+                "expected 0 or nothing where the workloads' knowledge is hidden: the limit's linear program \
+                     does not know what is hidden, so there is none"
+                    .into(),
+        });
     }
-
-    /// Steps whose physical limit is solved, over all seeds.
-    pub(crate) fn limit_steps(&self) -> u64 {
-        self.sample.map_or(0, |sample| u64::from(sample.per_episode()) * self.seeds.len() as u64)
+    if !errors.is_empty() {
+        return Err(errors);
     }
-
-    /// Episodes in all.
-    pub(crate) fn episodes(&self) -> u64 {
-        ((self.policies.len() + self.rules.len()) * self.seeds.len()) as u64
-    }
+    Ok(Plan {
+        environment_digest: Sha256::digest(environment.definition()).into(),
+        policies: request.policies.iter().map(|policy| policy.0).collect(),
+        rules: rules.unwrap_or_else(|| default_rules(is_hidden)),
+        seeds: (0..u64::from(request.seeds)).map(|i| request.first_seed + i).collect(),
+        sample: Sample::new(&environment, request.seeds, request.limit_steps),
+        environment: Arc::new(environment),
+    })
 }
 
 /// All rules, and where something is hidden those that are told it, for reference.
@@ -141,12 +112,13 @@ fn field_error(part: &str, error: InputError) -> FieldError {
 
 #[cfg(test)]
 mod tests {
+    use api::Hash;
     use serde_json::json;
 
     use super::*;
 
     fn plan(request: serde_json::Value) -> Result<Plan, Vec<FieldError>> {
-        Plan::new(&serde_json::from_value(request).unwrap())
+        super::plan(&serde_json::from_value(request).unwrap())
     }
 
     fn pointers(request: serde_json::Value) -> Vec<String> {

@@ -7,11 +7,12 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
+use evaluation::csv::to_csv;
 use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{csv::to_csv, error::EvaluationError, routes::completed, state::State};
+use crate::{error::EvaluationError, routes::completed, state::State};
 
 pub(super) fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new()

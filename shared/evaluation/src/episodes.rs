@@ -1,43 +1,41 @@
 //! Playing the episodes: every policy meets the same ones.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Mutex, PoisonError};
 
-use api::Hash;
 use policy::{Rule, StepReport, Swarm};
 use rayon::prelude::*;
 use routing_env::{Environment, Episode, Metrics, RewardKind, Tally};
-use tokio_util::sync::CancellationToken;
 
-use crate::limits::Sample;
+use crate::{
+    bounds::{Digest, Sample},
+    progress::Progress,
+};
 
 /// As many parts of an episode are looked at on their own, or as it has steps.
 const PARTS: u32 = 24;
 
 /// A policy that takes part.
-pub(crate) struct Contestant {
+pub struct Contestant {
     /// The rule's or the algorithm's name.
-    pub(crate) name: String,
+    pub name: String,
     /// The policy's artifact, when it was trained.
-    pub(crate) sha256: Option<Hash>,
+    pub sha256: Option<Digest>,
     /// Episodes that it was trained for.
-    pub(crate) trained_episodes: Option<u32>,
+    pub trained_episodes: Option<u32>,
     /// Told what is hidden from the others.
-    pub(crate) reference: bool,
+    pub reference: bool,
     swarms: Mutex<Swarms>,
 }
 
 /// What a contestant achieved in an episode.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Achieved {
+pub struct Achieved {
     /// The episode's figures.
-    pub(crate) metrics: Metrics,
+    pub metrics: Metrics,
     /// Sums over the steps whose physical limit is wanted.
-    pub(crate) on_limit_steps: Tally,
+    pub on_limit_steps: Tally,
     /// Sums over equal parts of the episode, from its beginning to its end.
-    pub(crate) parts: Vec<Tally>,
+    pub parts: Vec<Tally>,
 }
 
 /// A frozen swarm and the copies that threads have made of it: an agent's table may be large, so a copy
@@ -49,14 +47,14 @@ struct Swarms {
 
 impl Contestant {
     /// A hand rule.
-    pub(crate) fn of_rule(rule: Rule) -> Self {
+    pub fn of_rule(rule: Rule) -> Self {
         let mut contestant = Self::new(rule.name().into(), Swarm::of_rule(rule));
         contestant.reference = Rule::REFERENCES.contains(&rule);
         contestant
     }
 
     /// A policy after so many episodes of training. It is frozen: it neither learns nor explores here.
-    pub(crate) fn of_policy(sha256: Hash, trained_episodes: u32, swarm: Swarm) -> Self {
+    pub fn of_policy(sha256: Digest, trained_episodes: u32, swarm: Swarm) -> Self {
         let mut contestant = Self::new(swarm.config().algorithm.clone(), swarm);
         contestant.sha256 = Some(sha256);
         contestant.trained_episodes = Some(trained_episodes);
@@ -75,7 +73,7 @@ impl Contestant {
         env: &Environment,
         seed: u64,
         limit_steps: &[u32],
-        cancel: &CancellationToken,
+        progress: &Progress,
     ) -> Option<Achieved> {
         let mut swarm = {
             let mut swarms = self.swarms.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,7 +95,7 @@ impl Contestant {
             if limit_steps.binary_search(&report.step).is_ok() {
                 achieved.on_limit_steps.merge(&report.metrics.overall);
             }
-            if cancel.is_cancelled() {
+            if progress.is_cancelled() {
                 return None;
             }
         }
@@ -108,14 +106,13 @@ impl Contestant {
 }
 
 /// What every contestant achieved on every seed, `[contestant][seed]`; `None` when it was cancelled.
-/// The threads share the work, but no figure depends on which of them did what. `done` counts episodes.
-pub(crate) fn play(
+/// The threads share the work, but no figure depends on which of them did what. `progress` counts episodes.
+pub fn play(
     env: &Environment,
     contestants: &[Contestant],
     seeds: &[u64],
     sample: Option<&Sample>,
-    done: &AtomicU64,
-    cancel: &CancellationToken,
+    progress: &Progress,
 ) -> Option<Vec<Vec<Achieved>>> {
     let episodes: Vec<(&Contestant, u64)> =
         contestants.iter().flat_map(|c| seeds.iter().map(move |seed| (c, *seed))).collect();
@@ -123,8 +120,8 @@ pub(crate) fn play(
         .par_iter()
         .map(|(contestant, seed)| {
             let limit_steps = sample.map(|sample| sample.of(*seed)).unwrap_or_default();
-            let achieved = contestant.play(env, *seed, &limit_steps, cancel);
-            done.fetch_add(1, Ordering::Relaxed);
+            let achieved = contestant.play(env, *seed, &limit_steps, progress);
+            progress.played();
             achieved
         })
         .collect::<Option<_>>()?;
@@ -155,7 +152,7 @@ mod tests {
         while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {}
         swarm.end_episode();
         vec![
-            Contestant::of_policy(Hash([7; 32]), 1, swarm),
+            Contestant::of_policy([7; 32], 1, swarm),
             Contestant::of_rule(Rule::WeightedScore),
             Contestant::of_rule(Rule::Random),
         ]
@@ -166,11 +163,10 @@ mod tests {
         let contestants = contestants(&env);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let seeds: Vec<u64> = (0..6).map(|i| api::FIRST_HELD_OUT_SEED + i).collect();
-        let done = AtomicU64::new(0);
+        let progress = Progress::default();
         let sample = Sample::new(&env, 6, Some(2)).unwrap();
-        let never = CancellationToken::new();
-        let achieved = pool.install(|| play(&env, &contestants, &seeds, Some(&sample), &done, &never));
-        assert_eq!(done.into_inner(), 18);
+        let achieved = pool.install(|| play(&env, &contestants, &seeds, Some(&sample), &progress));
+        assert_eq!(progress.episodes(), 18);
         achieved.unwrap()
     }
 
@@ -200,8 +196,7 @@ mod tests {
         let rule = [Contestant::of_rule(Rule::Cheapest)];
         let on = |asked| {
             let sample = Sample::new(&env, 1, asked);
-            let played =
-                play(&env, &rule, &[9], sample.as_ref(), &AtomicU64::new(0), &CancellationToken::new());
+            let played = play(&env, &rule, &[9], sample.as_ref(), &Progress::default());
             played.unwrap()[0][0].clone()
         };
         let (all, half, none) = (on(Some(4)), on(Some(2)), on(Some(0)));
@@ -217,8 +212,7 @@ mod tests {
         for (steps, parts) in [(4, 4), (24, 24), (50, 24)] {
             let env = Environment::built_in(Preset::Contended).with_steps(steps);
             let rule = [Contestant::of_rule(Rule::Cheapest)];
-            let played =
-                play(&env, &rule, &[9], None, &AtomicU64::new(0), &CancellationToken::new()).unwrap();
+            let played = play(&env, &rule, &[9], None, &Progress::default()).unwrap();
             let achieved = &played[0][0];
             assert_eq!(achieved.parts.len(), parts);
             assert!(achieved.parts.iter().all(|part| part.requests > 0));
@@ -230,9 +224,9 @@ mod tests {
     #[test]
     fn a_cancelled_evaluation_stops_without_figures() {
         let env = Environment::built_in(Preset::Contended);
-        let cancel = CancellationToken::new();
-        cancel.cancel();
+        let cancelled = Progress::default();
+        cancelled.cancel();
         let rule = [Contestant::of_rule(Rule::Cheapest)];
-        assert!(play(&env, &rule, &[1, 2], None, &AtomicU64::new(0), &cancel).is_none());
+        assert!(play(&env, &rule, &[1, 2], None, &cancelled).is_none());
     }
 }

@@ -10,9 +10,9 @@ use rayon::prelude::*;
 use routing_env::{Knowledge, Metrics, Tally};
 
 use crate::{
+    bounds::Sample,
     episodes::{Achieved, Contestant},
     figures::{Figure, estimates},
-    limits::Sample,
     plan::Plan,
     statistics::{Bootstrap, Interval, improvements, interquartile_mean, mean, paired, standard_deviation},
     verdicts::{Findings, verdicts},
@@ -26,7 +26,7 @@ type BySeed = Vec<Option<f64>>;
 
 /// The result of an evaluation whose contestants achieved `achieved[contestant][seed]`, where `limits[seed]` was
 /// possible. The hand rules, the baseline among them, come after the learned policies.
-pub(crate) fn report(
+pub fn report(
     plan: &Plan,
     contestants: &[Contestant],
     achieved: &[Vec<Achieved>],
@@ -60,7 +60,7 @@ pub(crate) fn report(
                 name,
                 learned: policy_sha256.is_some(),
                 reference,
-                policy_sha256,
+                policy_sha256: policy_sha256.map(api::Hash),
                 trained_episodes,
                 metrics: estimates(|f| estimate(&bootstrap, own.get(f))),
                 versus_baseline: own.versus(base, &bootstrap),
@@ -89,7 +89,7 @@ pub(crate) fn report(
         who_differs: &|i, other| comparison.fairness_versus(i, other),
     };
     EvaluationResult {
-        environment_digest: plan.environment_digest,
+        environment_digest: api::Hash(plan.environment_digest),
         environment: plan.environment.preset().name().into(),
         steps: plan.environment.steps(),
         seeds: plan.seeds.clone(),

@@ -8,37 +8,37 @@ use rand::RngExt as _;
 use rand_pcg::Pcg64;
 
 /// Resamples an interval is made from.
-pub(crate) const RESAMPLES: usize = 10_000;
+pub const RESAMPLES: usize = 10_000;
 
 /// An interval covers this share of the resampled means.
-pub(crate) const CONFIDENCE: f64 = 0.95;
+pub const CONFIDENCE: f64 = 0.95;
 
 /// A mean over seeds, or a ratio of two, with its bootstrap interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Interval {
+pub struct Interval {
     /// The mean or the ratio.
-    pub(crate) mean: f64,
+    pub mean: f64,
     /// The interval's low end.
-    pub(crate) low: f64,
+    pub low: f64,
     /// The interval's high end.
-    pub(crate) high: f64,
+    pub high: f64,
 }
 
 /// The resamples of one number of seeds, drawn once and used for every figure.
-pub(crate) struct Bootstrap {
+pub struct Bootstrap {
     seeds: usize,
     draws: Vec<u32>,
 }
 
 impl Bootstrap {
     /// Resamples for figures over so many seeds.
-    pub(crate) fn new(seeds: usize) -> Self {
+    pub fn new(seeds: usize) -> Self {
         Self { seeds, draws: draw(seeds) }
     }
 
     /// The mean of one figure and its interval; `None` where no seed has the figure. Seeds without it
     /// are left out.
-    pub(crate) fn estimate(&self, by_seed: &[Option<f64>]) -> Option<Interval> {
+    pub fn estimate(&self, by_seed: &[Option<f64>]) -> Option<Interval> {
         let values: Vec<f64> = by_seed.iter().copied().flatten().collect();
         let mean = mean(&values)?;
         let first = values[0];
@@ -53,7 +53,7 @@ impl Bootstrap {
 
     /// The ratio of two means and its interval. Seeds that lack one of the figures are left out. `None` where a
     /// resample's mean denominator is not above `least`: there is no share of a way that may not be there.
-    pub(crate) fn ratio(
+    pub fn ratio(
         &self,
         numerators: &[Option<f64>],
         denominators: &[Option<f64>],
@@ -97,14 +97,14 @@ impl Bootstrap {
 }
 
 /// Differences of two policies on the same seeds; `None` where one of them has no figure.
-pub(crate) fn paired(policy: &[Option<f64>], other: &[Option<f64>]) -> Vec<Option<f64>> {
+pub fn paired(policy: &[Option<f64>], other: &[Option<f64>]) -> Vec<Option<f64>> {
     policy.iter().zip(other).map(|(a, b)| Some((*a)? - (*b)?)).collect()
 }
 
 /// Whether each difference is an improvement: 1 above zero, 0 below, 1/2 at zero. Their mean is the probability of
 /// improvement. Agarwal et al. compare every run of one with every run of the other, for their runs are independent;
 /// here both meet the same seed, so a seed is compared with itself.
-pub(crate) fn improvements(differences: &[Option<f64>]) -> Vec<Option<f64>> {
+pub fn improvements(differences: &[Option<f64>]) -> Vec<Option<f64>> {
     let improvement = |difference: f64| match difference {
         d if d > 0.0 => 1.0,
         d if d < 0.0 => 0.0,
@@ -114,13 +114,13 @@ pub(crate) fn improvements(differences: &[Option<f64>]) -> Vec<Option<f64>> {
 }
 
 /// The arithmetic mean; `None` of nothing.
-pub(crate) fn mean(values: &[f64]) -> Option<f64> {
+pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// The interquartile mean: a quarter of the values, rounded down, is cut off at each end (Agarwal et al. 2021, whose
 /// rliable calls `scipy.stats.trim_mean(…, 0.25)`). `None` of nothing.
-pub(crate) fn interquartile_mean(values: &[f64]) -> Option<f64> {
+pub fn interquartile_mean(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let cut = sorted.len() / 4;
@@ -128,7 +128,7 @@ pub(crate) fn interquartile_mean(values: &[f64]) -> Option<f64> {
 }
 
 /// The standard deviation of a sample (n − 1); `None` of fewer than two values.
-pub(crate) fn standard_deviation(values: &[f64]) -> Option<f64> {
+pub fn standard_deviation(values: &[f64]) -> Option<f64> {
     let mean = mean(values).filter(|_| values.len() > 1)?;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     Some((squares / (values.len() - 1) as f64).sqrt())

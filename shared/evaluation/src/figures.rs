@@ -5,24 +5,36 @@ use routing_env::Metrics;
 
 /// One figure of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Figure {
+pub enum Figure {
+    /// Requests routed / requested.
     FillRate,
+    /// GPU-hours served / requested.
     GpuHoursFill,
+    /// Mean cost of a routed request, in USD.
     AvgCostUsd,
+    /// Paid per GPU-hour served, in USD.
     CostPerGpuHourUsd,
+    /// Paid / cheapest list price for the same hours.
     CostIndex,
+    /// Fill rate of jobs below 3 GPU-hours.
     FillUnder3h,
+    /// Fill rate of jobs from 3 to below 6 GPU-hours.
     FillFrom3hTo6h,
+    /// Fill rate of jobs from 6 GPU-hours on.
     FillFrom6h,
+    /// The worst tenant's GPU-hours fill.
     WorstTenantGpuHoursFill,
+    /// Requests set aside / requested.
     DeferredShare,
+    /// Mean latency of a routed request, waiting included, in ms.
     AvgLatencyMs,
+    /// Mean reward per request.
     Reward,
 }
 
 impl Figure {
     /// All of them, in the order in which they are listed.
-    pub(crate) const ALL: [Self; 12] = [
+    pub const ALL: [Self; 12] = [
         Self::FillRate,
         Self::GpuHoursFill,
         Self::AvgCostUsd,
@@ -38,7 +50,7 @@ impl Figure {
     ];
 
     /// The figures that unmask a policy which games the reward, each with true where more is better.
-    pub(crate) const UNMASKING: [(Self, bool); 8] = [
+    pub const UNMASKING: [(Self, bool); 8] = [
         (Self::GpuHoursFill, true),
         (Self::FillUnder3h, true),
         (Self::FillFrom3hTo6h, true),
@@ -50,7 +62,7 @@ impl Figure {
     ];
 
     /// Its name in files.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::FillRate => "fill_rate",
             Self::GpuHoursFill => "gpu_hours_fill",
@@ -68,7 +80,7 @@ impl Figure {
     }
 
     /// Its name in a sentence.
-    pub(crate) fn words(self) -> &'static str {
+    pub fn words(self) -> &'static str {
         match self {
             Self::FillRate => "fill",
             Self::GpuHoursFill => "GPU-hours fill",
@@ -86,7 +98,7 @@ impl Figure {
     }
 
     /// The figure of one episode; `None` where nothing was counted.
-    pub(crate) fn of(self, metrics: &Metrics) -> Option<f64> {
+    pub fn of(self, metrics: &Metrics) -> Option<f64> {
         let overall = &metrics.overall;
         match self {
             Self::FillRate => overall.fill_rate(),
@@ -105,7 +117,7 @@ impl Figure {
     }
 
     /// The figure among estimates.
-    pub(crate) fn among(self, estimates: &MetricEstimates) -> Option<Estimate> {
+    pub fn among(self, estimates: &MetricEstimates) -> Option<Estimate> {
         match self {
             Self::FillRate => estimates.fill_rate,
             Self::GpuHoursFill => estimates.gpu_hours_fill,
@@ -124,7 +136,7 @@ impl Figure {
 }
 
 /// All figures' estimates, each asked for by its figure.
-pub(crate) fn estimates(of: impl Fn(Figure) -> Option<Estimate>) -> MetricEstimates {
+pub fn estimates(of: impl Fn(Figure) -> Option<Estimate>) -> MetricEstimates {
     MetricEstimates {
         fill_rate: of(Figure::FillRate),
         gpu_hours_fill: of(Figure::GpuHoursFill),

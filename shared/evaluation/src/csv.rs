@@ -38,8 +38,8 @@ struct Row {
 ///
 /// # Errors
 /// None that a result in memory can cause.
-pub(crate) fn to_csv(result: &EvaluationResult) -> Result<String, csv::Error> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+pub fn to_csv(result: &EvaluationResult) -> Result<String, ::csv::Error> {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
     writer.write_record(HEADER)?;
     for policy in &result.policies {
         for row in of_policy(policy) {

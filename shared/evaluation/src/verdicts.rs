@@ -10,28 +10,28 @@ use crate::figures::Figure;
 const WORTH_LEARNING: f64 = 0.01;
 
 /// What sentences are made from.
-pub(crate) struct Findings<'a> {
+pub struct Findings<'a> {
     /// All who took part.
-    pub(crate) policies: &'a [PolicyResult],
+    pub policies: &'a [PolicyResult],
     /// Which of them is the baseline.
-    pub(crate) baseline: usize,
+    pub baseline: usize,
     /// Which is the best hand rule.
-    pub(crate) best_rule: usize,
+    pub best_rule: usize,
     /// How many seeds they met.
-    pub(crate) seeds: usize,
+    pub seeds: usize,
     /// The physical limit, where there is one.
-    pub(crate) limit: Option<&'a LimitResult>,
+    pub limit: Option<&'a LimitResult>,
     /// True when it was wanted, but could not be solved.
-    pub(crate) is_limit_missing: bool,
+    pub is_limit_missing: bool,
     /// True when something is hidden from the policies, and from the limit.
-    pub(crate) is_hidden: bool,
+    pub is_hidden: bool,
     /// The paired differences of one to another, by tenant and job size.
-    pub(crate) who_differs: &'a dyn Fn(usize, usize) -> Fairness,
+    pub who_differs: &'a dyn Fn(usize, usize) -> Fairness,
 }
 
 /// Every learned policy against the baseline, the best rule and the limit, but those that are only on the way to
 /// another one; without a learned policy, the best rule against the baseline and the limit.
-pub(crate) fn verdicts(findings: &Findings<'_>) -> Vec<String> {
+pub fn verdicts(findings: &Findings<'_>) -> Vec<String> {
     let &Findings { policies, baseline, best_rule, .. } = findings;
     let best = &policies[best_rule].name;
     let is_judged = |i: &usize| policies[*i].learned && !is_on_the_way(&policies[*i], policies);

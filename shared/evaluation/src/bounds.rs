@@ -1,20 +1,15 @@
 //! The physical limit of an evaluation's episodes: which steps are solved, and how.
 
-use std::{
-    fmt,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::fmt;
 
-use api::Hash;
 use limit::{AllocationError, Limit, StepProblem};
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use rayon::prelude::*;
 use routing_env::{Environment, Episode, Knowledge, RewardKind};
 use sha2::{Digest as _, Sha256};
-use tokio_util::sync::CancellationToken;
 
-use crate::episodes::Achieved;
+use crate::{episodes::Achieved, progress::Progress};
 
 /// Steps that are solved when nobody says how many: all of 20 episodes of 120 steps. On one core a step of a built-in
 /// preset takes 1 to 12 ms.
@@ -26,9 +21,12 @@ const BUILT_IN_PROVIDERS: u64 = 7;
 /// A bound may miss what a policy attains by this share: rounding of sums.
 const ROUNDING: f64 = 1e-9;
 
+/// A SHA-256 digest.
+pub type Digest = [u8; 32];
+
 /// Which steps of each episode are solved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sample {
+pub struct Sample {
     steps: u32,
     per_episode: u32,
 }
@@ -36,7 +34,7 @@ pub(crate) struct Sample {
 impl Sample {
     /// As many steps of each episode as were asked for, or as are affordable; `None` where there is no limit: none is
     /// wanted, or what happens is hidden from the program.
-    pub(crate) fn new(env: &Environment, episodes: u32, asked: Option<u32>) -> Option<Self> {
+    pub fn new(env: &Environment, episodes: u32, asked: Option<u32>) -> Option<Self> {
         let steps = env.steps();
         let affordable = || {
             let providers = (env.catalog().providers.len() as u64).max(BUILT_IN_PROVIDERS);
@@ -49,18 +47,18 @@ impl Sample {
     }
 
     /// Steps of each episode that are solved.
-    pub(crate) fn per_episode(&self) -> u32 {
+    pub fn per_episode(&self) -> u32 {
         self.per_episode
     }
 
     /// True when every step is.
-    pub(crate) fn is_all(&self) -> bool {
+    pub fn is_all(&self) -> bool {
         self.per_episode == self.steps
     }
 
     /// The steps of the episode with this seed, in ascending order: one of each of as many equal parts, so that a
     /// sample meets an episode's events as often as the episode does.
-    pub(crate) fn of(&self, seed: u64) -> Vec<u32> {
+    pub fn of(&self, seed: u64) -> Vec<u32> {
         // any constants do, as long as they never change
         let mut rng = Pcg64::new(u128::from(seed), 0x6c69_6d69_7473_7465);
         let end = |part: u32| (u64::from(self.steps) * u64::from(part) / u64::from(self.per_episode)) as u32;
@@ -98,48 +96,42 @@ impl fmt::Display for Sample {
 }
 
 /// For each seed the name of its limit: SHA-256 over all that it depends on. `None` when it was cancelled.
-pub(crate) fn keys(
-    env: &Environment,
-    sample: &Sample,
-    seeds: &[u64],
-    cancel: &CancellationToken,
-) -> Option<Vec<Hash>> {
+pub fn keys(env: &Environment, sample: &Sample, seeds: &[u64], progress: &Progress) -> Option<Vec<Digest>> {
     let key = |seed: &u64| {
         let mut hash = Sha256::new();
         hash.update(b"ai-mesh physical limit of an episode 1\n");
         for problem in sample.problems(env, *seed) {
-            if cancel.is_cancelled() {
+            if progress.is_cancelled() {
                 return None;
             }
             hash.update(problem.key());
         }
-        Some(Hash(hash.finalize().into()))
+        Some(hash.finalize().into())
     };
     seeds.par_iter().map(key).collect()
 }
 
-/// The limits of these seeds, each summed over its sampled steps; `None` when it was cancelled. `done` counts steps.
+/// The limits of these seeds, each summed over its sampled steps; `None` when it was cancelled. `progress` counts steps.
 ///
 /// # Errors
 /// When the solver fails.
-pub(crate) fn solve(
+pub fn solve(
     env: &Environment,
     sample: &Sample,
     seeds: &[u64],
-    done: &AtomicU64,
-    cancel: &CancellationToken,
+    progress: &Progress,
 ) -> Option<Result<Vec<Limit>, AllocationError>> {
     let of_seed = |seed: &u64| {
         let mut sum = Limit::default();
         for problem in sample.problems(env, *seed) {
-            if cancel.is_cancelled() {
+            if progress.is_cancelled() {
                 return None;
             }
             match problem.limit() {
                 Ok(limit) => sum.merge(&limit),
                 Err(error) => return Some(Err(error)),
             }
-            done.fetch_add(1, Ordering::Relaxed);
+            progress.solved(1);
         }
         Some(Ok(sum))
     };
@@ -150,7 +142,7 @@ pub(crate) fn solve(
 
 /// Whether a limit that was read can be that of an episode in which these were achieved: it counts the same requests,
 /// and nobody was better.
-pub(crate) fn is_possible<'a>(
+pub fn is_possible<'a>(
     limit: &Limit,
     sample: &Sample,
     achieved: impl IntoIterator<Item = &'a Achieved>,
@@ -216,10 +208,10 @@ mod tests {
                 expected.merge(&problem.limit().unwrap());
             }
         }
-        let done = AtomicU64::new(0);
-        let solved = solve(&env, &sample, &[5], &done, &CancellationToken::new()).unwrap().unwrap();
+        let progress = Progress::default();
+        let solved = solve(&env, &sample, &[5], &progress).unwrap().unwrap();
         assert_eq!(solved, [expected]);
-        assert_eq!(done.into_inner(), 3);
+        assert_eq!(progress.limit_steps(), 3);
     }
 
     #[test]
@@ -228,11 +220,11 @@ mod tests {
         let sample = Sample::new(&env, 4, None).unwrap();
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let never = CancellationToken::new();
+            let progress = Progress::default();
             let seeds = [1, 2, 3, 4];
             pool.install(|| {
-                let limits = solve(&env, &sample, &seeds, &AtomicU64::new(0), &never).unwrap().unwrap();
-                (keys(&env, &sample, &seeds, &never).unwrap(), limits)
+                let limits = solve(&env, &sample, &seeds, &progress).unwrap().unwrap();
+                (keys(&env, &sample, &seeds, &progress).unwrap(), limits)
             })
         };
         assert_eq!(on(1), on(3));
@@ -243,7 +235,7 @@ mod tests {
         let key = |steps, asked, seed| {
             let env = contended(steps);
             let sample = Sample::new(&env, 1, asked).unwrap();
-            keys(&env, &sample, &[seed], &CancellationToken::new()).unwrap()[0]
+            keys(&env, &sample, &[seed], &Progress::default()).unwrap()[0]
         };
         assert_eq!(key(4, None, 1), key(4, Some(4), 1));
         assert_ne!(key(4, None, 1), key(4, Some(2), 1));
@@ -254,10 +246,10 @@ mod tests {
     fn a_cancelled_limit_is_none() {
         let env = contended(3);
         let sample = Sample::new(&env, 1, None).unwrap();
-        let cancelled = CancellationToken::new();
+        let cancelled = Progress::default();
         cancelled.cancel();
         assert!(keys(&env, &sample, &[1], &cancelled).is_none());
-        assert!(solve(&env, &sample, &[1], &AtomicU64::new(0), &cancelled).is_none());
+        assert!(solve(&env, &sample, &[1], &cancelled).is_none());
     }
 
     #[test]

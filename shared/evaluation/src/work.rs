@@ -1,68 +1,53 @@
 //! The work of one evaluation: play the episodes, solve the limits that nobody knows yet, tell the result.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use api::{Hash, evaluator::EvaluationResult};
+use api::evaluator::EvaluationResult;
 use limit::{AllocationError, Limit};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
+    bounds::{Digest, Sample, is_possible, solve},
     episodes::{Achieved, Contestant, play},
-    limits::{Sample, is_possible, solve},
     plan::Plan,
+    progress::Progress,
     report::report,
 };
 
-/// How far an evaluation is.
-#[derive(Default)]
-pub(crate) struct Progress {
-    /// Episodes played.
-    pub(crate) episodes: AtomicU64,
-    /// Steps whose limit is known.
-    pub(crate) limit_steps: AtomicU64,
-}
-
 /// What was found.
-pub(crate) struct Found {
+pub struct Found {
     /// The result.
-    pub(crate) result: EvaluationResult,
+    pub result: EvaluationResult,
     /// The limits that were solved for it, each with its key.
-    pub(crate) solved: Vec<(Hash, Limit)>,
+    pub solved: Vec<(Digest, Limit)>,
     /// Steps whose limit was known before.
-    pub(crate) known_steps: u64,
+    pub known_steps: u64,
+    /// Why the limit could not be solved; the result is then without it.
+    pub unsolved: Option<AllocationError>,
 }
 
 /// Does the work. `keys` and `known` are those of the limits, by seed; both are empty where there is no limit. `None`
 /// when it was cancelled.
-pub(crate) fn evaluate(
+pub fn evaluate(
     plan: &Plan,
     contestants: &[Contestant],
-    keys: &[Hash],
+    keys: &[Digest],
     known: Vec<Option<Limit>>,
     progress: &Progress,
-    cancel: &CancellationToken,
 ) -> Option<Found> {
     let environment = &plan.environment;
     let sample = plan.sample.as_ref();
-    let achieved = play(environment, contestants, &plan.seeds, sample, &progress.episodes, cancel)?;
+    let achieved = play(environment, contestants, &plan.seeds, sample, progress)?;
     let Some(sample) = sample else {
         let result = report(plan, contestants, &achieved, None);
-        return Some(Found { result, solved: Vec::new(), known_steps: 0 });
+        return Some(Found { result, solved: Vec::new(), known_steps: 0, unsolved: None });
     };
     let known = possible(sample, known, &achieved);
     let known_steps = known.iter().flatten().map(|limit| limit.steps).sum();
-    progress.limit_steps.fetch_add(known_steps, Ordering::Relaxed);
-    let (limits, solved) = match complete(plan, sample, keys, known, progress, cancel)? {
-        Ok((limits, solved)) => (Some(limits), solved),
-        Err(error) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the physical limit could not be solved"
-            );
-            (None, Vec::new())
-        }
+    progress.solved(known_steps);
+    let (limits, solved, unsolved) = match complete(plan, sample, keys, known, progress)? {
+        Ok((limits, solved)) => (Some(limits), solved, None),
+        Err(error) => (None, Vec::new(), Some(error)),
     };
-    Some(Found { result: report(plan, contestants, &achieved, limits.as_deref()), solved, known_steps })
+    let result = report(plan, contestants, &achieved, limits.as_deref());
+    Some(Found { result, solved, known_steps, unsolved })
 }
 
 /// Those of the known limits, by seed, that can be the limits of what was played.
@@ -72,20 +57,19 @@ fn possible(sample: &Sample, known: Vec<Option<Limit>>, achieved: &[Vec<Achieved
     known.map(|(seed, limit)| limit.filter(|limit| is_possible(limit, sample, of_seed(seed)))).collect()
 }
 
-type Completed = (Vec<Limit>, Vec<(Hash, Limit)>);
+type Completed = (Vec<Limit>, Vec<(Digest, Limit)>);
 
 /// All limits by seed, and those that had to be solved for it.
 fn complete(
     plan: &Plan,
     sample: &Sample,
-    keys: &[Hash],
+    keys: &[Digest],
     mut limits: Vec<Option<Limit>>,
     progress: &Progress,
-    cancel: &CancellationToken,
 ) -> Option<Result<Completed, AllocationError>> {
     let unknown: Vec<usize> = (0..limits.len()).filter(|i| limits[*i].is_none()).collect();
     let seeds: Vec<u64> = unknown.iter().map(|i| plan.seeds[*i]).collect();
-    let solved = match solve(&plan.environment, sample, &seeds, &progress.limit_steps, cancel)? {
+    let solved = match solve(&plan.environment, sample, &seeds, progress)? {
         Ok(solved) => solved,
         Err(error) => return Some(Err(error)),
     };

@@ -1,0 +1,14 @@
+//! Policies judged on the same held-out episodes: what each achieves, what nobody can do better, how sure the
+//! differences are, and what they say in words and tables. Pure and deterministic: the same plan gives the same bytes, on
+//! however many threads.
+
+pub mod bounds;
+pub mod csv;
+pub mod episodes;
+pub mod figures;
+pub mod plan;
+pub mod progress;
+pub mod report;
+pub mod statistics;
+pub mod verdicts;
+pub mod work;

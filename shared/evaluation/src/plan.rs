@@ -1,0 +1,39 @@
+//! What an evaluation is to do.
+
+use std::sync::Arc;
+
+use policy::Rule;
+use routing_env::Environment;
+
+use crate::bounds::{Digest, Sample};
+
+/// An evaluation that can be done.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The environment that every policy meets.
+    pub environment: Arc<Environment>,
+    /// SHA-256 of [`Environment::definition`].
+    pub environment_digest: Digest,
+    /// The learned policies.
+    pub policies: Vec<Digest>,
+    /// The hand rules, the baseline first.
+    pub rules: Vec<Rule>,
+    /// The held-out seeds.
+    pub seeds: Vec<u64>,
+    /// The steps whose physical limit is solved; `None` where there is no limit.
+    pub sample: Option<Sample>,
+}
+
+impl Plan {
+    /// Steps whose physical limit is solved, over all seeds.
+    #[must_use]
+    pub fn limit_steps(&self) -> u64 {
+        self.sample.map_or(0, |sample| u64::from(sample.per_episode()) * self.seeds.len() as u64)
+    }
+
+    /// Episodes in all.
+    #[must_use]
+    pub fn episodes(&self) -> u64 {
+        ((self.policies.len() + self.rules.len()) * self.seeds.len()) as u64
+    }
+}
