@@ -1,8 +1,7 @@
 use garde::Validate as _;
+use psi::Settings;
 use serde::{Deserialize, Serialize};
 use service_kit::{ConfigError, HttpConfig, telemetry::LogConfig};
-
-use crate::field::Settings;
 
 /// The psi-field's settings. Each has an environment variable, `AI_MESH_PSI_FIELD_<PATH>`.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

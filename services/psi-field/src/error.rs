@@ -1,10 +1,8 @@
 use axum::http::StatusCode;
+use psi::{InterventionError, SnapshotError, StepError};
 use service_kit::ApiError;
 
-use crate::{
-    field::{InterventionError, SnapshotError, StepError},
-    ledger::LedgerError,
-};
+use crate::ledger::LedgerError;
 
 /// Why something could not be done to a swarm.
 #[derive(Debug, thiserror::Error)]

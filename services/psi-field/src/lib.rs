@@ -1,12 +1,11 @@
 //! The psi-field service: a stability monitor for swarms, with interventions.
 //!
-//! [`field`] computes, and knows nothing of HTTP; a [`swarm`] is a field and the answers that may be asked
+//! The crate `psi` computes, and knows nothing of HTTP; a [`swarm`] is a field and the answers that may be asked
 //! again; [`ledger`] keeps in the remembrancer what must outlive the process; `routes` speak HTTP.
 
 mod config;
 mod error;
 mod existing;
-pub mod field;
 mod ledger;
 mod metrics;
 mod routes;

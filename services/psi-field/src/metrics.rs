@@ -1,8 +1,7 @@
 use api::psi_field::{FieldState, InterventionKind, InterventionRecord, InterventionStatus, WindowAnswer};
 use metrics::{Counter, Gauge, Histogram};
+use psi::kind_name;
 use service_kit::Metrics;
-
-use crate::field::kind_name;
 
 /// The swarm that existing clients, dashboards among them, mean.
 pub(crate) const DEFAULT_SWARM: &str = "default";

@@ -6,6 +6,7 @@ use std::{
 
 use api::psi_field::{InterventionRecord, NewIntervention, Snapshot, Swarm, Window, WindowAnswer};
 use chrono::Utc;
+use psi::Wish;
 use serde_json::Map;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -13,7 +14,6 @@ use crate::{
     config::Config,
     error::SwarmError,
     existing::Params,
-    field::Wish,
     ledger::Ledger,
     metrics::FieldMetrics,
     swarm::{Entry, Taken},

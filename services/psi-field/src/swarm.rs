@@ -2,14 +2,10 @@ use std::collections::BTreeMap;
 
 use api::psi_field::{InterventionRecord, Snapshot, Swarm, Window, WindowAnswer};
 use chrono::{DateTime, Utc};
+use psi::{Field, Settings, Step, Wish};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    error::SwarmError,
-    field::{Field, Settings, Step, Wish},
-    ledger::Ledger,
-    metrics::DEFAULT_SWARM,
-};
+use crate::{error::SwarmError, ledger::Ledger, metrics::DEFAULT_SWARM};
 
 /// A swarm as this process holds it: its field, and the answers that may be asked again.
 ///

@@ -7,15 +7,10 @@ use api::psi_field::{
     AgentWindow, FieldState, InterventionKind, InterventionStatus, NewIntervention, SwarmWindow, Window,
 };
 use chrono::{DateTime, Utc};
+use psi::{Field, kind_name};
 use uuid::Uuid;
 
-use crate::{
-    error::SwarmError,
-    field::{Field, kind_name},
-    metrics::DEFAULT_SWARM,
-    state::AppState,
-    swarm::Entry,
-};
+use crate::{error::SwarmError, metrics::DEFAULT_SWARM, state::AppState, swarm::Entry};
 
 pub(crate) use params::Params;
 pub(crate) use view::{GuardianView, State, Thresholds, guardian};

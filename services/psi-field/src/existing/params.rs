@@ -1,8 +1,7 @@
 use garde::Validate;
+use psi::{Settings, Weights};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-use crate::field::{Settings, Weights};
 
 /// The parameters of the field, by the names that they have always had.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]

@@ -1,13 +1,11 @@
 use api::psi_field::FieldState;
 use chrono::{DateTime, SecondsFormat, Utc};
+use psi::{Field, SURPRISE, Settings, kind_name};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Params;
-use crate::{
-    field::{Field, SURPRISE, Settings, kind_name},
-    swarm::Entry,
-};
+use crate::swarm::Entry;
 
 /// The field's state by the names that existing clients know. What is not yet known is 0, here and only here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -1,6 +1,7 @@
 use api::psi_field::{InterventionKind, InterventionStatus};
 use axum::extract::State;
 use chrono::{SecondsFormat, Utc};
+use psi::kind_name;
 use serde::Serialize;
 use service_kit::{ApiResult, Json};
 use utoipa::ToSchema;
@@ -10,7 +11,6 @@ use uuid::Uuid;
 use crate::{
     error::SwarmError,
     existing::{self, GuardianView},
-    field::kind_name,
     metrics::DEFAULT_SWARM,
     state::AppState,
     swarm::Entry,

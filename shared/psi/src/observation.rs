@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::numbers::{mean, normalised_entropy, tame};
+use crate::numbers::{mean, normalised_entropy, tame};
 
 /// What the field watches, in the order of every vector of channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

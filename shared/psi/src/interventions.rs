@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{assessment::welch, settings::Settings};
+use crate::{assessment::welch, settings::Settings};
 
 /// So many interventions are kept in full; the oldest that are done with go first.
 const MOST_KEPT: usize = 1000;
@@ -30,7 +30,7 @@ struct Tracked {
 
 /// A swarm's interventions from issue to assessment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Interventions {
+pub(crate) struct Interventions {
     issued: u64,
     last_issued_at: Option<u64>,
     tracked: VecDeque<Tracked>,
@@ -86,7 +86,7 @@ impl Interventions {
     ///
     /// # Errors
     /// [`InterventionError::Unknown`] for an id that was never issued; then nothing is taken.
-    pub(super) fn acknowledge(
+    pub(crate) fn acknowledge(
         &mut self,
         window: u64,
         ids: &[Uuid],
@@ -112,7 +112,7 @@ impl Interventions {
     }
 
     /// Takes the window's reward: assesses what has enough of them, and expires what was not acknowledged.
-    pub(super) fn advance(
+    pub(crate) fn advance(
         &mut self,
         window: u64,
         reward: Option<f64>,
@@ -162,12 +162,12 @@ impl Interventions {
 
     /// Whether the field must keep still because something was issued not long ago.
     #[must_use]
-    pub(super) fn cooling_down(&self, window: u64, settings: &Settings) -> bool {
+    pub(crate) fn cooling_down(&self, window: u64, settings: &Settings) -> bool {
         self.last_issued_at.is_some_and(|last| window.saturating_sub(last) < settings.cooldown_windows)
     }
 
     /// Issues what the field wants.
-    pub(super) fn issue(
+    pub(crate) fn issue(
         &mut self,
         swarm: &str,
         lineage: &str,
@@ -185,7 +185,7 @@ impl Interventions {
     ///
     /// # Errors
     /// [`InterventionError::Pending`] when another of that kind is already on the way, and others.
-    pub(super) fn request(
+    pub(crate) fn request(
         &mut self,
         swarm: &str,
         lineage: &str,
@@ -227,7 +227,7 @@ impl Interventions {
     }
 
     /// Puts an operator's intervention that was recorded before a restart back on its way, once.
-    pub(super) fn replay(&mut self, intervention: Intervention) {
+    pub(crate) fn replay(&mut self, intervention: Intervention) {
         let waiting = self.pending.entry(intervention.issued_at_window).or_default();
         if !waiting.iter().any(|other| other.id == intervention.id) {
             waiting.push(intervention);
@@ -235,7 +235,7 @@ impl Interventions {
     }
 
     /// The operators' interventions that the answer to this window carries. From here on they count as issued.
-    pub(super) fn deliver(&mut self, window: u64) -> Vec<Intervention> {
+    pub(crate) fn deliver(&mut self, window: u64) -> Vec<Intervention> {
         let delivered = self.pending.remove(&window).unwrap_or_default();
         for intervention in &delivered {
             self.track(issued(intervention.clone()));
@@ -245,18 +245,18 @@ impl Interventions {
 
     /// How many there were and are, those on their way included.
     #[must_use]
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.issued + self.pending.values().map(|p| p.len() as u64).sum::<u64>()
     }
 
     /// The window of the last one.
     #[must_use]
-    pub(super) fn last_issued_at(&self) -> Option<u64> {
+    pub(crate) fn last_issued_at(&self) -> Option<u64> {
         self.last_issued_at
     }
 
     /// The records that are kept, oldest first, each with its number among all that there ever were.
-    pub(super) fn records(&self) -> impl Iterator<Item = (u64, InterventionRecord)> {
+    pub(crate) fn records(&self) -> impl Iterator<Item = (u64, InterventionRecord)> {
         let tracked = self.tracked.iter().map(|t| (t.sequence, t.record.clone()));
         let waiting = self.pending.values().flatten().map(|intervention| issued(intervention.clone()));
         tracked.chain((self.issued..).zip(waiting))
@@ -264,7 +264,7 @@ impl Interventions {
 
     /// The same but for what is still on its way: what the windows so far determine.
     #[must_use]
-    pub(super) fn same_past(&self, other: &Self) -> bool {
+    pub(crate) fn same_past(&self, other: &Self) -> bool {
         Self { pending: BTreeMap::new(), ..self.clone() }
             == Self { pending: BTreeMap::new(), ..other.clone() }
     }
@@ -334,8 +334,8 @@ fn assess(before: &[f64], after: &[f64]) -> Option<Assessment> {
     let (low, high) = welch(before, after)?;
     Some(Assessment {
         windows: after.len() as u64,
-        reward_before: super::numbers::mean(before.iter().copied())?,
-        reward_after: super::numbers::mean(after.iter().copied())?,
+        reward_before: crate::numbers::mean(before.iter().copied())?,
+        reward_after: crate::numbers::mean(after.iter().copied())?,
         difference_ci_low: low,
         difference_ci_high: high,
     })

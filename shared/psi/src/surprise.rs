@@ -5,7 +5,7 @@ use statrs::function::{
     gamma::ln_gamma,
 };
 
-use super::observation::{CHANNELS, Channels};
+use crate::observation::{CHANNELS, Channels};
 
 /// Degrees of freedom that compete to describe the innovations' tails.
 const DOFS: [f64; 7] = [2.5, 3.5, 5.0, 7.0, 10.0, 20.0, 50.0];
@@ -21,7 +21,7 @@ const SHRINKAGE: f64 = 0.02;
 /// whose ν is the one with the best fading likelihood. Whitening by that scatter is what makes channels
 /// that move together count once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Whitener {
+pub(crate) struct Whitener {
     scatter: [[f64; CHANNELS]; CHANNELS],
     losses: [f64; DOFS.len()],
     windows: u64,
@@ -29,7 +29,7 @@ pub(super) struct Whitener {
 
 /// A window's place in the distribution learned before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Surprise {
+pub(crate) struct Surprise {
     /// Squared Mahalanobis distance.
     pub distance2: f64,
     /// −ln of its tail probability under the fitted t.
@@ -49,7 +49,7 @@ impl Default for Whitener {
 impl Whitener {
     /// Judges standardised innovations by what was learned before, then learns from them.
     /// `None` when no channel has one.
-    pub(super) fn observe(&mut self, z: &Channels) -> Option<Surprise> {
+    pub(crate) fn observe(&mut self, z: &Channels) -> Option<Surprise> {
         let present: Vec<(usize, f64)> = z.iter().enumerate().filter_map(|(i, z)| Some((i, (*z)?))).collect();
         if present.is_empty() {
             return None;

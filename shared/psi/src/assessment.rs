@@ -3,7 +3,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 /// The 95 % interval of mean(after) − mean(before) by Welch's t (Welch, 1947): the variances may differ.
 /// `None` with fewer than two values on a side.
 #[must_use]
-pub(super) fn welch(before: &[f64], after: &[f64]) -> Option<(f64, f64)> {
+pub(crate) fn welch(before: &[f64], after: &[f64]) -> Option<(f64, f64)> {
     // In units of the largest value, so that no square overflows.
     let unit = before.iter().chain(after).fold(0.0_f64, |most, x| most.max(x.abs()));
     if before.len() < 2 || after.len() < 2 {

@@ -4,17 +4,17 @@
 const LIMIT: f64 = 1e100;
 
 /// The value, within what every later sum and square can hold.
-pub(super) fn tame(value: f64) -> f64 {
+pub(crate) fn tame(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value.clamp(-LIMIT, LIMIT) }
 }
 
 /// The value in [0, 1]; what cannot be compared counts as 0.
-pub(super) fn unit(value: f64) -> f64 {
+pub(crate) fn unit(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) }
 }
 
 /// The mean, without an overflowing sum; `None` of nothing.
-pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(crate) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut mean = 0.0;
     let mut count = 0.0;
     for value in values {
@@ -25,7 +25,7 @@ pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 /// Mean and population standard deviation (Welford's recurrence); `None` of nothing.
-pub(super) fn mean_and_deviation(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+pub(crate) fn mean_and_deviation(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     let (mut mean, mut squares, mut count) = (0.0, 0.0, 0.0);
     for value in values {
         count += 1.0;
@@ -38,7 +38,7 @@ pub(super) fn mean_and_deviation(values: impl Iterator<Item = f64>) -> Option<(f
 
 /// `−Σ s ln s / ln n` of shares that need not add up to 1: 0 when one has all, 1 when all are equal.
 /// `None` unless there are two or more and some have a part.
-pub(super) fn normalised_entropy(shares: &[f64]) -> Option<f64> {
+pub(crate) fn normalised_entropy(shares: &[f64]) -> Option<f64> {
     let total: f64 = shares.iter().map(|s| s.max(0.0)).sum();
     if shares.len() < 2 || total <= 0.0 || !total.is_finite() {
         return None;

@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use api::psi_field::{AgentDeviation, Anomaly, ChannelDeviation};
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::{
     numbers::mean_and_deviation,
     observation::{CHANNELS, Channel, Observation},
     settings::Settings,
@@ -43,7 +43,7 @@ pub struct Finding {
 
 /// m of n windows over the threshold, and a two-sided CUSUM on the reward's innovations (Page, 1954).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Detector {
+pub(crate) struct Detector {
     votes: VecDeque<bool>,
     surprised: bool,
     above: f64,
@@ -52,7 +52,7 @@ pub(super) struct Detector {
 
 impl Detector {
     /// Takes a window's prediction error and the reward's innovation in scales.
-    pub(super) fn observe(
+    pub(crate) fn observe(
         &mut self,
         surprising: bool,
         reward_z: Option<f64>,
@@ -87,7 +87,7 @@ impl Detector {
 
 /// The anomaly that a finding amounts to, with its causes; `None` when it is none.
 #[must_use]
-pub(super) fn anomaly(
+pub(crate) fn anomaly(
     finding: Finding,
     deviations: &[Option<Deviation>; CHANNELS],
     observation: &Observation,

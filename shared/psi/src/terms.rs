@@ -1,7 +1,7 @@
 use api::psi_field::FieldState;
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::{
     numbers::{mean_and_deviation, unit},
     observation::Observation,
     settings::Weights,
@@ -14,7 +14,7 @@ const ERROR_CUT: f64 = 10.0;
 
 /// Fading mean errors of the field's forecast and of the naive one, "as last time".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Skill {
+pub(crate) struct Skill {
     error: f64,
     naive_error: f64,
     windows: u64,
@@ -22,7 +22,7 @@ pub(super) struct Skill {
 
 impl Skill {
     /// Takes a window's errors in scales, one a channel.
-    pub(super) fn observe(&mut self, errors: &[f64], naive_errors: &[f64], retention: u64) {
+    pub(crate) fn observe(&mut self, errors: &[f64], naive_errors: &[f64], retention: u64) {
         if errors.is_empty() {
             return;
         }
@@ -36,7 +36,7 @@ impl Skill {
 
     /// U: 1 − error / naive error, clipped. Where nothing ever moves, the forecast leaves nothing to wish for.
     #[must_use]
-    pub(super) fn futurity(&self) -> Option<f64> {
+    pub(crate) fn futurity(&self) -> Option<f64> {
         (self.windows >= KNOWN_AFTER).then(|| {
             if self.naive_error < 1e-9 && self.error < 1e-9 {
                 1.0
@@ -50,7 +50,7 @@ impl Skill {
 /// H: the mean of the spread of routing choices (normalised entropy of the providers' shares) and the spread
 /// of performance (s / (s + |m|) with the agents' mean reward m and its deviation s), as far as they are known.
 #[must_use]
-pub(super) fn entropy(observation: &Observation) -> Option<f64> {
+pub(crate) fn entropy(observation: &Observation) -> Option<f64> {
     let rewards = observation.agents.values().flatten().copied();
     let performance = mean_and_deviation(rewards).map(|(mean, deviation)| {
         let whole = deviation + mean.abs();
@@ -64,7 +64,7 @@ pub(super) fn entropy(observation: &Observation) -> Option<f64> {
 
 /// Ψ, once every term is known.
 #[must_use]
-pub(super) fn psi(state: &FieldState, weights: &Weights) -> Option<f64> {
+pub(crate) fn psi(state: &FieldState, weights: &Weights) -> Option<f64> {
     let sum = weights.memory * state.memory?
         + weights.continuity * state.continuity?
         + weights.futurity * state.futurity?

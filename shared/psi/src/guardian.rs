@@ -4,7 +4,7 @@ use api::psi_field::{FieldState, InterventionKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{
+use crate::{
     detect::{Deviation, Drift, Finding},
     interventions::Wish,
     observation::{CHANNELS, Channel, Observation},
@@ -19,7 +19,7 @@ const MOST_EVIDENCE: usize = 3;
 
 /// Decides what a swarm needs, if anything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Guardian {
+pub(crate) struct Guardian {
     /// The reward's last deviations, as many as the anomaly looks back.
     reward_z: VecDeque<Option<f64>>,
     /// Windows on end in which Ψ was low and entropy collapsed.
@@ -29,7 +29,7 @@ pub(super) struct Guardian {
 impl Guardian {
     /// What this window calls for: nigredo when what was learned no longer holds, albedo when the swarm
     /// is stuck or blind.
-    pub(super) fn observe(
+    pub(crate) fn observe(
         &mut self,
         finding: Finding,
         reward_z: Option<f64>,
@@ -56,7 +56,7 @@ impl Guardian {
 
     /// The intervention with its targets, reason and evidence.
     #[must_use]
-    pub(super) fn wish(
+    pub(crate) fn wish(
         &self,
         kind: InterventionKind,
         state: &FieldState,

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{numbers::mean, observation::Observation};
+use crate::{numbers::mean, observation::Observation};
 
 /// Rewards that an agent must have shown before it is compared with its past.
 const KNOWN_AFTER: u64 = 5;
@@ -16,13 +16,13 @@ const Z_LIMIT: f64 = 1e6;
 
 /// Every agent's recent mean reward, its scale, and where it was last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Profile {
+pub(crate) struct Profile {
     agents: BTreeMap<u32, Track>,
 }
 
 /// What a window looks like beside the profile before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Likeness {
+pub(crate) struct Likeness {
     /// Mean similarity of the agents with their recent past.
     pub continuity: Option<f64>,
     /// Kuramoto order parameter of their deviations.
@@ -41,7 +41,7 @@ struct Track {
 
 impl Profile {
     /// Compares the window with the profile, then takes it in.
-    pub(super) fn observe(&mut self, window: u64, observation: &Observation, retention: u64) -> Likeness {
+    pub(crate) fn observe(&mut self, window: u64, observation: &Observation, retention: u64) -> Likeness {
         let mut similarity = Vec::with_capacity(observation.agents.len());
         let (mut phases, mut at_rest) = ((0.0, 0.0, 0u64), 0u64);
         for (agent, reward) in &observation.agents {
@@ -72,7 +72,7 @@ impl Profile {
 
     /// The agents that are in the window, the worst recent mean reward first; those without any come last.
     #[must_use]
-    pub(super) fn worst_first(&self, observation: &Observation) -> Vec<u32> {
+    pub(crate) fn worst_first(&self, observation: &Observation) -> Vec<u32> {
         let mut agents: Vec<(u32, f64)> = observation
             .agents
             .keys()
@@ -145,7 +145,7 @@ mod tests {
     fn observation(rewards: impl Iterator<Item = f64>) -> Observation {
         Observation {
             agents: (0..).zip(rewards.map(Some)).collect(),
-            channels: [None; crate::field::CHANNELS],
+            channels: [None; crate::observation::CHANNELS],
             routing_entropy: None,
         }
     }
@@ -193,7 +193,7 @@ mod tests {
             let first = u32::try_from(window).unwrap() * 10_000;
             let agents = (first..first + 10_000).map(|agent| (agent, Some(1.0))).collect();
             let observation =
-                Observation { agents, channels: [None; crate::field::CHANNELS], routing_entropy: None };
+                Observation { agents, channels: [None; crate::observation::CHANNELS], routing_entropy: None };
             profile.observe(window, &observation, 60);
             assert!(profile.agents.len() <= 2 * MOST_REMEMBERED && profile.agents.len() >= 10_000);
         }

@@ -18,7 +18,7 @@ const CENSORED_AT: f64 = 6.0;
 /// (Pickands–Balkema–de Haan, in logarithms; a generalised Pareto tail of the distance itself). Both are
 /// tracked, the mean exceedance with the censored maximum-likelihood estimate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct TailCalibration {
+pub(crate) struct TailCalibration {
     /// How often y exceeded the threshold.
     frequency: f64,
     /// Fading mean of min(exceedance, cut) over exceedances.
@@ -40,7 +40,7 @@ impl Default for TailCalibration {
 
 impl TailCalibration {
     /// Corrects −ln p by what was learned before, then learns from it. `event_at` is the −ln p of a surprise.
-    pub(super) fn observe(&mut self, neg_ln_p: f64, event_at: f64) -> f64 {
+    pub(crate) fn observe(&mut self, neg_ln_p: f64, event_at: f64) -> f64 {
         let corrected = self.correct(neg_ln_p);
         let event = corrected > event_at;
         if !(event && self.in_event) {
@@ -81,7 +81,7 @@ impl TailCalibration {
 
 /// PE of a tail probability: `1 − 0.3^(ln p / ln α)`, which is 0 for p = 1, exactly 0.7 for p = α (the
 /// false-alarm probability), and nears 1 as p vanishes.
-pub(super) fn prediction_error(neg_ln_p: f64, false_alarm_probability: f64) -> f64 {
+pub(crate) fn prediction_error(neg_ln_p: f64, false_alarm_probability: f64) -> f64 {
     1.0 - 0.3_f64.powf(neg_ln_p.max(0.0) / -false_alarm_probability.ln())
 }
 

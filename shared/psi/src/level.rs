@@ -28,7 +28,7 @@ const Z_LIMIT: f64 = 1e6;
 /// expectation-maximisation of a t distribution, so that one wild window does not drag the level along;
 /// three on end are believed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct LocalLevel {
+pub(crate) struct LocalLevel {
     filters: [Filter; RATIOS.len()],
     /// Innovations so far.
     innovations: u64,
@@ -39,7 +39,7 @@ pub(super) struct LocalLevel {
 
 /// What a new value meant to the filter.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Innovation {
+pub(crate) struct Innovation {
     /// The forecast.
     pub expected: f64,
     /// The value's distance from the forecast, in scales.
@@ -71,7 +71,7 @@ impl Default for LocalLevel {
 
 impl LocalLevel {
     /// Takes the next value; `None` for the first, which nothing could be expected of.
-    pub(super) fn observe(&mut self, value: f64) -> Option<Innovation> {
+    pub(crate) fn observe(&mut self, value: f64) -> Option<Innovation> {
         let Some(last) = self.last.replace(value) else {
             for filter in &mut self.filters {
                 *filter = Filter { level: value, variance: 1.0, scale2: 0.0, loss: 0.0 };
@@ -98,7 +98,7 @@ impl LocalLevel {
     }
 
     /// A window without a value: the level may have drifted meanwhile.
-    pub(super) fn skip(&mut self) {
+    pub(crate) fn skip(&mut self) {
         if self.last.is_some() {
             for (filter, ratio) in self.filters.iter_mut().zip(RATIOS) {
                 filter.variance = (filter.variance + ratio).min(1e3);

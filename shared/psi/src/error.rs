@@ -1,4 +1,4 @@
-use super::{interventions::InterventionError, observation::DuplicateAgent};
+use crate::{interventions::InterventionError, observation::DuplicateAgent};
 
 /// Why a window was not taken. The field is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
