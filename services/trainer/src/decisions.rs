@@ -79,7 +79,7 @@ fn decision(
 #[cfg(test)]
 mod tests {
     use policy::{Rule, Swarm};
-    use routing_env::{Episode, Preset, RewardKind};
+    use routing_env::{Episode, Preset, Reward};
 
     use super::*;
 
@@ -91,8 +91,8 @@ mod tests {
         let mut report = StepReport::new(&env);
         swarm.begin_episode(1);
         assert!(swarm.run_step(
-            &mut Episode::new(&env, 1, RewardKind::ExcessCost),
-            RewardKind::ExcessCost,
+            &mut Episode::new(&env, 1, Reward::EXCESS_COST),
+            Reward::EXCESS_COST,
             &mut report
         ));
         (env, report)

@@ -7,7 +7,7 @@ use api::{
     trainer::{EnvironmentSpec, NewRun},
 };
 use policy::{PolicyFile, ReplayConfig, ReplayKind, Swarm, SwarmConfig, SwarmError, Training};
-use routing_env::{Catalog, Environment, InputError, Preset, RewardKind, Workloads};
+use routing_env::{Catalog, Environment, InputError, Preset, Reward, Workloads};
 
 use crate::digest::{environment_sha256, run_digest};
 
@@ -19,7 +19,7 @@ pub struct RunPlan {
     /// How the swarm is made.
     pub swarm: SwarmConfig,
     /// What is learned from.
-    pub reward: RewardKind,
+    pub reward: Reward,
     /// Episodes to play, counted from the run's first: all of them, or those up to `stop_after`.
     pub last_episode: u32,
     /// SHA-256 of the environment's definition.
@@ -35,11 +35,11 @@ impl RunPlan {
     /// Every field that is wrong, by JSON pointer.
     pub fn new(run: &NewRun) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let reward = run.reward.parse::<RewardKind>();
+        let reward = run.reward.parse::<Reward>();
         if let Err(error) = &reward {
             errors.push(field("/reward", error.to_string()));
         }
-        if run.algorithm == "adaptive" && reward == Ok(RewardKind::Seed) {
+        if run.algorithm == "adaptive" && reward == Ok(Reward::Seed) {
             let detail = "expected excess-cost: adaptive plans with that reward; cem, afterstate and q-learning learn from \
                           the one that is given";
             errors.push(field("/reward", detail.into()));
@@ -83,7 +83,7 @@ impl RunPlan {
     pub fn policy(&self, swarm: &Swarm, run: &NewRun, episodes: u32, decisions: u64) -> PolicyFile {
         let training = Training {
             preset: self.environment.preset().name().to_owned(),
-            reward: self.reward.name().to_owned(),
+            reward: self.reward.to_string(),
             first_seed: run.seed,
             episodes,
             decisions,

@@ -6,7 +6,7 @@ use limit::{AllocationError, Limit, StepProblem};
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use rayon::prelude::*;
-use routing_env::{Environment, Episode, Knowledge, RewardKind};
+use routing_env::{Environment, Episode, Knowledge, Reward};
 use sha2::{Digest as _, Sha256};
 
 use crate::{episodes::Achieved, progress::Progress};
@@ -67,7 +67,7 @@ impl Sample {
 
     /// The sampled steps' problems. What a policy does in a step does not reach into the next, so no policy is needed.
     fn problems<'a>(&self, env: &'a Environment, seed: u64) -> impl Iterator<Item = StepProblem> + use<'a> {
-        let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
+        let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
         let mut played = 0;
         self.of(seed).into_iter().map_while(move |step| {
             while played <= step {

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use policy::{Rule, StepReport, Swarm};
 use rayon::prelude::*;
-use routing_env::{Environment, Episode, Metrics, RewardKind, Tally};
+use routing_env::{Environment, Episode, Metrics, Reward, Tally};
 
 use crate::{
     bounds::{Digest, Sample},
@@ -79,7 +79,7 @@ impl Contestant {
             let mut swarms = self.swarms.lock().unwrap_or_else(PoisonError::into_inner);
             swarms.idle.pop().unwrap_or_else(|| swarms.original.clone())
         };
-        let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
+        let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
         let mut report = StepReport::new(env);
         let parts = u64::from(PARTS.min(env.steps()));
         let mut achieved = Achieved {
@@ -88,7 +88,7 @@ impl Contestant {
             parts: vec![Tally::default(); parts as usize],
         };
         swarm.begin_episode(seed);
-        while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {
+        while swarm.run_step(&mut episode, Reward::EXCESS_COST, &mut report) {
             achieved.metrics.merge(&report.metrics);
             let part = u64::from(report.step) * parts / u64::from(env.steps());
             achieved.parts[part as usize].merge(&report.metrics.overall);
@@ -147,9 +147,9 @@ mod tests {
         };
         let mut swarm = Swarm::new(config, env).unwrap();
         let mut report = StepReport::new(env);
-        let mut episode = Episode::new(env, 1, RewardKind::ExcessCost);
+        let mut episode = Episode::new(env, 1, Reward::EXCESS_COST);
         swarm.begin_episode(1);
-        while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {}
+        while swarm.run_step(&mut episode, Reward::EXCESS_COST, &mut report) {}
         swarm.end_episode();
         vec![
             Contestant::of_policy([7; 32], 1, swarm),

@@ -12,7 +12,7 @@ use limit::{Limit, StepProblem};
 use policy::{Rule, StepReport, Swarm, SwarmConfig};
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
-use routing_env::{Catalog, Environment, Episode, Knowledge, Metrics, Preset, RewardKind, Workloads};
+use routing_env::{Catalog, Environment, Episode, Knowledge, Metrics, Preset, Reward, Workloads};
 
 /// Below it are training seeds.
 const FIRST_HELD_OUT_SEED: u64 = 1 << 32;
@@ -134,11 +134,11 @@ fn trained(env: &Environment, learner: &str) -> Swarm {
 }
 
 fn play(env: &Environment, swarm: &mut Swarm, seed: u64) -> Metrics {
-    let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
+    let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
     let mut report = StepReport::new(env);
     let mut metrics = Metrics::new(env);
     swarm.begin_episode(seed);
-    while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {
+    while swarm.run_step(&mut episode, Reward::EXCESS_COST, &mut report) {
         metrics.merge(&report.metrics);
     }
     swarm.end_episode();

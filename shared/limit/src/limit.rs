@@ -14,7 +14,7 @@ pub struct Limit {
     pub cost_usd: f64,
     /// The lowest sum of latencies at which so many can be routed, in ms.
     pub latency_ms: f64,
-    /// The highest sum of the `excess-cost` rewards, whatever is routed for it.
+    /// The highest sum of rewards by the problem's preference, whatever is routed for it.
     pub reward: f64,
 }
 

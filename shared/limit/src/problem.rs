@@ -1,20 +1,14 @@
 //! One step as an allocation problem: requests in classes, and what each class could be offered.
 
-use routing_env::{Environment, Episode, Market, Request, RewardKind};
+use routing_env::{Environment, Episode, Market, Physics, Preference, Request, Reward, physics};
 use sha2::{Digest as _, Sha256};
-
-/// At or below this price per GPU-hour a provider is affordable whatever is left of the budget.
-const ALWAYS_AFFORDABLE_USD_PER_HOUR: f64 = 0.1;
-
-/// Above this price per GPU-hour a provider is never affordable.
-const NEVER_AFFORDABLE_USD_PER_HOUR: f64 = 10.0;
 
 /// One step of an episode: all its requests, and the providers and budgets that they meet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepProblem {
     pub(crate) requests: u64,
-    pub(crate) congestion: f64,
-    pub(crate) surge: f64,
+    pub(crate) physics: Physics,
+    pub(crate) preference: Preference,
     pub(crate) budgets: Vec<f64>,
     pub(crate) providers: Vec<Provider>,
     pub(crate) classes: Vec<Class>,
@@ -54,11 +48,10 @@ impl StepProblem {
     /// The problem of a step. The market must be as it is before the step's first request.
     #[must_use]
     pub fn new(env: &Environment, market: &Market, requests: &[Request]) -> Self {
-        let workloads = env.workloads();
         let mut problem = Self {
             requests: requests.len() as u64,
-            congestion: workloads.congestion,
-            surge: workloads.surge,
+            physics: env.physics(),
+            preference: Preference::EXCESS_COST,
             budgets: market.budgets().to_vec(),
             providers: market
                 .providers()
@@ -76,7 +69,7 @@ impl StepProblem {
             let gpu_type = &env.gpu_types()[request.gpu_type];
             let offers = candidates.iter().filter_map(|candidate| {
                 let base = env.catalog().providers[candidate.provider].base_price(gpu_type)?;
-                let price = base * market.providers()[candidate.provider].price_multiplier;
+                let price = market.providers()[candidate.provider].idle_price(base);
                 Some(problem.offer(candidate.provider, price, request.max_latency_ms))
             });
             let offers: Vec<Offer> = offers.collect();
@@ -102,10 +95,16 @@ impl StepProblem {
     /// The problems of a whole episode, in order. What a policy does in a step does not reach into the
     /// next, so no policy is needed.
     pub fn of_episode(env: &Environment, seed: u64) -> impl Iterator<Item = Self> {
-        let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
+        let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
         std::iter::from_fn(move || {
             episode.begin_step().then(|| Self::new(env, episode.market(), episode.outcome().requests))
         })
+    }
+
+    /// The same step where people want something else than [`Preference::EXCESS_COST`].
+    #[must_use]
+    pub fn with_preference(self, preference: Preference) -> Self {
+        Self { preference, ..self }
     }
 
     /// SHA-256 of all that the limit depends on: equal keys, equal limits, so it can name a cached one.
@@ -118,7 +117,13 @@ impl StepProblem {
             hash.update((values.len() as u64).to_le_bytes());
             values.iter().for_each(|value| hash.update(value.to_bits().to_le_bytes()));
         };
-        list(&mut [self.requests as f64, self.congestion, self.surge].into_iter());
+        if self.preference != Preference::EXCESS_COST {
+            // without it the key is the one that limits were kept under when there was no other preference; no list
+            // that comes first has four figures, so that the two cannot be taken for each other
+            let Preference { request, gpu_hour, cost, latency } = self.preference;
+            list(&mut [request, gpu_hour, cost, latency].into_iter());
+        }
+        list(&mut [self.requests as f64, self.physics.congestion(), self.physics.surge()].into_iter());
         list(&mut self.budgets.iter().copied());
         list(&mut self.providers.iter().flat_map(|p| [p.capacity, p.latency_ms]));
         for class in &self.classes {
@@ -129,18 +134,12 @@ impl StepProblem {
     }
 
     fn offer(&self, provider: usize, price: f64, max_latency_ms: f64) -> Offer {
-        // How far a figure may grow by 1 + strength · u².
-        let up_to = |factor: f64, strength: f64| {
-            if strength > 0.0 { ((factor - 1.0).max(0.0) / strength).sqrt() } else { 1.0 }
-        };
         let latency_ms = self.providers[provider].latency_ms;
         Offer {
             provider,
             price,
-            budgeted: price > ALWAYS_AFFORDABLE_USD_PER_HOUR,
-            max_utilisation: up_to(max_latency_ms / latency_ms, self.congestion)
-                .min(up_to(NEVER_AFFORDABLE_USD_PER_HOUR / price, self.surge))
-                .min(1.0),
+            budgeted: physics::needs_budget(price),
+            max_utilisation: self.physics.max_utilisation(latency_ms, max_latency_ms, price),
         }
     }
 }

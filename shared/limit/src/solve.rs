@@ -21,6 +21,8 @@
 
 use std::ops::Range;
 
+use routing_env::{ExcessCost, Outcome, physics};
+
 use crate::{
     allocation::{AllocationError, Demand, Prices, Use},
     limit::Limit,
@@ -145,7 +147,7 @@ impl StepProblem {
 
 impl<'a> Program<'a> {
     fn new(problem: &'a StepProblem, goal: Goal, required: Option<f64>) -> Self {
-        let segments = segments(goal != Goal::Fill && (problem.congestion > 0.0 || problem.surge > 0.0));
+        let segments = segments(goal != Goal::Fill && problem.physics.depends_on_load());
         let mut limits = problem.budgets.clone();
         for provider in &problem.providers {
             limits.extend(segments.iter().map(|segment| provider.capacity * segment.width));
@@ -207,19 +209,29 @@ impl<'a> Program<'a> {
             Goal::Fill => 1.0,
             Goal::Cost => -offer.price * hours,
             Goal::Latency => -latency_ms,
-            Goal::Reward => 50.0 - 3.0 * (offer.price - class.list_price) * hours - 0.02 * latency_ms,
+            Goal::Reward => self.problem.preference.reward(&Outcome {
+                served: 1.0,
+                gpu_hours: hours,
+                excess_cost: ExcessCost::of_offer(offer.price, class.list_price, hours),
+                latency_ms,
+            }),
         }
     }
 
     /// What congestion takes from that at full utilisation.
     fn rate(&self, offer: &Offer, hours: f64) -> f64 {
-        let cost = self.problem.surge * offer.price * hours;
-        let latency_ms = self.problem.congestion * self.problem.providers[offer.provider].latency_ms;
+        let physics = self.problem.physics;
+        let cost = physics.price_growth(offer.price) * hours;
+        let latency_ms = physics.latency_growth_ms(self.problem.providers[offer.provider].latency_ms);
         match self.goal {
             Goal::Fill => 0.0,
             Goal::Cost => cost,
             Goal::Latency => latency_ms,
-            Goal::Reward => 3.0 * cost + 0.02 * latency_ms,
+            Goal::Reward => -self.problem.preference.reward(&Outcome {
+                excess_cost: ExcessCost::of_bill(cost, 0.0),
+                latency_ms,
+                ..Outcome::default()
+            }),
         }
     }
 
@@ -290,16 +302,16 @@ fn best(lines: &[(f64, f64)], hours: f64) -> (usize, f64) {
     best
 }
 
-/// Tangents to u³/3 at t and at the next t' meet at 2/3 · (t'³ − t³) / (t'² − t²).
+/// Tangents to the load's integral, each as the segment in which it is the highest.
 fn segments(congested: bool) -> Vec<Segment> {
     if !congested {
         return vec![Segment { width: 1.0, load: 0.0 }];
     }
     let tangents: Vec<f64> = (0..=TANGENTS).map(|i| i as f64 / TANGENTS as f64).collect();
-    let meeting = |w: &[f64]| 2.0 / 3.0 * (w[1].powi(3) - w[0].powi(3)) / (w[1].powi(2) - w[0].powi(2));
+    let meeting = |w: &[f64]| physics::tangents_meet_at([w[0], w[1]]);
     let ends: Vec<f64> = [0.0].into_iter().chain(tangents.windows(2).map(meeting)).chain([1.0]).collect();
     let widths = ends.windows(2).map(|w| w[1] - w[0]);
-    tangents.iter().zip(widths).map(|(t, width)| Segment { width, load: t * t }).collect()
+    tangents.iter().zip(widths).map(|(t, width)| Segment { width, load: physics::load(*t) }).collect()
 }
 
 #[cfg(test)]

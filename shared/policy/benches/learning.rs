@@ -4,17 +4,17 @@
 
 use divan::{Bencher, counter::ItemsCount};
 use policy::{ReplayConfig, ReplayKind, Rule, StepReport, Swarm, SwarmConfig};
-use routing_env::{Environment, Episode, Preset, RewardKind};
+use routing_env::{Environment, Episode, Preset, Reward};
 
 fn main() {
     divan::main();
 }
 
 fn play(env: &Environment, swarm: &mut Swarm, report: &mut StepReport, seed: u64) -> u64 {
-    let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
+    let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
     let mut decisions = 0;
     swarm.begin_episode(seed);
-    while swarm.run_step(&mut episode, RewardKind::ExcessCost, report) {
+    while swarm.run_step(&mut episode, Reward::EXCESS_COST, report) {
         decisions += report.decisions.len() as u64;
     }
     swarm.end_episode();

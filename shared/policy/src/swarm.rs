@@ -1,6 +1,6 @@
 //! A swarm: agents that take requests in turn and share the team's reward.
 
-use routing_env::{Candidate, Environment, Episode, Observation, Resolution, RewardKind, Turn};
+use routing_env::{Candidate, Environment, Episode, Observation, Resolution, Reward, Turn};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -202,12 +202,7 @@ impl Swarm {
     }
 
     /// Plays one step and learns from it; false when the episode is over.
-    pub fn run_step(
-        &mut self,
-        episode: &mut Episode<'_>,
-        reward: RewardKind,
-        report: &mut StepReport,
-    ) -> bool {
+    pub fn run_step(&mut self, episode: &mut Episode<'_>, reward: Reward, report: &mut StepReport) -> bool {
         if !episode.begin_step() {
             return false;
         }
@@ -350,7 +345,7 @@ impl Swarm {
         &mut self,
         turns: &[(usize, Option<Resolution>)],
         first_arrival: u64,
-        reward: RewardKind,
+        reward: Reward,
         report: &mut StepReport,
     ) {
         if self.is_learner() {

@@ -7,6 +7,7 @@ use crate::{
     events::Event,
     input::{Checker, InputError},
     market::ProviderState,
+    physics::Physics,
     preset::Preset,
     workloads::Workloads,
 };
@@ -19,7 +20,7 @@ use crate::{
 /// * **Observations**: [`crate::Observation`]: the request, the feasible candidates with price and
 ///   latency, the providers' state, the tenants' budgets, the phase of the step.
 /// * **Start**: step 0, all capacities and budgets whole.
-/// * **Rewards**: [`crate::RewardKind`].
+/// * **Rewards**: [`crate::Reward`].
 /// * **End**: after `steps` steps, or where the trace ends.
 #[derive(Clone, Debug)]
 pub struct Environment {
@@ -173,6 +174,12 @@ impl Environment {
         #[allow(clippy::expect_used)] // string keys and finite numbers only
         serde_json::to_string(&Definition { catalog: &self.catalog, workloads: &self.workloads })
             .expect("serialisable")
+    }
+
+    /// How use makes providers slower and dearer.
+    #[must_use]
+    pub fn physics(&self) -> Physics {
+        Physics::of(&self.workloads)
     }
 
     /// The lowest base price of the GPU type in the catalog; `None` when no provider has it.

@@ -5,8 +5,9 @@ use crate::{
     events::Event,
     market::{Candidate, Market},
     metrics::{Fate, Metrics, Resolution, Routed},
+    physics::wait_ms,
     request::{Demand, Request},
-    reward::RewardKind,
+    reward::Reward,
     streams::{Stream, generator},
     trace::Trace,
     truth::Truth,
@@ -15,13 +16,6 @@ use crate::{
 
 /// How many requests may wait at a time.
 pub const MAX_WAITING: usize = 10;
-
-/// What it costs a request to wait for the end of the step, in ms, when this share of the step's requests is
-/// still to come.
-#[must_use]
-pub fn wait_ms(still_to_come: f64) -> f64 {
-    10.0 + 100.0 * still_to_come
-}
 
 /// What a policy does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +94,7 @@ pub struct StepOutcome<'a> {
     /// For every turn in order: the request's position, and its resolution unless it comes again.
     pub turns: &'a [(usize, Option<Resolution>)],
     /// What a request earns.
-    pub reward: RewardKind,
+    pub reward: Reward,
     /// The step's figures.
     pub metrics: &'a Metrics,
 }
@@ -131,7 +125,7 @@ struct Failure {
 pub struct Episode<'e> {
     env: &'e Environment,
     source: Source<'e>,
-    reward: RewardKind,
+    reward: Reward,
     events: Vec<Event>,
     truth: Option<Truth>,
     market: Market,
@@ -155,13 +149,13 @@ pub struct Episode<'e> {
 impl<'e> Episode<'e> {
     /// An episode with generated requests.
     #[must_use]
-    pub fn new(env: &'e Environment, seed: u64, reward: RewardKind) -> Self {
+    pub fn new(env: &'e Environment, seed: u64, reward: Reward) -> Self {
         Self::with_source(env, seed, reward, Source::Demand(Box::new(Demand::new(env, seed))), env.steps())
     }
 
     /// An episode that replays a trace, as long as the trace is.
     #[must_use]
-    pub fn replaying(env: &'e Environment, trace: &'e Trace, seed: u64, reward: RewardKind) -> Self {
+    pub fn replaying(env: &'e Environment, trace: &'e Trace, seed: u64, reward: Reward) -> Self {
         Self::with_source(env, seed, reward, Source::Trace(trace), trace.steps())
     }
 
@@ -173,20 +167,14 @@ impl<'e> Episode<'e> {
         market: Market,
         requests: Vec<Request>,
         first_arrival: u64,
-        reward: RewardKind,
+        reward: Reward,
     ) -> Self {
         let expected_requests = requests.len() as f64;
         let episode = Self::with_source(env, 0, reward, Source::Given(market, requests), 1);
         Self { first_arrival, expected_requests, ..episode }
     }
 
-    fn with_source(
-        env: &'e Environment,
-        seed: u64,
-        reward: RewardKind,
-        source: Source<'e>,
-        steps: u32,
-    ) -> Self {
+    fn with_source(env: &'e Environment, seed: u64, reward: Reward, source: Source<'e>, steps: u32) -> Self {
         let random = env.workloads().random_events;
         let mut events = if random == 0 {
             env.timed_events().to_vec()

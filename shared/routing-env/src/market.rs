@@ -1,6 +1,12 @@
 //! The providers' and tenants' state within a step, and which providers are feasible for a request.
 
-use crate::{environment::Environment, events::Event, request::Request};
+use crate::{
+    environment::Environment,
+    events::Event,
+    physics::{self, Physics},
+    preference::{ExcessCost, Outcome},
+    request::Request,
+};
 
 /// A provider as it is in this step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,6 +25,20 @@ pub struct ProviderState {
     pub reputation: f64,
 }
 
+impl ProviderState {
+    /// The share of the capacity that is used when this request's hours are taken too.
+    #[must_use]
+    pub fn utilisation_with(&self, hours: f64) -> f64 {
+        (self.capacity - self.remaining + hours) / self.capacity
+    }
+
+    /// The price per GPU-hour that a listed price comes to in this step when the provider is idle.
+    #[must_use]
+    pub fn idle_price(&self, listed: f64) -> f64 {
+        listed * self.price_multiplier
+    }
+}
+
 /// A feasible provider, with what this request would meet there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidate {
@@ -28,6 +48,20 @@ pub struct Candidate {
     pub price: f64,
     /// Latency in ms, congestion and the request's waiting included.
     pub latency_ms: f64,
+}
+
+impl Candidate {
+    /// What comes of the request there, if the job succeeds.
+    #[must_use]
+    pub fn outcome(&self, env: &Environment, request: &Request) -> Outcome {
+        let list_price = env.list_price(request.gpu_type).unwrap_or(self.price);
+        Outcome {
+            served: 1.0,
+            gpu_hours: request.hours,
+            excess_cost: ExcessCost::of_offer(self.price, list_price, request.hours),
+            latency_ms: self.latency_ms,
+        }
+    }
 }
 
 /// Why a provider cannot take a request.
@@ -68,8 +102,7 @@ pub enum Infeasible {
 pub struct Market {
     providers: Vec<ProviderState>,
     budgets: Vec<f64>,
-    congestion: f64,
-    surge: f64,
+    physics: Physics,
 }
 
 impl Market {
@@ -77,8 +110,7 @@ impl Market {
         Self {
             providers: (0..env.catalog().providers.len()).map(|p| env.base_state(p)).collect(),
             budgets: (0..env.workloads().tenants.len()).map(|t| env.budget(t)).collect(),
-            congestion: env.workloads().congestion,
-            surge: env.workloads().surge,
+            physics: env.physics(),
         }
     }
 
@@ -194,14 +226,13 @@ impl Market {
 
     /// The highest price per GPU-hour that is left of the tenant's budget for this request.
     fn affordable(&self, request: &Request) -> f64 {
-        (self.budgets[request.tenant] / request.hours).clamp(0.1, 10.0)
+        physics::affordable_price(self.budgets[request.tenant], request.hours)
     }
 
     /// Price per GPU-hour and latency in ms that the request itself would meet.
     fn met(&self, state: &ProviderState, base_price: f64, request: &Request, wait_ms: f64) -> (f64, f64) {
-        let utilisation = (state.capacity - state.remaining + request.hours) / state.capacity;
-        let load = utilisation * utilisation;
-        let latency_ms = state.latency_ms * (1.0 + self.congestion * load) + wait_ms;
-        (base_price * state.price_multiplier * (1.0 + self.surge * load), latency_ms)
+        let load = physics::load(state.utilisation_with(request.hours));
+        let latency_ms = self.physics.latency_ms(state.latency_ms, load) + wait_ms;
+        (self.physics.price(state.idle_price(base_price), load), latency_ms)
     }
 }

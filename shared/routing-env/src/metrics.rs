@@ -1,6 +1,10 @@
 //! What a run achieved: overall, per tenant, per provider and by job size.
 
-use crate::{environment::Environment, reward::RewardKind};
+use crate::{
+    environment::Environment,
+    preference::{ExcessCost, Outcome},
+    reward::Reward,
+};
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +57,17 @@ impl Resolution {
             Fate::Routed(routed) => Some(routed),
             _ => None,
         }
+    }
+
+    /// What it came to.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.routed().map_or(Outcome::default(), |routed| Outcome {
+            served: 1.0,
+            gpu_hours: self.hours,
+            excess_cost: ExcessCost::of_bill(routed.cost, routed.list_cost),
+            latency_ms: routed.latency_ms,
+        })
     }
 }
 
@@ -164,7 +179,7 @@ impl Tally {
     pub fn seed_reward(&self) -> Option<f64> {
         let cost = self.avg_cost_usd().unwrap_or(0.0);
         let latency = self.avg_latency_ms().unwrap_or(0.0);
-        self.fill_rate().map(|fill| RewardKind::seed_formula(fill, cost, latency))
+        self.fill_rate().map(|fill| Reward::seed_formula(fill, cost, latency))
     }
 }
 

@@ -2,36 +2,41 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::metrics::Resolution;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{
+    metrics::Resolution,
+    preference::{ExcessCost, Outcome, Preference},
+};
 
 /// What is learned from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RewardKind {
-    /// Per request: routed → `50 − 3·(cost − cheapest list price · hours) − 0.02·latency_ms`, else 0.
-    #[default]
-    ExcessCost,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reward {
+    /// Per request: the product of its outcome with these weights; `excess-cost` is [`Preference::EXCESS_COST`].
+    Preference(Preference),
     /// Per window: `0.5·(100·fill) − 0.3·(10·avg_cost_usd) − 0.2·(avg_latency_ms/10)`. It pays for
     /// dropping expensive jobs.
     Seed,
 }
 
-impl RewardKind {
-    /// Its name on the wire.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ExcessCost => "excess-cost",
-            Self::Seed => "seed",
-        }
-    }
+impl Reward {
+    /// Mean over a step of what [`Preference::EXCESS_COST`] says of each request.
+    pub const EXCESS_COST: Self = Self::Preference(Preference::EXCESS_COST);
+
+    /// Those that have a name on the wire.
+    pub const NAMED: [(&'static str, Self); 2] = [("excess-cost", Self::EXCESS_COST), ("seed", Self::Seed)];
 
     /// A request's own reward. For `seed` it is the request's share where all are routed.
     #[must_use]
     pub fn of_request(self, resolution: &Resolution) -> f64 {
+        let outcome = resolution.outcome();
         match (self, resolution.routed()) {
-            (_, None) => 0.0,
-            (Self::ExcessCost, Some(r)) => 50.0 - 3.0 * (r.cost - r.list_cost) - 0.02 * r.latency_ms,
-            (Self::Seed, Some(r)) => 50.0 - 3.0 * r.cost - 0.02 * r.latency_ms,
+            (Self::Preference(preference), _) => preference.reward(&outcome),
+            (Self::Seed, None) => 0.0,
+            (Self::Seed, Some(routed)) => {
+                let excess_cost = ExcessCost::of_bill(routed.cost, 0.0); // it knows no list price
+                Preference::EXCESS_COST.reward(&Outcome { excess_cost, ..outcome })
+            }
         }
     }
 
@@ -69,9 +74,9 @@ struct Rest {
 }
 
 impl Rest {
-    fn add(&mut self, kind: RewardKind, resolution: &Resolution) {
+    fn add(&mut self, reward: Reward, resolution: &Resolution) {
         self.requests += 1.0;
-        self.rewards += kind.of_request(resolution);
+        self.rewards += reward.of_request(resolution);
         if let Some(routed) = resolution.routed() {
             self.routed += 1.0;
             self.cost += routed.cost;
@@ -79,15 +84,15 @@ impl Rest {
         }
     }
 
-    fn reward(&self, kind: RewardKind) -> f64 {
+    fn reward(&self, reward: Reward) -> f64 {
         if self.requests == 0.0 {
             return 0.0;
         }
-        match kind {
-            RewardKind::ExcessCost => self.rewards / self.requests,
-            RewardKind::Seed => {
+        match reward {
+            Reward::Preference(_) => self.rewards / self.requests,
+            Reward::Seed => {
                 let routed = self.routed.max(1.0);
-                RewardKind::seed_formula(
+                Reward::seed_formula(
                     self.routed / self.requests,
                     self.cost / routed,
                     self.latency_ms / routed,
@@ -97,24 +102,63 @@ impl Rest {
     }
 }
 
-impl fmt::Display for RewardKind {
+impl Default for Reward {
+    fn default() -> Self {
+        Self::EXCESS_COST
+    }
+}
+
+/// Its name, or its weights where it has none.
+impl fmt::Display for Reward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        match (Self::NAMED.iter().find(|(_, named)| named == self), self) {
+            (Some((name, _)), _) => f.write_str(name),
+            (None, Self::Preference(Preference { request, gpu_hour, cost, latency })) => write!(
+                f,
+                "{request} a request, {gpu_hour} a GPU-hour, -{cost} a USD of excess cost, -{latency} a ms"
+            ),
+            (None, Self::Seed) => f.write_str("seed"),
+        }
     }
 }
 
 /// No reward has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown reward `{0}`: expected excess-cost or seed")]
+#[error("unknown reward `{0}`: expected {names}", names = Reward::NAMED.map(|(name, _)| name).join(" or "))]
 pub struct UnknownReward(pub String);
 
-impl FromStr for RewardKind {
+impl FromStr for Reward {
     type Err = UnknownReward;
 
     fn from_str(name: &str) -> Result<Self, UnknownReward> {
-        [Self::ExcessCost, Self::Seed]
-            .into_iter()
-            .find(|k| k.name() == name)
-            .ok_or_else(|| UnknownReward(name.into()))
+        let found = Self::NAMED.into_iter().find(|(known, _)| *known == name);
+        found.map(|(_, reward)| reward).ok_or_else(|| UnknownReward(name.into()))
+    }
+}
+
+/// As it is written: by name where it has one, else by its weights.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Name(String),
+    Weights(Preference),
+}
+
+impl Serialize for Reward {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let has_name = Self::NAMED.iter().any(|(_, named)| named == self);
+        match self {
+            Self::Preference(preference) if !has_name => Written::Weights(*preference).serialize(serializer),
+            _ => Written::Name(self.to_string()).serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Reward {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Written::deserialize(deserializer)? {
+            Written::Name(name) => name.parse().map_err(serde::de::Error::custom),
+            Written::Weights(preference) => Ok(Self::Preference(preference)),
+        }
     }
 }

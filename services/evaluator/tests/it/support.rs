@@ -23,7 +23,7 @@ use axum::{
     routing::{get, post},
 };
 use policy::{PolicyFile, StepReport, Swarm, SwarmConfig, Training};
-use routing_env::{Environment, Episode, RewardKind};
+use routing_env::{Environment, Episode, Reward};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -155,10 +155,10 @@ pub(crate) fn policy_file(environment: &Environment, first_seed: u64) -> PolicyF
         merge_every: 0,
     };
     let mut swarm = Swarm::new(config, environment).unwrap();
-    let mut episode = Episode::new(environment, first_seed, RewardKind::ExcessCost);
+    let mut episode = Episode::new(environment, first_seed, Reward::EXCESS_COST);
     let mut report = StepReport::new(environment);
     swarm.begin_episode(first_seed);
-    while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {}
+    while swarm.run_step(&mut episode, Reward::EXCESS_COST, &mut report) {}
     swarm.end_episode();
     let training = Training {
         preset: environment.preset().name().into(),

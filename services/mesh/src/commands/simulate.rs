@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use policy::{PolicyFile, Rule, StepReport, Swarm};
-use routing_env::{Environment, Episode, Metrics, RewardKind, Trace};
+use routing_env::{Environment, Episode, Metrics, Reward, Trace};
 
 use crate::{
     environment::EnvironmentArgs,
@@ -99,7 +99,7 @@ impl Simulate {
         let mut steps = self.steps_out.as_deref().map(StepRows::create).transpose()?;
         let mut metrics = Metrics::new(environment);
         let mut report = StepReport::new(environment);
-        let reward = RewardKind::ExcessCost;
+        let reward = Reward::EXCESS_COST;
         for number in 0..self.episodes {
             let seed = seed + u64::from(number);
             let mut episode = match trace {

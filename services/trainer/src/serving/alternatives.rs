@@ -113,7 +113,7 @@ fn infeasible(env: &Environment, request: &Request, reason: &Infeasible) -> Alte
 #[cfg(test)]
 mod tests {
     use policy::Rule;
-    use routing_env::{Choice, Episode, Preset, RewardKind, Turn};
+    use routing_env::{Choice, Episode, Preset, Reward, Turn};
 
     use super::*;
 
@@ -127,7 +127,7 @@ mod tests {
         let a100 = env.gpu_types().iter().position(|gpu| gpu == "A100").unwrap();
         let request = |hours| Request::of_tenant(&env, 0, 0, a100, hours);
         let requests = vec![request(30.0), request(120.0), request(1.0)];
-        let mut episode = Episode::of_step(&env, market.clone(), requests, 0, RewardKind::ExcessCost);
+        let mut episode = Episode::of_step(&env, market.clone(), requests, 0, Reward::EXCESS_COST);
         assert!(episode.begin_step());
         let mut choices = [Choice::Defer, Choice::Route(3), Choice::Hold, Choice::Route(0)].into_iter();
         while let Some(turn) = episode.turn() {

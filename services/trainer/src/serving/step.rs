@@ -74,7 +74,7 @@ mod tests {
         remembrancer::Action,
     };
     use policy::{Rule, Swarm};
-    use routing_env::{Environment, Preset, RewardKind};
+    use routing_env::{Environment, Preset, Reward};
 
     use super::*;
 
@@ -82,7 +82,7 @@ mod tests {
         Desk {
             environment: Environment::built_in(preset),
             swarm: Swarm::of_rule(rule),
-            reward: RewardKind::ExcessCost,
+            reward: Reward::EXCESS_COST,
         }
     }
 

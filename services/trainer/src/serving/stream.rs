@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::remembrancer::{NewRecord, Record, RecordKind, RecordQuery};
 use policy::{PolicyFile, Swarm};
-use routing_env::{Environment, RewardKind};
+use routing_env::{Environment, Reward};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -54,7 +54,7 @@ pub(super) struct Place {
 pub(super) struct Desk {
     pub(super) environment: Environment,
     pub(super) swarm: Swarm,
-    pub(super) reward: RewardKind,
+    pub(super) reward: Reward,
 }
 
 /// Body of the `run` record `{policy}:serving:{session}`, which binds the stream's digest to the policy.
@@ -164,7 +164,7 @@ fn desk(policy: &Policy, file: Option<&[u8]>) -> Result<Desk, ServeError> {
         damaged(&errors.join("; "))
     })?;
     let (swarm, reward) = match (policy.source, file) {
-        (Source::Rule(rule), _) => (Swarm::of_rule(rule), RewardKind::default()),
+        (Source::Rule(rule), _) => (Swarm::of_rule(rule), Reward::default()),
         (Source::Learned(name), None) => return Err(ServeError::FileMissing(name)),
         (Source::Learned(_), Some(bytes)) => {
             let file = PolicyFile::parse(bytes).map_err(|error| damaged(&error))?;

@@ -7,10 +7,10 @@ use clarabel::{
 use limit::{Demand, Limit, Prices, StepProblem, Use, allocate};
 use policy::{Rule, StepReport, Swarm};
 use proptest::prelude::*;
-use routing_env::{Catalog, Environment, Episode, Market, Preset, Request, RewardKind, Workloads};
+use routing_env::{Catalog, Environment, Episode, Market, Preference, Preset, Request, Reward, Workloads};
 use serde_json::json;
 
-const REWARD: RewardKind = RewardKind::ExcessCost;
+const REWARD: Reward = Reward::EXCESS_COST;
 
 /// The optimum of the same program by an interior-point method, over single requests.
 fn by_interior_point(limits: &[f64], demands: &[Demand]) -> f64 {
@@ -244,6 +244,30 @@ fn the_order_of_arrival_changes_neither_key_nor_limit_and_any_figure_changes_the
     ] {
         assert_ne!(problem(&requests).key(), key);
     }
+}
+
+#[test]
+fn the_limit_heeds_what_people_want_and_its_key_says_so() {
+    let env = Environment::built_in(Preset::Congested).with_steps(1);
+    let problem = StepProblem::of_episode(&env, 5).next().unwrap();
+    // limits that are kept in ledgers are found under this key
+    let known = "eec48ac3229d0ff07513969ce5f615adff32ba95ad8b3c365f3d92e4a60cb5a8";
+    assert_eq!(hex(&problem.key()), known);
+    assert_eq!(hex(&problem.clone().with_preference(Preference::EXCESS_COST).key()), known);
+    let Preference { request, gpu_hour, cost, latency } = Preference::EXCESS_COST;
+    let twice = Preference { request: 2.0 * request, gpu_hour, cost: 2.0 * cost, latency: 2.0 * latency };
+    let hours = Preference { gpu_hour: 1.0, ..Preference::NOTHING };
+    let reward = |preference| problem.clone().with_preference(preference).limit().unwrap().reward;
+    let (one, two) = (reward(Preference::EXCESS_COST), reward(twice));
+    assert!((two - 2.0 * one).abs() < 1e-6 * two, "{two}, twice {one}");
+    let capacity: f64 = env.catalog().providers.iter().map(|p| p.capacity_gpu_hours_per_step).sum();
+    assert!(reward(hours) <= capacity && reward(hours) > 0.5 * capacity, "{} of {capacity}", reward(hours));
+    assert_ne!(problem.clone().with_preference(twice).key(), problem.key());
+    assert_ne!(problem.clone().with_preference(twice).key(), problem.clone().with_preference(hours).key());
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The prototype's bound lay 1.68 to 1.695 above its baseline on `contended`, 4.16 on `overloaded` and 1.76 on

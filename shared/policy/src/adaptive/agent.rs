@@ -17,8 +17,7 @@
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use routing_env::{
-    Choice, Environment, Episode, Market, Observation, Request, RewardKind, StepOutcome, Stream, Turn,
-    generator,
+    Choice, Environment, Episode, Market, Observation, Request, Reward, StepOutcome, Stream, Turn, generator,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -87,7 +86,7 @@ impl Adaptive {
         let mut prices = BidPrices::new(settings);
         let mut board = Board { plan: opening.clone(), ..Board::default() };
         let mut episode =
-            Episode::of_step(&self.env, market.clone(), requests.to_vec(), 0, RewardKind::ExcessCost);
+            Episode::of_step(&self.env, market.clone(), requests.to_vec(), 0, Reward::EXCESS_COST);
         episode.begin_step();
         while let Some(turn) = episode.turn() {
             match turn {

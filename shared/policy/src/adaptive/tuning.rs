@@ -5,6 +5,7 @@
 //! counts, so that a rare step in which much is at stake counts for as much as it is (ranks would hide it). The leader
 //! is followed (Hannan 1957: with full information no exploration is needed).
 
+use routing_env::Preference;
 use serde::{Deserialize, Serialize};
 
 use crate::prices::bid_price::Settings;
@@ -113,7 +114,8 @@ impl Tried {
             solutions: SOLUTIONS,
             defer_below_per_hour: self.defer_below_per_hour,
             spread_factor: SPREAD_FACTOR,
-            leftover_per_hour: 0.0,
+            preference: Preference::EXCESS_COST,
+            leftover: Preference::NOTHING,
         }
     }
 }

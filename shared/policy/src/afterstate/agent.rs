@@ -16,7 +16,7 @@ use std::any::Any;
 use rand::RngExt;
 use rand_pcg::Pcg64;
 use routing_env::{
-    Candidate, Choice, Environment, Fate, Market, Observation, Request, Resolution, RewardKind, Routed,
+    Candidate, Choice, Environment, Fate, Market, Observation, Request, Resolution, Reward, Routed,
     StepOutcome, Stream, generator,
 };
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ pub(crate) struct Afterstate {
     scarcity: Scarcity,
     classes: RequestClasses,
     /// What it was last taught: what a decision earns at once is reckoned by it.
-    reward: RewardKind,
+    reward: Reward,
     tables: ConcaveTables,
     deferral: DeferralValues,
     usual: UsualRewards,
@@ -96,7 +96,7 @@ impl Afterstate {
         Self {
             config,
             discount: config.discount.powf(1.0 / requests.max(1.0)),
-            reward: RewardKind::default(),
+            reward: Reward::default(),
             tables: ConcaveTables::new(scarcity.coordinates()),
             deferral: DeferralValues::new(classes.len()),
             usual: UsualRewards::new(&classes),
@@ -241,7 +241,7 @@ impl Policy for Afterstate {
             board.waiting.push(Waiting {
                 index,
                 request: *request,
-                wait_ms: routing_env::wait_ms(1.0 - phase),
+                wait_ms: routing_env::physics::wait_ms(1.0 - phase),
             });
         }
         let share = epsilon / choices.len() as f64;
@@ -368,7 +368,7 @@ impl Learner for Afterstate {
 
     fn knowledge(&self) -> serde_json::Value {
         let knowledge = Knowledge {
-            reward: self.reward.name().to_owned(),
+            reward: self.reward.to_string(),
             values: self.tables.shown(),
             deferral: self.deferral.shown(),
         };

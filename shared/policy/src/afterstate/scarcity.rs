@@ -80,7 +80,7 @@ impl Scarcity {
         Self {
             providers: env.catalog().providers.len(),
             tenants: workloads.tenants.len(),
-            by_load: workloads.congestion > 0.0 || workloads.surge > 0.0,
+            by_load: env.physics().depends_on_load(),
         }
     }
 

@@ -21,8 +21,8 @@
 
 use rand_pcg::Pcg64;
 use routing_env::{
-    Candidate, Choice, Environment, Episode, Market, Observation, Request, RewardKind, StepOutcome, Stream,
-    Turn, generator,
+    Candidate, Choice, Environment, Episode, Market, Observation, Request, Reward, StepOutcome, Stream, Turn,
+    generator,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -126,7 +126,7 @@ impl Cem {
 
     /// What the mean would have earned in the step, by the catalog's word and in points of `excess-cost` per request.
     fn rehearsed(&self, opening: &Market, requests: &[Request]) -> f64 {
-        let kind = RewardKind::ExcessCost;
+        let kind = Reward::EXCESS_COST;
         let mut episode = Episode::of_step(&self.env, opening.clone(), requests.to_vec(), 0, kind);
         let mut notes = Notes::default();
         episode.begin_step();

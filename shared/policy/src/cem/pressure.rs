@@ -118,7 +118,7 @@ fn part(phase: f64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use routing_env::{Catalog, Episode, Preset, RewardKind, Workloads};
+    use routing_env::{Catalog, Episode, Preset, Reward, Workloads};
     use serde_json::json;
 
     use super::*;
@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn at_start(env: &Environment) -> (Market, Pressure) {
-        let mut episode = Episode::new(env, 1, RewardKind::ExcessCost);
+        let mut episode = Episode::new(env, 1, Reward::EXCESS_COST);
         assert!(episode.begin_step());
         let market = episode.market().clone();
         let pressure = Pressure::new(env, &market, &Beliefs::of_catalog(env), 0, 0.0);

@@ -5,10 +5,9 @@
 //! say something in every catalog. A request goes where the score is highest, is held where that is below 0, and is
 //! set aside where that is below a threshold that is linear as well.
 
-use routing_env::{Candidate, Choice, MAX_WAITING, Observation};
+use routing_env::{Candidate, Choice, MAX_WAITING, Observation, Preference};
 
 use super::pressure::Pressure;
-use crate::rules::rule::excess_cost_reward;
 
 /// Weights of a candidate's features; those of the threshold follow.
 const CHARGES: usize = 24;
@@ -75,7 +74,7 @@ pub(super) fn score(
     weights: &[f64],
 ) -> (f64, f64) {
     let Observation { env, market, request, candidates, .. } = *observation;
-    let reward = excess_cost_reward(env, request, candidate.price, candidate.latency_ms);
+    let reward = Preference::EXCESS_COST.reward(&candidate.outcome(env, request));
     if observation.waited_ms.is_some() {
         return (reward, 0.0); // nothing is to come that it could take anything from
     }

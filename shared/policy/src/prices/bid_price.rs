@@ -7,7 +7,9 @@
 
 use limit::{Demand, Use, allocate};
 use nalgebra::DVector;
-use routing_env::{Candidate, Choice, Environment, Market, Observation, Request};
+use routing_env::{
+    Candidate, Choice, Environment, Market, Observation, Outcome, Preference, Request, physics,
+};
 
 use crate::{
     board::{Board, Waiting, longest_first},
@@ -15,6 +17,11 @@ use crate::{
     prices::fluid::{Fluid, resources},
     prices::forecast::Beliefs,
 };
+
+/// The hand rules count latency for a tenth more than the reward does: that costs little of it, and what waits at the
+/// end of a step takes longer.
+const RULES_PREFERENCE: Preference =
+    Preference { latency: Preference::EXCESS_COST.latency * 1.1, ..Preference::EXCESS_COST };
 
 /// How its prices are made and used.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,8 +35,11 @@ pub(crate) struct Settings {
     pub(crate) defer_below_per_hour: f64,
     /// By what the spread of the number of requests is multiplied.
     pub(crate) spread_factor: f64,
-    /// What a GPU-hour is worth beside its reward where those that wait compete for what is left.
-    pub(crate) leftover_per_hour: f64,
+    /// What is wanted: the prices are in its points.
+    pub(crate) preference: Preference,
+    /// What is wanted beside that where those that wait compete for what is left. It counts what is asked for, served or
+    /// not.
+    pub(crate) leftover: Preference,
 }
 
 impl Settings {
@@ -39,7 +49,8 @@ impl Settings {
         solutions: 4.0,
         defer_below_per_hour: 3.0,
         spread_factor: 1.0,
-        leftover_per_hour: 3.0,
+        preference: RULES_PREFERENCE,
+        leftover: Preference { gpu_hour: 3.0, ..Preference::NOTHING },
     };
 }
 
@@ -64,10 +75,6 @@ impl Plan {
         self.part = None;
     }
 }
-
-/// The hand rules count latency for a tenth more than the reward does: that costs little of it, and what waits at the
-/// end of a step takes longer.
-const LATENCY_WEIGHT: f64 = 1.1;
 
 /// Decides at the prices of the step's plan.
 #[derive(Clone)]
@@ -96,7 +103,7 @@ impl BidPrices {
         let (candidate, net) = self.best(observation, beliefs, board);
         let request = *observation.request;
         let choice = if observation.may_defer && net < self.settings.defer_below_per_hour * request.hours {
-            let wait_ms = routing_env::wait_ms(1.0 - observation.phase);
+            let wait_ms = physics::wait_ms(1.0 - observation.phase);
             board.waiting.push(Waiting { index: observation.index, request, wait_ms });
             Choice::Defer
         } else if observation.may_hold && net < 0.0 {
@@ -110,7 +117,7 @@ impl BidPrices {
     /// Orders what waits, and notes how long each has waited by then.
     pub(crate) fn order_waiting(requests: &[Request], waiting: &mut [usize], board: &mut Board) {
         for own in &mut board.waiting {
-            own.wait_ms = routing_env::wait_ms(1.0 - (own.index + 1) as f64 / requests.len() as f64);
+            own.wait_ms = physics::wait_ms(1.0 - (own.index + 1) as f64 / requests.len() as f64);
         }
         longest_first(requests, waiting);
     }
@@ -128,7 +135,14 @@ impl BidPrices {
             if has_waited { u32::MAX } else { (beliefs.phase(index) * self.settings.solutions) as u32 };
         let plan = board.plan.get_or_insert_with(|| Plan::new(env, self.settings.scenarios));
         if plan.part != Some(part) {
-            let mut fluid = Fluid::new(env, market, beliefs, &board.waiting, &mut self.candidates);
+            let mut fluid = Fluid::new(
+                env,
+                market,
+                beliefs,
+                self.settings.preference,
+                &board.waiting,
+                &mut self.candidates,
+            );
             let count = plan.scenarios.len();
             plan.prices.fill(0.0);
             for (i, prices) in plan.scenarios.iter_mut().enumerate() {
@@ -154,10 +168,11 @@ impl BidPrices {
         board: &mut Board,
     ) -> (Candidate, f64) {
         let Observation { env, request, candidates, .. } = *observation;
+        let preference = self.settings.preference;
         let prices = self.prices(observation, beliefs, board);
         let mut best = (candidates[0], f64::NEG_INFINITY);
         for candidate in candidates {
-            let net = beliefs.net(env, prices, request, candidate);
+            let net = beliefs.net(env, preference, prices, request, candidate);
             if net > best.1 {
                 best = (*candidate, net);
             }
@@ -173,6 +188,7 @@ impl BidPrices {
         board: &mut Board,
     ) -> Option<Choice> {
         let Observation { env, market, .. } = *observation;
+        let Settings { preference, leftover, .. } = self.settings;
         let own = board.waiting.iter().position(|w| w.index == observation.index)?;
         let mut limits = market.budgets().to_vec();
         limits.extend(market.providers().iter().map(|p| p.remaining));
@@ -188,8 +204,8 @@ impl BidPrices {
             let options = self.candidates.iter().map(|candidate| {
                 let charge = beliefs.success[candidate.provider] * candidate.price * request.hours;
                 let hours = (beliefs.demand.len() + candidate.provider, request.hours);
-                let bonus = self.settings.leftover_per_hour * request.hours;
-                let value = beliefs.reward(env, request, candidate) + bonus;
+                let bonus = leftover.reward(&Outcome { gpu_hours: request.hours, ..Outcome::default() });
+                let value = beliefs.reward(env, preference, request, candidate) + bonus;
                 Use { value, takes: vec![(request.tenant, charge), hours] }
             });
             demands.push(Demand { count: 1.0, options: options.collect() });
@@ -234,10 +250,9 @@ impl Policy for BidPrice {
     fn decide(&mut self, observation: &Observation<'_>, board: &mut Board) -> Decision {
         let Observation { env, truth, step, .. } = *observation;
         if self.is_informed && self.step.replace(step) != Some(step) {
-            self.beliefs = truth.map(|truth| Beliefs::of_truth(env, truth).with_latencies(LATENCY_WEIGHT));
+            self.beliefs = truth.map(|truth| Beliefs::of_truth(env, truth));
         }
-        let catalog = || Beliefs::of_catalog(env).with_latencies(LATENCY_WEIGHT);
-        let beliefs = self.beliefs.get_or_insert_with(catalog);
+        let beliefs = self.beliefs.get_or_insert_with(|| Beliefs::of_catalog(env));
         self.prices.decide(observation, beliefs, board)
     }
 

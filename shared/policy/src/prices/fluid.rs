@@ -2,13 +2,12 @@
 //! budgets (Gallego and van Ryzin 1997).
 
 use nalgebra::DVector;
-use routing_env::{Candidate, Environment, Market, Request};
+use routing_env::{Candidate, Environment, Market, Preference, Request, physics};
 
 use crate::{
     board::Waiting,
     prices::duals::{Class, Program, Way},
     prices::forecast::Beliefs,
-    rules::rule::excess_cost_reward,
 };
 
 /// Classes of each workload by size.
@@ -22,6 +21,7 @@ pub(crate) struct Fluid<'a> {
     env: &'a Environment,
     market: &'a Market,
     beliefs: &'a Beliefs,
+    preference: Preference,
     /// `[provider][segment]`: the square of the utilisation that stands for it.
     loads: Vec<Vec<f64>>,
     program: Program,
@@ -36,6 +36,7 @@ impl<'a> Fluid<'a> {
         env: &'a Environment,
         market: &'a Market,
         beliefs: &'a Beliefs,
+        preference: Preference,
         waiting: &[Waiting],
         candidates: &mut Vec<Candidate>,
     ) -> Self {
@@ -49,14 +50,13 @@ impl<'a> Fluid<'a> {
             loads.push(
                 (0..count)
                     .map(|i| {
-                        let [from, to] = [i, i + 1].map(|i| (used + width * i as f64) / provider.capacity);
-                        (from * from + from * to + to * to) / 3.0
+                        physics::mean_load([i, i + 1].map(|i| (used + width * i as f64) / provider.capacity))
                     })
                     .collect(),
             );
         }
         let program = Program { limits, ..Program::default() };
-        let mut fluid = Self { env, market, beliefs, loads, program, expected: Vec::new() };
+        let mut fluid = Self { env, market, beliefs, preference, loads, program, expected: Vec::new() };
         for (tenant, counts) in beliefs.demand.iter().enumerate() {
             for ((workload, _), requests) in env.mix(tenant).iter().zip(counts) {
                 let [low, high] = env.workload_hours(*workload);
@@ -92,18 +92,17 @@ impl<'a> Fluid<'a> {
     }
 
     fn add_ways(&mut self, request: &Request, candidate: &Candidate, wait_ms: f64) {
-        let workloads = self.env.workloads();
+        let physics = self.env.physics();
         let provider = &self.market.providers()[candidate.provider];
-        let utilisation = (provider.capacity - provider.remaining + request.hours) / provider.capacity;
-        let base_price = candidate.price / (1.0 + workloads.surge * utilisation * utilisation);
+        let idle_price = physics.idle_price(candidate.price, provider.utilisation_with(request.hours));
         let first = self.beliefs.demand.len() + candidate.provider * self.loads[candidate.provider].len();
         for (i, load) in self.loads[candidate.provider].iter().enumerate() {
-            let price = base_price * (1.0 + workloads.surge * load);
-            let latency_ms = provider.latency_ms * (1.0 + workloads.congestion * load) + wait_ms;
+            let price = physics.price(idle_price, *load);
+            let latency_ms = physics.latency_ms(provider.latency_ms, *load) + wait_ms;
             if latency_ms <= request.max_latency_ms {
                 let candidate = Candidate { provider: candidate.provider, price, latency_ms };
                 self.program.ways.push(Way {
-                    value: self.beliefs.reward(self.env, request, &candidate),
+                    value: self.beliefs.reward(self.env, self.preference, request, &candidate),
                     resource: first + i,
                     hours: request.hours,
                     charge: self.beliefs.success[candidate.provider] * price * request.hours,
@@ -114,10 +113,17 @@ impl<'a> Fluid<'a> {
 }
 
 impl Beliefs {
-    /// What routing a request there is expected to earn.
-    pub(crate) fn reward(&self, env: &Environment, request: &Request, candidate: &Candidate) -> f64 {
+    /// What routing a request there is expected to earn by a preference.
+    pub(crate) fn reward(
+        &self,
+        env: &Environment,
+        preference: Preference,
+        request: &Request,
+        candidate: &Candidate,
+    ) -> f64 {
         let latency_ms = candidate.latency_ms * self.latency_factor[candidate.provider];
-        self.success[candidate.provider] * excess_cost_reward(env, request, candidate.price, latency_ms)
+        let outcome = Candidate { latency_ms, ..*candidate }.outcome(env, request);
+        self.success[candidate.provider] * preference.reward(&outcome)
     }
 
     /// What it is expected to earn beyond what it takes at these prices of a [`Fluid`]. An hour costs what
@@ -125,6 +131,7 @@ impl Beliefs {
     pub(crate) fn net(
         &self,
         env: &Environment,
+        preference: Preference,
         prices: &DVector<f64>,
         request: &Request,
         candidate: &Candidate,
@@ -132,7 +139,7 @@ impl Beliefs {
         let hour = prices[self.demand.len() + candidate.provider * segments(env)];
         let dollar = prices[request.tenant];
         let charge = self.success[candidate.provider] * candidate.price;
-        self.reward(env, request, candidate) - request.hours * (hour + dollar * charge)
+        self.reward(env, preference, request, candidate) - request.hours * (hour + dollar * charge)
     }
 }
 
@@ -142,6 +149,5 @@ pub(crate) fn resources(env: &Environment) -> usize {
 }
 
 fn segments(env: &Environment) -> usize {
-    let workloads = env.workloads();
-    if workloads.congestion > 0.0 || workloads.surge > 0.0 { SEGMENTS } else { 1 }
+    if env.physics().depends_on_load() { SEGMENTS } else { 1 }
 }

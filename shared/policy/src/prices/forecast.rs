@@ -69,12 +69,6 @@ impl Beliefs {
         }
     }
 
-    /// The same with latencies that count for so much more.
-    pub(crate) fn with_latencies(mut self, weight: f64) -> Self {
-        self.latency_factor.iter_mut().for_each(|factor| *factor *= weight);
-        self
-    }
-
     /// The share of a step's expected requests that `seen` of them are; more than 1 where they are more.
     pub(crate) fn phase(&self, seen: usize) -> f64 {
         seen as f64 / self.demand.iter().flatten().sum::<f64>()

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
-use routing_env::{Candidate, Choice, Environment, Observation, Request, Stream, generator};
+use routing_env::{Candidate, Choice, Observation, Preference, Stream, generator};
 
 use crate::{
     board::Board,
@@ -183,7 +183,7 @@ impl Policy for GreedyReward {
     }
 
     fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
-        Some(excess_cost_reward(observation.env, observation.request, candidate.price, candidate.latency_ms))
+        Some(reward(observation, candidate))
     }
 
     fn boxed_clone(&self) -> Box<dyn Policy> {
@@ -194,11 +194,17 @@ impl Policy for GreedyReward {
 /// Routes to the highest `excess-cost` reward among these candidates (at least one); holds when that is
 /// negative and holding is allowed.
 pub(crate) fn greedy(observation: &Observation<'_>, candidates: &[Candidate]) -> Choice {
-    let reward = |candidate: &Candidate| {
-        excess_cost_reward(observation.env, observation.request, candidate.price, candidate.latency_ms)
-    };
-    let chosen = best(candidates, reward);
-    if observation.may_hold && reward(&chosen) < 0.0 { Choice::Hold } else { Choice::Route(chosen.provider) }
+    let chosen = best(candidates, |candidate| reward(observation, candidate));
+    if observation.may_hold && reward(observation, &chosen) < 0.0 {
+        Choice::Hold
+    } else {
+        Choice::Route(chosen.provider)
+    }
+}
+
+/// What the candidate promises by the reward `excess-cost`.
+fn reward(observation: &Observation<'_>, candidate: &Candidate) -> f64 {
+    Preference::EXCESS_COST.reward(&candidate.outcome(observation.env, observation.request))
 }
 
 /// Scores that differ by less are a tie. Prices, hours and capacities carry three digits in files and
@@ -225,10 +231,4 @@ fn weighted_score(observation: &Observation<'_>, candidate: &Candidate) -> f64 {
         + weights.latency / candidate.latency_ms
         + weights.reputation * provider.reputation / 100.0
         + weights.availability * provider.remaining / provider.capacity
-}
-
-/// The `excess-cost` reward of a routed request at this price per GPU-hour and latency.
-pub(crate) fn excess_cost_reward(env: &Environment, request: &Request, price: f64, latency_ms: f64) -> f64 {
-    let list_price = env.list_price(request.gpu_type).unwrap_or(price);
-    50.0 - 3.0 * (price - list_price) * request.hours - 0.02 * latency_ms
 }

@@ -130,7 +130,7 @@ fn serving(env: &Environment, market: &Market, gpu_type: usize) -> impl Iterator
     let name = &env.gpu_types()[gpu_type];
     let providers = env.catalog().providers.iter().zip(market.providers()).enumerate();
     providers.filter(|(_, (_, state))| state.active).filter_map(move |(p, (provider, state))| {
-        provider.base_price(name).map(|price| (p, price * state.price_multiplier))
+        provider.base_price(name).map(|price| (p, state.idle_price(price)))
     })
 }
 

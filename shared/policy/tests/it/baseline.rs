@@ -1,7 +1,7 @@
 //! The rules on the presets, against figures that an independent prototype measured.
 
 use policy::{Rule, StepReport, Swarm};
-use routing_env::{Environment, Episode, Metrics, Preset, RewardKind};
+use routing_env::{Environment, Episode, Metrics, Preset, Reward};
 
 /// The prototype's seeds are not known; these are as many, and the tolerances allow for both samples.
 const TEST_SEEDS: std::ops::Range<u64> = 1 << 32..(1 << 32) + 20;
@@ -12,9 +12,9 @@ fn play(preset: Preset, rule: Rule, seeds: std::ops::Range<u64>) -> Metrics {
     let mut report = StepReport::new(&env);
     let mut total = Metrics::new(&env);
     for seed in seeds {
-        let mut episode = Episode::new(&env, seed, RewardKind::ExcessCost);
+        let mut episode = Episode::new(&env, seed, Reward::EXCESS_COST);
         swarm.begin_episode(seed);
-        while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {
+        while swarm.run_step(&mut episode, Reward::EXCESS_COST, &mut report) {
             total.merge(&report.metrics);
         }
         swarm.end_episode();

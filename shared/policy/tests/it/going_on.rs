@@ -1,7 +1,7 @@
 //! A learner that goes on from a saved state does, window by window, what one that never stopped does.
 
 use policy::{AgentStep, Command, DecidedRequest, ReplayConfig, ReplayKind, StepReport, Swarm, SwarmConfig};
-use routing_env::{Environment, Episode, Preset, RewardKind};
+use routing_env::{Environment, Episode, Preset, Reward};
 
 fn config(algorithm: &str, kind: ReplayKind, merge_every: u32) -> SwarmConfig {
     SwarmConfig {
@@ -18,10 +18,10 @@ fn config(algorithm: &str, kind: ReplayKind, merge_every: u32) -> SwarmConfig {
 
 fn play(swarm: &mut Swarm, env: &Environment, seed: u64) -> Vec<(Vec<DecidedRequest>, Vec<AgentStep>)> {
     let mut report = StepReport::new(env);
-    let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
+    let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
     let mut steps = Vec::new();
     swarm.begin_episode(seed);
-    while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {
+    while swarm.run_step(&mut episode, Reward::EXCESS_COST, &mut report) {
         steps.push((report.decisions.clone(), report.agents.clone()));
     }
     swarm.end_episode();

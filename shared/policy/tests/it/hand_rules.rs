@@ -1,10 +1,10 @@
 //! What the hand rules that hold and defer do, seen from outside.
 
 use policy::{Rule, StepReport, Swarm};
-use routing_env::{Catalog, Environment, Episode, Fate, MAX_WAITING, Preset, RewardKind, Workloads};
+use routing_env::{Catalog, Environment, Episode, Fate, MAX_WAITING, Preset, Reward, Workloads};
 use serde_json::json;
 
-const REWARD: RewardKind = RewardKind::ExcessCost;
+const REWARD: Reward = Reward::EXCESS_COST;
 
 fn steps(env: &Environment, rule: Rule, seed: u64, mut see: impl FnMut(&StepReport)) {
     let mut swarm = Swarm::of_rule(rule);

@@ -1,11 +1,11 @@
 //! What a policy says of the candidates agrees with what it chooses.
 
 use policy::{Board, Policy, PolicyFile, Rule, StepReport, Swarm, SwarmConfig, Training};
-use routing_env::{Choice, Environment, Episode, Preset, RewardKind, Turn};
+use routing_env::{Choice, Environment, Episode, Preset, Reward, Turn};
 
 /// Plays steps and compares; how many choices had a score and another candidate beside them.
 fn compare(env: &Environment, policy: &mut dyn Policy, seed: u64) -> u32 {
-    let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
+    let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
     policy.begin_episode(seed, 0);
     let mut compared = 0;
     for _ in 0..10 {
@@ -58,9 +58,9 @@ fn a_frozen_learner_chooses_the_candidate_that_it_values_highest() {
     let mut swarm = Swarm::new(config, &env).unwrap();
     let mut report = StepReport::new(&env);
     for seed in 0..5 {
-        let mut episode = Episode::new(&env, seed, RewardKind::ExcessCost);
+        let mut episode = Episode::new(&env, seed, Reward::EXCESS_COST);
         swarm.begin_episode(seed);
-        while swarm.run_step(&mut episode, RewardKind::ExcessCost, &mut report) {}
+        while swarm.run_step(&mut episode, Reward::EXCESS_COST, &mut report) {}
         swarm.end_episode();
     }
     let training = Training {

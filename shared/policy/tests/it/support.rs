@@ -1,10 +1,10 @@
 //! Swarms at play.
 
 use policy::{StepReport, Swarm};
-use routing_env::{Environment, Episode, Metrics, RewardKind};
+use routing_env::{Environment, Episode, Metrics, Reward};
 
 /// What the swarms are taught and judged by.
-pub(crate) const REWARD: RewardKind = RewardKind::ExcessCost;
+pub(crate) const REWARD: Reward = Reward::EXCESS_COST;
 
 /// Plays an episode of each seed.
 pub(crate) fn play(swarm: &mut Swarm, env: &Environment, seeds: std::ops::Range<u64>) -> Metrics {

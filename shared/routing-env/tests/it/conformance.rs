@@ -4,13 +4,13 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use routing_env::{
-    Choice, Environment, Episode, Fate, Knowledge, MAX_WAITING, Preset, Request, RewardKind, Turn,
+    Choice, Environment, Episode, Fate, Knowledge, MAX_WAITING, Preset, Request, Reward, Turn,
 };
 
 /// Plays an episode with arbitrary choices and checks every turn and every step; gives all requests.
 fn play_anyhow(env: &Environment, seed: u64, choices: u64) -> Vec<Request> {
     let mut rng = Pcg64::seed_from_u64(choices);
-    let mut episode = Episode::new(env, seed, RewardKind::ExcessCost);
+    let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
     let mut all = Vec::new();
     while episode.begin_step() {
         let mut waiting_now = 0;

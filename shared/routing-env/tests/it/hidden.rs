@@ -1,11 +1,11 @@
 //! What is hidden under `knowledge: hidden`, and that it changes nothing elsewhere.
 
 use routing_env::{
-    Catalog, Choice, Environment, Episode, Fate, Knowledge, Observation, Preset, Request, RewardKind, Turn,
+    Catalog, Choice, Environment, Episode, Fate, Knowledge, Observation, Preset, Request, Reward, Turn,
     Workloads,
 };
 
-const REWARD: RewardKind = RewardKind::ExcessCost;
+const REWARD: Reward = Reward::EXCESS_COST;
 
 fn drifting() -> Environment {
     Environment::built_in(Preset::Drifting)

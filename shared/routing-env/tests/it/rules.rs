@@ -1,8 +1,8 @@
 //! The simulator's rules, each against figures calculated by hand.
 
 use routing_env::{
-    Catalog, Choice, Environment, Episode, Fate, Infeasible, Market, Preset, ProviderState, Request,
-    Resolution, RewardKind, Routed, Turn, Workloads,
+    Catalog, Choice, Environment, Episode, Fate, Infeasible, Market, Preference, Preset, ProviderState,
+    Request, Resolution, Reward, Routed, Turn, Workloads,
 };
 use serde_json::json;
 
@@ -33,7 +33,7 @@ fn environment(hours: f64, budget: f64, additions: serde_json::Value) -> Environ
 
 /// The candidates of the first request of a step: (provider, price, latency).
 fn first_candidates(env: &Environment, step: u32) -> Vec<(usize, f64, f64)> {
-    let mut episode = Episode::new(env, 1, RewardKind::ExcessCost);
+    let mut episode = Episode::new(env, 1, Reward::EXCESS_COST);
     for _ in 0..=step {
         assert!(episode.begin_step());
     }
@@ -126,20 +126,48 @@ fn the_teams_reward_is_the_mean_over_the_rest_of_the_step() {
     let turns =
         [(0, Some(routed(5.0, 4.0, 100.0))), (1, Some(held)), (2, None), (2, Some(routed(3.0, 3.0, 200.0)))];
     let mut rewards = Vec::new();
-    RewardKind::ExcessCost.of_team(&turns, &mut rewards);
+    Reward::EXCESS_COST.of_team(&turns, &mut rewards);
     let expected = [(45.0 + 0.0 + 46.0) / 3.0, 23.0, 46.0, 46.0];
     for (found, expected) in rewards.iter().zip(expected) {
         assert!((found - expected).abs() < 1e-12, "{rewards:?}");
     }
     // seed reward over all: fill 2/3, cost 4, latency 150 → 50·2/3 − 3·4 − 0.02·150
-    RewardKind::Seed.of_team(&turns, &mut rewards);
+    Reward::Seed.of_team(&turns, &mut rewards);
     assert!((rewards[0] - (100.0 / 3.0 - 12.0 - 3.0)).abs() < 1e-12, "{rewards:?}");
+}
+
+#[test]
+fn another_preference_weighs_the_same_outcome_otherwise() {
+    let served = Resolution { hours: 4.0, ..routed(5.0, 4.0, 100.0) };
+    let held = Resolution { fate: Fate::Held, ..served };
+    let patient = Preference { request: 10.0, gpu_hour: 2.0, cost: 1.0, latency: 0.0 };
+    let hurried = Preference { latency: 1.0, ..Preference::NOTHING };
+    for (preference, expected) in [(Preference::EXCESS_COST, 45.0), (patient, 17.0), (hurried, -100.0)] {
+        let found = Reward::Preference(preference).of_request(&served);
+        assert!((found - expected).abs() < 1e-12, "{preference:?}: {found}");
+        assert_eq!(Reward::Preference(preference).of_request(&held), 0.0);
+    }
+}
+
+#[test]
+fn a_reward_is_written_by_its_name_or_else_by_its_weights() {
+    let patient = Reward::Preference(Preference { gpu_hour: 2.0, ..Preference::EXCESS_COST });
+    for (reward, written) in [
+        (Reward::EXCESS_COST, json!("excess-cost")),
+        (Reward::Seed, json!("seed")),
+        (patient, json!({"request": 50.0, "gpu_hour": 2.0, "cost": 3.0, "latency": 0.02})),
+    ] {
+        assert_eq!(serde_json::to_value(reward).unwrap(), written);
+        assert_eq!(serde_json::from_value::<Reward>(written).unwrap(), reward);
+    }
+    let error = "money".parse::<Reward>().unwrap_err();
+    assert_eq!(error.to_string(), "unknown reward `money`: expected excess-cost or seed");
 }
 
 #[test]
 fn a_deferred_request_comes_again_at_the_end_and_pays_for_its_waiting() {
     let env = environment(0.5, 1e6, json!({"actions": {"defer": true, "hold": true}}));
-    let mut episode = Episode::new(&env, 1, RewardKind::ExcessCost);
+    let mut episode = Episode::new(&env, 1, Reward::EXCESS_COST);
     episode.begin_step();
     let requests = episode.outcome().requests.len();
     let mut waits = Vec::new();
@@ -176,7 +204,7 @@ fn a_deferred_request_comes_again_at_the_end_and_pays_for_its_waiting() {
 #[test]
 fn an_infeasible_choice_drops_the_request_and_nothing_viable_is_not_asked() {
     let env = environment(6.0, 1e6, json!({}));
-    let mut episode = Episode::new(&env, 1, RewardKind::ExcessCost);
+    let mut episode = Episode::new(&env, 1, Reward::EXCESS_COST);
     episode.begin_step();
     let mut asked = 0;
     while let Some(turn) = episode.turn() {
@@ -204,7 +232,7 @@ fn a_step_that_is_given_whole_is_played_in_its_own_market_whatever_the_events() 
     states[1].price_multiplier = 3.0;
     let market = Market::of(&env, states, vec![100.0]);
     let request = Request::of_tenant(&env, 0, 0, 0, 4.0);
-    let mut episode = Episode::of_step(&env, market, vec![request; 3], 70, RewardKind::ExcessCost);
+    let mut episode = Episode::of_step(&env, market, vec![request; 3], 70, Reward::EXCESS_COST);
     assert!(episode.begin_step());
     let mut seen_candidates = Vec::new();
     while let Some(Turn::Request(seen)) = episode.turn() {

@@ -8,7 +8,7 @@ use crate::{
     swarm::{Command, Swarm, SwarmConfig},
 };
 
-const REWARD: RewardKind = RewardKind::ExcessCost;
+const REWARD: Reward = Reward::EXCESS_COST;
 
 fn swarm(agents: u32, env: &Environment) -> Swarm {
     let config = SwarmConfig { agents, epsilon: 0.1, ..SwarmConfig::of("cem") };
