@@ -74,7 +74,7 @@ async fn measure(
         let started = Instant::now();
         for decisions in posted {
             let batch = Batch::new(DecisionBatch { decisions, frontier: None })?;
-            append(&sequencer, batch).await?;
+            append(&sequencer, batch, None).await?;
         }
         spent[1] += started.elapsed();
 

@@ -1,4 +1,5 @@
-use api::Hash;
+use api::{Hash, remembrancer::Fence};
+use chrono::{DateTime, Utc};
 use merkle_log::{CanonicalError, tile::MissingHash};
 
 /// What a domain function returns.
@@ -53,6 +54,32 @@ pub enum LogError {
     /// Another record has this id.
     #[error("another record is recorded under the id {0:?}")]
     RecordConflict(String),
+    /// Somebody else holds the lease.
+    #[error("{holder:?} holds the lease {name:?} until {until}")]
+    LeaseHeld {
+        /// The lease's name.
+        name: String,
+        /// Who holds it.
+        holder: String,
+        /// When it runs out unless it is renewed.
+        until: DateTime<Utc>,
+    },
+    /// The claim is over: a later one was made, it was given back, or there never was such a claim.
+    #[error("the claim {} of the lease {:?} is over", fence.token, fence.lease)]
+    LeaseLost {
+        /// The claim.
+        fence: Fence,
+        /// What made it so.
+        reason: String,
+    },
+    /// The run is recorded under a lease, and the decisions came without one.
+    #[error("the run {run} is recorded under the lease {lease:?}")]
+    LeaseRequired {
+        /// The run's digest.
+        run: Hash,
+        /// The lease of its last decisions.
+        lease: String,
+    },
     /// An artifact's content has another digest than its name.
     #[error("the content's SHA-256 is {actual}, expected {expected}")]
     DigestMismatch {
@@ -124,6 +151,9 @@ pub enum NotFound {
     /// No artifact has this digest.
     #[error("no artifact with the SHA-256 {0} is stored")]
     Artifact(Hash),
+    /// Nobody ever claimed this lease.
+    #[error("the lease {0:?} was never claimed")]
+    Lease(String),
     /// The log has no such leaf.
     #[error("the log has no leaf {0}")]
     Leaf(u64),

@@ -3,6 +3,7 @@
 //!
 //! - [`log`]: the order (one writer), the tree in tiles, and proofs.
 //! - [`decisions`], [`records`], [`artifacts`]: what is remembered.
+//! - [`leases`]: who works on what, and who may no longer write about it.
 //! - [`leaves`], [`signing`]: evidence for a leaf, and the key that checkpoints are signed with.
 //! - [`fsck`]: everything computed again from the rows.
 
@@ -15,6 +16,7 @@ pub mod artifacts;
 pub mod database;
 pub mod decisions;
 pub mod fsck;
+pub mod leases;
 pub mod leaves;
 pub mod log;
 pub mod records;

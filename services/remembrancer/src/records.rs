@@ -3,7 +3,7 @@
 
 mod query;
 
-use api::remembrancer::{NewRecord, Record, RecordKind, RecordReceipt};
+use api::remembrancer::{Fence, NewRecord, Record, RecordKind, RecordReceipt};
 use chrono::{DateTime, Utc};
 use merkle_log::{canonical_json, leaf_hash};
 use serde::Serialize;
@@ -14,6 +14,7 @@ pub use query::{Filter, Found, Order, Place, list};
 
 use crate::{
     error::{InvalidField, LogError, NotFound, Result, uncanonical},
+    leases,
     log::{Sequencer, digest, signed, unsigned},
 };
 
@@ -134,9 +135,15 @@ impl Stored {
 /// Records a draft once: the same id and content again gets the same receipt.
 ///
 /// # Errors
-/// Another record has the id; nothing is written then. The database's.
-pub async fn append(sequencer: &Sequencer, draft: &Draft, now: DateTime<Utc>) -> Result<Recorded> {
+/// Another record has the id, or `fence` is of a claim that is over; nothing is written then. The database's.
+pub async fn append(
+    sequencer: &Sequencer,
+    draft: &Draft,
+    fence: Option<&Fence>,
+    now: DateTime<Utc>,
+) -> Result<Recorded> {
     let mut append = sequencer.begin().await?;
+    leases::check(append.db(), fence).await?;
     if let Some(stored) = find(&mut *append.db(), &draft.id).await? {
         let same = stored.kind == draft.kind && stored.subject == draft.subject && stored.body == draft.body;
         if !same {

@@ -4,6 +4,7 @@ mod artifacts;
 mod decisions;
 mod errors;
 mod export;
+mod leases;
 mod log;
 mod page;
 mod records;
@@ -20,6 +21,7 @@ pub(crate) fn routes(config: &Config) -> OpenApiRouter<AppState> {
         .merge(decisions::routes(config.batch_limit_bytes))
         .merge(records::routes())
         .merge(artifacts::routes(config.artifact_limit_bytes))
+        .merge(leases::routes())
         .merge(log::routes())
         .merge(verify::routes())
         .merge(tiles::routes());
@@ -27,10 +29,11 @@ pub(crate) fn routes(config: &Config) -> OpenApiRouter<AppState> {
 }
 
 /// In the order in which somebody meets them: what is recorded, then how it is proved.
-const TAGS: [(&str, &str); 5] = [
+const TAGS: [(&str, &str); 6] = [
     ("decisions", "Every decision of every run: recorded in batches, found again"),
     ("records", "Runs, evaluations, deployments and notes"),
     ("artifacts", "Files by their SHA-256: checkpoints, policies, reports"),
+    ("leases", "Who works on what: claimed, renewed, given back"),
     ("log", "The log's checkpoints, and proofs that something is in it"),
     ("tiles", "The same log as C2SP tiles, for monitors and mirrors"),
 ];

@@ -3,7 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::remembrancer::BatchReceipts;
+use api::remembrancer::{BatchReceipts, Fence};
 use merkle_log::note::NoteSigner;
 use metrics::{Counter, Gauge, Histogram};
 use service_kit::{Metrics, Readiness};
@@ -98,12 +98,12 @@ impl AppState {
     ///
     /// # Errors
     /// As [`decisions::append`].
-    pub(crate) async fn append_decisions(&self, batch: Batch) -> Result<BatchReceipts> {
+    pub(crate) async fn append_decisions(&self, batch: Batch, fence: Option<Fence>) -> Result<BatchReceipts> {
         self.db()?;
         let state = self.clone();
         let work = async move {
             let started = Instant::now();
-            let receipts = decisions::append(&state.sequencer, batch).await?;
+            let receipts = decisions::append(&state.sequencer, batch, fence.as_ref()).await?;
             state.figures.append_seconds.record(started.elapsed());
             state.figures.decisions.increment(receipts.recorded);
             if let Some(last) = receipts.receipts.last().filter(|_| receipts.recorded > 0) {
@@ -118,11 +118,11 @@ impl AppState {
     ///
     /// # Errors
     /// As [`records::append`].
-    pub(crate) async fn append_record(&self, draft: Draft) -> Result<Recorded> {
+    pub(crate) async fn append_record(&self, draft: Draft, fence: Option<Fence>) -> Result<Recorded> {
         self.db()?;
         let state = self.clone();
         let work = async move {
-            let recorded = records::append(&state.sequencer, &draft, log::now()).await?;
+            let recorded = records::append(&state.sequencer, &draft, fence.as_ref(), log::now()).await?;
             if recorded.new {
                 state.figures.records.increment(1);
                 state.figures.log_size.set(recorded.receipt.tree_size as f64);

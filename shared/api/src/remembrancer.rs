@@ -12,6 +12,10 @@ use uuid::Uuid;
 
 use crate::{Format, Hash};
 
+mod leases;
+
+pub use leases::{Fence, FenceQuery, Lease, LeaseClaim, LeaseQuery, LeaseRelease, LeaseRenewal};
+
 /// What an agent did with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -480,7 +484,7 @@ pub struct RecordReceipt {
     pub root_hash: Hash,
 }
 
-/// The subject of all records about a run.
+/// The subject of all records about a run, and the name of its lease.
 #[must_use]
 pub fn run_subject(run: Uuid) -> String {
     format!("run:{run}")

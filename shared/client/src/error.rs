@@ -95,6 +95,19 @@ impl ClientError {
         self.problem().map(|problem| problem.code.as_str())
     }
 
+    /// Whether the remembrancer says that the claim of a lease under which this was sent is over: whatever it was
+    /// about is somebody else's now.
+    #[must_use]
+    pub fn is_lease_lost(&self) -> bool {
+        self.code() == Some("lease_lost")
+    }
+
+    /// Whether somebody else holds the lease that was to be claimed.
+    #[must_use]
+    pub fn is_lease_held(&self) -> bool {
+        self.code() == Some("lease_held")
+    }
+
     /// Whether the service says that there is no such thing.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

@@ -3,6 +3,7 @@
 //! Every call has a deadline and an error that says whether trying again can help
 //! ([`ClientError::is_transient`]); [`retry_while_transient`] does so for ever. The [`Recorder`]
 //! carries decisions from a computing thread to the remembrancer without losing or reordering one.
+//! A [`HeldLease`] keeps other processes away from work while this one does it.
 //! Calls carry the W3C trace context and the id of the request in whose task they are made.
 
 mod connection;
@@ -10,6 +11,7 @@ mod endpoint;
 mod error;
 mod evaluator;
 mod events;
+mod held_lease;
 mod policies;
 mod psi_field;
 mod recorder;
@@ -22,6 +24,7 @@ pub use endpoint::Endpoint;
 pub use error::{ClientError, ServiceProblem};
 pub use evaluator::Evaluator;
 pub use events::RunEvents;
+pub use held_lease::HeldLease;
 pub use psi_field::PsiField;
 pub use recorder::{RecordError, Recorder, RecorderOptions};
 pub use remembrancer::{Export, Remembrancer};

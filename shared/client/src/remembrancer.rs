@@ -4,8 +4,9 @@ use api::{
     Format, Hash, Page,
     remembrancer::{
         Artifact, BatchReceipts, Checkpoint, ConsistencyProof, ConsistencyQuery, DecisionBatch,
-        DecisionQuery, Evidence, InclusionProof, LeafQuery, LogKey, NewRecord, Record, RecordQuery,
-        RecordReceipt, RecordedDecision, RunHead, Verdict,
+        DecisionQuery, Evidence, Fence, FenceQuery, InclusionProof, LeafQuery, Lease, LeaseClaim, LeaseQuery,
+        LeaseRelease, LeaseRenewal, LogKey, NewRecord, Record, RecordQuery, RecordReceipt, RecordedDecision,
+        RunHead, Verdict,
     },
 };
 use bytes::Bytes;
@@ -21,6 +22,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Remembrancer {
     connection: Connection,
+    /// What appends are sent under.
+    fence: FenceQuery,
 }
 
 /// Every call fails with a [`ClientError`] that says whether trying again can help.
@@ -31,7 +34,14 @@ impl Remembrancer {
     /// # Errors
     /// The URL or the key cannot be used.
     pub fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
-        Ok(Self { connection: Connection::new(endpoint)? })
+        Ok(Self { connection: Connection::new(endpoint)?, fence: FenceQuery::default() })
+    }
+
+    /// The same client, whose decisions and records are refused (`lease_lost`) once a later claim of the lease was
+    /// made, or this one was given back.
+    #[must_use]
+    pub fn fenced(&self, fence: &Fence) -> Self {
+        Self { fence: fence.into(), ..self.clone() }
     }
 
     /// Where it is.
@@ -48,12 +58,13 @@ impl Remembrancer {
     /// `POST /v1/decisions`. The same batch again gets the same receipts, so that the call may be
     /// repeated; another body under the same identity gets 409.
     pub async fn post_decisions(&self, batch: &DecisionBatch) -> Result<BatchReceipts, ClientError> {
-        self.connection.post(&["v1", "decisions"]).json(batch).answer().await
+        self.connection.post(&["v1", "decisions"]).query(&self.fence).json(batch).answer().await
     }
 
     /// [`Self::post_decisions`] with a batch that is JSON already.
     pub(crate) async fn post_encoded_decisions(&self, batch: Bytes) -> Result<BatchReceipts, ClientError> {
-        self.connection.post(&["v1", "decisions"]).body("application/json", batch).answer().await
+        let call = self.connection.post(&["v1", "decisions"]).query(&self.fence);
+        call.body("application/json", batch).answer().await
     }
 
     /// `GET /v1/decisions`.
@@ -81,7 +92,7 @@ impl Remembrancer {
 
     /// `POST /v1/records`. A record with an id may be posted again; it gets the same receipt.
     pub async fn post_record(&self, record: &NewRecord) -> Result<RecordReceipt, ClientError> {
-        self.connection.post(&["v1", "records"]).json(record).answer().await
+        self.connection.post(&["v1", "records"]).query(&self.fence).json(record).answer().await
     }
 
     /// `GET /v1/records`.
@@ -92,6 +103,31 @@ impl Remembrancer {
     /// `GET /v1/records/{id}`.
     pub async fn record(&self, id: &str) -> Result<Record, ClientError> {
         self.connection.get(&["v1", "records", id]).answer().await
+    }
+
+    /// `POST /v1/leases/{name}/claim`. May be repeated; the answer that came last has the token that counts.
+    pub async fn claim_lease(&self, name: &str, claim: &LeaseClaim) -> Result<Lease, ClientError> {
+        self.connection.post(&["v1", "leases", name, "claim"]).json(claim).answer().await
+    }
+
+    /// `POST /v1/leases/{name}/renew`.
+    pub async fn renew_lease(&self, name: &str, renewal: &LeaseRenewal) -> Result<Lease, ClientError> {
+        self.connection.post(&["v1", "leases", name, "renew"]).json(renewal).answer().await
+    }
+
+    /// `POST /v1/leases/{name}/release`. May be repeated.
+    pub async fn release_lease(&self, name: &str, release: &LeaseRelease) -> Result<Lease, ClientError> {
+        self.connection.post(&["v1", "leases", name, "release"]).json(release).answer().await
+    }
+
+    /// `GET /v1/leases`.
+    pub async fn leases(&self, query: &LeaseQuery) -> Result<Page<Lease>, ClientError> {
+        self.connection.get(&["v1", "leases"]).query(query).answer().await
+    }
+
+    /// `GET /v1/leases/{name}`.
+    pub async fn lease(&self, name: &str) -> Result<Lease, ClientError> {
+        self.connection.get(&["v1", "leases", name]).answer().await
     }
 
     /// `PUT /v1/artifacts/{sha256}`, under the SHA-256 of the content. May be repeated.

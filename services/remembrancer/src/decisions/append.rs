@@ -1,12 +1,13 @@
 //! Recording a batch: all of it or nothing, and the same answer however often it is sent.
 
-use api::remembrancer::{BatchReceipts, Receipt};
+use api::remembrancer::{BatchReceipts, Fence, Receipt};
 use merkle_log::{Frontier, Hash};
 use sqlx::PgConnection;
 
 use super::{Batch, ensure_partitions, rows};
 use crate::{
     error::{LogError, Result},
+    leases,
     log::{Append, Sequencer, digest, leaf_hashes, signed, unsigned},
 };
 
@@ -17,6 +18,8 @@ struct Run {
     first_frontier: Vec<Hash>,
     next_sequence: u64,
     frontier: Frontier,
+    /// The lease that its last decisions came under, and its token.
+    fence: Option<Fence>,
 }
 
 /// Records what of the batch is not recorded yet, in one transaction with its leaves, the run's head and
@@ -24,10 +27,11 @@ struct Run {
 ///
 /// # Errors
 /// The batch does not join its run (a gap, a frontier that does not fit), or differs from what is
-/// recorded; nothing is written then. The database's.
-pub async fn append(sequencer: &Sequencer, mut batch: Batch) -> Result<BatchReceipts> {
+/// recorded; `fence` is of a claim that is over; nothing is written then. The database's.
+pub async fn append(sequencer: &Sequencer, mut batch: Batch, fence: Option<&Fence>) -> Result<BatchReceipts> {
     let batch = &mut batch;
     let mut append = sequencer.begin().await?;
+    leases::check(append.db(), fence).await?;
     let known = lock_run(append.db(), batch.run).await?;
     let joined = match &known {
         Some(run) => join(run, batch)?,
@@ -46,6 +50,7 @@ pub async fn append(sequencer: &Sequencer, mut batch: Batch) -> Result<BatchRece
         Some(run) => run,
         None => start_run(append.db(), batch).await?,
     };
+    remember(append.db(), batch.run, &run, fence).await?;
     write(&mut append, run.id, run.frontier, batch, joined).await?;
     let receipts = receipts(append.db(), run.id, batch).await?;
     append.commit().await?;
@@ -112,6 +117,35 @@ async fn compare(db: &mut PgConnection, run: &Run, batch: &mut Batch, joined: us
     Ok(())
 }
 
+/// Keeps in the run's head which lease its decisions come under.
+async fn remember(db: &mut PgConnection, digest: api::Hash, run: &Run, fence: Option<&Fence>) -> Result<()> {
+    match (&run.fence, fence) {
+        (None, None) => return Ok(()),
+        (Some(last), None) => {
+            return Err(LogError::LeaseRequired { run: digest, lease: last.lease.clone() });
+        }
+        // Tokens of different leases do not compare: two runs of one configuration have one digest, and a lease each.
+        (Some(last), Some(fence)) if last.lease == fence.lease && fence.token <= last.token => {
+            if fence.token == last.token {
+                return Ok(());
+            }
+            let reason = format!("the run has decisions under its token {}", last.token);
+            return Err(LogError::LeaseLost { fence: fence.clone(), reason });
+        }
+        (_, Some(fence)) => {
+            sqlx::query!(
+                "UPDATE runs SET lease = $2, lease_token = $3 WHERE id = $1",
+                run.id,
+                fence.lease,
+                signed(fence.token)
+            )
+            .execute(db)
+            .await?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes the decisions after the first `joined`: rows, tiles, the run's head and the receipt.
 async fn write(
     append: &mut Append,
@@ -156,7 +190,7 @@ async fn write(
 
 async fn lock_run(db: &mut PgConnection, run: api::Hash) -> Result<Option<Run>> {
     let row = sqlx::query!(
-        r#"SELECT id, first_sequence, first_frontier, next_sequence, frontier
+        r#"SELECT id, first_sequence, first_frontier, next_sequence, frontier, lease, lease_token
            FROM runs WHERE digest = $1 FOR UPDATE"#,
         &run.0
     )
@@ -164,7 +198,9 @@ async fn lock_run(db: &mut PgConnection, run: api::Hash) -> Result<Option<Run>> 
     .await?;
     let Some(row) = row else { return Ok(None) };
     let next_sequence = unsigned(row.next_sequence)?;
+    let token = unsigned(row.lease_token)?;
     Ok(Some(Run {
+        fence: row.lease.map(|lease| Fence { lease, token }),
         id: row.id,
         first_sequence: unsigned(row.first_sequence)?,
         first_frontier: hashes(&row.first_frontier)?,
@@ -194,7 +230,14 @@ async fn start_run(db: &mut PgConnection, batch: &Batch) -> Result<Run> {
     )
     .fetch_one(db)
     .await?;
-    Ok(Run { id, first_sequence: sequence, first_frontier: hashes, next_sequence: sequence, frontier })
+    Ok(Run {
+        id,
+        first_sequence: sequence,
+        first_frontier: hashes,
+        next_sequence: sequence,
+        frontier,
+        fence: None,
+    })
 }
 
 /// One commit of a run's decisions.

@@ -1,6 +1,6 @@
 use api::{
     Hash, Page,
-    remembrancer::{BatchReceipts, DecisionBatch, DecisionQuery, RecordedDecision, RunHead},
+    remembrancer::{BatchReceipts, DecisionBatch, DecisionQuery, FenceQuery, RecordedDecision, RunHead},
 };
 use axum::{
     Extension,
@@ -11,7 +11,7 @@ use axum::{
 use service_kit::{ApiResult, Json, Path, Query, Routine};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{export, page};
+use super::{export, leases, page};
 use crate::{
     decisions::{self, Batch, Filter},
     state::AppState,
@@ -29,7 +29,7 @@ pub(super) fn routes(body_limit: usize) -> OpenApiRouter<AppState> {
 /// All decisions of the batch are recorded, or none. Sending the same decisions again, also cut into other
 /// batches, gets the receipts of the first time. When the answer says that they are recorded they are on disk,
 /// and can be proved.
-#[utoipa::path(post, path = "/v1/decisions", tag = "decisions",
+#[utoipa::path(post, path = "/v1/decisions", tag = "decisions", params(FenceQuery),
     request_body(content = DecisionBatch, example = json!({"decisions": [{
         "run": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "sequence": 0, "episode": 0,
         "step": 0, "agent": 3, "tenant": "acme", "workload": "fine-tune", "gpu_type": "H100", "gpu_hours": 2.5,
@@ -40,15 +40,17 @@ pub(super) fn routes(body_limit: usize) -> OpenApiRouter<AppState> {
         (status = 201, description = "Recorded; what had been recorded before is not recorded twice.", body = BatchReceipts),
         (status = 200, description = "All of it had been recorded before.", body = BatchReceipts),
         (status = 409, description = "`decision_conflict`: another decision has this identity; `sequence_gap`: \
-            decisions before these are missing; `frontier_mismatch`, `sequence_before_start`. Nothing was written."),
+            decisions before these are missing; `frontier_mismatch`, `sequence_before_start`; `lease_lost`: the claim is \
+            over; `lease_required`: the run is recorded under a lease. Nothing was written."),
         (status = 413, description = "`body_too_large`."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
         (status = 503, description = "`database_unavailable`, `disk_full`: send it again.")))]
 async fn record(
     State(state): State<AppState>,
+    Query(fence): Query<FenceQuery>,
     Json(batch): Json<DecisionBatch>,
 ) -> ApiResult<(StatusCode, Extension<Routine>, Json<BatchReceipts>)> {
-    let receipts = state.append_decisions(Batch::new(batch)?).await?;
+    let receipts = state.append_decisions(Batch::new(batch)?, leases::fence(fence)?).await?;
     let status = if receipts.recorded > 0 { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Extension(Routine), Json(receipts)))
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use api::remembrancer::Fence;
 use axum::http::StatusCode;
 use service_kit::ApiError;
 
@@ -49,6 +50,27 @@ impl From<LogError> for ApiError {
                 "record_conflict",
                 format!(
                     "Another record is recorded under the id {id:?}; nothing was written. Choose another id."
+                ),
+            ),
+            LogError::LeaseHeld { name, holder, until } => conflict(
+                "lease_held",
+                format!(
+                    "{holder:?} holds the lease {name:?} until {until}. Claim it again when it was given back or \
+                     has run out; GET /v1/leases/{{name}} tells."
+                ),
+            ),
+            LogError::LeaseLost { fence: Fence { lease, token }, reason } => conflict(
+                "lease_lost",
+                format!(
+                    "The claim of the lease {lease:?} with the token {token} is over: {reason}. Nothing was written. \
+                     Leave the work to whoever holds the lease, or claim it anew."
+                ),
+            ),
+            LogError::LeaseRequired { run, lease } => conflict(
+                "lease_required",
+                format!(
+                    "The run {run} is recorded under the lease {lease:?}; nothing was written. Claim the lease, and \
+                     send `lease` and `token` with the decisions."
                 ),
             ),
             LogError::DigestMismatch { expected, actual } => ApiError::new(
@@ -112,6 +134,7 @@ fn not_found(what: &NotFound) -> ApiError {
         NotFound::Decision { .. } => "decision_not_found",
         NotFound::Record(_) => "record_not_found",
         NotFound::Artifact(_) => "artifact_not_found",
+        NotFound::Lease(_) => "lease_not_found",
         NotFound::Leaf(_) => "leaf_not_found",
         NotFound::Tile => "tile_not_found",
     };

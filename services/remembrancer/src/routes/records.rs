@@ -1,13 +1,13 @@
 use api::{
     Page,
-    remembrancer::{NewRecord, Record, RecordQuery, RecordReceipt},
+    remembrancer::{FenceQuery, NewRecord, Record, RecordQuery, RecordReceipt},
 };
 use axum::{extract::State, http::StatusCode};
 use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::page;
+use super::{leases, page};
 use crate::{
     error::{LogError, Result},
     records::{self, Draft, Filter, Order, Place},
@@ -25,24 +25,26 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[utoipa::path(post, path = "/v1/records", tag = "records",
     request_body(content = NewRecord, example = json!({"id": "deploy-2026-03-01", "kind": "deployment",
         "subject": "component:ai-mesh-training", "body": {"version": "1.4.2", "evidence": "all tests passed"}})),
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$", description = "The record's id when the body has none.")),
+    params(FenceQuery, ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$", description = "The record's id when the body has none.")),
     responses(
         (status = 201, description = "Recorded.", body = RecordReceipt),
         (status = 200, description = "It had been recorded before.", body = RecordReceipt),
-        (status = 409, description = "`record_conflict`: another record has this id. Nothing was written."),
+        (status = 409, description = "`record_conflict`: another record has this id; `lease_lost`: the claim is \
+            over. Nothing was written."),
         (status = 413, description = "`body_too_large`."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
         (status = 503, description = "`database_unavailable`, `disk_full`: send it again with the same id.")))]
 async fn append(
     State(state): State<AppState>,
     IdempotencyKey(key): IdempotencyKey,
+    Query(fence): Query<FenceQuery>,
     Json(mut record): Json<NewRecord>,
 ) -> ApiResult<(StatusCode, Json<RecordReceipt>)> {
     let id = match record.id.take() {
         Some(id) => id,
         None => key.unwrap_or_else(|| Uuid::now_v7().to_string()),
     };
-    let recorded = state.append_record(Draft::new(record, id)?).await?;
+    let recorded = state.append_record(Draft::new(record, id)?, leases::fence(fence)?).await?;
     let status = if recorded.new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(recorded.receipt)))
 }

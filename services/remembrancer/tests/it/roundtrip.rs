@@ -63,7 +63,7 @@ async fn any_decision_comes_back_to_the_same_leaf() {
     let db = log().await;
     let mut batch = Batch::new(DecisionBatch { decisions: decisions.clone(), frontier: None }).unwrap();
     let leaves = batch.leaf_hashes().await.unwrap().to_vec();
-    append(&Sequencer::new(db.clone()), batch).await.unwrap();
+    append(&Sequencer::new(db.clone()), batch, None).await.unwrap();
     let rows = list(&db, &remembrancer::decisions::Filter::default(), 5000).await.unwrap();
     assert_eq!(rows.len(), decisions.len());
     for ((row, decision), leaf) in rows.iter().zip(&decisions).zip(&leaves) {

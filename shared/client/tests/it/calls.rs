@@ -23,7 +23,8 @@ use axum::{
     routing::{any, get, post, put},
 };
 use client::{
-    ClientError, Endpoint, Evaluator, PageQuery, PsiField, Remembrancer, Trainer, retry_while_transient,
+    ClientError, Endpoint, Evaluator, HeldLease, PageQuery, PsiField, Remembrancer, Trainer,
+    retry_while_transient,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -348,4 +349,43 @@ async fn calls_beside_any_request_have_traces_of_their_own_and_tries_of_one_call
         "{other}"
     );
     assert_ne!(other[3..35], last[3..35]);
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_until_its_service_says_that_it_is_lost_and_what_is_sent_under_it_says_so() {
+    let renewals = Arc::new(AtomicU32::new(0));
+    let lease = |token: u64| {
+        let body = serde_json::json!({"name": "run:1", "holder": "a", "token": token,
+            "expires_at": "2026-03-01T00:00:00Z", "held": true});
+        axum::Json(body).into_response()
+    };
+    let app = Router::new()
+        .route("/v1/leases/run:1/claim", post(move || async move { lease(7) }))
+        .route(
+            "/v1/leases/run:1/renew",
+            post(move |State(renewals): State<Arc<AtomicU32>>| async move {
+                match renewals.fetch_add(1, Ordering::Relaxed) {
+                    0 => lease(7),
+                    1 => problem(503, "database_unavailable"),
+                    2 => lease(7),
+                    _ => problem(409, "lease_lost"),
+                }
+            }),
+        )
+        .fallback(any(echo))
+        .with_state(renewals.clone());
+    let remembrancer = remembrancer(app).await;
+    let held = HeldLease::claim(&remembrancer, "run:1", "a", Duration::from_millis(150)).await.unwrap();
+    assert_eq!((held.fence().lease.as_str(), held.fence().token), ("run:1", 7));
+    held.lost().cancelled().await;
+    assert_eq!(renewals.load(Ordering::Relaxed), 4, "an outage is no loss");
+
+    let record = api::remembrancer::NewRecord {
+        id: None,
+        kind: RecordKind::Note,
+        subject: "s".into(),
+        body: serde_json::Map::new(),
+    };
+    let answer = held.remembrancer().post_record(&record).await.unwrap_err().to_string();
+    assert!(answer.contains("POST /v1/records?lease=run%3A1&token=7 "), "{answer}");
 }
