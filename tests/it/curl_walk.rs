@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
-use crate::support::{Stack, file};
 use serde_json::Value;
 use test_support::database;
+
+use crate::support::{Stack, file};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_line_of_the_walk_works_and_answers_as_the_readme_shows() {

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
-use crate::support::{Stack, file, rows, run};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use test_support::{ProxyMode, database, dedicated_cluster};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::support::{Stack, file, rows, run};
 
 const REQUESTS: [&str; 6] = ["service", "request", "status", "code", "pointer", "what to do"];
 const CIRCUMSTANCES: [&str; 6] = ["service", "circumstances", "status", "code", "what to do", "test"];

@@ -1,8 +1,9 @@
 //! The examples of the OpenAPI documents work when they are pasted.
 
-use crate::support::{Stack, file};
 use serde_json::{Value, json};
 use test_support::database;
+
+use crate::support::{Stack, file};
 
 /// Opaque to callers: sent as it was given.
 const WITHOUT_EXAMPLE: [&str; 1] = ["/v1/swarms/{id}/snapshot"];

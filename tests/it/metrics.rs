@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::{Stack, file, rows};
 use serde_json::json;
 use test_support::database;
+
+use crate::support::{Stack, file, rows};
 
 /// A metric: its type, and the labels that its samples carry.
 type Metric = (String, BTreeSet<String>);

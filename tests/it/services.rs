@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::Stack;
 use serde_json::{Value, json};
 use test_support::{ProxyMode, database};
+
+use crate::support::Stack;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_fails_all_the_time_changes_nothing_that_a_run_leaves() {

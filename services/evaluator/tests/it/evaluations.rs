@@ -1,8 +1,5 @@
 //! `/v1/evaluations`, over HTTP.
 
-use std::{sync::atomic::Ordering, time::Duration};
-
-use crate::support::{evaluator, policy_file, remembrancer};
 use api::{
     Hash, Page,
     evaluator::{Evaluation, EvaluationStatus},
@@ -10,6 +7,9 @@ use api::{
 };
 use routing_env::{Catalog, Environment, Preset, Workloads};
 use serde_json::{Value, json};
+use test_support::{FakeRemembrancer, Fault, eventually};
+
+use crate::support::{evaluator, policy_file};
 
 fn contended() -> Environment {
     Environment::built_in(Preset::Contended).with_steps(2)
@@ -22,8 +22,8 @@ fn request(policies: &[Hash]) -> Value {
 
 #[tokio::test]
 async fn rules_alone_are_compared_and_the_result_is_recorded() {
-    let (stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     let accepted = service.accepted(&request(&[])).await;
     assert_eq!(accepted.episodes_total, 24);
     let evaluation = service.ended(accepted.id).await;
@@ -41,7 +41,7 @@ async fn rules_alone_are_compared_and_the_result_is_recorded() {
         let expected = reward(policy) - reward(&result.policies[0]);
         assert!((policy.versus_baseline.reward.unwrap().mean - expected).abs() < 1e-9);
     }
-    let records = stub.of_kind(RecordKind::Evaluation);
+    let records = ledger.records_of(RecordKind::Evaluation);
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].subject, format!("evaluation:{}", evaluation.id));
     assert_eq!(Some(&records[0].id), evaluation.record_id.as_ref());
@@ -50,9 +50,9 @@ async fn rules_alone_are_compared_and_the_result_is_recorded() {
 
 #[tokio::test]
 async fn a_learned_policy_comes_first_and_is_judged_in_sentences() {
-    let (stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
-    let policy = stub.put(serde_json::to_vec(&policy_file(&contended(), 7)).unwrap());
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
+    let policy = ledger.put_artifact(&serde_json::to_vec(&policy_file(&contended(), 7)).unwrap());
     let result = service.completed(&request(&[policy])).await.result.unwrap();
     assert_eq!(result.policies.len(), 9);
     assert_eq!(result.policies[0].policy_sha256, Some(policy));
@@ -63,9 +63,9 @@ async fn a_learned_policy_comes_first_and_is_judged_in_sentences() {
 
 #[tokio::test]
 async fn the_same_evaluation_gives_the_same_result_bytes() {
-    let (stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
-    let policy = stub.put(serde_json::to_vec(&policy_file(&contended(), 7)).unwrap());
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
+    let policy = ledger.put_artifact(&serde_json::to_vec(&policy_file(&contended(), 7)).unwrap());
     let one = service.completed(&request(&[policy])).await;
     let two = service.completed(&request(&[policy])).await;
     assert_ne!(one.id, two.id);
@@ -73,14 +73,14 @@ async fn the_same_evaluation_gives_the_same_result_bytes() {
         serde_json::to_string(&one.result.unwrap()).unwrap(),
         serde_json::to_string(&two.result.unwrap()).unwrap()
     );
-    let records = stub.of_kind(RecordKind::Evaluation);
+    let records = ledger.records_of(RecordKind::Evaluation);
     assert_eq!(records[0].body, records[1].body);
 }
 
 #[tokio::test]
 async fn a_result_survives_a_restart_to_the_last_byte() {
-    let (_stub, url) = remembrancer().await;
-    let first = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let first = evaluator(ledger.url()).await;
     let mut workloads = serde_json::to_value(Workloads::built_in()).unwrap();
     // an order that is not the alphabet's
     let profiles = workloads["workload_profiles"].as_object().unwrap();
@@ -94,7 +94,7 @@ async fn a_result_survives_a_restart_to_the_last_byte() {
     let path = format!("/v1/evaluations/{}", before.id);
     let csv = first.get(&format!("{path}/results.csv")).await.text().await.unwrap();
     drop(first);
-    let second = evaluator(&url).await;
+    let second = evaluator(ledger.url()).await;
     let after: Evaluation = second.get(&path).await.json().await.unwrap();
     let text = |e: &Evaluation| serde_json::to_string(&(&e.result, &e.config, &e.record_id)).unwrap();
     assert_eq!(text(&after), text(&before));
@@ -106,8 +106,8 @@ async fn a_result_survives_a_restart_to_the_last_byte() {
 
 #[tokio::test]
 async fn csv_has_a_row_for_every_policy_and_metric() {
-    let (_stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     let evaluation = service.completed(&request(&[])).await;
     let answer = service.get(&format!("/v1/evaluations/{}/results.csv", evaluation.id)).await;
     assert_eq!(answer.headers()["content-type"], "text/csv; charset=utf-8");
@@ -129,8 +129,8 @@ async fn csv_has_a_row_for_every_policy_and_metric() {
 
 #[tokio::test]
 async fn a_policy_that_is_not_there_is_refused_with_what_to_do() {
-    let (_stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     let missing = Hash([9; 32]);
     let (status, problem) = service.refused(&request(&[missing])).await;
     assert_eq!((status, problem.code.as_str()), (404, "policy_not_found"));
@@ -139,12 +139,13 @@ async fn a_policy_that_is_not_there_is_refused_with_what_to_do() {
 
 #[tokio::test]
 async fn a_policy_of_another_catalog_is_refused_with_both_lists() {
-    let (stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     let mut catalog = Catalog::built_in();
     catalog.providers.truncate(6);
     let other = Environment::new(catalog, Workloads::built_in(), Preset::Steady);
-    let policy = stub.put(serde_json::to_vec(&policy_file(&other.unwrap().with_steps(1), 7)).unwrap());
+    let policy =
+        ledger.put_artifact(&serde_json::to_vec(&policy_file(&other.unwrap().with_steps(1), 7)).unwrap());
     let (status, problem) = service.refused(&request(&[policy])).await;
     assert_eq!((status, problem.code.as_str()), (409, "policy_mismatch"));
     let all: Vec<String> = Catalog::built_in().providers.into_iter().map(|p| p.id).collect();
@@ -154,28 +155,28 @@ async fn a_policy_of_another_catalog_is_refused_with_both_lists() {
 
 #[tokio::test]
 async fn a_policy_that_was_trained_on_a_test_seed_is_refused() {
-    let (stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     let mut file = policy_file(&contended(), 7);
     file.training.first_seed = api::FIRST_HELD_OUT_SEED - 10;
     file.training.episodes = 13; // the last training seed is the third test seed
-    let overlapping = stub.put(serde_json::to_vec(&file).unwrap());
+    let overlapping = ledger.put_artifact(&serde_json::to_vec(&file).unwrap());
     let (status, problem) = service.refused(&request(&[overlapping])).await;
     assert_eq!((status, problem.code.as_str()), (409, "seeds_overlap"));
     assert!(problem.detail.contains("4294967298"), "{}", problem.detail);
     file.training.episodes = 10; // the last one before them
-    let beside = stub.put(serde_json::to_vec(&file).unwrap());
+    let beside = ledger.put_artifact(&serde_json::to_vec(&file).unwrap());
     service.completed(&request(&[beside])).await;
 }
 
 #[tokio::test]
 async fn an_artifact_that_is_no_policy_is_refused() {
-    let (stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     let mut damaged = serde_json::to_value(policy_file(&contended(), 7)).unwrap();
     damaged["agents"].as_array_mut().unwrap().pop();
     for content in [b"hello".to_vec(), b"{}".to_vec(), serde_json::to_vec(&damaged).unwrap()] {
-        let artifact = stub.put(content);
+        let artifact = ledger.put_artifact(&content);
         let (status, problem) = service.refused(&request(&[artifact])).await;
         assert_eq!((status, problem.code.as_str()), (422, "invalid_policy"), "{}", problem.detail);
     }
@@ -183,8 +184,8 @@ async fn an_artifact_that_is_no_policy_is_refused() {
 
 #[tokio::test]
 async fn wrong_fields_are_pointed_at_and_nothing_is_started() {
-    let (_stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     for (body, pointer) in [
         (json!({"seeds": 1}), "/seeds"),
         (json!({"first_seed": 5}), "/first_seed"),
@@ -207,8 +208,8 @@ async fn wrong_fields_are_pointed_at_and_nothing_is_started() {
 
 #[tokio::test]
 async fn the_same_key_gets_the_same_evaluation_and_no_other_request() {
-    let (_stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     let one: Evaluation = service.post(&request(&[]), Some("k")).await.json().await.unwrap();
     let two: Evaluation = service.post(&request(&[]), Some("k")).await.json().await.unwrap();
     assert_eq!(one.id, two.id);
@@ -221,9 +222,9 @@ async fn the_same_key_gets_the_same_evaluation_and_no_other_request() {
 
 #[tokio::test]
 async fn while_the_remembrancer_is_away_results_wait_and_policies_cannot_be_asked_for() {
-    let (stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
-    stub.away.store(true, Ordering::Relaxed);
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
+    ledger.faults().set(Fault::Refuse);
     let answer = service.post(&request(&[Hash([9; 32])]), None).await;
     assert_eq!(answer.status(), 503);
     assert!(answer.headers().contains_key("retry-after"));
@@ -231,26 +232,29 @@ async fn while_the_remembrancer_is_away_results_wait_and_policies_cannot_be_aske
     assert_eq!(service.get("/readyz").await.status(), 503);
 
     let id = service.accepted(&request(&[])).await.id;
-    while stub.refused.load(Ordering::Relaxed) < 2 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let failed = ledger.faults().failed();
+    eventually("the result has been offered twice", async || {
+        let since = ledger.faults().failed() - failed;
+        if since >= 2 { Ok(()) } else { Err(since) }
+    })
+    .await;
     let path = format!("/v1/evaluations/{id}");
     let waiting: Evaluation = service.get(&path).await.json().await.unwrap();
     assert_eq!((waiting.status, waiting.episodes_done), (EvaluationStatus::Running, 24));
     let csv = service.get(&format!("{path}/results.csv")).await;
     assert_eq!(csv.status(), 409);
-    stub.away.store(false, Ordering::Relaxed);
+    ledger.faults().clear();
     assert_eq!(service.ended(id).await.status, EvaluationStatus::Completed);
     assert_eq!(service.get("/readyz").await.status(), 200);
 }
 
 #[tokio::test]
 async fn pages_follow_one_another_from_this_process_into_the_ledger() {
-    let (_stub, url) = remembrancer().await;
-    let earlier = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let earlier = evaluator(ledger.url()).await;
     let recorded = earlier.completed(&request(&[])).await.id;
     drop(earlier);
-    let service = evaluator(&url).await;
+    let service = evaluator(ledger.url()).await;
     let mut expected = vec![recorded];
     for _ in 0..2 {
         expected.insert(0, service.completed(&request(&[])).await.id);
@@ -272,8 +276,8 @@ async fn pages_follow_one_another_from_this_process_into_the_ledger() {
 
 #[tokio::test]
 async fn an_unknown_evaluation_is_404_and_a_wrong_id_422() {
-    let (_stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     let unknown = service.get("/v1/evaluations/01980000-0000-7000-8000-000000000000").await;
     assert_eq!(unknown.status(), 404);
     assert_eq!(unknown.json::<api::Problem>().await.unwrap().code, "evaluation_not_found");
@@ -282,8 +286,8 @@ async fn an_unknown_evaluation_is_404_and_a_wrong_id_422() {
 
 #[tokio::test]
 async fn the_document_is_the_one_that_the_service_shows() {
-    let (_stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     let shown: Value = service.get("/openapi.json").await.json().await.unwrap();
     assert_eq!(shown, serde_json::to_value(evaluator::openapi()).unwrap());
     assert!(shown["paths"]["/v1/evaluations/{id}/results.csv"]["get"].is_object());

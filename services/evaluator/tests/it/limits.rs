@@ -1,11 +1,13 @@
 //! The physical limit in evaluations, over HTTP.
 
-use crate::support::{Service, evaluator, remembrancer};
 use api::{
     evaluator::{EvaluationResult, Share},
     remembrancer::RecordKind,
 };
 use serde_json::{Value, json};
+use test_support::FakeRemembrancer;
+
+use crate::support::{Service, evaluator};
 
 /// A small evaluation with a limit.
 fn request(preset: &str) -> Value {
@@ -26,8 +28,8 @@ fn bytes(result: &EvaluationResult) -> String {
 
 #[tokio::test]
 async fn every_policy_is_told_which_share_of_the_gap_to_the_limit_it_closes() {
-    let (_stub, url) = remembrancer().await;
-    let evaluation = evaluator(&url).await.completed(&request("contended")).await;
+    let ledger = FakeRemembrancer::start().await;
+    let evaluation = evaluator(ledger.url()).await.completed(&request("contended")).await;
     assert_eq!((evaluation.limit_steps_done, evaluation.limit_steps_total), (12, 12));
     let result = evaluation.result.unwrap();
     let limit = result.limit.unwrap();
@@ -53,10 +55,10 @@ async fn every_policy_is_told_which_share_of_the_gap_to_the_limit_it_closes() {
 
 #[tokio::test]
 async fn a_sample_of_the_steps_compares_everybody_on_the_same_ones() {
-    let (_stub, url) = remembrancer().await;
+    let ledger = FakeRemembrancer::start().await;
     let mut sampled = request("contended");
     sampled["limit_steps"] = json!(2);
-    let result = evaluator(&url).await.completed(&sampled).await.result.unwrap();
+    let result = evaluator(ledger.url()).await.completed(&sampled).await.result.unwrap();
     let limit = result.limit.unwrap();
     assert_eq!((limit.steps_solved, limit.steps_total), (6, 12));
     assert!(limit.note.contains("2 of the 4 steps"), "{}", limit.note);
@@ -71,8 +73,8 @@ async fn a_sample_of_the_steps_compares_everybody_on_the_same_ones() {
 
 #[tokio::test]
 async fn no_limit_is_solved_where_none_is_wanted() {
-    let (stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     let mut without = request("contended");
     without["limit_steps"] = json!(0);
     let evaluation = service.completed(&without).await;
@@ -80,33 +82,33 @@ async fn no_limit_is_solved_where_none_is_wanted() {
     assert_eq!((evaluation.limit_steps_total, result.limit), (0, None));
     assert!(result.policies.iter().all(|p| p.gap_closed.is_none() && p.reward_on_limit_steps.is_none()));
     assert_eq!(limit_steps(&service, "solved").await, 0);
-    assert!(stub.of_kind(RecordKind::Note).is_empty());
+    assert!(ledger.records_of(RecordKind::Note).is_empty());
 }
 
 #[tokio::test]
 async fn a_limit_is_solved_once_by_a_process_and_once_by_all_processes() {
-    let (stub, url) = remembrancer().await;
-    let first = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let first = evaluator(ledger.url()).await;
     let one = first.completed(&request("congested")).await.result.unwrap();
     assert_eq!((limit_steps(&first, "solved").await, limit_steps(&first, "known").await), (12, 0));
-    assert_eq!(stub.of_kind(RecordKind::Note).len(), 3);
+    assert_eq!(ledger.records_of(RecordKind::Note).len(), 3);
 
-    stub.records.lock().unwrap().clear(); // its own memory is enough
+    ledger.tamper_records(Vec::clear); // its own memory is enough
     let again = first.completed(&request("congested")).await;
     assert_eq!(again.limit_steps_done, 12);
     assert_eq!((limit_steps(&first, "solved").await, limit_steps(&first, "known").await), (12, 12));
-    assert!(stub.of_kind(RecordKind::Note).is_empty());
+    assert!(ledger.records_of(RecordKind::Note).is_empty());
     assert_eq!(bytes(&again.result.unwrap()), bytes(&one));
     drop(first);
 
-    let second = evaluator(&url).await;
+    let second = evaluator(ledger.url()).await;
     let mut fewer_seeds = request("congested");
     fewer_seeds["seeds"] = json!(2);
     second.completed(&fewer_seeds).await;
     assert_eq!((limit_steps(&second, "solved").await, limit_steps(&second, "known").await), (8, 0));
     drop(second);
 
-    let third = evaluator(&url).await;
+    let third = evaluator(ledger.url()).await;
     let more_seeds = third.completed(&request("congested")).await.result.unwrap();
     assert_eq!((limit_steps(&third, "solved").await, limit_steps(&third, "known").await), (4, 8));
     assert_eq!(bytes(&more_seeds), bytes(&one));
@@ -114,8 +116,8 @@ async fn a_limit_is_solved_once_by_a_process_and_once_by_all_processes() {
 
 #[tokio::test]
 async fn a_record_that_cannot_be_the_limit_is_solved_again() {
-    let (stub, url) = remembrancer().await;
-    let first = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let first = evaluator(ledger.url()).await;
     let expected = first.completed(&request("contended")).await.result.unwrap();
     drop(first);
     let planted: [(&str, Value); 3] = [
@@ -123,14 +125,13 @@ async fn a_record_that_cannot_be_the_limit_is_solved_again() {
         ("reward", json!(1.0)),       // the rules earned more
         ("requests", json!(123_u64)), // there were others
     ];
-    {
-        let mut records = stub.records.lock().unwrap();
+    ledger.tamper_records(|records| {
         let notes = records.iter_mut().filter(|record| record.kind == RecordKind::Note);
         for (record, (field, value)) in notes.zip(planted) {
             record.body.insert(field.into(), value);
         }
-    }
-    let second = evaluator(&url).await;
+    });
+    let second = evaluator(ledger.url()).await;
     let evaluation = second.completed(&request("contended")).await;
     assert_eq!(bytes(&evaluation.result.unwrap()), bytes(&expected));
     assert_eq!((limit_steps(&second, "solved").await, limit_steps(&second, "known").await), (12, 0));
@@ -138,9 +139,9 @@ async fn a_record_that_cannot_be_the_limit_is_solved_again() {
 
 #[tokio::test]
 async fn hidden_knowledge_has_a_reference_in_place_of_a_limit() {
-    let (_stub, url) = remembrancer().await;
+    let ledger = FakeRemembrancer::start().await;
     let request = json!({"environment": {"preset": "drifting"}, "seeds": 3, "steps": 12});
-    let result = evaluator(&url).await.completed(&request).await.result.unwrap();
+    let result = evaluator(ledger.url()).await.completed(&request).await.result.unwrap();
     assert_eq!(result.limit, None);
     let find = |name: &str| result.policies.iter().find(|p| p.name == name).unwrap();
     let informed = find("bid-price-informed");
@@ -159,9 +160,9 @@ async fn hidden_knowledge_has_a_reference_in_place_of_a_limit() {
 
 #[tokio::test]
 async fn the_default_environment_has_nothing_to_learn_and_the_report_says_so() {
-    let (_stub, url) = remembrancer().await;
+    let ledger = FakeRemembrancer::start().await;
     let request = json!({"seeds": 4, "steps": 20});
-    let result = evaluator(&url).await.completed(&request).await.result.unwrap();
+    let result = evaluator(ledger.url()).await.completed(&request).await.result.unwrap();
     let verdict = result.verdicts.last().unwrap();
     assert!(verdict.ends_with("of the physical limit: there is nothing to learn here."), "{verdict}");
 }

@@ -1,9 +1,11 @@
 //! `/v1/evaluations/{id}/report.html` and `/plots`, over HTTP.
 
-use crate::support::{evaluator, policy_file, remembrancer};
 use api::Hash;
 use routing_env::{Environment, Preset};
 use serde_json::{Value, json};
+use test_support::FakeRemembrancer;
+
+use crate::support::{evaluator, policy_file};
 
 fn request(policies: &[Hash]) -> Value {
     json!({"policies": policies, "environment": {"preset": "contended"}, "seeds": 3, "steps": 2})
@@ -11,10 +13,10 @@ fn request(policies: &[Hash]) -> Value {
 
 #[tokio::test]
 async fn the_report_tells_verdicts_figures_the_way_to_get_it_again_and_how_to_verify_it() {
-    let (stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     let environment = Environment::built_in(Preset::Contended).with_steps(2);
-    let policy = stub.put(serde_json::to_vec(&policy_file(&environment, 7)).unwrap());
+    let policy = ledger.put_artifact(&serde_json::to_vec(&policy_file(&environment, 7)).unwrap());
     let evaluation = service.completed(&request(&[policy])).await;
     let path = format!("/v1/evaluations/{}/report.html", evaluation.id);
     let answer = service.get(&path).await;
@@ -54,13 +56,13 @@ async fn the_report_tells_verdicts_figures_the_way_to_get_it_again_and_how_to_ve
     assert_eq!(service.get(&path).await.text().await.unwrap(), html);
     // whoever is asked later tells the same
     drop(service);
-    assert_eq!(evaluator(&url).await.get(&path).await.text().await.unwrap(), html);
+    assert_eq!(evaluator(ledger.url()).await.get(&path).await.text().await.unwrap(), html);
 }
 
 #[tokio::test]
 async fn the_request_that_the_report_shows_gives_the_same_result() {
-    let (_stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     let mut body = request(&[]);
     body["rules"] = json!(["cheapest"]);
     let evaluation = service.completed(&body).await;
@@ -75,8 +77,8 @@ async fn the_request_that_the_report_shows_gives_the_same_result() {
 
 #[tokio::test]
 async fn every_plot_is_there_as_svg_and_png() {
-    let (_stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     let id = service.completed(&request(&[])).await.id;
     for name in
         ["policy_comparison", "gain_over_time", "reward_by_seed", "fill_by_tenant", "fill_by_job_size"]
@@ -92,8 +94,8 @@ async fn every_plot_is_there_as_svg_and_png() {
 
 #[tokio::test]
 async fn a_plot_that_there_is_not_is_refused_with_those_that_there_are() {
-    let (_stub, url) = remembrancer().await;
-    let service = evaluator(&url).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = evaluator(ledger.url()).await;
     let id = service.completed(&request(&[])).await.id;
     for file in ["pareto.svg", "policy_comparison.gif", "policy_comparison", ".svg"] {
         let answer = service.get(&format!("/v1/evaluations/{id}/plots/{file}")).await;

@@ -2,8 +2,9 @@
 
 use std::{fs, path::Path};
 
-use crate::support::{Up, mesh};
 use test_support::database;
+
+use crate::support::{Up, mesh};
 
 #[test]
 fn every_command_of_the_document_ends_as_it_says() {

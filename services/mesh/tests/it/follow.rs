@@ -1,9 +1,10 @@
 //! `mesh runs`, `mesh watch` and `mesh interventions` against a running stack.
 
-use crate::support::{Up, mesh};
 use api::trainer::{NewRun, RunStatus};
 use client::{Endpoint, Trainer};
 use test_support::database;
+
+use crate::support::{Up, mesh};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_of_a_running_stack_is_listed_watched_to_its_end_and_its_interventions_shown() {

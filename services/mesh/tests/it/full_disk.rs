@@ -8,8 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::addresses;
 use client::{ClientError, Endpoint, Remembrancer};
+
+use crate::support::addresses;
 
 /// `mesh up` with its data folder on a disk of 256 MiB, until it is dropped.
 struct Up {

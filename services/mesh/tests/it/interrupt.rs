@@ -9,9 +9,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::support::{Ran, mesh};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
+
+use crate::support::{Ran, mesh};
 
 const TRAIN: [&str; 16] = [
     "train",

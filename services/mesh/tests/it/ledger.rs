@@ -2,10 +2,11 @@
 
 use std::{fs, time::Duration};
 
-use crate::support::{Up, mesh};
 use api::trainer::{NewRun, Run};
 use client::{Endpoint, Trainer};
 use test_support::database;
+
+use crate::support::{Up, mesh};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_is_recorded_once_with_its_evidence_found_by_its_words_and_verified_offline() {

@@ -2,11 +2,12 @@
 
 use std::fs::{self, File};
 
-use crate::support::{Up, mesh};
 use api::trainer::NewRun;
 use client::{Endpoint, Trainer};
 use serde_json::Value;
 use test_support::database;
+
+use crate::support::{Up, mesh};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_is_one_object_with_its_ids_as_fields_and_a_run_does_not_fill_the_log() {

@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
-use crate::support::{Ran, mesh, mesh_with};
 use serde_json::Value;
 use test_support::{TestDatabase, database};
+
+use crate::support::{Ran, mesh, mesh_with};
 
 const RUN: [&str; 12] = [
     "--agents",

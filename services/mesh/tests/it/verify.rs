@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use crate::support::mesh;
 use api::{Hash, remembrancer::Evidence};
 use merkle_log::{canonical_json, checkpoint::Checkpoint, leaf_hash, node_hash, note::NoteSigner};
 use serde_json::{json, value::RawValue};
+
+use crate::support::mesh;
 
 /// Evidence for the middle one of three leaves, computed by hand: the tree is node(node(0, 1), 2), so
 /// that the path of leaf 1 is leaf 0, then leaf 2 (RFC 6962, section 2.1.3).

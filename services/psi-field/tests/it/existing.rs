@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
+use test_support::FakeRemembrancer;
 
-use crate::support::{Remembrancer, Service, with};
+use crate::support::{Service, interventions, with};
 
 fn rewards(step: u32) -> Vec<f64> {
     (0..8).map(|agent| 40.0 + f64::from((step * 7 + agent * 13) % 11) * 0.1).collect()
@@ -116,10 +117,10 @@ async fn init_begins_anew_with_the_parameters_given() {
 
 #[tokio::test]
 async fn the_default_swarm_comes_back_after_a_restart_and_never_meets_its_own_records() {
-    let (remembrancer, url) = Remembrancer::start().await;
+    let ledger = FakeRemembrancer::start().await;
     let mut life = Vec::new();
     for _ in 0..2 {
-        let service = Service::start(with(&url)).await;
+        let service = Service::start(with(ledger.url())).await;
         life.push(service.get("/state").await.1["k"].as_u64().unwrap());
         for number in 0..62 {
             step(&service, number).await;
@@ -132,6 +133,6 @@ async fn the_default_swarm_comes_back_after_a_restart_and_never_meets_its_own_re
         }
     }
     assert_eq!(life, [0, 60]);
-    let issued = remembrancer.interventions().iter().filter(|r| r.starts_with("issued")).count();
-    assert!(issued >= 2, "{:?}", remembrancer.interventions());
+    let issued = interventions(&ledger).iter().filter(|r| r.starts_with("issued")).count();
+    assert!(issued >= 2, "{:?}", interventions(&ledger));
 }

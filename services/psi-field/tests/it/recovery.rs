@@ -1,12 +1,13 @@
 use api::psi_field::Window;
 use serde_json::{Value, json};
+use test_support::{FakeRemembrancer, Fault};
 
-use crate::support::{Remembrancer, Service, play, window, with};
+use crate::support::{Service, interventions, play, window, with};
 
 /// Plays 90 windows with checkpoints every 20, an operator's albedo before window 30 and an outage at 60.
 async fn undisturbed() -> (Vec<Value>, Vec<String>, Value) {
-    let (remembrancer, url) = Remembrancer::start().await;
-    let service = Service::start(with(&url)).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = Service::start(with(ledger.url())).await;
     let mut answers = Vec::new();
     for number in (0..90).step_by(10) {
         if number == 30 {
@@ -19,7 +20,7 @@ async fn undisturbed() -> (Vec<Value>, Vec<String>, Value) {
         }
     }
     let snapshot = service.get("/v1/swarms/s/snapshot").await.1;
-    (answers, remembrancer.interventions(), snapshot)
+    (answers, interventions(&ledger), snapshot)
 }
 
 async fn intervene(service: &Service) {
@@ -34,14 +35,14 @@ async fn a_swarm_that_was_killed_anywhere_ends_as_if_it_had_not_been() {
     assert!(records.iter().any(|r| r.starts_with("issued nigredo 6")), "{records:?}");
     assert_eq!(records[0], "issued albedo 30");
 
-    let (remembrancer, url) = Remembrancer::start().await;
-    let mut service = Service::start(with(&url)).await;
+    let ledger = FakeRemembrancer::start().await;
+    let mut service = Service::start(with(ledger.url())).await;
     let mut answers: Vec<Value> = Vec::new();
     let mut checkpoint = 0;
     let mut kills = vec![7, 33, 62, 63, 75];
     while answers.len() < 90 {
         let number = answers.len() as u64;
-        if number == 30 && !remembrancer.interventions().iter().any(|r| r == "issued albedo 30") {
+        if number == 30 && !interventions(&ledger).iter().any(|r| r == "issued albedo 30") {
             intervene(&service).await;
         }
         let last = answers.last().cloned().unwrap_or_default();
@@ -49,7 +50,7 @@ async fn a_swarm_that_was_killed_anywhere_ends_as_if_it_had_not_been() {
         if kills.first() == Some(&answers.len()) {
             kills.remove(0);
             drop(service);
-            service = Service::start(with(&url)).await;
+            service = Service::start(with(ledger.url())).await;
             // The trainer goes back to its own last checkpoint and posts again what came after.
             let again = answers.split_off(checkpoint);
             let last = answers.last().cloned().unwrap_or_default();
@@ -64,21 +65,21 @@ async fn a_swarm_that_was_killed_anywhere_ends_as_if_it_had_not_been() {
         }
     }
     assert_eq!(answers, expected);
-    assert_eq!(remembrancer.interventions(), records, "nothing lost, doubled or changed");
+    assert_eq!(interventions(&ledger), records, "nothing lost, doubled or changed");
     assert_eq!(service.get("/v1/swarms/s/snapshot").await.1, snapshot);
 }
 
 #[tokio::test]
 async fn a_sender_that_never_noted_the_last_checkpoint_goes_on_from_the_one_before() {
-    let (_remembrancer, url) = Remembrancer::start().await;
-    let service = Service::start(with(&url)).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = Service::start(with(ledger.url())).await;
     let mut answers = play(&service, "s", 0, 10, Value::Null).await;
     service.post("/v1/swarms/s/checkpoints", &json!(null)).await;
     answers.extend(play(&service, "s", 10, 20, Value::Null).await);
     service.post("/v1/swarms/s/checkpoints", &json!(null)).await;
     drop(service);
 
-    let service = Service::start(with(&url)).await;
+    let service = Service::start(with(ledger.url())).await;
     assert_eq!(service.get("/v1/swarms/s").await.1["next_window"], 20, "it came back by being asked for");
     assert_eq!(play(&service, "s", 10, 20, Value::Null).await, answers[10..]);
     // Once it has moved on, it does not jump back for whoever posts an old number.
@@ -88,10 +89,10 @@ async fn a_sender_that_never_noted_the_last_checkpoint_goes_on_from_the_one_befo
 
 #[tokio::test]
 async fn while_the_remembrancer_is_away_a_window_that_needs_it_is_not_taken_and_can_be_sent_again() {
-    let (remembrancer, url) = Remembrancer::start().await;
-    let service = Service::start(with(&url)).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = Service::start(with(ledger.url())).await;
     let mut last = play(&service, "s", 0, 60, Value::Null).await.pop().unwrap();
-    remembrancer.held().away = true;
+    ledger.faults().set(Fault::Refuse);
     assert_eq!(service.get("/readyz").await.0, 503);
     let mut refused = None;
     for number in 60..63 {
@@ -106,24 +107,24 @@ async fn while_the_remembrancer_is_away_a_window_that_needs_it_is_not_taken_and_
     let refused = refused.expect("the outage's nigredo must be recorded before it is sent");
     assert_eq!(last["interventions"], json!([]));
     assert_eq!(service.get("/v1/swarms/s").await.1["next_window"], refused);
-    assert_eq!(remembrancer.interventions(), [""; 0]);
+    assert_eq!(interventions(&ledger), [""; 0]);
 
-    remembrancer.held().away = false;
+    ledger.faults().clear();
     let answer = service.window("s", &window(refused)).await;
     assert_eq!(answer["interventions"][0]["kind"], "nigredo");
-    assert_eq!(remembrancer.interventions(), [format!("issued nigredo {refused}")]);
+    assert_eq!(interventions(&ledger), [format!("issued nigredo {refused}")]);
     assert_eq!(service.window("s", &window(refused)).await, answer);
     assert_eq!(service.get("/readyz").await.0, 200);
 }
 
 #[tokio::test]
 async fn a_swarm_id_with_another_past_in_the_ledger_is_refused() {
-    let (_remembrancer, url) = Remembrancer::start().await;
-    let service = Service::start(with(&url)).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = Service::start(with(ledger.url())).await;
     play(&service, "s", 0, 64, Value::Null).await;
     drop(service);
     // The same id again, from window 0, but other figures: its nigredo would get the same identity.
-    let service = Service::start(with(&url)).await;
+    let service = Service::start(with(ledger.url())).await;
     let other = |number| {
         let mut window: Window = window(number);
         for agent in &mut window.agents {
@@ -145,21 +146,21 @@ async fn a_swarm_id_with_another_past_in_the_ledger_is_refused() {
 
 #[tokio::test]
 async fn a_snapshot_that_was_put_survives_a_restart() {
-    let (_remembrancer, url) = Remembrancer::start().await;
+    let ledger = FakeRemembrancer::start().await;
     let first = Service::alone().await;
     play(&first, "s", 0, 12, Value::Null).await;
     let snapshot = first.get("/v1/swarms/s/snapshot").await.1;
-    let service = Service::start(with(&url)).await;
+    let service = Service::start(with(ledger.url())).await;
     assert_eq!(service.put("/v1/swarms/s/snapshot", &snapshot).await.0, 200);
     drop(service);
-    let service = Service::start(with(&url)).await;
+    let service = Service::start(with(ledger.url())).await;
     assert_eq!(service.window("s", &window(12)).await, first.window("s", &window(12)).await);
 }
 
 #[tokio::test]
 async fn a_quiet_swarm_makes_room_and_comes_back() {
-    let (_remembrancer, url) = Remembrancer::start().await;
-    let service = Service::start(psi_field::Config { max_swarms: 1, ..with(&url) }).await;
+    let ledger = FakeRemembrancer::start().await;
+    let service = Service::start(psi_field::Config { max_swarms: 1, ..with(ledger.url()) }).await;
     play(&service, "a", 0, 5, Value::Null).await;
     let (status, problem) = service.post("/v1/swarms/b/windows", &window(0)).await;
     assert_eq!((status, &problem["code"]), (429, &json!("too_many_swarms")), "`a` is not stored yet");

@@ -1,10 +1,11 @@
 //! Following a run over HTTP.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
-use crate::support::{Stack, small_run, until};
 use api::trainer::{NewRun, RunEvent, RunStatus};
 use client::{PageQuery, RunEvents};
+
+use crate::support::{Stack, slow, small_run, until};
 
 /// Everything until the trainer closes the stream.
 async fn all(mut events: RunEvents) -> Vec<RunEvent> {
@@ -26,7 +27,7 @@ fn windows(events: &[RunEvent]) -> Vec<u64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_followed_from_its_first_window_to_its_end() {
     let stack = Stack::start().await;
-    stack.field.delay_ms.store(10, Ordering::SeqCst);
+    stack.field.faults().set(slow(10));
     let run = stack.client().create_run(&small_run(), None).await.unwrap();
     let events = all(stack.client().events(run.id, None).await.unwrap()).await;
     assert_eq!(windows(&events), (0..20).collect::<Vec<_>>());
@@ -88,7 +89,7 @@ async fn a_reader_that_does_not_read_holds_nothing_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_closes_with_the_trainer_and_goes_on_with_the_next_one_without_a_gap() {
     let mut stack = Stack::start().await;
-    stack.field.delay_ms.store(20, Ordering::SeqCst);
+    stack.field.faults().set(slow(20));
     let run = stack.client().create_run(&small_run(), None).await.unwrap();
     let mut events = stack.client().events(run.id, None).await.unwrap();
     until("two episodes are done", async || stack.run(run.id).await.checkpoint.is_some()).await;

@@ -1,9 +1,11 @@
 //! Figures as streams, and of two runs side by side.
 
-use crate::support::{Stack, small_run};
 use api::trainer::{MetricsQuery, NewRewind, NewRun, PsiFieldMode, Resolution, RunComparison, WindowMetrics};
 use serde_json::Value;
+use test_support::Fault;
 use uuid::Uuid;
+
+use crate::support::{Stack, small_run};
 
 async fn get(stack: &Stack, path: &str, accept: &str) -> (u16, String, String) {
     let request =
@@ -60,7 +62,7 @@ async fn figures_of_an_ended_run_are_streamed_after_a_restart_too_and_are_a_prob
     stack.kill_trainer().await;
     stack.start_trainer().await;
     stack.ready().await;
-    stack.ledger.set_away(true);
+    stack.ledger.faults().set(Fault::Refuse);
     let (status, _, problem) = get(&stack, &path, "*/*").await;
     assert_eq!(status, 503, "{problem}");
 }

@@ -1,13 +1,13 @@
 //! Whatever goes away in the middle of a run, the run ends with the root of one that nobody disturbed.
 
-use std::sync::atomic::Ordering;
-
-use crate::support::{Stack, field::Restart, small_run, until};
 use api::{
     Hash,
     trainer::{MetricsQuery, NewRun, PsiFieldMode, Run, RunQuery, RunStatus},
 };
 use client::PageQuery;
+use test_support::{Fault, Restart};
+
+use crate::support::{Stack, slow, small_run, until};
 
 /// The run that nobody disturbs: root, and the bytes of the policy.
 async fn undisturbed(run: &NewRun) -> (Option<Hash>, Vec<u8>) {
@@ -37,7 +37,7 @@ async fn a_stopped_run_is_gone_on_with_on_a_fresh_stack_as_if_it_had_never_stopp
         let file = first.artifact(stopped.checkpoint.map(|c| c.sha256));
 
         let second = Stack::start().await;
-        let resume_from = Some(second.ledger.put(&file));
+        let resume_from = Some(second.ledger.put_artifact(&file));
         let resumed = second.play(&NewRun { resume_from, ..small_run() }).await;
         assert_same(&second, &resumed, &expected);
         assert_eq!(second.ledger.first_sequence(resumed.digest), stopped.progress.decisions);
@@ -76,7 +76,7 @@ async fn a_field_that_forgets_in_the_middle_changes_nothing() {
         // before the first checkpoint (window 10), right after it, between, and at the end
         for window in [0, 3, 10, 11, 19] {
             let stack = Stack::start().await;
-            *stack.field.restart_at.lock().unwrap() = Some((window, restart));
+            stack.field.restart_at(window, restart);
             let run = stack.play(&small_run()).await;
             assert_same(&stack, &run, &expected);
             assert_eq!(stack.field.swarm_names(), [run.id.to_string()], "{restart:?} at {window}");
@@ -89,13 +89,13 @@ async fn a_field_that_forgets_in_the_middle_changes_nothing() {
 async fn a_run_waits_for_a_field_that_is_away_and_says_so() {
     let expected = undisturbed(&small_run()).await;
     let stack = Stack::start().await;
-    stack.field.away.store(true, Ordering::SeqCst);
+    stack.field.faults().set(Fault::Refuse);
     let run = stack.client().create_run(&small_run(), None).await.unwrap();
     until("the run waits", async || {
         stack.run(run.id).await.progress.waiting_for.as_deref() == Some("psi-field")
     })
     .await;
-    stack.field.away.store(false, Ordering::SeqCst);
+    stack.field.faults().clear();
     let run = stack.ended(run.id).await;
     assert_same(&stack, &run, &expected);
     assert_eq!(run.progress.waiting_for, None);
@@ -109,7 +109,7 @@ async fn a_best_effort_run_goes_on_without_its_field_and_says_that_it_cannot_be_
     assert_eq!((whole.status, whole.reproducible), (RunStatus::Completed, true), "{:?}", whole.error);
 
     let stack = Stack::start().await;
-    stack.field.away.store(true, Ordering::SeqCst);
+    stack.field.faults().set(Fault::Refuse);
     let alone = stack.play(&run).await;
     assert_eq!((alone.status, alone.reproducible), (RunStatus::Completed, false), "{:?}", alone.error);
     assert_eq!(
@@ -122,14 +122,14 @@ async fn a_best_effort_run_goes_on_without_its_field_and_says_that_it_cannot_be_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_that_comes_back_to_a_best_effort_run_is_told_what_it_missed() {
     let stack = Stack::start().await;
-    stack.field.delay_ms.store(10, Ordering::SeqCst);
+    stack.field.faults().set(slow(10));
     let run = NewRun { psi_field: PsiFieldMode::BestEffort, episodes: 10, ..small_run() };
     let run = stack.client().create_run(&run, None).await.unwrap();
     let id = run.id.to_string();
     until("some windows are told", async || stack.field.next_window(&id) > Some(3)).await;
-    stack.field.away.store(true, Ordering::SeqCst);
+    stack.field.faults().set(Fault::Refuse);
     until("the run goes on alone", async || !stack.run(run.id).await.reproducible).await;
-    stack.field.away.store(false, Ordering::SeqCst);
+    stack.field.faults().clear();
     let run = stack.completed(run.id).await;
     assert!(!run.reproducible);
     assert_eq!(stack.field.posted(), (0..50).map(|window| (id.clone(), window)).collect::<Vec<_>>());
@@ -141,14 +141,14 @@ async fn a_remembrancer_that_is_away_for_a_while_loses_nothing() {
     // in the middle of decisions, artifacts and records, wherever the call happens to be
     for calls in [1, 2, 4, 7, 9] {
         let stack = Stack::start().await;
-        stack.ledger.goes_away_after(calls);
+        stack.ledger.faults().set_after(calls, Fault::Refuse);
         let run = stack.client().create_run(&small_run(), None).await.unwrap();
-        until("the ledger is away", async || stack.ledger.is_away()).await;
+        until("the ledger is away", async || stack.ledger.faults().failed() > 0).await;
         until("the run waits", async || {
             stack.run(run.id).await.progress.waiting_for.as_deref() == Some("remembrancer")
         })
         .await;
-        stack.ledger.set_away(false);
+        stack.ledger.faults().clear();
         let run = stack.ended(run.id).await;
         assert_same(&stack, &run, &expected);
     }
@@ -161,14 +161,14 @@ async fn a_trainer_that_is_killed_goes_on_from_its_last_checkpoint_to_the_same_r
     // before the first checkpoint, after it, and late
     for windows in [4, 13, 32] {
         let mut stack = Stack::start().await;
-        stack.field.delay_ms.store(4, Ordering::SeqCst);
+        stack.field.faults().set(slow(4));
         let created = stack.client().create_run(&run, Some("the-key")).await.unwrap();
         let id = created.id.to_string();
         until("the run is under way", async || stack.field.next_window(&id) >= Some(windows)).await;
         stack.kill_trainer().await;
         let left_behind = stack.ledger.records().len();
         assert!(stack.ledger.record(&format!("{id}:completed")).is_none());
-        stack.field.delay_ms.store(0, Ordering::SeqCst);
+        stack.field.faults().clear();
 
         stack.start_trainer().await;
         stack.ready().await;
@@ -191,7 +191,7 @@ async fn a_trainer_and_a_field_that_are_killed_together_go_on_together() {
     let expected = undisturbed(&run).await;
     for restart in [Restart::Empty, Restart::LastCheckpoint] {
         let mut stack = Stack::start().await;
-        stack.field.delay_ms.store(4, Ordering::SeqCst);
+        stack.field.faults().set(slow(4));
         let created = stack.client().create_run(&run, None).await.unwrap();
         let id = created.id.to_string();
         until("the run is under way", async || stack.field.next_window(&id) >= Some(23)).await;
@@ -211,7 +211,7 @@ async fn a_trainer_that_is_killed_within_a_checkpoint_goes_on_as_another_swarm()
     let expected = undisturbed(&run).await;
     for windows in [4, 13] {
         let mut stack = Stack::start().await;
-        stack.field.delay_ms.store(4, Ordering::SeqCst);
+        stack.field.faults().set(slow(4));
         let created = stack.client().create_run(&run, None).await.unwrap();
         let id = created.id.to_string();
         until("the run is under way", async || stack.field.next_window(&id) >= Some(windows)).await;
@@ -256,7 +256,7 @@ async fn finished_runs_are_there_again_after_a_restart_with_their_figures() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trainer_is_not_ready_and_knows_no_run_until_the_ledger_has_answered() {
     let mut stack = Stack::without_trainer().await;
-    stack.ledger.set_away(true);
+    stack.ledger.faults().set(Fault::Refuse);
     stack.start_trainer().await;
     until("it says what it waits for", async || {
         let error = stack.client().ready().await.unwrap_err();
@@ -265,7 +265,7 @@ async fn a_trainer_is_not_ready_and_knows_no_run_until_the_ledger_has_answered()
     .await;
     let refused = stack.client().runs(&RunQuery::default()).await.unwrap_err();
     assert_eq!((refused.status(), refused.code()), (Some(503), Some("recovering")));
-    stack.ledger.set_away(false);
+    stack.ledger.faults().clear();
     stack.ready().await;
     assert_eq!(stack.client().runs(&RunQuery::default()).await.unwrap().items, []);
 }
@@ -273,7 +273,7 @@ async fn a_trainer_is_not_ready_and_knows_no_run_until_the_ledger_has_answered()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_final_record_that_is_refused_is_told_as_a_failure() {
     let stack = Stack::start().await;
-    *stack.ledger.refuse_records.lock().unwrap() = Some(":completed".into());
+    stack.ledger.refuse_records(":completed");
     let run = stack.play(&small_run()).await;
     assert_eq!(run.status, RunStatus::Failed);
     assert!(run.error.unwrap().contains("completed"), "the refused record is named");

@@ -1,8 +1,9 @@
 //! Names, tags and notes, and finding runs by them.
 
-use crate::support::{Stack, small_run};
 use api::trainer::{NewRun, RunPatch, RunQuery, RunStatus};
 use serde_json::json;
+
+use crate::support::{Stack, small_run};
 
 fn patch(json: serde_json::Value) -> RunPatch {
     serde_json::from_value(json).unwrap()

@@ -1,14 +1,15 @@
 //! Pausing and resuming.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
-use crate::support::{Stack, small_run, until};
 use api::trainer::{Run, RunEvent, RunStatus};
 use uuid::Uuid;
 
+use crate::support::{Stack, slow, small_run, until};
+
 /// A run that is paused after so many windows.
 async fn paused_after(stack: &Stack, windows: usize) -> Run {
-    stack.field.delay_ms.store(20, Ordering::SeqCst);
+    stack.field.faults().set(slow(20));
     let run = stack.client().create_run(&small_run(), None).await.unwrap();
     until("some windows are played", async || stack.field.posted().len() >= windows).await;
     stack.client().pause_run(run.id).await.unwrap();
@@ -106,7 +107,7 @@ async fn a_paused_run_leaves_its_place_to_others_and_waits_for_one_when_it_is_re
 async fn a_run_that_waits_is_paused_at_once_and_lets_the_next_one_pass() {
     let stack = one_place().await;
     let client = stack.client();
-    stack.field.delay_ms.store(20, Ordering::SeqCst);
+    stack.field.faults().set(slow(20));
     let mut ids = Vec::new();
     for _ in 0..3 {
         ids.push(client.create_run(&small_run(), None).await.unwrap().id);

@@ -1,6 +1,5 @@
 //! Policies: where they come from, what they decide, and what is kept of it.
 
-use crate::support::{Stack, small_run};
 use api::{
     Hash,
     policies::{
@@ -14,7 +13,10 @@ use client::ClientError;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::time::Duration;
+use test_support::Fault;
 use uuid::Uuid;
+
+use crate::support::{Stack, small_run};
 
 fn rule(name: &str, preset: &str) -> NewPolicy {
     NewPolicy {
@@ -298,12 +300,12 @@ async fn a_call_that_broke_off_anywhere_is_answered_once_under_its_key() {
     let outcomes = join_all(scenarios.map(async |(calls, overtaken)| {
         let mut stack = Stack::start().await;
         let policy = cheapest(&stack).await;
-        stack.ledger.goes_away_after(calls);
+        stack.ledger.faults().set_after(calls, Fault::Refuse);
         let cut = stack.client().decide(policy.id, &asking(4), Some("k")).await;
         if let Err(error) = &cut {
             assert_eq!((error.status(), error.code()), (Some(503), Some("remembrancer_unavailable")));
         }
-        stack.ledger.set_away(false);
+        stack.ledger.faults().clear();
         restart(&mut stack).await;
         let mut expected = 4;
         if overtaken {
@@ -332,7 +334,7 @@ async fn while_the_remembrancer_is_away_nothing_is_answered() {
     let stack = Stack::start().await;
     let policy = cheapest(&stack).await;
     let served = stack.client().decide(policy.id, &asking(1), None).await.unwrap();
-    stack.ledger.set_away(true);
+    stack.ledger.faults().set(Fault::Refuse);
     let client = stack.client();
     let away = (503, "remembrancer_unavailable".to_owned());
     let (asked, requests, outcome) = (rule("fastest", "default"), asking(1), Outcome::default());
@@ -346,7 +348,7 @@ async fn while_the_remembrancer_is_away_nothing_is_answered() {
     assert_eq!(code(told.map(drop)), away);
     assert_eq!(code(imported), away);
     assert_eq!(code(shown), away);
-    stack.ledger.set_away(false);
+    stack.ledger.faults().clear();
     let next = stack.client().decide(policy.id, &asking(1), None).await.unwrap();
     assert_eq!(sequences(&next), [1]);
 }
@@ -360,11 +362,11 @@ async fn a_stream_that_somebody_else_wrote_to_goes_on_behind_it() {
         stack.ledger.decisions(served.run)[0].clone()
     };
     planted.reason = "from elsewhere".into();
-    stack.ledger.plant(planted.clone());
+    stack.ledger.tamper_decision(planted.clone());
     // the trainer thinks that it stands behind its own decision, where nothing is missing
     let served = stack.client().decide(policy.id, &asking(2), None).await.unwrap();
     assert_eq!(sequences(&served), [1, 2]);
-    stack.ledger.append(policy.digest, planted);
+    stack.ledger.plant(planted);
     let served = stack.client().decide(policy.id, &asking(1), None).await.unwrap();
     assert_eq!(sequences(&served), [4]);
 }
@@ -509,7 +511,7 @@ async fn callers_that_hang_up_leave_a_stream_in_which_nobody_gets_anothers_decis
 async fn callers_who_wait_too_long_for_their_turn_are_told_that_the_policy_is_busy() {
     let stack = Stack::start().await;
     let policy = cheapest(&stack).await;
-    stack.ledger.set_away(true);
+    stack.ledger.faults().set(Fault::Refuse);
     let (client, asked) = (stack.client(), asking(1));
     let calls = join_all((0..4).map(|_| client.decide(policy.id, &asked, None))).await;
     let codes: Vec<_> = calls.into_iter().map(code).collect();
@@ -527,7 +529,7 @@ async fn a_policy_whose_file_is_gone_decides_again_when_it_is_back() {
     let missing = (404, "policy_file_missing".to_owned());
     assert_eq!(code(stack.client().decide(run.id, &asking(1), None).await), missing);
     assert_eq!(code(stack.client().policy_file(run.id).await), missing);
-    stack.ledger.put(&file);
+    stack.ledger.put_artifact(&file);
     let served = stack.client().decide(run.id, &asking(1), None).await.unwrap();
     assert_eq!(sequences(&served), [0]);
 }

@@ -1,8 +1,9 @@
 //! Going back to a checkpoint, and on from there another way.
 
-use crate::support::{Stack, small_run};
 use api::trainer::{Fork, NewRewind, NewRun, Run, RunStatus};
 use merkle_log::{Frontier, canonical_leaf_hash};
+
+use crate::support::{Stack, small_run};
 
 fn back_to(episodes_done: u32) -> NewRewind {
     NewRewind { episodes_done: Some(episodes_done), ..NewRewind::default() }
@@ -55,7 +56,7 @@ async fn the_same_rewind_gives_the_same_root_and_another_branch_another_run() {
     assert_ne!(branch.digest, first.digest);
 
     // elsewhere too, where nobody knows the old run
-    other.ledger.put(&stack.artifact(first.config.fork.map(|fork| fork.checkpoint)));
+    other.ledger.put_artifact(&stack.artifact(first.config.fork.map(|fork| fork.checkpoint)));
     let elsewhere = other.play(&first.config).await;
     assert_eq!((elsewhere.run_root, elsewhere.rewound_from), (first.run_root, None), "{:?}", elsewhere.error);
 }

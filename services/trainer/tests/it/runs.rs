@@ -1,6 +1,5 @@
 //! What a run leaves behind, and what callers see of it.
 
-use crate::support::{Stack, small_run, until};
 use api::{
     remembrancer::Action,
     trainer::{
@@ -11,8 +10,9 @@ use client::PageQuery;
 use merkle_log::{Frontier, canonical_leaf_hash};
 use policy::PolicyFile;
 use serde_json::json;
-use std::sync::atomic::Ordering;
 use trainer::checkpoint::CheckpointDocument;
+
+use crate::support::{Stack, slow, small_run, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_ends_with_all_its_decisions_in_the_ledger_in_order() {
@@ -220,7 +220,7 @@ async fn runs_wait_for_their_turn_and_are_listed_newest_first() {
     stack.max_concurrent_runs = 1;
     stack.start_trainer().await;
     stack.ready().await;
-    stack.field.delay_ms.store(20, Ordering::SeqCst);
+    stack.field.faults().set(slow(20));
     let client = stack.client();
     let mut ids = Vec::new();
     for seed in 0..3 {
@@ -260,7 +260,7 @@ async fn a_bad_request_is_told_where_it_is_wrong() {
     let http = reqwest::Client::new();
     let url = format!("{}/v1/runs", stack.url());
     let missing = "00".repeat(32);
-    let no_checkpoint = stack.ledger.put(b"{\"format\":\"x\"}").to_string();
+    let no_checkpoint = stack.ledger.put_artifact(b"{\"format\":\"x\"}").to_string();
     for (body, status, pointer) in [
         (json!({"agents": 0}), 422, "/agents"),
         (json!({"agents": 1001}), 422, "/agents"),

@@ -1,7 +1,6 @@
-//! Calls against a stub service: what is sent, and what each kind of failure becomes.
+//! Calls against a service of the test: what is sent, and what each kind of failure becomes.
 
 use std::{
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -26,30 +25,12 @@ use client::{
     ClientError, Endpoint, Evaluator, HeldLease, PageQuery, PsiField, Remembrancer, Trainer,
     retry_while_transient,
 };
+use test_support::{problem, serve};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-async fn serve(app: Router) -> SocketAddr {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    address
-}
-
 async fn remembrancer(app: Router) -> Remembrancer {
     Remembrancer::new(Endpoint::new(format!("http://{}", serve(app).await))).unwrap()
-}
-
-fn problem(status: u16, code: &str) -> Response {
-    let body = serde_json::to_vec(&api::Problem {
-        kind: format!("/problems/{code}"),
-        status,
-        code: code.into(),
-        detail: "Said the stub.".into(),
-        ..api::Problem::default()
-    });
-    let status = StatusCode::from_u16(status).unwrap();
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.unwrap()).into_response()
 }
 
 /// A service that answers every call with the request line, the body and some headers as its problem.
@@ -180,12 +161,12 @@ async fn a_problem_keeps_its_code_and_only_some_are_worth_trying_again() {
         (429, true),
         (503, true),
     ] {
-        let app =
-            Router::new().route("/v1/log/key", get(move || async move { problem(status, "some_code") }));
+        let app = Router::new()
+            .route("/v1/log/key", get(move || async move { problem(status, "some_code", "Said the fake.") }));
         let error = remembrancer(app).await.log_key().await.unwrap_err();
         assert_eq!((error.status(), error.code()), (Some(status), Some("some_code")));
         assert_eq!(error.is_transient(), transient, "{status}");
-        assert!(error.to_string().contains("Said the stub."), "{error}");
+        assert!(error.to_string().contains("Said the fake."), "{error}");
     }
 }
 
@@ -234,7 +215,7 @@ async fn a_call_is_repeated_until_the_service_is_back_and_every_pause_is_told() 
             "/v1/verify",
             post(|State(calls): State<Arc<AtomicU32>>| async move {
                 match calls.fetch_add(1, Ordering::Relaxed) {
-                    0 | 1 => problem(503, "starting"),
+                    0 | 1 => problem(503, "starting", "It starts."),
                     _ => axum::Json(api::remembrancer::Verdict { valid: true, detail: String::new() })
                         .into_response(),
                 }
@@ -269,7 +250,7 @@ async fn what_fails_for_good_is_called_once() {
             "/v1/log/key",
             get(|State(calls): State<Arc<AtomicU32>>| async move {
                 calls.fetch_add(1, Ordering::Relaxed);
-                problem(409, "conflict")
+                problem(409, "conflict", "Another is there.")
             }),
         )
         .with_state(calls.clone());
@@ -283,8 +264,10 @@ async fn what_fails_for_good_is_called_once() {
 
 #[tokio::test]
 async fn retry_after_makes_a_pause_longer_and_a_cancel_ends_it() {
-    let app = Router::new()
-        .route("/v1/log/key", get(|| async { ([(header::RETRY_AFTER, "7")], problem(429, "slow_down")) }));
+    let app = Router::new().route(
+        "/v1/log/key",
+        get(|| async { ([(header::RETRY_AFTER, "7")], problem(429, "slow_down", "Too many.")) }),
+    );
     let remembrancer = remembrancer(app).await;
     let cancel = CancellationToken::new();
     let started = Instant::now();

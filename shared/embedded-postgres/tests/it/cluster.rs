@@ -194,7 +194,7 @@ fn a_server_that_cannot_start_says_why() {
 fn the_server_ends_with_its_process_even_when_that_is_killed() {
     let folder = folder();
     let mut holder = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "hold_a_cluster"])
+        .args(["--ignored", "--exact", "cluster::hold_a_cluster"])
         .env("CLUSTER_TEST_FOLDER", folder.path())
         .stdout(std::process::Stdio::null())
         .spawn()

@@ -1,8 +1,9 @@
 //! What the charts hold, whatever they look like.
 
-use crate::support::{Size, empty_episodes, episodes, evaluation};
 use api::evaluator::EvaluationResult;
 use plots::{Block, Figure, evaluation_figures, swarm_consciousness, training_curves, training_figures};
+
+use crate::support::{Size, empty_episodes, episodes, evaluation};
 
 /// The texts of an SVG, without its markup.
 fn texts(svg: &str) -> Vec<String> {

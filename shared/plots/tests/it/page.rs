@@ -1,7 +1,8 @@
 //! Pages that stand alone.
 
-use crate::support::episodes;
 use plots::page::{Block, Page, Section, Table};
+
+use crate::support::episodes;
 
 fn page() -> Page {
     let figure = plots::training_curves(&episodes(3));

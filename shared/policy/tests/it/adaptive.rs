@@ -1,8 +1,9 @@
 //! The adaptive learner: what it learns, on whom it relies, and that it repeats.
 
-use crate::support::REWARD;
 use policy::{PolicyFile, Rule, StepReport, Swarm, SwarmConfig, SwarmState, Training};
 use routing_env::{Environment, Episode, Preset};
+
+use crate::support::REWARD;
 
 fn swarm(env: &Environment, agents: u32, epsilon: f64) -> Swarm {
     let config = SwarmConfig { agents, epsilon, ..SwarmConfig::of("adaptive") };

@@ -1,9 +1,10 @@
 //! What bid prices learn that are learned by temporal differences.
 
-use crate::support::{REWARD, play};
 use policy::{PolicyFile, Rule, StepReport, Swarm, SwarmConfig, Training};
 use routing_env::{Catalog, Environment, Episode, Fate, Metrics, Preset, Workloads};
 use serde_json::json;
+
+use crate::support::{REWARD, play};
 
 fn swarm(env: &Environment, agents: u32, merge_every: u32) -> Swarm {
     let config = SwarmConfig {

@@ -1,8 +1,9 @@
 //! What merging does to the agents of a swarm.
 
-use crate::support::REWARD;
 use policy::{Command, ReplayConfig, ReplayKind, StepReport, Swarm, SwarmConfig};
 use routing_env::{Environment, Episode, Preset};
+
+use crate::support::REWARD;
 
 fn swarm(env: &Environment, algorithm: &str, agents: u32, merge_every: u32) -> Swarm {
     let config = SwarmConfig {

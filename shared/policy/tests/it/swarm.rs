@@ -1,9 +1,10 @@
 //! What a swarm does, seen from outside.
 
-use crate::support::REWARD;
 use policy::{Command, PolicyFile, ReplayConfig, ReplayKind, Rule, StepReport, Swarm, SwarmConfig, Training};
 use routing_env::{Catalog, Environment, Episode, Fate, Preset, Workloads};
 use serde_json::json;
+
+use crate::support::REWARD;
 
 fn config(agents: u32) -> SwarmConfig {
     SwarmConfig {

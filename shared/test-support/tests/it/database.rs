@@ -47,7 +47,7 @@ async fn processes_run_side_by_side_and_leave_no_folder_behind() {
     let children: Vec<_> = (0..2)
         .map(|_| {
             Command::new(std::env::current_exe().unwrap())
-                .args(["--ignored", "--exact", "--nocapture", "use_a_database"])
+                .args(["--ignored", "--exact", "--nocapture", "database::use_a_database"])
                 .stdout(Stdio::piped())
                 .spawn()
                 .unwrap()

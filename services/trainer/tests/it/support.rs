@@ -1,34 +1,19 @@
-//! A trainer in process, between a remembrancer and a psi-field that are small stand-ins with the same
-//! rules: they refuse gaps and conflicts, and can go away, forget and move on.
+//! A trainer in process, between a fake remembrancer and a fake psi-field.
 
-pub(crate) mod field;
-pub(crate) mod ledger;
+use std::time::Duration;
 
-use std::{sync::Arc, time::Duration};
-
-use api::{
-    Problem,
-    trainer::{NewRun, Run, RunStatus},
-};
-use axum::{
-    Router,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use api::trainer::{NewRun, Run, RunStatus};
 use client::{Endpoint, Trainer};
 use service_kit::HttpConfig;
+use test_support::{FakePsiField, FakeRemembrancer, Fault};
 use tokio_util::sync::CancellationToken;
 use trainer::Config;
 use uuid::Uuid;
 
-use self::{field::FieldStub, ledger::LedgerStub};
-
 /// The three of them.
 pub(crate) struct Stack {
-    pub(crate) ledger: Arc<LedgerStub>,
-    pub(crate) field: Arc<FieldStub>,
-    ledger_url: String,
-    field_url: String,
+    pub(crate) ledger: FakeRemembrancer,
+    pub(crate) field: FakePsiField,
     pub(crate) max_concurrent_runs: usize,
     trainer: Option<Running>,
 }
@@ -48,17 +33,15 @@ impl Stack {
     }
 
     pub(crate) async fn without_trainer() -> Self {
-        let (ledger, field) = (Arc::new(LedgerStub::default()), Arc::new(FieldStub::default()));
-        let ledger_url = listen(ledger::router(ledger.clone())).await;
-        let field_url = listen(field::router(field.clone())).await;
-        Self { ledger, field, ledger_url, field_url, max_concurrent_runs: 2, trainer: None }
+        let (ledger, field) = (FakeRemembrancer::start().await, FakePsiField::start().await);
+        Self { ledger, field, max_concurrent_runs: 2, trainer: None }
     }
 
     pub(crate) async fn start_trainer(&mut self) {
         let config = Config {
             http: HttpConfig::on_port(0),
-            remembrancer_url: self.ledger_url.clone(),
-            psi_field_url: self.field_url.clone(),
+            remembrancer_url: self.ledger.url().to_owned(),
+            psi_field_url: self.field.url().to_owned(),
             max_concurrent_runs: self.max_concurrent_runs,
             ..Config::default()
         };
@@ -142,16 +125,7 @@ pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
     }
 }
 
-pub(crate) fn problem(status: u16, code: &str, detail: impl Into<String>) -> Response {
-    let body = Problem { status, code: code.into(), detail: detail.into(), ..Problem::default() };
-    let status = StatusCode::from_u16(status).unwrap();
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], serde_json::to_string(&body).unwrap())
-        .into_response()
-}
-
-async fn listen(router: Router) -> String {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    url
+/// Calls take so many ms.
+pub(crate) fn slow(ms: u64) -> Fault {
+    Fault::Slow(Duration::from_millis(ms))
 }

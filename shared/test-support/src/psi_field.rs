@@ -3,11 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use api::psi_field::{
@@ -15,42 +11,46 @@ use api::psi_field::{
 };
 use axum::{
     Json, Router,
-    extract::{Path, Request, State},
-    middleware::{Next, from_fn_with_state},
+    extract::{Path, State},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use super::problem;
+use crate::{Faults, faults::inject, problem, serve};
 
-#[derive(Default)]
-pub(crate) struct FieldStub {
-    swarms: Mutex<BTreeMap<String, SwarmStub>>,
-    /// Answers 503 to everything.
-    pub(crate) away: AtomicBool,
-    /// How long a window takes, in ms.
-    pub(crate) delay_ms: AtomicU64,
+/// A fake psi-field on a port of its own.
+#[derive(Debug)]
+pub struct FakePsiField {
+    url: String,
+    faults: Arc<Faults>,
+    state: Arc<Mutex<Field>>,
+}
+
+#[derive(Debug, Default)]
+struct Field {
+    swarms: BTreeMap<String, KnownSwarm>,
     /// At its first sight of this window it restarts.
-    pub(crate) restart_at: Mutex<Option<(u64, Restart)>>,
+    restart_at: Option<(u64, Restart)>,
     /// Every window that was posted, by swarm.
-    posted: Mutex<Vec<(String, u64)>>,
+    posted: Vec<(String, u64)>,
     /// Every acknowledgement.
-    acknowledged: Mutex<Vec<Uuid>>,
+    acknowledged: Vec<Uuid>,
 }
 
 /// What it knows after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Restart {
+pub enum Restart {
     /// Nothing.
     Empty,
     /// What it knew at the last checkpoint.
     LastCheckpoint,
 }
 
-#[derive(Clone, Default)]
-struct SwarmStub {
+#[derive(Clone, Debug, Default)]
+struct KnownSwarm {
     next_window: u64,
     checkpoint_window: u64,
     memory: f64,
@@ -60,49 +60,102 @@ struct SwarmStub {
     saved: Option<Snapshot>,
 }
 
-impl FieldStub {
-    pub(crate) fn swarm_names(&self) -> Vec<String> {
-        self.swarms.lock().unwrap().keys().cloned().collect()
+impl FakePsiField {
+    /// Starts one that knows no swarm yet.
+    pub async fn start() -> Self {
+        let (faults, state) = (Arc::new(Faults::default()), Arc::new(Mutex::new(Field::default())));
+        let routes = Router::new()
+            .route("/readyz", get(async || Json(json!({"ready": true}))))
+            .route("/v1/swarms/{id}", get(swarm))
+            .route("/v1/swarms/{id}/windows", post(post_window))
+            .route("/v1/swarms/{id}/snapshot", get(snapshot).put(put_snapshot))
+            .route("/v1/swarms/{id}/checkpoints", post(checkpoint))
+            .layer(from_fn_with_state(faults.clone(), inject))
+            .with_state(state.clone());
+        let url = format!("http://{}", serve(routes).await);
+        Self { url, faults, state }
     }
 
-    pub(crate) fn next_window(&self, swarm: &str) -> Option<u64> {
-        self.swarms.lock().unwrap().get(swarm).map(|swarm| swarm.next_window)
+    /// `http://<address>`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
-    pub(crate) fn posted(&self) -> Vec<(String, u64)> {
-        self.posted.lock().unwrap().clone()
+    /// What is to go wrong.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
-    pub(crate) fn acknowledged(&self) -> Vec<Uuid> {
-        self.acknowledged.lock().unwrap().clone()
+    /// The swarms that it knows.
+    #[must_use]
+    pub fn swarm_names(&self) -> Vec<String> {
+        lock(&self.state).swarms.keys().cloned().collect()
+    }
+
+    /// The window that it expects of a swarm.
+    #[must_use]
+    pub fn next_window(&self, swarm: &str) -> Option<u64> {
+        lock(&self.state).swarms.get(swarm).map(|swarm| swarm.next_window)
+    }
+
+    /// Every window that it took, by swarm, in their order.
+    #[must_use]
+    pub fn posted(&self) -> Vec<(String, u64)> {
+        lock(&self.state).posted.clone()
+    }
+
+    /// Every intervention that was acknowledged, in their order.
+    #[must_use]
+    pub fn acknowledged(&self) -> Vec<Uuid> {
+        lock(&self.state).acknowledged.clone()
     }
 
     /// As if somebody made a checkpoint here: answers before it are gone.
-    pub(crate) fn drop_answers(&self, swarm: &str) {
-        let mut swarms = self.swarms.lock().unwrap();
-        swarms.get_mut(swarm).unwrap().checkpoint();
+    pub fn drop_answers(&self, swarm: &str) {
+        if let Some(swarm) = lock(&self.state).swarms.get_mut(swarm) {
+            swarm.checkpoint();
+        }
     }
 
-    pub(crate) fn restart(&self, restart: Restart) {
-        let mut swarms = self.swarms.lock().unwrap();
-        let saved = swarms.iter().filter(|_| restart == Restart::LastCheckpoint);
-        let restored: BTreeMap<_, _> = saved
-            .filter_map(|(name, swarm)| Some((name.clone(), SwarmStub::of(swarm.saved.as_ref()?))))
-            .collect();
-        *swarms = restored;
+    /// It forgets what a restart makes it forget.
+    pub fn restart(&self, restart: Restart) {
+        lock(&self.state).restart(restart);
+    }
+
+    /// It restarts when it first sees this window.
+    pub fn restart_at(&self, window: u64, restart: Restart) {
+        lock(&self.state).restart_at = Some((window, restart));
     }
 }
 
-impl SwarmStub {
-    fn of(snapshot: &Snapshot) -> Self {
-        Self {
+impl Field {
+    fn restart(&mut self, restart: Restart) {
+        let saved = self.swarms.iter().filter(|_| restart == Restart::LastCheckpoint);
+        let restored: BTreeMap<_, _> = saved
+            .filter_map(|(name, swarm)| Some((name.clone(), KnownSwarm::of(swarm.saved.as_ref()?)?)))
+            .collect();
+        self.swarms = restored;
+    }
+}
+
+/// A panic of one test's thread is no reason for another to fail.
+fn lock(state: &Mutex<Field>) -> MutexGuard<'_, Field> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl KnownSwarm {
+    /// `None` if the snapshot is not one of [`Self::snapshot`].
+    fn of(snapshot: &Snapshot) -> Option<Self> {
+        Some(Self {
             next_window: snapshot.next_window,
             checkpoint_window: snapshot.next_window,
-            memory: snapshot.field["memory"].as_f64().unwrap(),
-            issued: serde_json::from_value(snapshot.field["issued"].clone()).unwrap(),
+            memory: snapshot.field["memory"].as_f64()?,
+            issued: serde_json::from_value(snapshot.field["issued"].clone()).ok()?,
             answers: BTreeMap::new(),
             saved: Some(snapshot.clone()),
-        }
+        })
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -165,42 +218,23 @@ impl SwarmStub {
     }
 }
 
-type Stub = State<Arc<FieldStub>>;
+type Shared = State<Arc<Mutex<Field>>>;
 
-pub(crate) fn router(stub: Arc<FieldStub>) -> Router {
-    Router::new()
-        .route("/v1/swarms/{id}", get(swarm))
-        .route("/v1/swarms/{id}/windows", post(post_window))
-        .route("/v1/swarms/{id}/snapshot", get(snapshot).put(put_snapshot))
-        .route("/v1/swarms/{id}/checkpoints", post(checkpoint))
-        .layer(from_fn_with_state(stub.clone(), availability))
-        .with_state(stub)
-}
-
-async fn availability(State(stub): Stub, request: Request, next: Next) -> Response {
-    if stub.away.load(Ordering::SeqCst) {
-        return problem(503, "away", "The field is away.");
-    }
-    next.run(request).await
-}
-
-async fn post_window(State(stub): Stub, Path(id): Path<String>, Json(window): Json<Window>) -> Response {
+async fn post_window(State(state): Shared, Path(id): Path<String>, Json(window): Json<Window>) -> Response {
     // as in psi-field: whether it is sent again is no part of what a window is
     let window = Window { repeated: false, ..window };
-    let restart = stub.restart_at.lock().unwrap().take_if(|(number, _)| *number == window.number);
-    if let Some((_, restart)) = restart {
-        stub.restart(restart);
+    let field = &mut *lock(&state);
+    if let Some((_, restart)) = field.restart_at.take_if(|(number, _)| *number == window.number) {
+        field.restart(restart);
     }
-    tokio::time::sleep(Duration::from_millis(stub.delay_ms.load(Ordering::SeqCst))).await;
-    let mut swarms = stub.swarms.lock().unwrap();
-    let known = swarms.get(&id).map_or(0, |swarm| swarm.next_window);
+    let known = field.swarms.get(&id).map_or(0, |swarm| swarm.next_window);
     if window.number > known {
         return problem(409, "window_gap", format!("expected window {known}"));
     }
-    let swarm = swarms.entry(id.clone()).or_default();
+    let swarm = field.swarms.entry(id.clone()).or_default();
     if window.number < known {
         return match swarm.answers.get(&window.number) {
-            None => problem(409, "window_expired", format!("expected window {known}")),
+            None => problem(409, "window_conflict", format!("expected window {known}")),
             Some((before, _)) if *before != window => problem(409, "window_conflict", "another body"),
             Some((_, answer)) => Json(answer.clone()).into_response(),
         };
@@ -208,8 +242,8 @@ async fn post_window(State(stub): Stub, Path(id): Path<String>, Json(window): Js
     if let Some(unknown) = window.acknowledged.iter().find(|id| !swarm.issued.contains(id)) {
         return problem(422, "unknown_intervention", format!("{unknown} was never issued"));
     }
-    stub.posted.lock().unwrap().push((id.clone(), window.number));
-    stub.acknowledged.lock().unwrap().extend(&window.acknowledged);
+    field.posted.push((id.clone(), window.number));
+    field.acknowledged.extend(&window.acknowledged);
     swarm.issued.retain(|id| !window.acknowledged.contains(id));
     let answer = swarm.answer(&id, &window);
     swarm.issued.extend(answer.interventions.iter().map(|intervention| intervention.id));
@@ -218,28 +252,28 @@ async fn post_window(State(stub): Stub, Path(id): Path<String>, Json(window): Js
     Json(answer).into_response()
 }
 
-async fn swarm(State(stub): Stub, Path(id): Path<String>) -> Response {
-    match stub.swarms.lock().unwrap().get(&id) {
+async fn swarm(State(state): Shared, Path(id): Path<String>) -> Response {
+    match lock(&state).swarms.get(&id) {
         None => problem(404, "swarm_not_found", "no such swarm"),
         Some(swarm) => Json(swarm.shown(id)).into_response(),
     }
 }
 
-async fn snapshot(State(stub): Stub, Path(id): Path<String>) -> Response {
-    match stub.swarms.lock().unwrap().get(&id) {
+async fn snapshot(State(state): Shared, Path(id): Path<String>) -> Response {
+    match lock(&state).swarms.get(&id) {
         None => problem(404, "swarm_not_found", "no such swarm"),
         Some(swarm) => Json(swarm.snapshot()).into_response(),
     }
 }
 
-async fn put_snapshot(State(stub): Stub, Path(id): Path<String>, Json(given): Json<Snapshot>) -> Response {
-    let mut swarms = stub.swarms.lock().unwrap();
-    match swarms.get(&id) {
-        Some(swarm) if swarm.next_window != given.next_window => {
-            problem(409, "swarm_exists", format!("expected window {}", swarm.next_window))
+async fn put_snapshot(State(state): Shared, Path(id): Path<String>, Json(given): Json<Snapshot>) -> Response {
+    let swarms = &mut lock(&state).swarms;
+    match (swarms.get(&id), KnownSwarm::of(&given)) {
+        (Some(swarm), _) if swarm.next_window != given.next_window => {
+            problem(409, "snapshot_conflict", format!("expected window {}", swarm.next_window))
         }
-        _ => {
-            let swarm = SwarmStub::of(&given);
+        (_, None) => problem(422, "invalid_request", "`/field` is no field of this fake"),
+        (_, Some(swarm)) => {
             let shown = swarm.shown(id.clone());
             swarms.insert(id, swarm);
             Json(shown).into_response()
@@ -247,8 +281,8 @@ async fn put_snapshot(State(stub): Stub, Path(id): Path<String>, Json(given): Js
     }
 }
 
-async fn checkpoint(State(stub): Stub, Path(id): Path<String>) -> Response {
-    match stub.swarms.lock().unwrap().get_mut(&id) {
+async fn checkpoint(State(state): Shared, Path(id): Path<String>) -> Response {
+    match lock(&state).swarms.get_mut(&id) {
         None => problem(404, "swarm_not_found", "no such swarm"),
         Some(swarm) => {
             swarm.checkpoint();
