@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 const SERVICES: [&str; 4] = ["trainer", "psi-field", "remembrancer", "evaluator"];
-const PURE: [&str; 4] = ["routing-env", "limit", "policy", "merkle-log"];
-const DOMAIN: [&str; 5] = ["routing-env", "limit", "policy", "merkle-log", "embedded-postgres"];
+const PURE: [&str; 5] = ["routing-env", "limit", "policy", "merkle-log", "evaluation"];
+const DOMAIN: [&str; 7] =
+    ["routing-env", "limit", "policy", "merkle-log", "evaluation", "psi", "embedded-postgres"];
 
 /// What each package names directly, and what it needs to run (not to test) with all that that needs.
 struct Packages {

@@ -8,6 +8,7 @@ mod errors;
 mod examples;
 mod market;
 mod metrics;
+mod modules;
 mod openapi;
 mod services;
 mod support;

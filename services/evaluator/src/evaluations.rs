@@ -21,7 +21,9 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use uuid::Uuid;
 
-use crate::{error::EvaluationError, known_limits::KnownLimits, ledger::Ledger, plan::plan};
+use crate::{
+    conversion::to_wire, error::EvaluationError, known_limits::KnownLimits, ledger::Ledger, plan::plan,
+};
 
 /// How many may be at work or wait; their policies are in memory.
 const MAX_UNFINISHED: usize = 16;
@@ -239,10 +241,11 @@ impl Evaluations {
         let found = tokio::task::spawn_blocking(move || {
             evaluate(&plan, &contestants, &keys, known, &counted.progress)
         });
-        let Found { result, solved, known_steps, unsolved } = match found.await {
+        let Found { report, solved, known_steps, unsolved } = match found.await {
             Ok(found) => found?,
             Err(panic) => return broke_off(panic),
         };
+        let result = to_wire(&report);
         if let Some(error) = unsolved {
             let error = &error as &dyn std::error::Error;
             tracing::error!(evaluation = %job.id, error, "the physical limit could not be solved");

@@ -5,6 +5,7 @@
 //! ledger, so that any process can tell them later.
 
 mod config;
+pub mod conversion;
 mod error;
 mod evaluations;
 mod known_limits;

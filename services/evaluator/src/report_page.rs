@@ -1,13 +1,13 @@
 //! The report: one page that says what was found, how sure it is, how it was found, and how to check it.
 
-use api::evaluator::{
-    Estimate, Evaluation, EvaluationResult, LimitResult, NewEvaluation, PolicyResult, Share, TenantEstimates,
-};
+use api::evaluator::{Evaluation, EvaluationResult, NewEvaluation};
+use evaluation::{report::TenantReport, tables};
 use plots::{
     PlotError, compared_policies, evaluation_figures,
     page::{Block, Page, Section, Table},
-    policy_title,
 };
+
+use crate::conversion::from_wire;
 
 /// The page of an evaluation and its result. It holds no clock time: the same evaluation has the same page.
 ///
@@ -42,145 +42,60 @@ pub fn report_page(evaluation: &Evaluation, result: &EvaluationResult) -> Result
 /// # Errors
 /// One cannot be drawn.
 pub fn charts(result: &EvaluationResult) -> Result<Vec<Block>, PlotError> {
-    evaluation_figures(result).iter().map(Block::chart).collect()
+    evaluation_figures(result, &from_wire(result).titles()).iter().map(Block::chart).collect()
 }
 
 /// The headline tables of an evaluation: what each policy achieved, and how sure the difference is.
 #[must_use]
 pub fn figures(result: &EvaluationResult) -> Vec<Block> {
-    let mut blocks = vec![Block::Table(achieved(result)), Block::Table(differences(result))];
+    let report = from_wire(result);
+    let means = drawn(
+        tables::means(&report),
+        "Means over the seeds. GPU-hours fill, fill by job size, the worst tenant, cost index with $ per GPU-hour, and \
+         deferred share with latency unmask a policy that earns its reward by dropping what is expensive. – is no data."
+            .into(),
+    );
+    let differences = drawn(
+        tables::differences(&report),
+        format!(
+            "Reward per request, mean [95 % interval]. Differences are paired, seed by seed; the baseline is \
+             weighted-score, the best hand rule by mean reward is {}.",
+            result.best_rule
+        ),
+    );
+    let mut blocks = vec![Block::Table(means), Block::Table(differences)];
     if let Some(limit) = &result.limit {
         blocks.push(Block::Text(format!("Physical limit. {}", limit.note)));
     }
     blocks
 }
 
-/// The means, with the figures that unmask a policy which games the reward.
-fn achieved(result: &EvaluationResult) -> Table {
-    let header = [
-        "policy",
-        "reward per request",
-        "fill",
-        "GPU-hours fill",
-        "$ per GPU-hour",
-        "cost index",
-        "fill below 3 GPU-hours",
-        "fill 3 to below 6",
-        "fill from 6 on",
-        "worst tenant's GPU-hours fill",
-        "deferred share",
-        "latency, ms",
-        "$ per routed request",
-    ];
-    let row = |policy: &PolicyResult| {
-        let m = &policy.metrics;
-        let sizes = &m.fill_by_size;
-        let figures = [
-            (m.reward, 3),
-            (m.fill_rate, 4),
-            (m.gpu_hours_fill, 4),
-            (m.cost_per_gpu_hour_usd, 4),
-            (m.cost_index, 4),
-            (sizes.under_3h, 4),
-            (sizes.from_3h_to_6h, 4),
-            (sizes.from_6h, 4),
-            (m.worst_tenant_gpu_hours_fill, 4),
-            (m.deferred_share, 4),
-            (m.avg_latency_ms, 1),
-            (m.avg_cost_usd, 3),
-        ];
-        let cells = figures.into_iter().map(|(estimate, decimals)| mean(estimate, decimals));
-        std::iter::once(policy_title(policy, &result.policies)).chain(cells).collect()
-    };
-    let mut rows: Vec<Vec<String>> = result.policies.iter().map(row).collect();
-    rows.extend(result.limit.as_ref().map(|limit| limit_row(limit, header.len())));
-    Table {
-        caption: "Means over the seeds. GPU-hours fill, fill by job size, the worst tenant, cost index with $ per \
-                  GPU-hour, and deferred share with latency unmask a policy that earns its reward by dropping what is \
-                  expensive. – is no data."
-            .into(),
-        header: header.map(str::to_owned).into(),
-        rows,
-    }
-}
-
-fn limit_row(limit: &LimitResult, columns: usize) -> Vec<String> {
-    let mut cells = vec!["–".to_owned(); columns];
-    let label = if limit.steps_solved == limit.steps_total {
-        "physical limit".to_owned()
-    } else {
-        format!("physical limit ({} of {} steps)", limit.steps_solved, limit.steps_total)
-    };
-    let figures = [
-        (0, label),
-        (1, mean(limit.reward, 3)),
-        (2, mean(limit.fill_rate, 4)),
-        (11, mean(limit.avg_latency_ms, 1)),
-        (12, mean(limit.avg_cost_usd, 3)),
-    ];
-    for (column, text) in figures {
-        cells[column] = text;
-    }
-    cells
-}
-
-/// Reward and its differences, with intervals.
-fn differences(result: &EvaluationResult) -> Table {
-    let header = [
-        "policy",
-        "reward per request",
-        "interquartile mean",
-        "standard deviation of the seeds",
-        "minus the baseline's",
-        "minus the best hand rule's",
-        "probability of improvement",
-        "gap to the limit closed",
-        "gap to the informed rule closed",
-    ];
-    let row = |policy: &PolicyResult| {
-        let reward = policy.metrics.reward;
-        vec![
-            policy_title(policy, &result.policies),
-            interval(reward, 3),
-            reward.map_or_else(none, |e| format!("{:.3}", e.iqm)),
-            reward.and_then(|e| e.std_dev).map_or_else(none, |s| format!("{s:.3}")),
-            difference(policy.versus_baseline.reward),
-            difference(policy.versus_best_rule.reward),
-            share(policy.probability_of_improvement),
-            share(policy.gap_closed),
-            share(policy.informed_gap_closed),
-        ]
-    };
-    Table {
-        caption: format!(
-            "Reward per request, mean [95 % interval]. Differences are paired, seed by seed; the baseline is \
-             weighted-score, the best hand rule by mean reward is {}.",
-            result.best_rule
-        ),
-        header: header.map(str::to_owned).into(),
-        rows: result.policies.iter().map(row).collect(),
-    }
+/// A table as the page shows it.
+fn drawn(table: tables::Table, caption: String) -> Table {
+    Table { caption, rows: table.filled("–"), header: table.header }
 }
 
 /// GPU-hours fill by tenant, of the policies that the charts compare.
 fn fairness(result: &EvaluationResult) -> Vec<Block> {
-    let compared = compared_policies(result);
+    let report = from_wire(result);
+    let (titles, compared) = (report.titles(), compared_policies(result));
     let Some(first) = compared.first() else { return Vec::new() };
-    let titles = compared.iter().map(|policy| policy_title(policy, &result.policies));
-    let row = |(i, tenant): (usize, &TenantEstimates)| {
-        let fill = |policy: &&PolicyResult| {
-            let same = policy.fairness.by_tenant.get(i).filter(|t| t.tenant == tenant.tenant);
-            interval(same.and_then(|t| t.gpu_hours_fill), 4)
+    let row = |(i, tenant): (usize, &TenantReport)| {
+        let fill = |policy: &usize| {
+            let by_tenant = &report.policies[*policy].fairness.by_tenant;
+            let same = by_tenant.get(i).filter(|t| t.tenant == tenant.tenant);
+            tables::with_interval(same.and_then(|t| t.gpu_hours_fill), 4)
         };
-        std::iter::once(tenant.tenant.clone()).chain(compared.iter().map(fill)).collect()
+        std::iter::once(Some(tenant.tenant.clone())).chain(compared.iter().map(fill)).collect()
     };
-    vec![Block::Table(Table {
-        caption: "GPU-hours fill by tenant, mean [95 % interval], of the best learned policy, the baseline and the \
-                  best hand rule."
-            .into(),
+    let titles = compared.iter().map(|policy| titles[*policy].clone());
+    let table = tables::Table {
         header: std::iter::once("tenant".to_owned()).chain(titles).collect(),
-        rows: first.fairness.by_tenant.iter().enumerate().map(row).collect(),
-    })]
+        rows: report.policies[*first].fairness.by_tenant.iter().enumerate().map(row).collect(),
+    };
+    let caption = "GPU-hours fill by tenant, mean [95 % interval], of the best learned policy, the baseline and the \
+                   best hand rule.";
+    vec![Block::Table(drawn(table, caption.into()))]
 }
 
 fn reproduction(config: &NewEvaluation, result: &EvaluationResult) -> Vec<Block> {
@@ -273,35 +188,13 @@ fn configuration(evaluation: &Evaluation, result: &EvaluationResult) -> Vec<Bloc
             last.unwrap_or_default()
         ),
     ];
-    for policy in &result.policies {
+    for (policy, title) in result.policies.iter().zip(from_wire(result).titles()) {
         if let Some(sha256) = policy.policy_sha256 {
-            facts.push(format!("Policy {}: artifact {sha256}.", policy_title(policy, &result.policies)));
+            facts.push(format!("Policy {title}: artifact {sha256}."));
         }
     }
     let json = serde_json::to_string_pretty(&evaluation.config).unwrap_or_default();
     vec![Block::List(facts), Block::Code(json)]
-}
-
-fn none() -> String {
-    "–".into()
-}
-
-fn mean(estimate: Option<Estimate>, decimals: usize) -> String {
-    estimate.map_or_else(none, |e| format!("{:.decimals$}", e.mean))
-}
-
-fn interval(estimate: Option<Estimate>, decimals: usize) -> String {
-    estimate.map_or_else(none, |e| {
-        format!("{:.decimals$} [{:.decimals$},\u{a0}{:.decimals$}]", e.mean, e.ci_low, e.ci_high)
-    })
-}
-
-fn difference(estimate: Option<Estimate>) -> String {
-    estimate.map_or_else(none, |e| format!("{:+.3} [{:+.3},\u{a0}{:+.3}]", e.mean, e.ci_low, e.ci_high))
-}
-
-fn share(share: Option<Share>) -> String {
-    share.map_or_else(none, |s| format!("{:.3} [{:.3},\u{a0}{:.3}]", s.mean, s.ci_low, s.ci_high))
 }
 
 #[cfg(test)]

@@ -22,10 +22,10 @@ pub(crate) fn say_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 }
 
 /// A table whose first column is left-aligned and whose other columns are right-aligned.
-pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub(crate) fn table(header: &[impl AsRef<str>], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(header.iter().copied());
+    table.set_header(header.iter().map(AsRef::as_ref));
     table.add_rows(rows);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);

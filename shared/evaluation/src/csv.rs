@@ -1,8 +1,11 @@
 //! The result as CSV: one row per policy and figure, then those of the physical limit.
 
-use api::evaluator::{Estimate, EvaluationResult, JobSize, LimitResult, PolicyResult, Share};
-
-use crate::figures::Figure;
+use crate::{
+    bounds::Digest,
+    figures::Figure,
+    report::{LimitReport, PolicyReport, Report},
+    statistics::{Estimate, Interval},
+};
 
 const HEADER: [&str; 16] = [
     "policy",
@@ -27,18 +30,18 @@ const HEADER: [&str; 16] = [
 #[derive(Default)]
 struct Row {
     metric: String,
-    share: Option<Share>,
+    share: Option<Interval>,
     iqm: Option<f64>,
     std_dev: Option<f64>,
-    versus_baseline: Option<Share>,
-    versus_best_rule: Option<Share>,
+    versus_baseline: Option<Interval>,
+    versus_best_rule: Option<Interval>,
 }
 
 /// Writes the result. A figure that no seed has is an empty cell.
 ///
 /// # Errors
 /// None that a result in memory can cause.
-pub fn to_csv(result: &EvaluationResult) -> Result<String, ::csv::Error> {
+pub fn to_csv(result: &Report) -> Result<String, ::csv::Error> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     writer.write_record(HEADER)?;
     for policy in &result.policies {
@@ -53,11 +56,11 @@ pub fn to_csv(result: &EvaluationResult) -> Result<String, ::csv::Error> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn of_policy(policy: &PolicyResult) -> Vec<Row> {
+fn of_policy(policy: &PolicyReport) -> Vec<Row> {
     let figures = Figure::ALL.into_iter().map(|figure| Row {
-        versus_baseline: figure.among(&policy.versus_baseline).map(|e| interval(&e)),
-        versus_best_rule: figure.among(&policy.versus_best_rule).map(|e| interval(&e)),
-        ..Row::of_estimate(figure.name(), figure.among(&policy.metrics))
+        versus_baseline: policy.versus_baseline.get(figure).map(|e| e.interval()),
+        versus_best_rule: policy.versus_best_rule.get(figure).map(|e| e.interval()),
+        ..Row::of_estimate(figure.name(), policy.metrics.get(figure))
     });
     let shares = [
         Row::of_share("gap_closed", policy.gap_closed),
@@ -77,11 +80,7 @@ fn of_policy(policy: &PolicyResult) -> Vec<Row> {
     });
     // the fill rate by size is among the figures
     let sizes = policy.fairness.by_size.iter().map(|by| {
-        let size = match by.size {
-            JobSize::Under3h => "under_3h",
-            JobSize::From3hTo6h => "from_3h_to_6h",
-            JobSize::From6h => "from_6h",
-        };
+        let size = by.size.name();
         Row::of_estimate(&format!("by_size.{size}.gpu_hours_fill"), by.gpu_hours_fill)
     });
     let parts = policy.gain_over_time.iter().enumerate();
@@ -89,7 +88,7 @@ fn of_policy(policy: &PolicyResult) -> Vec<Row> {
     figures.chain(shares).chain(tenants).chain(sizes).chain(parts).collect()
 }
 
-fn of_limit(limit: &LimitResult) -> [Row; 5] {
+fn of_limit(limit: &LimitReport) -> [Row; 5] {
     [
         Row::of_estimate("fill_rate", limit.fill_rate),
         Row::of_estimate("avg_cost_usd", limit.avg_cost_usd),
@@ -103,24 +102,24 @@ impl Row {
     fn of_estimate(metric: &str, estimate: Option<Estimate>) -> Self {
         Self {
             metric: metric.into(),
-            share: estimate.map(|e| interval(&e)),
+            share: estimate.map(|e| e.interval()),
             iqm: estimate.map(|e| e.iqm),
             std_dev: estimate.and_then(|e| e.std_dev),
             ..Self::default()
         }
     }
 
-    fn of_share(metric: &str, share: Option<Share>) -> Self {
+    fn of_share(metric: &str, share: Option<Interval>) -> Self {
         Self { metric: metric.into(), share, ..Self::default() }
     }
 
-    fn cells(self, name: &str, policy: Option<&PolicyResult>) -> Vec<String> {
-        let learned = policy.is_some_and(|policy| policy.learned);
-        let sha256 = policy.and_then(|policy| policy.policy_sha256).map(|sha256| sha256.to_string());
+    fn cells(self, name: &str, policy: Option<&PolicyReport>) -> Vec<String> {
+        let learned = policy.is_some_and(PolicyReport::is_learned);
+        let sha256 = policy.and_then(|policy| policy.artifact).map(hex);
         let episodes = policy.and_then(|policy| policy.trained_episodes).map(|episodes| episodes.to_string());
         let number = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
-        let interval = |share: Option<Share>| {
-            [share.map(|s| s.mean), share.map(|s| s.ci_low), share.map(|s| s.ci_high)].map(number)
+        let interval = |share: Option<Interval>| {
+            [share.map(|s| s.mean), share.map(|s| s.low), share.map(|s| s.high)].map(number)
         };
         let mut cells = vec![name.to_owned(), learned.to_string(), self.metric];
         cells.extend(interval(self.share));
@@ -132,51 +131,42 @@ impl Row {
     }
 }
 
-fn interval(estimate: &Estimate) -> Share {
-    Share { mean: estimate.mean, ci_low: estimate.ci_low, ci_high: estimate.ci_high }
+fn hex(digest: Digest) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use api::{
-        Hash,
-        evaluator::{Fairness, PolicyResult, SizeEstimates, TenantEstimates},
+    use super::*;
+    use crate::{
+        figures::Estimates,
+        report::{Fairness, JobSize, SizeReport, TenantReport},
     };
 
-    use super::*;
-    use crate::figures::estimates;
-
     fn estimate(mean: f64) -> Option<Estimate> {
-        Some(Estimate {
-            mean,
-            ci_low: mean - 0.25,
-            ci_high: mean + 0.25,
-            iqm: mean + 0.125,
-            std_dev: Some(0.75),
-        })
+        Some(Estimate { mean, low: mean - 0.25, high: mean + 0.25, iqm: mean + 0.125, std_dev: Some(0.75) })
     }
 
     #[test]
     fn there_is_one_row_for_every_policy_and_figure_and_empty_cells_where_there_is_no_data() {
-        let fill = |mean| estimates(move |f| if f == Figure::FillRate { estimate(mean) } else { None });
-        let tenant = TenantEstimates {
+        let fill = |mean| Estimates::of(move |f| if f == Figure::FillRate { estimate(mean) } else { None });
+        let tenant = TenantReport {
             tenant: "acme".into(),
             fill_rate: None,
             gpu_hours_fill: estimate(0.5),
             cost_per_gpu_hour_usd: None,
             avg_latency_ms: None,
         };
-        let size = SizeEstimates { size: JobSize::From6h, fill_rate: None, gpu_hours_fill: estimate(0.75) };
-        let policy = PolicyResult {
+        let size = SizeReport { size: JobSize::From6h, fill_rate: None, gpu_hours_fill: estimate(0.75) };
+        let policy = PolicyReport {
             name: "q-learning".into(),
-            learned: true,
             reference: false,
-            policy_sha256: Some(Hash([0; 32])),
+            artifact: Some([0; 32]),
             trained_episodes: Some(20),
             metrics: fill(0.5),
             versus_baseline: fill(0.0),
             versus_best_rule: fill(-1.0),
-            gap_closed: Some(Share { mean: 0.5, ci_low: 0.25, ci_high: 0.75 }),
+            gap_closed: Some(Interval { mean: 0.5, low: 0.25, high: 0.75 }),
             informed_gap_closed: None,
             probability_of_improvement: None,
             fairness: Fairness { by_tenant: vec![tenant], by_size: vec![size] },
@@ -184,7 +174,7 @@ mod tests {
             gain_over_time: vec![],
             reward_on_limit_steps: None,
         };
-        let limit = LimitResult {
+        let limit = LimitReport {
             fill_rate: None,
             avg_cost_usd: None,
             avg_latency_ms: None,
@@ -194,8 +184,8 @@ mod tests {
             steps_total: 1,
             note: String::new(),
         };
-        let result = EvaluationResult {
-            environment_digest: Hash([0; 32]),
+        let result = Report {
+            environment_digest: [0; 32],
             environment: "default".into(),
             steps: 1,
             seeds: vec![1],

@@ -1,10 +1,13 @@
 //! Playing the episodes: every policy meets the same ones.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    ops::ControlFlow,
+    sync::{Mutex, PoisonError},
+};
 
-use policy::{Rule, StepReport, Swarm};
+use policy::{Rule, Swarm};
 use rayon::prelude::*;
-use routing_env::{Environment, Episode, Metrics, Reward, Tally};
+use routing_env::{Environment, Metrics, Reward, Tally};
 
 use crate::{
     bounds::{Digest, Sample},
@@ -19,7 +22,7 @@ pub struct Contestant {
     /// The rule's or the algorithm's name.
     pub name: String,
     /// The policy's artifact, when it was trained.
-    pub sha256: Option<Digest>,
+    pub artifact: Option<Digest>,
     /// Episodes that it was trained for.
     pub trained_episodes: Option<u32>,
     /// Told what is hidden from the others.
@@ -48,23 +51,25 @@ struct Swarms {
 impl Contestant {
     /// A hand rule.
     pub fn of_rule(rule: Rule) -> Self {
-        let mut contestant = Self::new(rule.name().into(), Swarm::of_rule(rule));
+        let mut contestant = Self::of_swarm(rule.name().into(), Swarm::of_rule(rule));
         contestant.reference = Rule::REFERENCES.contains(&rule);
         contestant
     }
 
-    /// A policy after so many episodes of training. It is frozen: it neither learns nor explores here.
-    pub fn of_policy(sha256: Digest, trained_episodes: u32, swarm: Swarm) -> Self {
-        let mut contestant = Self::new(swarm.config().algorithm.clone(), swarm);
-        contestant.sha256 = Some(sha256);
-        contestant.trained_episodes = Some(trained_episodes);
-        contestant
-    }
-
-    fn new(name: String, mut swarm: Swarm) -> Self {
+    /// A swarm by a name of the caller's choice. It is frozen: it neither learns nor explores here.
+    #[must_use]
+    pub fn of_swarm(name: String, mut swarm: Swarm) -> Self {
         swarm.freeze();
         let swarms = Mutex::new(Swarms { original: swarm, idle: Vec::new() });
-        Self { name, sha256: None, trained_episodes: None, reference: false, swarms }
+        Self { name, artifact: None, trained_episodes: None, reference: false, swarms }
+    }
+
+    /// A policy after so many episodes of training. It is frozen: it neither learns nor explores here.
+    pub fn of_policy(artifact: Digest, trained_episodes: u32, swarm: Swarm) -> Self {
+        let mut contestant = Self::of_swarm(swarm.config().algorithm.clone(), swarm);
+        contestant.artifact = Some(artifact);
+        contestant.trained_episodes = Some(trained_episodes);
+        contestant
     }
 
     /// Plays one episode whole; `None` when it was cancelled.
@@ -79,27 +84,24 @@ impl Contestant {
             let mut swarms = self.swarms.lock().unwrap_or_else(PoisonError::into_inner);
             swarms.idle.pop().unwrap_or_else(|| swarms.original.clone())
         };
-        let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
-        let mut report = StepReport::new(env);
         let parts = u64::from(PARTS.min(env.steps()));
         let mut achieved = Achieved {
             metrics: Metrics::new(env),
             on_limit_steps: Tally::default(),
             parts: vec![Tally::default(); parts as usize],
         };
-        swarm.begin_episode(seed);
-        while swarm.run_step(&mut episode, Reward::EXCESS_COST, &mut report) {
-            achieved.metrics.merge(&report.metrics);
-            let part = u64::from(report.step) * parts / u64::from(env.steps());
-            achieved.parts[part as usize].merge(&report.metrics.overall);
-            if limit_steps.binary_search(&report.step).is_ok() {
-                achieved.on_limit_steps.merge(&report.metrics.overall);
+        let played = swarm.play_watched(env, seed, Reward::EXCESS_COST, |step| {
+            achieved.metrics.merge(&step.metrics);
+            let part = u64::from(step.step) * parts / u64::from(env.steps());
+            achieved.parts[part as usize].merge(&step.metrics.overall);
+            if limit_steps.binary_search(&step.step).is_ok() {
+                achieved.on_limit_steps.merge(&step.metrics.overall);
             }
-            if progress.is_cancelled() {
-                return None;
-            }
+            if progress.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if played.is_break() {
+            return None;
         }
-        swarm.end_episode();
         self.swarms.lock().unwrap_or_else(PoisonError::into_inner).idle.push(swarm);
         Some(achieved)
     }
@@ -146,11 +148,7 @@ mod tests {
             merge_every: 0,
         };
         let mut swarm = Swarm::new(config, env).unwrap();
-        let mut report = StepReport::new(env);
-        let mut episode = Episode::new(env, 1, Reward::EXCESS_COST);
-        swarm.begin_episode(1);
-        while swarm.run_step(&mut episode, Reward::EXCESS_COST, &mut report) {}
-        swarm.end_episode();
+        swarm.play(env, 1, Reward::EXCESS_COST);
         vec![
             Contestant::of_policy([7; 32], 1, swarm),
             Contestant::of_rule(Rule::WeightedScore),

@@ -1,7 +1,8 @@
 //! The figures that policies are compared by: their names, where they come from, which way is better.
 
-use api::evaluator::{Estimate, FillBySize, MetricEstimates};
 use routing_env::Metrics;
+
+use crate::statistics::Estimate;
 
 /// One figure of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,43 +116,23 @@ impl Figure {
             Self::Reward => overall.avg_reward(),
         }
     }
-
-    /// The figure among estimates.
-    pub fn among(self, estimates: &MetricEstimates) -> Option<Estimate> {
-        match self {
-            Self::FillRate => estimates.fill_rate,
-            Self::GpuHoursFill => estimates.gpu_hours_fill,
-            Self::AvgCostUsd => estimates.avg_cost_usd,
-            Self::CostPerGpuHourUsd => estimates.cost_per_gpu_hour_usd,
-            Self::CostIndex => estimates.cost_index,
-            Self::FillUnder3h => estimates.fill_by_size.under_3h,
-            Self::FillFrom3hTo6h => estimates.fill_by_size.from_3h_to_6h,
-            Self::FillFrom6h => estimates.fill_by_size.from_6h,
-            Self::WorstTenantGpuHoursFill => estimates.worst_tenant_gpu_hours_fill,
-            Self::DeferredShare => estimates.deferred_share,
-            Self::AvgLatencyMs => estimates.avg_latency_ms,
-            Self::Reward => estimates.reward,
-        }
-    }
 }
 
-/// All figures' estimates, each asked for by its figure.
-pub fn estimates(of: impl Fn(Figure) -> Option<Estimate>) -> MetricEstimates {
-    MetricEstimates {
-        fill_rate: of(Figure::FillRate),
-        gpu_hours_fill: of(Figure::GpuHoursFill),
-        avg_cost_usd: of(Figure::AvgCostUsd),
-        cost_per_gpu_hour_usd: of(Figure::CostPerGpuHourUsd),
-        cost_index: of(Figure::CostIndex),
-        fill_by_size: FillBySize {
-            under_3h: of(Figure::FillUnder3h),
-            from_3h_to_6h: of(Figure::FillFrom3hTo6h),
-            from_6h: of(Figure::FillFrom6h),
-        },
-        worst_tenant_gpu_hours_fill: of(Figure::WorstTenantGpuHoursFill),
-        deferred_share: of(Figure::DeferredShare),
-        avg_latency_ms: of(Figure::AvgLatencyMs),
-        reward: of(Figure::Reward),
+/// Every figure's estimate, or those of paired differences; `None` where no seed has data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Estimates([Option<Estimate>; Figure::ALL.len()]);
+
+impl Estimates {
+    /// Asks for each figure's estimate.
+    #[must_use]
+    pub fn of(estimate: impl FnMut(Figure) -> Option<Estimate>) -> Self {
+        Self(Figure::ALL.map(estimate))
+    }
+
+    /// A figure's estimate.
+    #[must_use]
+    pub fn get(&self, figure: Figure) -> Option<Estimate> {
+        self.0[figure as usize]
     }
 }
 
@@ -161,21 +142,12 @@ mod tests {
 
     #[test]
     fn every_figure_finds_its_own_place_among_the_estimates() {
-        let value = |figure| Figure::ALL.iter().position(|f| *f == figure).map(|i| i as f64);
-        let estimate = |mean| Estimate { mean, ci_low: mean, ci_high: mean, iqm: mean, std_dev: None };
-        let estimates = estimates(|figure| value(figure).map(estimate));
-        for figure in Figure::ALL {
-            assert_eq!(figure.among(&estimates).map(|e| e.mean), value(figure), "{}", figure.name());
-        }
-        // the names are the wire's own
-        let json = serde_json::to_value(&estimates).unwrap();
-        for figure in Figure::ALL {
-            let pointer = format!("/{}/mean", figure.name().replace('.', "/"));
-            assert_eq!(
-                json.pointer(&pointer).and_then(serde_json::Value::as_f64),
-                value(figure),
-                "{pointer}"
-            );
+        let value = |figure: Figure| figure.name().len() as f64;
+        let estimate = |mean| Estimate { mean, low: mean, high: mean, iqm: mean, std_dev: None };
+        let estimates = Estimates::of(|figure| Some(estimate(value(figure))));
+        for (i, figure) in Figure::ALL.into_iter().enumerate() {
+            assert_eq!(figure as usize, i);
+            assert_eq!(estimates.get(figure).map(|e| e.mean), Some(value(figure)), "{}", figure.name());
         }
     }
 }

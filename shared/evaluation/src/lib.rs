@@ -2,13 +2,16 @@
 //! differences are, and what they say in words and tables. Pure and deterministic: the same plan gives the same bytes, on
 //! however many threads.
 
+pub mod analysis;
 pub mod bounds;
 pub mod csv;
 pub mod episodes;
 pub mod figures;
 pub mod plan;
+pub mod pooled;
 pub mod progress;
 pub mod report;
 pub mod statistics;
+pub mod tables;
 pub mod verdicts;
 pub mod work;

@@ -1,3 +1,5 @@
+//! How far an evaluation is.
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How far an evaluation is, and whether it is to stop. Whoever started it reads and cancels from another thread; no

@@ -1,249 +1,223 @@
-//! What an evaluation found: the figures with their intervals.
-
-use api::evaluator::{
-    Estimate, EvaluationResult, Fairness, JobSize, LimitResult, MetricEstimates, PolicyResult, Share,
-    SizeEstimates, TenantEstimates,
-};
-use limit::Limit;
-use policy::Rule;
-use rayon::prelude::*;
-use routing_env::{Knowledge, Metrics, Tally};
+//! What an evaluation found, as data: figures of every policy with their intervals, and sentences about them.
 
 use crate::{
-    bounds::Sample,
-    episodes::{Achieved, Contestant},
-    figures::{Figure, estimates},
-    plan::Plan,
-    statistics::{Bootstrap, Interval, improvements, interquartile_mean, mean, paired, standard_deviation},
-    verdicts::{Findings, verdicts},
+    bounds::Digest,
+    figures::Estimates,
+    statistics::{Estimate, Interval},
 };
 
-/// A gap of less than this share of the reward where it begins is rounding: the limit is solved to 1e-7.
-const ROUNDING: f64 = 1e-6;
-
-/// A figure by seed; `None` where a seed has no data.
-type BySeed = Vec<Option<f64>>;
-
-/// The result of an evaluation whose contestants achieved `achieved[contestant][seed]`, where `limits[seed]` was
-/// possible. The hand rules, the baseline among them, come after the learned policies.
-pub fn report(
-    plan: &Plan,
-    contestants: &[Contestant],
-    achieved: &[Vec<Achieved>],
-    limits: Option<&[Limit]>,
-) -> EvaluationResult {
-    let bootstrap = Bootstrap::new(plan.seeds.len());
-    let series: Vec<Series> = achieved.iter().map(|a| Series::of(a)).collect();
-    let named = |rule: Rule| contestants.iter().position(|c| c.sha256.is_none() && c.name == rule.name());
-    let rules = plan.policies.len()..contestants.len();
-    let baseline = named(Rule::BASELINE).unwrap_or(rules.start);
-    let best_rule = rules.filter(|i| !contestants[*i].reference).fold(baseline, |best, i| {
-        if series[i].mean(Figure::Reward) > series[best].mean(Figure::Reward) { i } else { best }
-    });
-    let limit_rewards: Option<BySeed> = limits.map(|l| l.iter().map(Limit::avg_reward).collect());
-    let to_limit = limit_rewards.as_ref().map(|to| Gap { from: &series[baseline].on_limit_steps, to });
-    let is_hidden = plan.environment.workloads().knowledge == Knowledge::Hidden;
-    let told = named(Rule::BidPrice).zip(named(Rule::BidPriceInformed)).filter(|_| is_hidden);
-    let reward = |i: usize| series[i].get(Figure::Reward);
-    let to_informed = told.map(|(trusting, informed)| Gap { from: reward(trusting), to: reward(informed) });
-    let comparison = Comparison { bootstrap: &bootstrap, plan, achieved };
-    let policies: Vec<PolicyResult> = contestants
-        .iter()
-        .map(|c| (c.name.clone(), c.sha256, c.trained_episodes, c.reference))
-        .enumerate()
-        .collect::<Vec<_>>()
-        .into_par_iter()
-        .map(|(i, (name, policy_sha256, trained_episodes, reference))| {
-            let (own, base) = (&series[i], &series[baseline]);
-            let improved = improvements(&paired(reward(i), reward(baseline)));
-            PolicyResult {
-                name,
-                learned: policy_sha256.is_some(),
-                reference,
-                policy_sha256: policy_sha256.map(api::Hash),
-                trained_episodes,
-                metrics: estimates(|f| estimate(&bootstrap, own.get(f))),
-                versus_baseline: own.versus(base, &bootstrap),
-                versus_best_rule: own.versus(&series[best_rule], &bootstrap),
-                gap_closed: to_limit.and_then(|gap| gap.closed_by(&own.on_limit_steps, &bootstrap)),
-                informed_gap_closed: to_informed.and_then(|gap| gap.closed_by(reward(i), &bootstrap)),
-                probability_of_improvement: bootstrap.estimate(&improved).map(share),
-                fairness: comparison.fairness(i),
-                reward_by_seed: reward(i).to_vec(),
-                gain_over_time: comparison.gain_over_time(i, baseline),
-                reward_on_limit_steps: limits.and_then(|_| estimate(&bootstrap, &own.on_limit_steps)),
-            }
-        })
-        .collect();
-    let limit = limits.zip(plan.sample).map(|(limits, sample)| {
-        of_limit(&bootstrap, limits, &series[baseline].on_limit_steps, plan, &sample)
-    });
-    let findings = Findings {
-        policies: &policies,
-        baseline,
-        best_rule,
-        seeds: plan.seeds.len(),
-        limit: limit.as_ref(),
-        is_limit_missing: plan.sample.is_some() && limits.is_none(),
-        is_hidden,
-        who_differs: &|i, other| comparison.fairness_versus(i, other),
-    };
-    EvaluationResult {
-        environment_digest: api::Hash(plan.environment_digest),
-        environment: plan.environment.preset().name().into(),
-        steps: plan.environment.steps(),
-        seeds: plan.seeds.clone(),
-        verdicts: verdicts(&findings),
-        best_rule: contestants[best_rule].name.clone(),
-        policies,
-        limit,
-    }
+/// What an evaluation found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// SHA-256 of the environment's canonical JSON.
+    pub environment_digest: Digest,
+    /// The preset's name.
+    pub environment: String,
+    /// Steps of each episode.
+    pub steps: u32,
+    /// The seeds that every policy met.
+    pub seeds: Vec<u64>,
+    /// The learned policies first, then the hand rules.
+    pub policies: Vec<PolicyReport>,
+    /// The best hand rule by mean reward.
+    pub best_rule: String,
+    /// The physical limit; `None` where it was not asked for, could not be solved, or does not know what is hidden.
+    pub limit: Option<LimitReport>,
+    /// What the figures say, in plain sentences; "better" only where an interval excludes zero.
+    pub verdicts: Vec<String>,
 }
 
-/// One contestant's figures by seed.
-struct Series {
-    figures: Vec<BySeed>,
-    /// The reward on the steps whose limit was solved.
-    on_limit_steps: BySeed,
+/// One policy's part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyReport {
+    /// The rule's or the algorithm's name.
+    pub name: String,
+    /// True of a rule that is told what is hidden from the others: it competes with nobody.
+    pub reference: bool,
+    /// The policy's artifact, when it was trained.
+    pub artifact: Option<Digest>,
+    /// Episodes that it was trained for, when it was trained.
+    pub trained_episodes: Option<u32>,
+    /// Its figures.
+    pub metrics: Estimates,
+    /// Paired differences to the baseline, seed by seed.
+    pub versus_baseline: Estimates,
+    /// Paired differences to the best hand rule, seed by seed.
+    pub versus_best_rule: Estimates,
+    /// (reward − baseline's) / (limit's − baseline's), on the steps whose limit was solved.
+    pub gap_closed: Option<Interval>,
+    /// (reward − `bid-price`'s) / (`bid-price-informed`'s − `bid-price`'s), where something is hidden.
+    pub informed_gap_closed: Option<Interval>,
+    /// The probability that its reward on a seed is above the baseline's on the same seed, a tie counting half.
+    pub probability_of_improvement: Option<Interval>,
+    /// Who gets what.
+    pub fairness: Fairness,
+    /// Its mean reward per request on each seed.
+    pub reward_by_seed: Vec<Option<f64>>,
+    /// Its reward minus the baseline's in each of equal parts of the episodes.
+    pub gain_over_time: Vec<Option<Interval>>,
+    /// Its mean reward per request on the steps whose limit was solved.
+    pub reward_on_limit_steps: Option<Estimate>,
 }
 
-impl Series {
-    fn of(achieved: &[Achieved]) -> Self {
-        let by_seed = |figure: Figure| achieved.iter().map(|a| figure.of(&a.metrics)).collect();
-        Self {
-            figures: Figure::ALL.map(by_seed).into(),
-            on_limit_steps: achieved.iter().map(|a| a.on_limit_steps.avg_reward()).collect(),
+/// Who gets what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fairness {
+    /// By tenant, in the workloads' order.
+    pub by_tenant: Vec<TenantReport>,
+    /// By job size, the smallest first.
+    pub by_size: Vec<SizeReport>,
+}
+
+/// A tenant's figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TenantReport {
+    /// The tenant's id.
+    pub tenant: String,
+    /// Requests routed / requested.
+    pub fill_rate: Option<Estimate>,
+    /// GPU-hours served / requested.
+    pub gpu_hours_fill: Option<Estimate>,
+    /// Paid per GPU-hour served, in USD.
+    pub cost_per_gpu_hour_usd: Option<Estimate>,
+    /// Mean latency of a routed request, waiting included, in ms.
+    pub avg_latency_ms: Option<Estimate>,
+}
+
+/// A job's size by its GPU-hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobSize {
+    /// Below 3 GPU-hours.
+    Under3h,
+    /// From 3 to below 6.
+    From3hTo6h,
+    /// From 6 on.
+    From6h,
+}
+
+impl JobSize {
+    /// All of them, in the order in which an episode's metrics keep them.
+    pub const ALL: [Self; 3] = [Self::Under3h, Self::From3hTo6h, Self::From6h];
+
+    /// Its name in files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Under3h => "under_3h",
+            Self::From3hTo6h => "from_3h_to_6h",
+            Self::From6h => "from_6h",
         }
     }
 
-    fn get(&self, figure: Figure) -> &[Option<f64>] {
-        &self.figures[figure as usize]
-    }
-
-    fn mean(&self, figure: Figure) -> Option<f64> {
-        mean_of(self.get(figure))
-    }
-
-    fn versus(&self, other: &Self, bootstrap: &Bootstrap) -> MetricEstimates {
-        estimates(|f| estimate(bootstrap, &paired(self.get(f), other.get(f))))
+    /// Its name in a sentence.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Under3h => "jobs below 3 GPU-hours",
+            Self::From3hTo6h => "jobs from 3 to 6 GPU-hours",
+            Self::From6h => "jobs from 6 GPU-hours on",
+        }
     }
 }
 
-/// From one reward to a higher one, seed by seed.
-#[derive(Clone, Copy)]
-struct Gap<'a> {
-    from: &'a [Option<f64>],
-    to: &'a [Option<f64>],
+/// The figures of jobs of a size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SizeReport {
+    /// The size.
+    pub size: JobSize,
+    /// Requests routed / requested.
+    pub fill_rate: Option<Estimate>,
+    /// GPU-hours served / requested.
+    pub gpu_hours_fill: Option<Estimate>,
 }
 
-impl Gap<'_> {
-    /// Which share of the gap a reward closes: a ratio of means over seeds, for single seeds may have hardly a gap.
-    fn closed_by(&self, reward: &[Option<f64>], bootstrap: &Bootstrap) -> Option<Share> {
-        let least = ROUNDING * mean_of(self.from)?.abs();
-        bootstrap.ratio(&paired(reward, self.from), &paired(self.to, self.from), least).map(share)
-    }
+/// The physical limit: the optimum of a linear program that every policy's step is a solution of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimitReport {
+    /// The highest share of requests routed.
+    pub fill_rate: Option<Estimate>,
+    /// The lowest mean cost of a routed request at the highest fill, in USD.
+    pub avg_cost_usd: Option<Estimate>,
+    /// The lowest mean latency of a routed request at the highest fill, in ms.
+    pub avg_latency_ms: Option<Estimate>,
+    /// The highest mean reward per request, whatever is routed for it.
+    pub reward: Option<Estimate>,
+    /// (limit's reward − baseline's) / |baseline's|: how much there is to gain over the baseline.
+    pub headroom: Option<Interval>,
+    /// Steps that were solved, over all seeds.
+    pub steps_solved: u64,
+    /// Steps of all episodes.
+    pub steps_total: u64,
+    /// How to read it: which steps, and that cost and latency are compared at equal fill only.
+    pub note: String,
 }
 
-fn of_limit(
-    bootstrap: &Bootstrap,
-    limits: &[Limit],
-    baseline: &[Option<f64>],
-    plan: &Plan,
-    sample: &Sample,
-) -> LimitResult {
-    let by_seed = |figure: fn(&Limit) -> Option<f64>| limits.iter().map(figure).collect::<BySeed>();
-    let of = |figure| estimate(bootstrap, &by_seed(figure));
-    let gains = paired(&by_seed(Limit::avg_reward), baseline);
-    let earned: BySeed = baseline.iter().map(|reward| reward.map(f64::abs)).collect();
-    let compared = if sample.is_all() { "" } else { " Gaps compare the policies' rewards on these steps." };
-    LimitResult {
-        fill_rate: of(Limit::fill_rate),
-        avg_cost_usd: of(Limit::avg_cost_usd),
-        avg_latency_ms: of(Limit::avg_latency_ms),
-        reward: of(Limit::avg_reward),
-        headroom: bootstrap.ratio(&gains, &earned, 0.0).map(share),
-        steps_solved: limits.iter().map(|limit| limit.steps).sum(),
-        steps_total: u64::from(plan.environment.steps()) * plan.seeds.len() as u64,
-        note: format!(
-            "Solved on {sample}.{compared} Cost and latency are the least that is possible at the limit's own fill, \
-             each by itself: compare them only with a policy of equal fill, for who serves less can be cheaper."
-        ),
-    }
-}
-
-/// What is looked at in an episode's figures.
-type FigureOf<'a> = &'a dyn Fn(&Metrics) -> Option<f64>;
-
-/// Who gets what of whom.
-struct Comparison<'a> {
-    bootstrap: &'a Bootstrap,
-    plan: &'a Plan,
-    achieved: &'a [Vec<Achieved>],
-}
-
-impl Comparison<'_> {
-    /// A contestant's figures by tenant and job size.
-    fn fairness(&self, contestant: usize) -> Fairness {
-        self.tables(&|figure| estimate(self.bootstrap, &self.by_seed(contestant, figure)))
+impl PolicyReport {
+    /// Whether it was trained.
+    #[must_use]
+    pub fn is_learned(&self) -> bool {
+        self.artifact.is_some()
     }
 
-    /// Their paired differences to another's.
-    fn fairness_versus(&self, contestant: usize, other: usize) -> Fairness {
-        self.tables(&|figure| {
-            let differences = paired(&self.by_seed(contestant, figure), &self.by_seed(other, figure));
-            estimate(self.bootstrap, &differences)
-        })
-    }
-
-    /// The paired differences of its reward to another's, part by part of the episodes.
-    fn gain_over_time(&self, contestant: usize, other: usize) -> Vec<Option<Share>> {
-        let parts = self.achieved[contestant].first().map_or(0, |achieved| achieved.parts.len());
-        let reward = |i: usize, part: usize| -> BySeed {
-            self.achieved[i].iter().map(|achieved| achieved.parts[part].avg_reward()).collect()
+    /// Its name, and of a learned one what tells it from the others of that name: how long it was trained, or else the
+    /// start of its artifact's name.
+    #[must_use]
+    pub fn title(&self, policies: &[Self]) -> String {
+        let Some(artifact) = self.artifact else { return self.name.clone() };
+        let is_other = |p: &&Self| p.name == self.name && p.artifact != self.artifact;
+        let others: Vec<&Self> = policies.iter().filter(is_other).collect();
+        let told_apart =
+            !others.is_empty() && others.iter().all(|p| p.trained_episodes != self.trained_episodes);
+        let what = match self.trained_episodes.filter(|_| told_apart) {
+            Some(1) => "1 episode".to_owned(),
+            Some(episodes) => format!("{episodes} episodes"),
+            None => artifact[..4].iter().map(|byte| format!("{byte:02x}")).collect(),
         };
-        let gain = |part| self.bootstrap.estimate(&paired(&reward(contestant, part), &reward(other, part)));
-        (0..parts).map(|part| gain(part).map(share)).collect()
-    }
-
-    fn by_seed(&self, contestant: usize, figure: FigureOf<'_>) -> BySeed {
-        self.achieved[contestant].iter().map(|achieved| figure(&achieved.metrics)).collect()
-    }
-
-    fn tables(&self, of: &dyn Fn(FigureOf<'_>) -> Option<Estimate>) -> Fairness {
-        let tenants = self.plan.environment.workloads().tenants.iter().enumerate();
-        let by_tenant = tenants.map(|(i, tenant)| {
-            let of = |figure: fn(&Tally) -> Option<f64>| of(&|metrics| figure(&metrics.tenants[i]));
-            TenantEstimates {
-                tenant: tenant.id.clone(),
-                fill_rate: of(Tally::fill_rate),
-                gpu_hours_fill: of(Tally::gpu_hours_fill),
-                cost_per_gpu_hour_usd: of(Tally::cost_per_gpu_hour_usd),
-                avg_latency_ms: of(Tally::avg_latency_ms),
-            }
-        });
-        let sizes = [JobSize::Under3h, JobSize::From3hTo6h, JobSize::From6h].into_iter().enumerate();
-        let by_size = sizes.map(|(i, size)| {
-            let of = |figure: fn(&Tally) -> Option<f64>| of(&|metrics| figure(&metrics.sizes[i]));
-            SizeEstimates { size, fill_rate: of(Tally::fill_rate), gpu_hours_fill: of(Tally::gpu_hours_fill) }
-        });
-        Fairness { by_tenant: by_tenant.collect(), by_size: by_size.collect() }
+        format!("{} ({what})", self.name)
     }
 }
 
-/// A figure over seeds. `None` where no seed has it.
-fn estimate(bootstrap: &Bootstrap, by_seed: &[Option<f64>]) -> Option<Estimate> {
-    let values: Vec<f64> = by_seed.iter().copied().flatten().collect();
-    let Share { mean, ci_low, ci_high } = share(bootstrap.estimate(by_seed)?);
-    let iqm = interquartile_mean(&values)? + 0.0;
-    Some(Estimate { mean, ci_low, ci_high, iqm, std_dev: standard_deviation(&values) })
+impl Report {
+    /// What each policy is called in tables, charts and sentences.
+    #[must_use]
+    pub fn titles(&self) -> Vec<String> {
+        self.policies.iter().map(|policy| policy.title(&self.policies)).collect()
+    }
 }
 
-fn share(interval: Interval) -> Share {
-    // `+ 0.0` makes a negative zero positive: canonical JSON has only one zero, and a result read back from
-    // the ledger must have the same bytes
-    Share { mean: interval.mean + 0.0, ci_low: interval.low + 0.0, ci_high: interval.high + 0.0 }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn mean_of(by_seed: &[Option<f64>]) -> Option<f64> {
-    mean(&by_seed.iter().copied().flatten().collect::<Vec<_>>())
+    fn policy(name: &str, artifact: Option<u8>, trained_episodes: Option<u32>) -> PolicyReport {
+        PolicyReport {
+            name: name.into(),
+            reference: false,
+            artifact: artifact.map(|byte| [byte; 32]),
+            trained_episodes,
+            metrics: Estimates::of(|_| None),
+            versus_baseline: Estimates::of(|_| None),
+            versus_best_rule: Estimates::of(|_| None),
+            gap_closed: None,
+            informed_gap_closed: None,
+            probability_of_improvement: None,
+            fairness: Fairness { by_tenant: vec![], by_size: vec![] },
+            reward_by_seed: vec![],
+            gain_over_time: vec![],
+            reward_on_limit_steps: None,
+        }
+    }
+
+    #[test]
+    fn a_title_says_what_tells_a_policy_from_the_others_of_its_name() {
+        let titles = |policies: &[PolicyReport]| -> Vec<String> {
+            policies.iter().map(|policy| policy.title(policies)).collect()
+        };
+        let rule = || policy("reserve", None, None);
+        assert_eq!(titles(&[policy("cem", Some(0xab), Some(20)), rule()]), ["cem (abababab)", "reserve"]);
+        let curve = [policy("cem", Some(1), Some(1)), policy("cem", Some(2), Some(20))];
+        assert_eq!(titles(&curve), ["cem (1 episode)", "cem (20 episodes)"]);
+        let twins = [policy("cem", Some(1), Some(20)), policy("cem", Some(2), Some(20))];
+        assert_eq!(titles(&twins), ["cem (01010101)", "cem (02020202)"]);
+    }
 }

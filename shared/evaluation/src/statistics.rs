@@ -24,6 +24,29 @@ pub struct Interval {
     pub high: f64,
 }
 
+/// A figure over seeds: its mean with its bootstrap interval, and how the seeds spread.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// The mean.
+    pub mean: f64,
+    /// The interval's low end.
+    pub low: f64,
+    /// The interval's high end.
+    pub high: f64,
+    /// The interquartile mean: that of the middle half of the seeds.
+    pub iqm: f64,
+    /// The seeds' standard deviation (of a sample: n − 1); `None` of a single one.
+    pub std_dev: Option<f64>,
+}
+
+impl Estimate {
+    /// The mean with its interval.
+    #[must_use]
+    pub fn interval(&self) -> Interval {
+        Interval { mean: self.mean, low: self.low, high: self.high }
+    }
+}
+
 /// The resamples of one number of seeds, drawn once and used for every figure.
 pub struct Bootstrap {
     seeds: usize,

@@ -1,10 +1,12 @@
 //! What the figures say, in sentences that claim no more than the intervals carry.
 
-use api::evaluator::{Estimate, Fairness, JobSize, LimitResult, MetricEstimates, PolicyResult, Share};
-use plots::policy_title;
 use policy::Rule;
 
-use crate::figures::Figure;
+use crate::{
+    figures::{Estimates, Figure},
+    report::{Fairness, LimitReport, PolicyReport},
+    statistics::{Estimate, Interval},
+};
 
 /// Below this share of the baseline's reward there is nothing to learn.
 const WORTH_LEARNING: f64 = 0.01;
@@ -12,7 +14,7 @@ const WORTH_LEARNING: f64 = 0.01;
 /// What sentences are made from.
 pub struct Findings<'a> {
     /// All who took part.
-    pub policies: &'a [PolicyResult],
+    pub policies: &'a [PolicyReport],
     /// Which of them is the baseline.
     pub baseline: usize,
     /// Which is the best hand rule.
@@ -20,7 +22,7 @@ pub struct Findings<'a> {
     /// How many seeds they met.
     pub seeds: usize,
     /// The physical limit, where there is one.
-    pub limit: Option<&'a LimitResult>,
+    pub limit: Option<&'a LimitReport>,
     /// True when it was wanted, but could not be solved.
     pub is_limit_missing: bool,
     /// True when something is hidden from the policies, and from the limit.
@@ -34,7 +36,7 @@ pub struct Findings<'a> {
 pub fn verdicts(findings: &Findings<'_>) -> Vec<String> {
     let &Findings { policies, baseline, best_rule, .. } = findings;
     let best = &policies[best_rule].name;
-    let is_judged = |i: &usize| policies[*i].learned && !is_on_the_way(&policies[*i], policies);
+    let is_judged = |i: &usize| policies[*i].is_learned() && !is_on_the_way(&policies[*i], policies);
     let mut judged: Vec<usize> = (0..policies.len()).filter(is_judged).collect();
     if judged.is_empty() && best_rule != baseline {
         judged.push(best_rule);
@@ -58,23 +60,23 @@ pub fn verdicts(findings: &Findings<'_>) -> Vec<String> {
 }
 
 /// The same algorithm was trained for longer: this is a point of its learning curve.
-fn is_on_the_way(policy: &PolicyResult, policies: &[PolicyResult]) -> bool {
+fn is_on_the_way(policy: &PolicyReport, policies: &[PolicyReport]) -> bool {
     policies.iter().any(|p| p.name == policy.name && p.trained_episodes > policy.trained_episodes)
 }
 
 impl Findings<'_> {
     /// Who wins by reward, which unmasking figures are worse, and with whom.
-    fn verdict(&self, i: usize, other: usize, role: &str, differences: &MetricEstimates) -> Vec<String> {
-        let (name, seeds) = (policy_title(&self.policies[i], self.policies), self.seeds);
+    fn verdict(&self, i: usize, other: usize, role: &str, differences: &Estimates) -> Vec<String> {
+        let (name, seeds) = (self.policies[i].title(self.policies), self.seeds);
         let other_name = &self.policies[other].name;
-        let Some(reward) = differences.reward else {
+        let Some(reward) = differences.get(Figure::Reward) else {
             return vec![format!(
                 "{name} and {role} {other_name}: no seed had a request, so there is nothing to compare."
             )];
         };
         let difference = format!(
             "paired difference of the reward per request {:+.3}, 95 % interval {:+.3} to {:+.3}, {seeds} seeds",
-            reward.mean, reward.ci_low, reward.ci_high
+            reward.mean, reward.low, reward.high
         );
         let mut sentences = vec![match side(&reward) {
             Side::Above => format!("{name} is better than {role} {other_name} ({difference})."),
@@ -89,7 +91,7 @@ impl Findings<'_> {
             .into_iter()
             .filter_map(|(figure, more_is_better)| {
                 let bad = if more_is_better { Side::Below } else { Side::Above };
-                let estimate = figure.among(differences).filter(|estimate| side(estimate) == bad)?;
+                let estimate = differences.get(figure).filter(|estimate| side(estimate) == bad)?;
                 Some((figure, estimate.mean))
             })
             .collect();
@@ -120,7 +122,7 @@ impl Findings<'_> {
         }
         let headroom = self.limit?.headroom?;
         let share = percent(&headroom);
-        Some(if headroom.ci_high < WORTH_LEARNING {
+        Some(if headroom.high < WORTH_LEARNING {
             format!(
                 "The baseline's reward is within {share} of the physical limit: there is nothing to learn here."
             )
@@ -131,10 +133,10 @@ impl Findings<'_> {
 }
 
 /// How much of the way to the best that is possible, or that is known to be, a policy has gone.
-fn gaps(policy: &PolicyResult, policies: &[PolicyResult]) -> Vec<String> {
-    let name = policy_title(policy, policies);
-    let closed = |share: Share, gap: &str| {
-        if share.ci_high < 0.0 {
+fn gaps(policy: &PolicyReport, policies: &[PolicyReport]) -> Vec<String> {
+    let name = policy.title(policies);
+    let closed = |share: Interval, gap: &str| {
+        if share.high < 0.0 {
             format!("{name} closes nothing of the gap between {gap}: it closes {}.", percent(&share))
         } else {
             format!("{name} closes {} of the gap between {gap}.", percent(&share))
@@ -152,7 +154,7 @@ fn gaps(policy: &PolicyResult, policies: &[PolicyResult]) -> Vec<String> {
 }
 
 /// Why unmasking figures are worse, as far as tenants and job sizes tell.
-fn reasons(worse: &[Figure], differences: &MetricEstimates, who: &Fairness) -> Vec<String> {
+fn reasons(worse: &[Figure], differences: &Estimates, who: &Fairness) -> Vec<String> {
     let any = |figures: &[Figure]| figures.iter().any(|figure| worse.contains(figure));
     let mut reasons = Vec::new();
     if any(&[
@@ -162,7 +164,7 @@ fn reasons(worse: &[Figure], differences: &MetricEstimates, who: &Fairness) -> V
         Figure::FillFrom6h,
         Figure::WorstTenantGpuHoursFill,
     ]) {
-        let sizes = who.by_size.iter().map(|by| (of_size(by.size).to_owned(), by.gpu_hours_fill));
+        let sizes = who.by_size.iter().map(|by| (by.size.words().to_owned(), by.gpu_hours_fill));
         let tenants = who.by_tenant.iter().map(|by| (by.tenant.clone(), by.gpu_hours_fill));
         reasons.push(match (listed(sizes, Side::Below), listed(tenants, Side::Below)) {
             (None, None) => "No job size and no tenant loses more GPU-hours than the seeds can show.".into(),
@@ -181,7 +183,7 @@ fn reasons(worse: &[Figure], differences: &MetricEstimates, who: &Fairness) -> V
         });
     }
     if any(&[Figure::DeferredShare])
-        && let Some(latency) = differences.avg_latency_ms
+        && let Some(latency) = differences.get(Figure::AvgLatencyMs)
     {
         reasons.push(format!(
             "More requests wait; with their waiting the latency differs by {:+.1} ms.",
@@ -200,17 +202,9 @@ fn listed(differences: impl Iterator<Item = (String, Option<Estimate>)>, on: Sid
     Some(on_it.collect::<Vec<_>>().join(", ")).filter(|list| !list.is_empty())
 }
 
-fn of_size(size: JobSize) -> &'static str {
-    match size {
-        JobSize::Under3h => "jobs below 3 GPU-hours",
-        JobSize::From3hTo6h => "jobs from 3 to 6 GPU-hours",
-        JobSize::From6h => "jobs from 6 GPU-hours on",
-    }
-}
-
 /// A share with its interval, for people.
-fn percent(share: &Share) -> String {
-    let [mean, low, high] = [share.mean, share.ci_low, share.ci_high].map(|value| 100.0 * value);
+fn percent(share: &Interval) -> String {
+    let [mean, low, high] = [share.mean, share.low, share.high].map(|value| 100.0 * value);
     format!("{mean:.2} % (95 % interval {low:.2} to {high:.2} %)")
 }
 
@@ -223,9 +217,9 @@ enum Side {
 }
 
 fn side(difference: &Estimate) -> Side {
-    if difference.ci_low > 0.0 {
+    if difference.low > 0.0 {
         Side::Above
-    } else if difference.ci_high < 0.0 {
+    } else if difference.high < 0.0 {
         Side::Below
     } else {
         Side::Undecided
@@ -234,28 +228,22 @@ fn side(difference: &Estimate) -> Side {
 
 #[cfg(test)]
 mod tests {
-    use api::{
-        Hash,
-        evaluator::{SizeEstimates, TenantEstimates},
-    };
-
     use super::*;
-    use crate::figures::estimates;
+    use crate::report::{JobSize, SizeReport, TenantReport};
 
     fn estimate(mean: f64, half: f64) -> Option<Estimate> {
-        Some(Estimate { mean, ci_low: mean - half, ci_high: mean + half, iqm: mean, std_dev: None })
+        Some(Estimate { mean, low: mean - half, high: mean + half, iqm: mean, std_dev: None })
     }
 
-    fn result(name: &str, learned: bool, versus: impl Fn(Figure) -> Option<Estimate>) -> PolicyResult {
-        PolicyResult {
+    fn result(name: &str, learned: bool, versus: impl Fn(Figure) -> Option<Estimate>) -> PolicyReport {
+        PolicyReport {
             name: name.into(),
-            learned,
             reference: false,
-            policy_sha256: learned.then_some(Hash([0xab; 32])),
+            artifact: learned.then_some([0xab; 32]),
             trained_episodes: learned.then_some(20),
-            metrics: estimates(|_| None),
-            versus_baseline: estimates(&versus),
-            versus_best_rule: estimates(&versus),
+            metrics: Estimates::of(|_| None),
+            versus_baseline: Estimates::of(&versus),
+            versus_best_rule: Estimates::of(&versus),
             gap_closed: None,
             informed_gap_closed: None,
             probability_of_improvement: None,
@@ -272,10 +260,10 @@ mod tests {
         verdicts(&findings(&policies, 1, 1, 20))
     }
 
-    fn findings(policies: &[PolicyResult], baseline: usize, best_rule: usize, seeds: usize) -> Findings<'_> {
+    fn findings(policies: &[PolicyReport], baseline: usize, best_rule: usize, seeds: usize) -> Findings<'_> {
         let who_differs = &|_, _| Fairness {
             by_tenant: [("acme", -0.03), ("borg", 0.04)]
-                .map(|(tenant, difference)| TenantEstimates {
+                .map(|(tenant, difference)| TenantReport {
                     tenant: tenant.into(),
                     fill_rate: None,
                     gpu_hours_fill: estimate(difference, 0.01),
@@ -284,7 +272,7 @@ mod tests {
                 })
                 .into(),
             by_size: [(JobSize::Under3h, 0.01), (JobSize::From6h, -0.2)]
-                .map(|(size, difference)| SizeEstimates {
+                .map(|(size, difference)| SizeReport {
                     size,
                     fill_rate: None,
                     gpu_hours_fill: estimate(difference, 0.02),
@@ -295,13 +283,13 @@ mod tests {
         Findings { policies, baseline, best_rule, seeds, limit, is_limit_missing, is_hidden, who_differs }
     }
 
-    fn limit(headroom: f64) -> LimitResult {
-        LimitResult {
+    fn limit(headroom: f64) -> LimitReport {
+        LimitReport {
             fill_rate: None,
             avg_cost_usd: None,
             avg_latency_ms: None,
             reward: None,
-            headroom: Some(Share { mean: headroom, ci_low: 0.9 * headroom, ci_high: 1.1 * headroom }),
+            headroom: Some(Interval { mean: headroom, low: 0.9 * headroom, high: 1.1 * headroom }),
             steps_solved: 1,
             steps_total: 1,
             note: String::new(),
@@ -351,7 +339,7 @@ mod tests {
 
     #[test]
     fn of_a_learning_curve_only_its_end_is_judged() {
-        let learned = |name, trained_episodes| PolicyResult {
+        let learned = |name, trained_episodes| PolicyReport {
             trained_episodes: Some(trained_episodes),
             ..result(name, true, |_| estimate(0.0, 0.1))
         };
@@ -413,12 +401,12 @@ mod tests {
             result("weighted-score", false, |_| estimate(0.0, 0.0)),
             result("bid-price", false, |_| estimate(1.0, 0.1)),
         ];
-        policies[1].gap_closed = Some(Share { mean: 0.9411, ci_low: 0.93, ci_high: 0.95 });
+        policies[1].gap_closed = Some(Interval { mean: 0.9411, low: 0.93, high: 0.95 });
         let sentences = verdicts(&findings(&policies, 0, 1, 5));
         let expected = "bid-price closes 94.11 % (95 % interval 93.00 to 95.00 %) of the gap between the baseline and \
                         the physical limit.";
         assert!(sentences.contains(&expected.to_owned()), "{sentences:?}");
-        policies[1].gap_closed = Some(Share { mean: -0.2, ci_low: -0.3, ci_high: -0.1 });
+        policies[1].gap_closed = Some(Interval { mean: -0.2, low: -0.3, high: -0.1 });
         let sentences = verdicts(&findings(&policies, 0, 1, 5));
         let expected = "bid-price closes nothing of the gap between the baseline and the physical limit: it closes \
                         -20.00 % (95 % interval -30.00 to -10.00 %).";
@@ -433,12 +421,5 @@ mod tests {
         let hidden = Findings { is_hidden: true, ..findings(&policies, 0, 0, 5) };
         assert!(verdicts(&hidden).pop().unwrap().contains("bid-price-informed"));
         assert_eq!(verdicts(&findings(&policies, 0, 0, 5)).len(), 1);
-    }
-
-    #[test]
-    fn a_figure_lies_where_the_series_keeps_it() {
-        for (i, figure) in Figure::ALL.into_iter().enumerate() {
-            assert_eq!(figure as usize, i);
-        }
     }
 }

@@ -1,20 +1,20 @@
 //! The work of one evaluation: play the episodes, solve the limits that nobody knows yet, tell the result.
 
-use api::evaluator::EvaluationResult;
 use limit::{AllocationError, Limit};
 
 use crate::{
+    analysis::analyse,
     bounds::{Digest, Sample, is_possible, solve},
     episodes::{Achieved, Contestant, play},
     plan::Plan,
     progress::Progress,
-    report::report,
+    report::Report,
 };
 
 /// What was found.
 pub struct Found {
     /// The result.
-    pub result: EvaluationResult,
+    pub report: Report,
     /// The limits that were solved for it, each with its key.
     pub solved: Vec<(Digest, Limit)>,
     /// Steps whose limit was known before.
@@ -36,8 +36,8 @@ pub fn evaluate(
     let sample = plan.sample.as_ref();
     let achieved = play(environment, contestants, &plan.seeds, sample, progress)?;
     let Some(sample) = sample else {
-        let result = report(plan, contestants, &achieved, None);
-        return Some(Found { result, solved: Vec::new(), known_steps: 0, unsolved: None });
+        let report = analyse(plan, contestants, &achieved, None);
+        return Some(Found { report, solved: Vec::new(), known_steps: 0, unsolved: None });
     };
     let known = possible(sample, known, &achieved);
     let known_steps = known.iter().flatten().map(|limit| limit.steps).sum();
@@ -46,13 +46,13 @@ pub fn evaluate(
         Ok((limits, solved)) => (Some(limits), solved, None),
         Err(error) => (None, Vec::new(), Some(error)),
     };
-    let result = report(plan, contestants, &achieved, limits.as_deref());
-    Some(Found { result, solved, known_steps, unsolved })
+    let report = analyse(plan, contestants, &achieved, limits.as_deref());
+    Some(Found { report, solved, known_steps, unsolved })
 }
 
 /// Those of the known limits, by seed, that can be the limits of what was played.
 fn possible(sample: &Sample, known: Vec<Option<Limit>>, achieved: &[Vec<Achieved>]) -> Vec<Option<Limit>> {
-    let of_seed = |seed: usize| achieved.iter().map(move |by_seed| &by_seed[seed]);
+    let of_seed = |seed: usize| achieved.iter().map(move |by_seed| &by_seed[seed].on_limit_steps);
     let known = known.into_iter().enumerate();
     known.map(|(seed, limit)| limit.filter(|limit| is_possible(limit, sample, of_seed(seed)))).collect()
 }

@@ -8,8 +8,8 @@ mod support;
 
 use std::{fs, path::Path};
 
-use plots::{Figure, evaluation_figures};
-use support::{Size, empty_episodes, episodes, estimate, evaluation, only_reward};
+use plots::Figure;
+use support::{Size, empty_episodes, episodes, estimate, evaluation, figures, only_reward};
 
 fn main() {
     let folder = std::env::args().nth(1).expect("the folder to write to");
@@ -21,7 +21,7 @@ fn main() {
     let large = Size { learned: 20, tenants: 60, seeds: 300, long_names: true, limit: Some(200) };
     let ten = Size { tenants: 10, long_names: true, limit: None, ..Size::default() };
     for (name, size) in [("usual", usual), ("large", large), ("ten-tenants", ten)] {
-        write(&folder, name, evaluation_figures(&evaluation(&size)));
+        write(&folder, name, figures(&evaluation(&size)));
     }
     write(&folder, "learning", learning());
 }
@@ -34,7 +34,7 @@ fn learning() -> Vec<Figure> {
         policy.trained_episodes = Some(episodes);
         policy.versus_baseline = only_reward(estimate(gain, 0.06));
     }
-    evaluation_figures(&result)
+    figures(&result)
 }
 
 fn write(folder: &str, name: &str, figures: Vec<Figure>) {

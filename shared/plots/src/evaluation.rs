@@ -18,39 +18,22 @@ const BASELINE: &str = "weighted-score";
 /// As many tenants have bars at most; of more, those who fare worst.
 const MOST_TENANTS: usize = 40;
 
-/// All charts of a result that have data.
+/// All charts of a result that have data. Each policy has a title, which tells it from others of its name.
 #[must_use]
-pub fn evaluation_figures(result: &EvaluationResult) -> Vec<Figure> {
+pub fn evaluation_figures(result: &EvaluationResult, titles: &[String]) -> Vec<Figure> {
     let figures = [
-        policy_comparison(result),
+        policy_comparison(result, titles),
         learning_curve(result),
         gain_over_time(result),
-        reward_by_seed(result),
-        fill_by_tenant(result),
-        fill_by_job_size(result),
+        reward_by_seed(result, titles),
+        fill_by_tenant(result, titles),
+        fill_by_job_size(result, titles),
     ];
     figures.into_iter().filter(Figure::has_data).collect()
 }
 
-/// A policy's name, and of a learned one what tells it from others of that name: how long it was trained, or else the
-/// start of its artifact's name.
-#[must_use]
-pub fn policy_title(policy: &PolicyResult, policies: &[PolicyResult]) -> String {
-    let Some(sha256) = policy.policy_sha256 else { return policy.name.clone() };
-    let is_other = |p: &&PolicyResult| p.name == policy.name && p.policy_sha256 != policy.policy_sha256;
-    let others: Vec<&PolicyResult> = policies.iter().filter(is_other).collect();
-    let told_apart =
-        !others.is_empty() && others.iter().all(|p| p.trained_episodes != policy.trained_episodes);
-    let what = match policy.trained_episodes.filter(|_| told_apart) {
-        Some(1) => "1 episode".to_owned(),
-        Some(episodes) => format!("{episodes} episodes"),
-        None => sha256.to_string()[..8].to_owned(),
-    };
-    format!("{} ({what})", policy.name)
-}
-
 /// Every policy's reward beside baseline and limit; fill, GPU-hours fill, $ per GPU-hour and latency below.
-fn policy_comparison(result: &EvaluationResult) -> Figure {
+fn policy_comparison(result: &EvaluationResult, titles: &[String]) -> Figure {
     let panel = |title: &str, of: fn(&MetricEstimates) -> Option<Estimate>, limit: Option<Estimate>| {
         let rows = result.policies.iter().map(|p| Row { interval: interval(of(&p.metrics)), dots: vec![] });
         let baseline = baseline(result).and_then(|p| of(&p.metrics));
@@ -74,8 +57,9 @@ fn policy_comparison(result: &EvaluationResult) -> Figure {
         panel("Cost, $ per GPU-hour", |m| m.cost_per_gpu_hour_usd, None),
         panel("Latency, ms", |m| m.avg_latency_ms, None),
     ];
-    let rows =
-        |legend, panels| Block::Rows(Rows { legend, labels: labels(result.policies.iter(), result), panels });
+    let rows = |legend, panels| {
+        Block::Rows(Rows { legend, labels: labels(0..titles.len(), result, titles), panels })
+    };
     let mut blocks = vec![rows(true, vec![reward])];
     if let (Some(limit), None) = (&result.limit, of_all_steps) {
         let solved = result.policies.iter().map(|p| p.reward_on_limit_steps);
@@ -174,7 +158,8 @@ fn learning_curve(result: &EvaluationResult) -> Figure {
 /// each part of the episodes.
 fn gain_over_time(result: &EvaluationResult) -> Figure {
     let informed = result.policies.iter().find(|p| role(p, result) == Role::Informed);
-    let compared = compared_policies(result).into_iter().filter(|p| role(p, result) != Role::Baseline);
+    let compared = compared_policies(result).into_iter().map(|i| &result.policies[i]);
+    let compared = compared.filter(|p| role(p, result) != Role::Baseline);
     let curves = compared.chain(informed).map(|policy| {
         let role = role(policy, result);
         let parts = policy.gain_over_time.len() as f64;
@@ -211,14 +196,15 @@ fn gain_over_time(result: &EvaluationResult) -> Figure {
 }
 
 /// What each policy gained over the baseline on each seed.
-fn reward_by_seed(result: &EvaluationResult) -> Figure {
-    let others = || result.policies.iter().filter(|p| role(p, result) != Role::Baseline);
+fn reward_by_seed(result: &EvaluationResult, titles: &[String]) -> Figure {
+    let others = || (0..titles.len()).filter(|i| role(&result.policies[*i], result) != Role::Baseline);
     let differences = |policy: &PolicyResult| -> Vec<f64> {
         let Some(baseline) = baseline(result) else { return vec![] };
         let pairs = policy.reward_by_seed.iter().zip(&baseline.reward_by_seed);
         pairs.filter_map(|(mine, its)| Some((*mine)? - (*its)?)).collect()
     };
-    let rows = others()
+    let rows = others().map(|i| &result.policies[i]);
+    let rows = rows
         .map(|policy| Row { interval: interval(policy.versus_baseline.reward), dots: differences(policy) });
     let zero =
         Reference { label: format!("baseline {BASELINE}"), colour: Role::Baseline.colour(), value: 0.0 };
@@ -238,16 +224,16 @@ fn reward_by_seed(result: &EvaluationResult) -> Figure {
         ),
         blocks: vec![Block::Rows(Rows {
             legend: true,
-            labels: labels(others(), result),
+            labels: labels(others(), result, titles),
             panels: vec![panel],
         })],
     }
 }
 
 /// The GPU-hours fill of each tenant.
-fn fill_by_tenant(result: &EvaluationResult) -> Figure {
+fn fill_by_tenant(result: &EvaluationResult, titles: &[String]) -> Figure {
     let compared = compared_policies(result);
-    let first = compared.first().map_or(&[][..], |p| &p.fairness.by_tenant);
+    let first = compared.first().map_or(&[][..], |i| &result.policies[*i].fairness.by_tenant);
     let mut shown: Vec<usize> = (0..first.len()).collect();
     if first.len() > MOST_TENANTS {
         let fill = |i: &usize| first[*i].gpu_hours_fill.map_or(f64::INFINITY, |e| e.mean);
@@ -272,13 +258,13 @@ fn fill_by_tenant(result: &EvaluationResult) -> Figure {
         blocks: vec![Block::Bars(Bars {
             x_title: "GPU-hours served, share of GPU-hours requested".into(),
             groups: shown.iter().map(|i| first[*i].tenant.clone()).collect(),
-            series: series(&compared, result, of),
+            series: series(&compared, result, titles, of),
         })],
     }
 }
 
 /// The fill of small, middling and large jobs.
-fn fill_by_job_size(result: &EvaluationResult) -> Figure {
+fn fill_by_job_size(result: &EvaluationResult, titles: &[String]) -> Figure {
     const SIZES: [(JobSize, &str); 3] = [
         (JobSize::Under3h, "below 3 GPU-hours"),
         (JobSize::From3hTo6h, "3 to below 6 GPU-hours"),
@@ -298,43 +284,45 @@ fn fill_by_job_size(result: &EvaluationResult) -> Figure {
         blocks: vec![Block::Bars(Bars {
             x_title: "requests routed, share of requests".into(),
             groups: SIZES.iter().map(|(_, label)| (*label).to_owned()).collect(),
-            series: series(&compared_policies(result), result, of),
+            series: series(&compared_policies(result), result, titles, of),
         })],
     }
 }
 
 /// Those whose fairness is compared: the best learned policy, the baseline and the best hand rule, as far as there
-/// are any.
+/// are any; each by its place among the policies.
 #[must_use]
-pub fn compared_policies(result: &EvaluationResult) -> Vec<&PolicyResult> {
-    let reward = |p: &PolicyResult| p.metrics.reward.map_or(f64::NEG_INFINITY, |e| e.mean);
-    let learned = result.policies.iter().filter(|p| p.learned);
+pub fn compared_policies(result: &EvaluationResult) -> Vec<usize> {
+    let reward = |i: &usize| result.policies[*i].metrics.reward.map_or(f64::NEG_INFINITY, |e| e.mean);
+    let learned = (0..result.policies.len()).filter(|i| result.policies[*i].learned);
     let best_learned = learned.max_by(|a, b| reward(a).total_cmp(&reward(b)));
-    let of = |wanted| result.policies.iter().find(move |p| role(p, result) == wanted);
+    let of = |wanted| result.policies.iter().position(|p| role(p, result) == wanted);
     best_learned.into_iter().chain(of(Role::Baseline)).chain(of(Role::BestRule)).collect()
 }
 
 fn series(
-    compared: &[&PolicyResult],
+    compared: &[usize],
     result: &EvaluationResult,
+    titles: &[String],
     of: impl Fn(&Fairness) -> Vec<Option<Interval>>,
 ) -> Vec<BarSeries> {
-    let bars = |policy: &&PolicyResult| {
-        let role = role(policy, result);
+    let bars = |i: &usize| {
+        let role = role(&result.policies[*i], result);
         BarSeries {
-            label: format!("{} {}", role.label(), policy_title(policy, &result.policies)),
+            label: format!("{} {}", role.label(), titles[*i]),
             role,
-            values: of(&policy.fairness),
+            values: of(&result.policies[*i].fairness),
         }
     };
     compared.iter().map(bars).collect()
 }
 
-fn labels<'a>(
-    policies: impl Iterator<Item = &'a PolicyResult>,
+fn labels(
+    policies: impl Iterator<Item = usize>,
     result: &EvaluationResult,
+    titles: &[String],
 ) -> Vec<(String, Role)> {
-    policies.map(|policy| (policy_title(policy, &result.policies), role(policy, result))).collect()
+    policies.map(|i| (titles[i].clone(), role(&result.policies[i], result))).collect()
 }
 
 /// What stands at the end of a line. The name of the informed rule tells its part.

@@ -18,7 +18,7 @@ mod palette;
 mod scale;
 mod training;
 
-pub use evaluation::{compared_policies, evaluation_figures, policy_title};
+pub use evaluation::{compared_policies, evaluation_figures};
 pub use figure::{
     BarSeries, Bars, Block, Curve, CurvePanel, Curves, Figure, Form, Interval, Marks, Point, Reference, Row,
     RowPanel, Rows,

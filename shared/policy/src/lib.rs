@@ -5,6 +5,7 @@
 
 mod board;
 mod file;
+mod play;
 mod policy;
 mod step_report;
 mod swarm;

@@ -12,7 +12,7 @@ use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{error::EvaluationError, routes::completed, state::State};
+use crate::{conversion::from_wire, error::EvaluationError, routes::completed, state::State};
 
 pub(super) fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new()
@@ -84,6 +84,6 @@ async fn get_evaluation(Shared(state): Shared<State>, Path(id): Path<Uuid>) -> A
         (status = 409, description = "`evaluation_not_completed`.")))]
 async fn get_results_csv(Shared(state): Shared<State>, Path(id): Path<Uuid>) -> ApiResult<impl IntoResponse> {
     let (_, result) = completed(&state, id).await?;
-    let csv = to_csv(&result).map_err(EvaluationError::from)?;
+    let csv = to_csv(&from_wire(&result)).map_err(EvaluationError::from)?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv))
 }

@@ -9,7 +9,9 @@ use service_kit::{ApiResult, Path};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{error::EvaluationError, report_page::report_page, routes::completed, state::State};
+use crate::{
+    conversion::from_wire, error::EvaluationError, report_page::report_page, routes::completed, state::State,
+};
 
 pub(super) fn routes() -> OpenApiRouter<State> {
     OpenApiRouter::new().routes(routes!(get_report)).routes(routes!(get_plot))
@@ -51,7 +53,7 @@ async fn get_plot(
     Path((id, file)): Path<(Uuid, String)>,
 ) -> ApiResult<impl IntoResponse> {
     let (_, result): (Evaluation, EvaluationResult) = completed(&state, id).await?;
-    let figures = evaluation_figures(&result);
+    let figures = evaluation_figures(&result, &from_wire(&result).titles());
     let (name, format) = file.rsplit_once('.').unwrap_or((&file, ""));
     let found = figures.iter().find(|figure| figure.name == name).cloned();
     let Some((figure, format)) = found.zip(Format::of(format)) else {

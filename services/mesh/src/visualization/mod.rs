@@ -37,7 +37,8 @@ pub(crate) fn draw_training(
 /// It has no result, or a file cannot be written.
 pub(crate) fn draw_evaluation(folder: &Path, evaluation: &Evaluation) -> anyhow::Result<Vec<PathBuf>> {
     let result = evaluation.result.as_ref().context("an evaluation without a result cannot be drawn")?;
-    let mut files = draw(folder, &evaluation_figures(result))?;
+    let mut files =
+        draw(folder, &evaluation_figures(result, &evaluator::conversion::from_wire(result).titles()))?;
     let page = evaluator::report_page::report_page(evaluation, result)?;
     let path = folder.join("report.html");
     write(&path, page.html()?.as_bytes())?;

@@ -1,9 +1,9 @@
 //! What the charts hold, whatever they look like.
 
 use api::evaluator::EvaluationResult;
-use plots::{Block, Figure, evaluation_figures, swarm_consciousness, training_curves, training_figures};
+use plots::{Block, Figure, swarm_consciousness, training_curves, training_figures};
 
-use crate::support::{Size, empty_episodes, episodes, evaluation};
+use crate::support::{Size, empty_episodes, episodes, evaluation, figures, titles};
 
 /// The texts of an SVG, without its markup.
 fn texts(svg: &str) -> Vec<String> {
@@ -16,7 +16,7 @@ fn texts(svg: &str) -> Vec<String> {
 }
 
 fn figure(result: &EvaluationResult, name: &str) -> Figure {
-    evaluation_figures(result).into_iter().find(|figure| figure.name == name).unwrap()
+    figures(result).into_iter().find(|figure| figure.name == name).unwrap()
 }
 
 fn assert_shows(figure: &Figure, expected: &[&str]) {
@@ -67,8 +67,7 @@ fn swarm_consciousness_marks_every_episode_with_an_intervention() {
 fn policies_are_compared_with_baseline_and_limit_in_words_and_lines() {
     let result = evaluation(&Size::default());
     let comparison = figure(&result, "policy_comparison");
-    let names: Vec<String> =
-        result.policies.iter().map(|p| plots::policy_title(p, &result.policies)).collect();
+    let names = titles(&result);
     assert_shows(&comparison, &names.iter().map(String::as_str).collect::<Vec<_>>());
     assert_shows(
         &comparison,
@@ -200,7 +199,7 @@ fn gain_over_time_shows_the_best_learned_policy_the_best_rule_and_the_informed_o
 
 #[test]
 fn policies_of_the_same_training_make_no_learning_curve() {
-    let figures = evaluation_figures(&evaluation(&Size { learned: 5, ..Size::default() }));
+    let figures = figures(&evaluation(&Size { learned: 5, ..Size::default() }));
     assert!(figures.iter().all(|figure| figure.name != "learning_curve"));
 }
 
@@ -227,7 +226,7 @@ fn columns_without_any_data_say_so_and_a_chart_without_any_is_left_out() {
 #[test]
 fn the_same_figures_give_the_same_bytes_and_a_png_of_twice_the_svgs_size() {
     let rows = episodes(20);
-    let figures = || [training_figures(&rows), evaluation_figures(&evaluation(&Size::default()))].concat();
+    let figures = || [training_figures(&rows), figures(&evaluation(&Size::default()))].concat();
     for (one, two) in figures().iter().zip(&figures()) {
         let (svg, png) = (one.svg().unwrap(), one.png().unwrap());
         assert_eq!(svg, two.svg().unwrap(), "{}", one.name);
@@ -249,7 +248,7 @@ fn names_cannot_break_the_document_and_no_chart_asks_for_anything_from_outside()
     for policy in &mut result.policies {
         policy.fairness.by_tenant[0].tenant = "<script>&\u{0}\n\"".into();
     }
-    for figure in evaluation_figures(&result) {
+    for figure in figures(&result) {
         let svg = figure.svg().unwrap();
         assert!(!svg.contains("<script") && !svg.contains('\0'), "{svg}");
         assert!(!svg.contains("href") && !svg.contains("url("), "{svg}");

@@ -8,6 +8,7 @@ use api::{
     },
     trainer::EpisodeMetrics,
 };
+use plots::Figure;
 
 /// A number in [0, 1) that looks random, the same for the same place.
 fn noise(place: u64) -> f64 {
@@ -78,6 +79,18 @@ const RULES: [(&str, f64); 11] = [
     ("bid-price-informed", 41.60),
     ("nothing-special", 40.0),
 ];
+
+/// The charts of a result whose learned policies are told apart by their places.
+pub(crate) fn figures(result: &EvaluationResult) -> Vec<Figure> {
+    plots::evaluation_figures(result, &titles(result))
+}
+
+pub(crate) fn titles(result: &EvaluationResult) -> Vec<String> {
+    let title = |(i, policy): (usize, &PolicyResult)| {
+        if policy.learned { format!("{} ({i:08x})", policy.name) } else { policy.name.clone() }
+    };
+    result.policies.iter().enumerate().map(title).collect()
+}
 
 pub(crate) fn evaluation(size: &Size) -> EvaluationResult {
     let names = (0..size.learned).map(|i| ("afterstate", 41.55 - 0.05 * i as f64)).chain(RULES);

@@ -1,0 +1,87 @@
+//! Every hand rule and the physical limit on a preset, as a Markdown table over paired held-out seeds, with the figures
+//! that unmask a policy which drops what is expensive. Where knowledge is hidden, the rule that is told the truth
+//! stands for the limit.
+//!
+//! `cargo run --release -p evaluation --example compare -- contended 20 adaptive:10:20` (preset, number of seeds, and
+//! learners to train first: name, agents, episodes). `contended/no-defer` is the preset without defer; a folder with
+//! `providers.json` and `workloads.json` may stand in the preset's place, and is taken as contended.
+#![allow(clippy::unwrap_used, reason = "an example may fail by panicking")]
+#![allow(clippy::print_stdout, reason = "it prints a table")]
+
+use api::FIRST_HELD_OUT_SEED;
+use evaluation::{
+    bounds::{Sample, solve},
+    episodes::{Contestant, play},
+    pooled::{self, Bound},
+    progress::Progress,
+};
+use limit::Limit;
+use policy::{Rule, Swarm, SwarmConfig};
+use routing_env::{Catalog, Environment, Preset, Reward, Workloads};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let name = arguments.first().map_or("contended", String::as_str);
+    let count: u32 = arguments.get(1).map_or(20, |count| count.parse().unwrap());
+    let seeds: Vec<u64> = (FIRST_HELD_OUT_SEED..).take(count as usize).collect();
+    let env = environment(name);
+    let rules: Vec<Rule> = Rule::ALL.into_iter().chain(Rule::REFERENCES).collect();
+    let informed = rules.iter().position(|rule| *rule == Rule::BidPriceInformed).unwrap();
+    let learners = arguments.iter().skip(2).map(|learner| trained(&env, learner));
+    let contestants: Vec<Contestant> = rules.into_iter().map(Contestant::of_rule).chain(learners).collect();
+
+    let progress = Progress::default();
+    let sample = Sample::new(&env, count, Some(env.steps()));
+    let achieved = play(&env, &contestants, &seeds, sample.as_ref(), &progress).unwrap();
+    let limits = sample.map(|sample| solve(&env, &sample, &seeds, &progress).unwrap().unwrap());
+    let bound = limits.as_deref().map_or(Bound::Contestant(informed), Bound::Limit);
+
+    println!("`{name}`, {count} paired held-out seeds from {FIRST_HELD_OUT_SEED}\n");
+    print!("{}", pooled::table(&env, &contestants, &achieved, &bound).unwrap().markdown());
+    if let Some(limits) = limits {
+        let mut limit = Limit::default();
+        limits.iter().for_each(|of_seed| limit.merge(of_seed));
+        println!(
+            "\nThe highest fill is {:.4}; at that fill a request costs ${:.3} and takes {:.1} ms at least.",
+            limit.fill_rate().unwrap(),
+            limit.avg_cost_usd().unwrap(),
+            limit.avg_latency_ms().unwrap(),
+        );
+    }
+}
+
+fn environment(name: &str) -> Environment {
+    let path = std::path::Path::new(name);
+    if path.is_dir() {
+        let read = |file| std::fs::read_to_string(path.join(file)).unwrap();
+        let catalog = Catalog::parse("providers", &read("providers.json")).unwrap();
+        let workloads = Workloads::parse("workloads", &read("workloads.json"), &catalog).unwrap();
+        return Environment::new(catalog, workloads, Preset::Contended).unwrap();
+    }
+    let Some(preset) = name.strip_suffix("/no-defer") else {
+        return Environment::built_in(name.parse().unwrap());
+    };
+    let env = Environment::built_in(preset.parse().unwrap());
+    let mut workloads = env.workloads().clone();
+    workloads.actions.defer = false;
+    Environment::new(env.catalog().clone(), workloads, Preset::Default).unwrap()
+}
+
+/// A learner after its training on the seeds from 1 on.
+fn trained(env: &Environment, learner: &str) -> Contestant {
+    let [name, agents, episodes] = *learner.split(':').collect::<Vec<_>>() else {
+        panic!("expected NAME:AGENTS:EPISODES, found {learner}");
+    };
+    let config = SwarmConfig {
+        agents: agents.parse().unwrap(),
+        learning_rate: 0.1,
+        discount: 0.99,
+        epsilon: if name == "adaptive" { 0.01 } else { 0.1 },
+        ..SwarmConfig::of(name)
+    };
+    let mut swarm = Swarm::new(config, env).unwrap();
+    (1..=episodes.parse().unwrap()).for_each(|seed| {
+        swarm.play(env, seed, Reward::EXCESS_COST);
+    });
+    Contestant::of_swarm(learner.to_owned(), swarm)
+}
