@@ -349,9 +349,9 @@ async fn a_lease_is_renewed_until_its_service_says_that_it_is_lost_and_what_is_s
             post(move |State(renewals): State<Arc<AtomicU32>>| async move {
                 match renewals.fetch_add(1, Ordering::Relaxed) {
                     0 => lease(7),
-                    1 => problem(503, "database_unavailable"),
+                    1 => problem(503, "database_unavailable", "The database does not answer."),
                     2 => lease(7),
-                    _ => problem(409, "lease_lost"),
+                    _ => problem(409, "lease_lost", "Somebody else has the lease."),
                 }
             }),
         )
