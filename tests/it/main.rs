@@ -6,6 +6,7 @@ mod architecture;
 mod curl_walk;
 mod errors;
 mod examples;
+mod fakes;
 mod market;
 mod metrics;
 mod modules;

@@ -7,7 +7,7 @@ use axum::{
     Json,
     body::Bytes,
     extract::{Path, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use sha2::{Digest as _, Sha256};
@@ -32,7 +32,10 @@ pub(super) async fn put(
     }
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = media_type.unwrap_or("application/octet-stream");
-    Json(store(&mut lock(&shared.ledger), content, media_type)).into_response()
+    let mut ledger = lock(&shared.ledger);
+    let new = !ledger.artifacts.contains_key(&name);
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    (status, Json(store(&mut ledger, content, media_type))).into_response()
 }
 
 pub(super) async fn get(State(shared): State<Arc<Shared>>, Path(name): Path<Hash>) -> Response {
