@@ -135,7 +135,8 @@ fn the_table_has_the_unmasking_figures() {
 }
 
 /// Reference data, if present beside the checkout: a run of the baseline by the system that the files'
-/// schema comes from. Its hours are rounded to three digits.
+/// schema comes from. Its hours are rounded to three digits, which turns the order of one pair of scores around, and the
+/// next row with it.
 #[allow(clippy::print_stdout)] // whoever runs the tests shall see that one was skipped
 fn reference() -> Option<PathBuf> {
     let folder = std::env::var_os("AI_MESH_REFERENCE_DATA")
@@ -173,5 +174,5 @@ fn on_the_references_requests_the_baseline_takes_the_references_providers() {
     let found = rows(&out.path().join("d.csv"));
     assert_eq!((expected.len(), found.len()), (2025, 2025));
     let same = (0..2025).filter(|i| expected[*i]["provider_id"] == found[*i]["provider_id"]).count();
-    assert!(same >= 2024, "only {same} of 2025 requests took the reference's provider");
+    assert!(same >= 2023, "only {same} of 2025 requests took the reference's provider");
 }

@@ -207,16 +207,12 @@ fn reward(observation: &Observation<'_>, candidate: &Candidate) -> f64 {
     Preference::EXCESS_COST.reward(&candidate.outcome(observation.env, observation.request))
 }
 
-/// Scores that differ by less are a tie. Prices, hours and capacities carry three digits in files and
-/// traces, and what cannot be read from them must not decide.
-const TIE: f64 = 1e-6;
-
-/// The highest score; on a tie, the first in catalog order.
+/// The highest score, compared exactly; of equal ones the first in catalog order.
 fn best(candidates: &[Candidate], score: impl Fn(&Candidate) -> f64) -> Candidate {
     let mut best = (candidates[0], score(&candidates[0]));
     for candidate in &candidates[1..] {
         let score = score(candidate);
-        if score > best.1 + TIE {
+        if score > best.1 {
             best = (*candidate, score);
         }
     }
@@ -231,4 +227,17 @@ fn weighted_score(observation: &Observation<'_>, candidate: &Candidate) -> f64 {
         + weights.latency / candidate.latency_ms
         + weights.reputation * provider.reputation / 100.0
         + weights.availability * provider.remaining / provider.capacity
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_bit_that_one_is_better_decides_and_equal_ones_keep_the_catalogs_order() {
+        let at = |provider, price| Candidate { provider, price, latency_ms: 1.0 };
+        let cheapest = |candidates: &[Candidate]| best(candidates, |candidate| -candidate.price).provider;
+        assert_eq!(cheapest(&[at(3, 2.0), at(5, 2.0_f64.next_down()), at(7, 2.0)]), 5);
+        assert_eq!(cheapest(&[at(3, 2.0), at(5, 2.0), at(7, 2.0)]), 3);
+    }
 }
