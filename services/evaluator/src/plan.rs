@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::{FieldError, evaluator::NewEvaluation, trainer::EnvironmentSpec};
 use evaluation::{bounds::Sample, plan::Plan};
 use policy::Rule;
-use routing_env::{Catalog, Environment, InputError, Knowledge, Preset, Workloads};
+use routing_env::{Document, Environment, InputError, Knowledge};
 use sha2::{Digest as _, Sha256};
 
 /// Checks a request.
@@ -23,8 +23,11 @@ pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
             });
         }
     }
-    let environment = match environment(&request.environment, request.steps) {
-        Ok(environment) => environment,
+    let environment = match environment(&request.environment) {
+        Ok(environment) => match request.steps {
+            Some(steps) => environment.with_steps(steps),
+            None => environment,
+        },
         Err(more) => {
             errors.extend(more);
             return Err(errors);
@@ -75,44 +78,25 @@ fn rules(names: Option<&[String]>, errors: &mut Vec<FieldError>) -> Option<Vec<R
     Some(Rule::ALL.into_iter().chain(Rule::REFERENCES).filter(|rule| asked.contains(rule)).collect())
 }
 
-fn environment(spec: &EnvironmentSpec, steps: Option<u32>) -> Result<Environment, Vec<FieldError>> {
-    let mut errors = Vec::new();
-    let preset = match spec.preset.as_deref().map(str::parse::<Preset>) {
-        None => Preset::Default,
-        Some(Ok(preset)) => preset,
-        Some(Err(error)) => {
-            errors.push(FieldError { pointer: "/environment/preset".into(), detail: error.to_string() });
-            Preset::Default
-        }
+/// The environment, before the evaluation's own length of episodes is applied.
+fn environment(spec: &EnvironmentSpec) -> Result<Environment, Vec<FieldError>> {
+    let document = |part: &Option<serde_json::Value>| part.clone().map(Document::Value);
+    let asked = routing_env::EnvironmentSpec {
+        preset: spec.preset.clone(),
+        providers: document(&spec.providers),
+        workloads: document(&spec.workloads),
     };
-    let catalog = match &spec.providers {
-        None => Catalog::built_in(),
-        Some(value) => Catalog::from_value("providers", value)
-            .map_err(|error| [errors.as_slice(), &[field_error("providers", error)]].concat())?,
+    let field = |error: InputError| FieldError {
+        pointer: format!("/environment/{}{}", error.file, error.pointer),
+        detail: error.expected,
     };
-    let workloads = match &spec.workloads {
-        None => Ok(Workloads::built_in()),
-        Some(value) => Workloads::from_value("workloads", value, &catalog),
-    };
-    let environment = workloads
-        .and_then(|workloads| Environment::new(catalog, workloads, preset))
-        .map_err(|error| [errors.as_slice(), &[field_error("workloads", error)]].concat())?;
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    Ok(match steps {
-        Some(steps) => environment.with_steps(steps),
-        None => environment,
-    })
-}
-
-fn field_error(part: &str, error: InputError) -> FieldError {
-    FieldError { pointer: format!("/environment/{part}{}", error.pointer), detail: error.expected }
+    asked.build().map_err(|errors| errors.into_iter().map(field).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use api::Hash;
+    use routing_env::{Catalog, Preset, Workloads};
     use serde_json::json;
 
     use super::*;

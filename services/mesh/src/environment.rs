@@ -4,16 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use api::trainer::EnvironmentSpec;
-use routing_env::{Catalog, Environment, Preset, Workloads};
+use routing_env::{Document, Environment, InputError, Preset};
 
 use crate::{exit::usage, files::read_text};
 
 /// Flags that name an environment.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct EnvironmentArgs {
-    /// A named setting on top of catalog and workloads: default, contended, overloaded, congested or
-    /// steady [default: contended; default when --workloads is given]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = preset_help())]
     pub(crate) preset: Option<String>,
     /// A catalog of providers (providers.json); the built-in one when absent
     #[arg(long, value_name = "FILE")]
@@ -23,13 +21,21 @@ pub(crate) struct EnvironmentArgs {
     pub(crate) workloads: Option<PathBuf>,
 }
 
+fn preset_help() -> String {
+    let (names, default) = (Preset::names(), Preset::Contended);
+    format!(
+        "A named setting on top of catalog and workloads: {names} [default: {default}; {} when --workloads is given]",
+        Preset::default()
+    )
+}
+
 impl EnvironmentArgs {
     /// The environment on the wire. The files are read and checked here, so that a mistake is told with
     /// the file's own name.
     pub(crate) fn spec(&self) -> anyhow::Result<EnvironmentSpec> {
         self.load()?;
         Ok(EnvironmentSpec {
-            preset: Some(self.preset()?.name().into()),
+            preset: Some(self.preset()),
             providers: self.providers.as_deref().map(json).transpose()?,
             workloads: self.workloads.as_deref().map(json).transpose()?,
         })
@@ -37,38 +43,40 @@ impl EnvironmentArgs {
 
     /// The environment itself.
     pub(crate) fn load(&self) -> anyhow::Result<Environment> {
-        let catalog = match &self.providers {
-            None => Catalog::built_in(),
-            Some(path) => Catalog::parse(&path.display().to_string(), &read_text(path)?)
-                .map_err(|error| usage(error.to_string()))?,
+        let asked = routing_env::EnvironmentSpec {
+            preset: Some(self.preset()),
+            providers: self.providers.as_deref().map(document).transpose()?,
+            workloads: self.workloads.as_deref().map(document).transpose()?,
         };
-        let workloads = match &self.workloads {
-            None => {
-                let file = "the built-in workloads";
-                let text = serde_json::to_string(&Workloads::built_in())?;
-                Workloads::parse(file, &text, &catalog)
-            }
-            Some(path) => Workloads::parse(&path.display().to_string(), &read_text(path)?, &catalog),
-        };
-        let environment =
-            workloads.and_then(|workloads| Environment::new(catalog, workloads, self.preset_or_default()));
-        self.preset()?;
-        environment.map_err(|error| usage(error.to_string()))
+        built(&asked)
     }
 
-    fn preset(&self) -> anyhow::Result<Preset> {
+    /// The name of the preset, which need not be one.
+    fn preset(&self) -> String {
         match &self.preset {
-            Some(name) => {
-                name.parse().map_err(|error: routing_env::UnknownPreset| usage(format!("--preset: {error}")))
-            }
-            None if self.workloads.is_some() => Ok(Preset::Default),
-            None => Ok(Preset::Contended),
+            Some(name) => name.clone(),
+            None if self.workloads.is_some() => Preset::default().name().into(),
+            None => Preset::Contended.name().into(),
         }
     }
+}
 
-    fn preset_or_default(&self) -> Preset {
-        self.preset().unwrap_or_default()
-    }
+/// The environment that was asked for.
+///
+/// # Errors
+/// Every mistake: in a file by its name, in the preset by its flag.
+pub(crate) fn built(asked: &routing_env::EnvironmentSpec) -> anyhow::Result<Environment> {
+    let told = |error: InputError| match error.file.as_str() {
+        routing_env::EnvironmentSpec::PRESET => format!("--preset: {}", error.expected),
+        _ => error.to_string(),
+    };
+    let joined = |errors: Vec<InputError>| errors.into_iter().map(told).collect::<Vec<_>>().join("; ");
+    asked.build().map_err(|errors| usage(joined(errors)))
+}
+
+/// A file as it is.
+pub(crate) fn document(path: &Path) -> anyhow::Result<Document> {
+    Ok(Document::File { name: path.display().to_string(), text: read_text(path)? })
 }
 
 fn json(path: &Path) -> anyhow::Result<serde_json::Value> {
@@ -77,6 +85,8 @@ fn json(path: &Path) -> anyhow::Result<serde_json::Value> {
 
 #[cfg(test)]
 mod tests {
+    use routing_env::Workloads;
+
     use super::*;
 
     #[test]

@@ -7,7 +7,7 @@ use api::{
     trainer::{EnvironmentSpec, NewRun},
 };
 use policy::{PolicyFile, ReplayConfig, ReplayKind, Swarm, SwarmConfig, SwarmError, Training};
-use routing_env::{Catalog, Environment, InputError, Preset, Reward, Workloads};
+use routing_env::{Document, Environment, InputError, Reward};
 
 use crate::digest::{environment_sha256, run_digest};
 
@@ -94,55 +94,17 @@ impl RunPlan {
 
 /// The run's environment, before its own length of episodes is applied.
 pub(crate) fn environment(spec: &EnvironmentSpec) -> Result<Environment, Vec<FieldError>> {
-    let mut errors = Vec::new();
-    let preset = spec.preset.as_deref().map_or(Ok(Preset::Default), str::parse);
-    if let Err(error) = &preset {
-        errors.push(field("/environment/preset", error.to_string()));
-    }
-    let of_file = |file: &str, error: InputError| {
-        field(&format!("/environment/{file}{}", error.pointer), error.expected)
+    let document = |part: &Option<serde_json::Value>| part.clone().map(Document::Value);
+    let asked = routing_env::EnvironmentSpec {
+        preset: spec.preset.clone(),
+        providers: document(&spec.providers),
+        workloads: document(&spec.workloads),
     };
-    let catalog = match &spec.providers {
-        None => Some(Catalog::built_in()),
-        Some(value) => Catalog::from_value("providers", value)
-            .map_err(|error| errors.push(of_file("providers", error)))
-            .ok(),
+    let field = |error: InputError| FieldError {
+        pointer: format!("/environment/{}{}", error.file, error.pointer),
+        detail: error.expected,
     };
-    // The built-in workloads are checked too: their events name providers, which another catalog may lack.
-    let workloads = catalog.as_ref().and_then(|catalog| {
-        let workloads = match &spec.workloads {
-            None => built_in_workloads(catalog),
-            Some(value) => Workloads::from_value("workloads", value, catalog),
-        };
-        workloads.map_err(|error| errors.push(of_file("workloads", error))).ok()
-    });
-    match (catalog, workloads, preset) {
-        (Some(catalog), Some(workloads), Ok(preset)) => {
-            Environment::new(catalog, workloads, preset).map_err(|error| vec![of_file("workloads", error)])
-        }
-        _ => Err(errors),
-    }
-}
-
-/// The built-in workloads on a catalog that may not have every provider that their events name.
-fn built_in_workloads(catalog: &Catalog) -> Result<Workloads, InputError> {
-    let workloads = Workloads::built_in();
-    let unknown = workloads
-        .scenarios
-        .iter()
-        .find(|event| !catalog.providers.iter().any(|provider| provider.id == event.provider_id));
-    match unknown {
-        None => Ok(workloads),
-        Some(event) => Err(InputError {
-            file: "workloads".into(),
-            pointer: String::new(),
-            expected: format!(
-                "expected workloads of your own: the built-in ones have an event at `{}`, which your catalog does not \
-                 have",
-                event.provider_id
-            ),
-        }),
-    }
+    asked.build().map_err(|errors| errors.into_iter().map(field).collect())
 }
 
 fn swarm_config(run: &NewRun) -> SwarmConfig {
@@ -184,6 +146,7 @@ fn field(pointer: &str, detail: String) -> FieldError {
 
 #[cfg(test)]
 mod tests {
+    use routing_env::Workloads;
     use serde_json::json;
 
     use super::*;
@@ -245,13 +208,6 @@ mod tests {
             pointers(&on(json!({"workloads": {"tenants": [], "tennants": 1}}))),
             ["/environment/workloads/tennants"]
         );
-    }
-
-    #[test]
-    fn the_built_in_workloads_need_the_providers_that_their_events_name() {
-        let catalog = json!({"providers": {"providers": [{"id": "a", "regions": ["global"], "gpu_types": ["A100"],
-            "base_latency_ms": 5, "capacity_gpu_hours_per_step": 1, "reputation": 1}]}});
-        assert_eq!(pointers(&on(catalog)), ["/environment/workloads"]);
     }
 
     #[test]

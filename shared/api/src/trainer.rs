@@ -24,7 +24,7 @@ pub use rewind::{Fork, NewRewind};
 #[serde(deny_unknown_fields, default)]
 #[garde(allow_unvalidated)]
 pub struct EnvironmentSpec {
-    /// `default`, `contended`, `overloaded`, `congested`, `steady` or `drifting`.
+    /// A named setting, one of those listed; the files as they are when absent.
     #[schema(example = "contended")]
     pub preset: Option<String>,
     /// A provider catalog in the public schema (`providers.json`); the built-in one when absent.

@@ -1,4 +1,7 @@
-//! Named settings on top of any catalog and workloads.
+//! Named settings on top of any catalog and workloads: the one list of them.
+//!
+//! A new preset is a variant, its place in [`Preset::ALL`] and its [`Definition`]. Errors, help texts, the OpenAPI
+//! documents and the settings' documentation are made from these.
 
 use std::{fmt, str::FromStr};
 
@@ -7,67 +10,116 @@ use crate::workloads::{Actions, ArrivalOrder, Knowledge, Workloads};
 /// A named setting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Preset {
-    /// The files as they are.
+    /// `default`
     #[default]
     Default,
-    /// Eight times the demand on the same budgets, shuffled, six random events, hold and defer.
+    /// `contended`
     Contended,
-    /// As `contended` at twelve times the demand.
+    /// `overloaded`
     Overloaded,
-    /// Four times demand and budgets, congestion and surge .5, shuffled, six random events, hold and defer.
+    /// `congested`
     Congested,
-    /// `contended` without any event: what a monitor must not cry wolf at.
+    /// `steady`
     Steady,
-    /// `contended` with hidden knowledge: demand drifts, jobs fail, latencies differ from the advertised.
+    /// `drifting`
     Drifting,
 }
 
+/// What a preset is.
+struct Definition {
+    /// Its name on the wire.
+    name: &'static str,
+    /// What it is, in one sentence.
+    description: &'static str,
+    /// What it changes.
+    change: fn(&mut Workloads),
+}
+
 impl Preset {
-    /// All of them.
+    /// All of them, in the order in which they are listed.
     pub const ALL: [Self; 6] =
         [Self::Default, Self::Contended, Self::Overloaded, Self::Congested, Self::Steady, Self::Drifting];
+
+    fn definition(self) -> Definition {
+        match self {
+            Self::Default => {
+                Definition { name: "default", description: "The files as they are.", change: |_| {} }
+            }
+            Self::Contended => Definition {
+                name: "contended",
+                description: "Eight times the demand on the same budgets, in shuffled order, with six random events; \
+                              requests may be held and deferred.",
+                change: |workloads| crowd(workloads, 8.0),
+            },
+            Self::Overloaded => Definition {
+                name: "overloaded",
+                description: "As `contended`, at twelve times the demand.",
+                change: |workloads| crowd(workloads, 12.0),
+            },
+            Self::Congested => Definition {
+                name: "congested",
+                description: "Four times demand and budgets; a provider that is full is half as slow again and half as \
+                              dear again; the rest as `contended`.",
+                change: |workloads| {
+                    crowd(workloads, 4.0);
+                    workloads.budget_multiplier = 4.0;
+                    workloads.congestion = 0.5;
+                    workloads.surge = 0.5;
+                },
+            },
+            Self::Steady => Definition {
+                name: "steady",
+                description: "`contended` without any event: what a monitor must not cry wolf at.",
+                change: |workloads| {
+                    crowd(workloads, 8.0);
+                    workloads.random_events = 0;
+                    workloads.scenarios.clear();
+                },
+            },
+            Self::Drifting => Definition {
+                name: "drifting",
+                description: "`contended` where policies are not told the truth: demand drifts, jobs fail, latencies \
+                              differ from the advertised ones.",
+                change: |workloads| {
+                    crowd(workloads, 8.0);
+                    workloads.knowledge = Knowledge::Hidden;
+                },
+            },
+        }
+    }
 
     /// Its name on the wire.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::Contended => "contended",
-            Self::Overloaded => "overloaded",
-            Self::Congested => "congested",
-            Self::Steady => "steady",
-            Self::Drifting => "drifting",
-        }
+        self.definition().name
+    }
+
+    /// What it is, in one sentence.
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        self.definition().description
+    }
+
+    /// All names in a sentence: `a, b or c`.
+    #[must_use]
+    pub fn names() -> String {
+        let names = Self::ALL.map(Self::name);
+        let [others @ .., last] = names.as_slice() else { return String::new() };
+        format!("{} or {last}", others.join(", "))
     }
 
     pub(crate) fn applied_to(self, mut workloads: Workloads) -> Workloads {
-        let crowded = |workloads: &mut Workloads, demand: f64, events: u32| {
-            workloads.demand_multiplier = demand;
-            workloads.arrival_order = ArrivalOrder::Shuffled;
-            workloads.random_events = events;
-            workloads.actions = Actions { hold: true, defer: true };
-        };
-        match self {
-            Self::Default => {}
-            Self::Contended => crowded(&mut workloads, 8.0, 6),
-            Self::Overloaded => crowded(&mut workloads, 12.0, 6),
-            Self::Congested => {
-                crowded(&mut workloads, 4.0, 6);
-                workloads.budget_multiplier = 4.0;
-                workloads.congestion = 0.5;
-                workloads.surge = 0.5;
-            }
-            Self::Steady => {
-                crowded(&mut workloads, 8.0, 0);
-                workloads.scenarios.clear();
-            }
-            Self::Drifting => {
-                crowded(&mut workloads, 8.0, 6);
-                workloads.knowledge = Knowledge::Hidden;
-            }
-        }
+        (self.definition().change)(&mut workloads);
         workloads
     }
+}
+
+/// So many times the demand, which comes in no order, while six things happen.
+fn crowd(workloads: &mut Workloads, demand: f64) {
+    workloads.demand_multiplier = demand;
+    workloads.arrival_order = ArrivalOrder::Shuffled;
+    workloads.random_events = 6;
+    workloads.actions = Actions { hold: true, defer: true };
 }
 
 impl fmt::Display for Preset {
@@ -78,7 +130,7 @@ impl fmt::Display for Preset {
 
 /// No preset has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown preset `{0}`: expected default, contended, overloaded, congested, steady or drifting")]
+#[error("unknown preset `{0}`: expected {names}", names = Preset::names())]
 pub struct UnknownPreset(pub String);
 
 impl FromStr for Preset {
@@ -86,5 +138,21 @@ impl FromStr for Preset {
 
     fn from_str(name: &str) -> Result<Self, UnknownPreset> {
         Self::ALL.into_iter().find(|p| p.name() == name).ok_or_else(|| UnknownPreset(name.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_listed_once_and_found_by_its_name() {
+        for (position, preset) in Preset::ALL.into_iter().enumerate() {
+            assert_eq!(preset as usize, position, "the order of the list is that of the variants");
+            assert_eq!(preset.name().parse(), Ok(preset));
+            assert!(preset.description().ends_with('.'));
+        }
+        let error = "easy".parse::<Preset>().unwrap_err().to_string();
+        assert!(Preset::ALL.iter().all(|preset| error.contains(preset.name())), "{error}");
     }
 }

@@ -34,7 +34,7 @@ pub use error::{ApiError, ApiResult};
 pub use extract::{IdempotencyKey, Json, Path, Query, cursor, invalid_parameter, page};
 pub use limits::{BodyLimit, BodyLimited, body_limit};
 pub use metrics::Metrics;
-pub use openapi::{ServiceInfo, openapi, with_tags};
+pub use openapi::{ServiceInfo, list_values, openapi, with_tags};
 pub use operations::Readiness;
 pub use run::run;
 pub use server::{BindError, bind, listen, serve, shutdown_signal};

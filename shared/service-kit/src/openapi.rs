@@ -5,8 +5,9 @@ use serde_json::Value;
 use utoipa::{
     OpenApi as _,
     openapi::{
-        Components, InfoBuilder, LicenseBuilder, OpenApi,
+        Components, InfoBuilder, LicenseBuilder, OpenApi, RefOr, Schema,
         path::{Operation, PathItem},
+        schema::{SchemaType, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
         tag::TagBuilder,
     },
@@ -82,6 +83,21 @@ pub fn openapi(info: &ServiceInfo, routes: OpenApiRouter) -> (Router, OpenApi) {
         problems::add_ranges_to(operation);
     }
     (router, with_registered_formats(document))
+}
+
+/// Lists the values that a text property of a schema takes, each with what it means. The wire types know no domain, so
+/// the service that does fills its lists in. A schema that the document does not have is passed over.
+pub fn list_values(document: &mut OpenApi, schema: &str, property: &str, values: &[(&str, &str)]) {
+    let schemas = document.components.as_mut().map(|components| &mut components.schemas);
+    let Some(RefOr::T(Schema::Object(object))) = schemas.and_then(|all| all.get_mut(schema)) else { return };
+    if let Some(RefOr::T(Schema::Object(text))) = object.properties.get_mut(property) {
+        let meanings = values.iter().map(|(name, meaning)| format!("\n- `{name}`: {meaning}"));
+        let meanings: String = meanings.collect();
+        text.description = Some(format!("{}\n{meanings}", text.description.as_deref().unwrap_or_default()));
+        let nothing = matches!(&text.schema_type, SchemaType::Array(types) if types.contains(&Type::Null));
+        let names = values.iter().map(|(name, _)| Value::from(*name));
+        text.enum_values = Some(names.chain(nothing.then_some(Value::Null)).collect());
+    }
 }
 
 const LICENSE: &str = env!("CARGO_PKG_LICENSE");

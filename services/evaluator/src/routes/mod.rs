@@ -5,6 +5,7 @@ mod problems;
 mod reports;
 
 use api::evaluator::{Evaluation, EvaluationResult};
+use routing_env::Preset;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
@@ -12,7 +13,10 @@ use crate::{error::EvaluationError, state::State};
 
 /// All routes with their documents.
 pub(crate) fn routes() -> OpenApiRouter<State> {
-    service_kit::with_tags(evaluations::routes().merge(reports::routes()), &TAGS)
+    let mut routes = service_kit::with_tags(evaluations::routes().merge(reports::routes()), &TAGS);
+    let presets = Preset::ALL.map(|preset| (preset.name(), preset.description()));
+    service_kit::list_values(routes.get_openapi_mut(), "EnvironmentSpec", "preset", &presets);
+    routes
 }
 
 const TAGS: [(&str, &str); 2] = [

@@ -1,20 +1,16 @@
 //! The run's configuration from flags, or from a checkpoint that flags may not contradict.
 
-use std::{
-    fmt::Display,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{fmt::Display, path::Path, str::FromStr};
 
 use api::trainer::{EnvironmentSpec, NewRun, PsiFieldMode, Recording, ReplayKind, ReplaySpec};
 use clap::value_parser;
-use routing_env::{Catalog, Workloads};
+use routing_env::{Document, Preset};
 use trainer::{checkpoint::CheckpointDocument, run_config::RunPlan};
 
 use crate::{
-    environment::EnvironmentArgs,
+    environment::{EnvironmentArgs, built, document},
     exit::usage,
-    files::{read, read_text},
+    files::read,
 };
 
 /// Flags that shape a run. All are optional, so that one that was given can be told from a default.
@@ -204,27 +200,25 @@ impl RunArgs {
 
     fn check_environment(&self, spec: &EnvironmentSpec) -> anyhow::Result<()> {
         let given = &self.environment;
-        let preset = spec.preset.clone().unwrap_or_else(|| "default".into());
-        same("--preset", given.preset.as_ref(), &preset)?;
-        let catalog = match &spec.providers {
-            None => Catalog::built_in(),
-            Some(value) => Catalog::from_value("the checkpoint's providers", value)?,
+        let value = |part: &Option<serde_json::Value>| part.clone().map(Document::Value);
+        let began_with = routing_env::EnvironmentSpec {
+            preset: spec.preset.clone(),
+            providers: value(&spec.providers),
+            workloads: value(&spec.workloads),
         };
-        let named = |path: &PathBuf| path.display().to_string();
+        let preset = spec.preset.clone().unwrap_or_else(|| Preset::default().name().into());
+        same("--preset", given.preset.as_ref(), &preset)?;
+        let definition = built(&began_with)?.definition();
         if let Some(path) = &given.providers {
-            let wanted = Catalog::parse(&named(path), &read_text(path)?).map_err(|e| usage(e.to_string()))?;
-            if wanted != catalog {
+            let other =
+                routing_env::EnvironmentSpec { providers: Some(document(path)?), ..began_with.clone() };
+            if built(&other)?.definition() != definition {
                 return Err(contradiction("--providers", path.display(), "another catalog"));
             }
         }
         if let Some(path) = &given.workloads {
-            let wanted = Workloads::parse(&named(path), &read_text(path)?, &catalog)
-                .map_err(|e| usage(e.to_string()))?;
-            let began_with = match &spec.workloads {
-                None => Workloads::built_in(),
-                Some(value) => Workloads::from_value("the checkpoint's workloads", value, &catalog)?,
-            };
-            if wanted != began_with {
+            let other = routing_env::EnvironmentSpec { workloads: Some(document(path)?), ..began_with };
+            if built(&other)?.definition() != definition {
                 return Err(contradiction("--workloads", path.display(), "other workloads"));
             }
         }
@@ -342,6 +336,8 @@ pub(crate) fn positive_share(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
+    use routing_env::Workloads;
+
     use super::*;
 
     fn message(args: &RunArgs, config: &NewRun) -> String {

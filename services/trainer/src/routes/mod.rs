@@ -1,5 +1,6 @@
 //! The REST API, one file a resource.
 
+use routing_env::Preset;
 use service_kit::ApiError;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -36,7 +37,10 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(checkpoints::routes())
         .merge(policies::routes())
         .merge(decisions::routes());
-    service_kit::with_tags(routes, &TAGS)
+    let mut routes = service_kit::with_tags(routes, &TAGS);
+    let presets = Preset::ALL.map(|preset| (preset.name(), preset.description()));
+    service_kit::list_values(routes.get_openapi_mut(), "EnvironmentSpec", "preset", &presets);
+    routes
 }
 
 const TAGS: [(&str, &str); 2] = [
