@@ -8,7 +8,7 @@ use api::{
 use client::{ClientError, Remembrancer};
 use evaluation::{episodes::Contestant, plan::Plan};
 use limit::Limit;
-use policy::{Fingerprint, PolicyFile, Rule};
+use policy::{Fingerprint, PolicyFile};
 use routing_env::Environment;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -199,8 +199,11 @@ fn contestant(
 ) -> Result<Contestant, EvaluationError> {
     let invalid = |reason: &dyn ToString| EvaluationError::InvalidPolicy(sha256, reason.to_string());
     let file = PolicyFile::parse(bytes).map_err(|error| invalid(&error))?;
-    if file.swarm.algorithm.parse::<Rule>().is_ok() {
-        return Err(invalid(&format!("`{}` is a hand rule: name it in rules instead", file.swarm.algorithm)));
+    if file.swarm.algorithm.learner().is_none() {
+        return Err(invalid(&format!(
+            "`{}` is a hand rule: name it in rules instead",
+            file.swarm.algorithm.name()
+        )));
     }
     let trained =
         file.training.first_seed..file.training.first_seed.saturating_add(u64::from(file.training.episodes));

@@ -6,8 +6,9 @@ use api::{
     FIRST_HELD_OUT_SEED, FieldError, Hash,
     trainer::{EnvironmentSpec, NewRun},
 };
-use policy::{PolicyFile, ReplayConfig, ReplayKind, Swarm, SwarmConfig, SwarmError, Training};
+use policy::{Algorithm, PolicyFile, SettingError, Swarm, SwarmConfig, SwarmError, Training};
 use routing_env::{Document, Environment, InputError, Reward};
+use serde_json::json;
 
 use crate::digest::{environment_sha256, run_digest};
 
@@ -53,15 +54,19 @@ impl RunPlan {
             errors.push(field("/seed", detail));
         }
         let swarm = swarm_config(run);
+        if let Err(mistakes) = &swarm {
+            errors.extend(mistakes.iter().cloned());
+        }
         let environment = environment(&run.environment).map(|e| e.with_steps(run.steps_per_episode));
         match &environment {
             Ok(environment) => {
-                errors.extend(Swarm::new(single_agent(&swarm), environment).err().map(of_swarm))
+                let swarm = swarm.as_ref().ok().map(|swarm| Swarm::new(single_agent(swarm), environment));
+                errors.extend(swarm.and_then(Result::err).map(|error| of_swarm(&error)));
             }
             Err(mistakes) => errors.extend(mistakes.iter().cloned()),
         }
-        match (environment, reward) {
-            (Ok(environment), Ok(reward)) if errors.is_empty() => {
+        match (environment, reward, swarm) {
+            (Ok(environment), Ok(reward), Ok(swarm)) if errors.is_empty() => {
                 let environment_sha256 = environment_sha256(&environment);
                 let digest = run_digest(run, environment_sha256)
                     .map_err(|error| vec![field(&error.pointer(), error.problem().to_owned())])?;
@@ -107,24 +112,32 @@ pub(crate) fn environment(spec: &EnvironmentSpec) -> Result<Environment, Vec<Fie
     asked.build().map_err(|errors| errors.into_iter().map(field).collect())
 }
 
-fn swarm_config(run: &NewRun) -> SwarmConfig {
-    SwarmConfig {
-        algorithm: run.algorithm.clone(),
-        agents: run.agents,
-        learning_rate: run.learning_rate,
-        discount: run.discount,
-        epsilon: run.epsilon,
-        replay: run.replay.enabled.then_some(ReplayConfig {
-            capacity: run.replay.capacity as usize,
-            batch_size: run.replay.batch_size as usize,
-            kind: match run.replay.kind {
-                api::trainer::ReplayKind::Uniform => ReplayKind::Uniform,
-                api::trainer::ReplayKind::Prioritized => ReplayKind::Prioritized,
-            },
-        }),
-        feasibility_mask: run.feasibility_mask,
-        merge_every: run.merge_every,
-    }
+fn swarm_config(run: &NewRun) -> Result<SwarmConfig, Vec<FieldError>> {
+    let settings = json!({
+        "learning_rate": run.learning_rate,
+        "discount": run.discount,
+        "epsilon": run.epsilon,
+        "replay": {
+            "enabled": run.replay.enabled,
+            "capacity": run.replay.capacity,
+            "batch_size": run.replay.batch_size,
+            "kind": run.replay.kind,
+        },
+        "feasibility_mask": run.feasibility_mask,
+        "merge_every": run.merge_every,
+    });
+    let settings = settings.as_object().cloned().unwrap_or_default();
+    let algorithm = Algorithm::of_union(&run.algorithm, &settings).map_err(|errors| {
+        let of_setting = |error: SettingError| {
+            let expected = format!("expected {}", error.expected);
+            match error.setting.as_str() {
+                "name" => field("/algorithm", format!("unknown algorithm `{}`: {expected}", run.algorithm)),
+                setting => field(&format!("/{}", setting.replace('.', "/")), expected),
+            }
+        };
+        errors.into_iter().map(of_setting).collect::<Vec<_>>()
+    })?;
+    Ok(SwarmConfig { algorithm, agents: run.agents })
 }
 
 /// One agent is enough to find every mistake.
@@ -132,10 +145,10 @@ fn single_agent(config: &SwarmConfig) -> SwarmConfig {
     SwarmConfig { agents: 1, ..config.clone() }
 }
 
-fn of_swarm(error: SwarmError) -> FieldError {
-    let pointer = match &error {
-        SwarmError::TooManyProviders(_) => "/environment/providers",
-        SwarmError::UnknownAlgorithm(_) | SwarmError::Mismatch(_) => "/algorithm",
+fn of_swarm(error: &SwarmError) -> FieldError {
+    let pointer = match error {
+        SwarmError::TooManyProviders { .. } => "/environment/providers",
+        SwarmError::Mismatch(_) => "/algorithm",
     };
     field(pointer, error.to_string())
 }
@@ -146,10 +159,8 @@ fn field(pointer: &str, detail: String) -> FieldError {
 
 #[cfg(test)]
 mod tests {
-    use routing_env::Workloads;
-    use serde_json::json;
-
     use super::*;
+    use routing_env::Workloads;
 
     fn pointers(run: &NewRun) -> Vec<String> {
         RunPlan::new(run).unwrap_err().into_iter().map(|error| error.pointer).collect()
@@ -164,10 +175,7 @@ mod tests {
         let plan = RunPlan::new(&NewRun::default()).unwrap();
         assert_eq!(plan.environment.steps(), 120);
         assert_eq!(plan.last_episode, 50);
-        assert_eq!(
-            plan.swarm.replay,
-            Some(ReplayConfig { capacity: 2000, batch_size: 32, kind: ReplayKind::Uniform })
-        );
+        assert_eq!(plan.swarm, SwarmConfig::new("q-learning", &json!({}), 10).unwrap());
     }
 
     #[test]

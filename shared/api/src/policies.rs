@@ -24,7 +24,7 @@ pub struct NewPolicy {
     #[garde(inner(length(bytes, min = 1, max = 200), custom(crate::common::without_nul)))]
     #[schema(min_length = 1, max_length = 200)]
     pub name: Option<String>,
-    /// A policy file (`ai-mesh-policy/1`), as `mesh train` writes it to `swarm_final.json`.
+    /// A policy file (`ai-mesh-policy/2`), as `mesh train` writes it to `swarm_final.json`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     #[garde(skip)]

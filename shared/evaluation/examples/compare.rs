@@ -18,6 +18,7 @@ use evaluation::{
 use limit::Limit;
 use policy::{Rule, Swarm, SwarmConfig};
 use routing_env::{Catalog, Environment, Preset, Reward, Workloads};
+use serde_json::json;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -72,13 +73,7 @@ fn trained(env: &Environment, learner: &str) -> Contestant {
     let [name, agents, episodes] = *learner.split(':').collect::<Vec<_>>() else {
         panic!("expected NAME:AGENTS:EPISODES, found {learner}");
     };
-    let config = SwarmConfig {
-        agents: agents.parse().unwrap(),
-        learning_rate: 0.1,
-        discount: 0.99,
-        epsilon: if name == "adaptive" { 0.01 } else { 0.1 },
-        ..SwarmConfig::of(name)
-    };
+    let config = SwarmConfig::new(name, &json!({}), agents.parse().unwrap()).unwrap();
     let mut swarm = Swarm::new(config, env).unwrap();
     (1..=episodes.parse().unwrap()).for_each(|seed| {
         swarm.play(env, seed, Reward::EXCESS_COST);

@@ -66,7 +66,7 @@ impl Contestant {
 
     /// A policy after so many episodes of training. It is frozen: it neither learns nor explores here.
     pub fn of_policy(artifact: Digest, trained_episodes: u32, swarm: Swarm) -> Self {
-        let mut contestant = Self::of_swarm(swarm.config().algorithm.clone(), swarm);
+        let mut contestant = Self::of_swarm(swarm.config().algorithm.name().to_owned(), swarm);
         contestant.artifact = Some(artifact);
         contestant.trained_episodes = Some(trained_episodes);
         contestant
@@ -133,19 +133,15 @@ pub fn play(
 #[cfg(test)]
 mod tests {
     use routing_env::Preset;
+    use serde_json::json;
 
     use super::*;
 
     fn contestants(env: &Environment) -> Vec<Contestant> {
-        let config = policy::SwarmConfig {
-            algorithm: "q-learning".into(),
-            agents: 3,
-            learning_rate: 0.2,
-            discount: 0.9,
-            epsilon: 0.3,
-            replay: None,
-            feasibility_mask: true,
-            merge_every: 0,
+        let config = {
+            let settings =
+                json!({"learning_rate": 0.2, "discount": 0.9, "epsilon": 0.3, "replay": {"enabled": false}});
+            policy::SwarmConfig::new("q-learning", &settings, 3).unwrap()
         };
         let mut swarm = Swarm::new(config, env).unwrap();
         swarm.play(env, 1, Reward::EXCESS_COST);

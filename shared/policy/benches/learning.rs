@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark may fail by panicking")]
 
 use divan::{Bencher, counter::ItemsCount};
-use policy::{ReplayConfig, ReplayKind, Rule, StepReport, Swarm, SwarmConfig};
+use policy::{Rule, StepReport, Swarm, SwarmConfig};
 use routing_env::{Environment, Episode, Preset, Reward};
+use serde_json::json;
 
 fn main() {
     divan::main();
@@ -32,17 +33,8 @@ fn bench(bencher: Bencher<'_, '_>, mut swarm: Swarm, env: &Environment) {
     });
 }
 
-fn learner(agents: u32, replay: Option<ReplayConfig>) -> SwarmConfig {
-    SwarmConfig {
-        algorithm: "q-learning".into(),
-        agents,
-        learning_rate: 0.1,
-        discount: 0.99,
-        epsilon: 0.1,
-        replay,
-        feasibility_mask: true,
-        merge_every: 0,
-    }
+fn learner(agents: u32, replay: bool) -> SwarmConfig {
+    SwarmConfig::new("q-learning", &json!({"replay": {"enabled": replay}}), agents).unwrap()
 }
 
 #[divan::bench]
@@ -53,13 +45,12 @@ fn simulator_with_the_baseline(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(args = [1, 10, 100])]
 fn q_learning_without_replay(bencher: Bencher<'_, '_>, agents: u32) {
-    in_training(bencher, learner(agents, None));
+    in_training(bencher, learner(agents, false));
 }
 
 #[divan::bench(args = [1, 10, 100])]
 fn q_learning_with_replay(bencher: Bencher<'_, '_>, agents: u32) {
-    let replay = ReplayConfig { capacity: 2000, batch_size: 32, kind: ReplayKind::Uniform };
-    in_training(bencher, learner(agents, Some(replay)));
+    in_training(bencher, learner(agents, true));
 }
 
 fn in_training(bencher: Bencher<'_, '_>, config: SwarmConfig) {
@@ -79,15 +70,15 @@ fn acting(bencher: Bencher<'_, '_>, config: SwarmConfig) {
 }
 
 fn afterstate(agents: u32) -> SwarmConfig {
-    SwarmConfig { algorithm: "afterstate".into(), merge_every: 10, ..learner(agents, None) }
+    SwarmConfig::new("afterstate", &json!({"merge_every": 10}), agents).unwrap()
 }
 
 fn cem(agents: u32) -> SwarmConfig {
-    SwarmConfig { agents, epsilon: 0.1, ..SwarmConfig::of("cem") }
+    SwarmConfig::new("cem", &json!({}), agents).unwrap()
 }
 
 fn adaptive(agents: u32) -> SwarmConfig {
-    SwarmConfig { agents, epsilon: 0.01, ..SwarmConfig::of("adaptive") }
+    SwarmConfig::new("adaptive", &json!({}), agents).unwrap()
 }
 
 #[divan::bench(args = [1, 10, 100])]

@@ -2,12 +2,15 @@
 
 use routing_env::Environment;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use crate::swarm::{Swarm, SwarmConfig, SwarmError};
+use crate::{
+    registry::Algorithm,
+    swarm::{Swarm, SwarmConfig, SwarmError},
+};
 
-/// The file's format and version.
-pub const POLICY_FORMAT: &str = "ai-mesh-policy/1";
+/// The file's format and version. Version 1, in which every algorithm had the settings of all, is read too.
+pub const POLICY_FORMAT: &str = "ai-mesh-policy/2";
 
 /// A learned policy (`swarm_final.json`). Same training, same bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,15 +83,19 @@ impl PolicyFile {
     /// # Errors
     /// When it is not a policy file of this version.
     pub fn parse(bytes: &[u8]) -> Result<Self, SwarmError> {
-        let file: Self = serde_json::from_slice(bytes)
-            .map_err(|e| SwarmError::Mismatch(format!("expected a policy file (swarm_final.json): {e}")))?;
-        if file.format != POLICY_FORMAT {
-            return Err(SwarmError::Mismatch(format!(
-                "expected the format {POLICY_FORMAT}, found `{}`",
-                file.format
-            )));
+        let not_a_file =
+            |what: String| SwarmError::Mismatch(format!("expected a policy file (swarm_final.json): {what}"));
+        let mut file: Value = serde_json::from_slice(bytes).map_err(|e| not_a_file(e.to_string()))?;
+        match file.get("format").and_then(Value::as_str) {
+            Some(POLICY_FORMAT) => {}
+            Some(VERSION_1) => upgrade(&mut file).map_err(not_a_file)?,
+            Some(other) => {
+                let what = format!("expected the format {POLICY_FORMAT} or {VERSION_1}, found `{other}`");
+                return Err(SwarmError::Mismatch(what));
+            }
+            None => return Err(not_a_file("it has no `format`".into())),
         }
-        Ok(file)
+        serde_json::from_value(file).map_err(|e| not_a_file(e.to_string()))
     }
 
     /// The swarm, ready to act: it neither learns nor explores.
@@ -127,4 +134,31 @@ impl PolicyFile {
     pub fn training_seeds(&self) -> std::ops::Range<u64> {
         self.training.first_seed..self.training.first_seed + u64::from(self.training.episodes)
     }
+}
+
+/// The format before this one.
+const VERSION_1: &str = "ai-mesh-policy/1";
+
+/// Makes a file of version 1 one of this version: its swarm had the settings of all algorithms beside each other.
+fn upgrade(file: &mut Value) -> Result<(), String> {
+    let Some(Value::Object(swarm)) = file.get("swarm") else { return Err("it has no `swarm`".into()) };
+    let mut settings = swarm.clone();
+    let name = settings.remove("algorithm").and_then(|name| name.as_str().map(str::to_owned));
+    let name = name.ok_or("expected the name of the swarm's `algorithm`")?;
+    let agents = settings.remove("agents").unwrap_or_default();
+    let replay = match settings.remove("replay") {
+        Some(Value::Object(mut replay)) => {
+            replay.insert("enabled".into(), true.into());
+            replay
+        }
+        _ => Map::from_iter([("enabled".to_owned(), false.into())]),
+    };
+    settings.insert("replay".into(), replay.into());
+    let algorithm = Algorithm::of_union(&name, &settings).map_err(|errors| {
+        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        format!("its swarm's {}", told.join("; "))
+    })?;
+    file["swarm"] = json!({"algorithm": algorithm, "agents": agents});
+    file["format"] = POLICY_FORMAT.into();
+    Ok(())
 }

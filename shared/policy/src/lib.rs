@@ -7,6 +7,8 @@ mod board;
 mod file;
 mod play;
 mod policy;
+pub mod registry;
+mod settings;
 mod step_report;
 mod swarm;
 
@@ -14,6 +16,7 @@ mod adaptive {
     pub(crate) mod agent;
     mod estimators;
     pub(crate) mod model;
+    pub(crate) mod settings;
     mod tuning;
 }
 
@@ -23,6 +26,7 @@ mod afterstate {
     mod deferral;
     pub(crate) mod request_classes;
     pub(crate) mod scarcity;
+    pub(crate) mod settings;
 }
 
 mod cem {
@@ -31,6 +35,7 @@ mod cem {
     mod distribution;
     mod pressure;
     mod score;
+    pub(crate) mod settings;
 }
 
 mod prices {
@@ -42,7 +47,8 @@ mod prices {
 
 mod q_learning {
     pub(crate) mod agent;
-    pub(crate) mod replay;
+    mod replay;
+    pub(crate) mod settings;
     mod sum_tree;
     mod table;
 }
@@ -55,8 +61,8 @@ mod rules {
 pub use board::Board;
 pub use file::{Fingerprint, POLICY_FORMAT, PolicyFile, Training};
 pub use policy::{Decision, Exploration, Learner, LearningWindow, Policy};
-pub use q_learning::agent::{MAX_PROVIDERS, QLearning, QLearningConfig};
-pub use q_learning::replay::{ReplayConfig, ReplayKind};
+pub use registry::Algorithm;
 pub use rules::rule::{Rule, UnknownRule};
+pub use settings::{Range, Setting, SettingError};
 pub use step_report::{AgentStep, DecidedRequest, StepReport};
-pub use swarm::{Command, LEARNERS, Swarm, SwarmConfig, SwarmError, SwarmState};
+pub use swarm::{Command, Swarm, SwarmConfig, SwarmError, SwarmState};

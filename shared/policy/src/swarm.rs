@@ -5,14 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    adaptive::agent::Adaptive,
-    afterstate::agent::{Afterstate, AfterstateConfig},
     board::Board,
-    cem::agent::Cem,
     policy::{Learner, Policy},
-    q_learning::agent::{MAX_PROVIDERS, QLearning, QLearningConfig},
-    q_learning::replay::ReplayConfig,
+    registry::Algorithm,
     rules::rule::Rule,
+    settings::SettingError,
     step_report::{AgentStep, DecidedRequest, StepReport},
 };
 
@@ -20,77 +17,40 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SwarmConfig {
-    /// A learner (one of [`LEARNERS`]) or a hand rule.
-    pub algorithm: String,
+    /// A learner or a hand rule, with its settings.
+    pub algorithm: Algorithm,
     /// How many agents, at least 1.
     pub agents: u32,
-    /// α in (0, 1].
-    pub learning_rate: f64,
-    /// γ in [0, 1].
-    pub discount: f64,
-    /// ε in [0, 1].
-    pub epsilon: f64,
-    /// Experience replay; none when absent.
-    pub replay: Option<ReplayConfig>,
-    /// Whether only feasible providers may be chosen.
-    pub feasibility_mask: bool,
-    /// The agents' tables are merged every so many steps; never when 0.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub merge_every: u32,
 }
 
 impl SwarmConfig {
-    /// One agent of an algorithm that neither explores nor replays.
-    #[must_use]
-    pub fn of(algorithm: &str) -> Self {
-        Self {
-            algorithm: algorithm.into(),
-            agents: 1,
-            learning_rate: 0.0,
-            discount: 0.0,
-            epsilon: 0.0,
-            replay: None,
-            feasibility_mask: true,
-            merge_every: 0,
-        }
-    }
-
-    fn q_learning(&self, env: &Environment) -> Result<QLearningConfig, SwarmError> {
-        let providers = env.catalog().providers.len();
-        if providers > MAX_PROVIDERS {
-            return Err(SwarmError::TooManyProviders(providers));
-        }
-        Ok(QLearningConfig {
-            learning_rate: self.learning_rate,
-            discount: self.discount,
-            epsilon: self.epsilon,
-            replay: self.replay,
-            feasibility_mask: self.feasibility_mask,
-            merges: self.merge_every > 0,
-        })
-    }
-
-    fn afterstate(&self) -> AfterstateConfig {
-        AfterstateConfig { learning_rate: self.learning_rate, discount: self.discount, epsilon: self.epsilon }
+    /// So many agents of the algorithm of this name, told these settings (an object); the rest is as by default.
+    ///
+    /// # Errors
+    /// As [`Algorithm::new`].
+    pub fn new(algorithm: &str, settings: &Value, agents: u32) -> Result<Self, Vec<SettingError>> {
+        let settings = settings.as_object().ok_or_else(|| {
+            vec![SettingError { setting: "settings".into(), expected: "an object of settings".into() }]
+        })?;
+        Ok(Self { algorithm: Algorithm::new(algorithm, settings)?, agents })
     }
 }
 
 /// Why a swarm cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SwarmError {
-    /// No learner and no rule has the name.
-    #[error("unknown algorithm `{0}`: expected {learners}, {rules}", learners = LEARNERS.join(", "), rules = Rule::names())]
-    UnknownAlgorithm(String),
     /// The catalog is too large for the learner.
-    #[error("q-learning handles at most {MAX_PROVIDERS} providers, this catalog has {0}")]
-    TooManyProviders(usize),
+    #[error("q-learning handles at most {most} providers, this catalog has {found}")]
+    TooManyProviders {
+        /// What it handles.
+        most: usize,
+        /// What there are.
+        found: usize,
+    },
     /// The file or checkpoint is of another swarm or environment, or damaged.
     #[error("{0}")]
     Mismatch(String),
 }
-
-/// Names of the algorithms that learn.
-pub const LEARNERS: [&str; 4] = ["adaptive", "afterstate", "cem", "q-learning"];
 
 /// The swarm.
 pub struct Swarm {
@@ -135,17 +95,9 @@ impl Swarm {
     /// A swarm that knows nothing yet.
     ///
     /// # Errors
-    /// An unknown algorithm, or a catalog that it cannot handle.
+    /// A catalog that the algorithm cannot handle.
     pub fn new(config: SwarmConfig, env: &Environment) -> Result<Self, SwarmError> {
-        let agent: Box<dyn Policy> = match config.algorithm.as_str() {
-            "adaptive" => Box::new(Adaptive::new(config.epsilon, env)),
-            "afterstate" => Box::new(Afterstate::new(config.afterstate(), env)),
-            "cem" => Box::new(Cem::new(config.agents, config.epsilon, env)),
-            "q-learning" => Box::new(QLearning::new(config.q_learning(env)?, env)),
-            rule => {
-                rule.parse().map(Rule::policy).map_err(|_| SwarmError::UnknownAlgorithm(rule.to_owned()))?
-            }
-        };
+        let agent = config.algorithm.agent(config.agents, env)?;
         let agents = (0..config.agents).map(|_| agent.boxed_clone()).collect();
         Ok(Self::of(config, agents))
     }
@@ -153,7 +105,7 @@ impl Swarm {
     /// One agent that follows a hand rule.
     #[must_use]
     pub fn of_rule(rule: Rule) -> Self {
-        let config = SwarmConfig::of(rule.name());
+        let config = SwarmConfig { algorithm: rule.into(), agents: 1 };
         Self::of(config, vec![rule.policy()])
     }
 
@@ -370,7 +322,8 @@ impl Swarm {
             }
         }
         self.steps_learned += 1;
-        if self.config.merge_every > 0 && self.steps_learned.is_multiple_of(self.config.merge_every.into()) {
+        let merge_every = self.config.algorithm.merge_every();
+        if merge_every > 0 && self.steps_learned.is_multiple_of(merge_every) {
             self.merge();
         }
     }
@@ -392,9 +345,4 @@ impl Clone for Swarm {
         clone.steps_learned = self.steps_learned;
         clone
     }
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
-fn is_zero(value: &u32) -> bool {
-    *value == 0
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::evaluator::{Evaluation, EvaluationStatus};
 use policy::{PolicyFile, StepReport, Swarm, SwarmConfig, Training};
 use routing_env::{Environment, Episode, Reward};
-use serde_json::Value;
+use serde_json::{Value, json};
 use test_support::eventually;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -79,16 +79,8 @@ impl Service {
 
 /// A small policy, trained for one short episode.
 pub(crate) fn policy_file(environment: &Environment, first_seed: u64) -> PolicyFile {
-    let config = SwarmConfig {
-        algorithm: "q-learning".into(),
-        agents: 2,
-        learning_rate: 0.1,
-        discount: 0.9,
-        epsilon: 0.1,
-        replay: None,
-        feasibility_mask: true,
-        merge_every: 0,
-    };
+    let config =
+        SwarmConfig::new("q-learning", &json!({"discount": 0.9, "replay": {"enabled": false}}), 2).unwrap();
     let mut swarm = Swarm::new(config, environment).unwrap();
     let mut episode = Episode::new(environment, first_seed, Reward::EXCESS_COST);
     let mut report = StepReport::new(environment);

@@ -159,7 +159,7 @@ fn of_file(file: &serde_json::Value, environment: &Environment) -> Result<Fittin
     let content = serde_json::to_vec(&file).map_err(internal)?;
     Ok(Fitting {
         source: Source::Learned(sha256(&content)),
-        algorithm: file.swarm.algorithm,
+        algorithm: file.swarm.algorithm.name().to_owned(),
         agents: file.swarm.agents,
         content: Some(content.into()),
     })
@@ -169,7 +169,7 @@ fn of_artifact(name: Hash, bytes: &[u8], environment: &Environment) -> Result<Fi
     let file = fitting_file("/artifact", bytes, environment)?;
     Ok(Fitting {
         source: Source::Learned(name),
-        algorithm: file.swarm.algorithm,
+        algorithm: file.swarm.algorithm.name().to_owned(),
         agents: file.swarm.agents,
         content: None,
     })

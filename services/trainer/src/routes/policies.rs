@@ -88,7 +88,7 @@ async fn get_policy(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiR
 
 /// Export a policy's file.
 ///
-/// The file (`ai-mesh-policy/1`, as `swarm_final.json`) that another trainer imports and `mesh evaluate` reads.
+/// The file (`ai-mesh-policy/2`, as `swarm_final.json`) that another trainer imports and `mesh evaluate` reads.
 #[utoipa::path(get, path = "/v1/policies/{id}/file", tag = "policies",
     params(("id" = Uuid, Path, description = "The policy.")),
     responses(

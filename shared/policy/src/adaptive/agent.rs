@@ -24,10 +24,11 @@ use serde_json::Value;
 
 use crate::{
     adaptive::model::{Memory, Model, Seen},
+    adaptive::settings::Settings,
     adaptive::tuning::Tuning,
     board::Board,
     policy::{Decision, Exploration, Learner, LearningWindow, Policy},
-    prices::bid_price::{BidPrices, Plan, Settings},
+    prices::bid_price::{self, BidPrices, Plan},
     prices::forecast::Beliefs,
 };
 
@@ -51,7 +52,7 @@ pub(crate) struct Adaptive {
 
 impl Adaptive {
     /// An agent that knows the catalog's word.
-    pub(crate) fn new(epsilon: f64, env: &Environment) -> Self {
+    pub(crate) fn new(settings: Settings, env: &Environment) -> Self {
         let model = Model::new(env);
         let tuning = Tuning::new();
         Self {
@@ -60,7 +61,7 @@ impl Adaptive {
             model,
             prices: BidPrices::new(tuning.leader()),
             tuning,
-            exploration: Exploration { epsilon, raised: None },
+            exploration: Exploration { epsilon: settings.epsilon, raised: None },
             frozen: false,
             rng: generator(0, Stream::Agent(0)),
             step: 0,
@@ -78,7 +79,7 @@ impl Adaptive {
     /// same prices, which the first one leaves in `opening`.
     fn rehearsed(
         &self,
-        settings: Settings,
+        settings: bid_price::Settings,
         market: &Market,
         requests: &[Request],
         opening: &mut Option<Plan>,

@@ -27,6 +27,7 @@ use crate::{
     afterstate::deferral::{DeferralPool, DeferralValues},
     afterstate::request_classes::{RequestClasses, UsualRewards},
     afterstate::scarcity::{Expected, Scarcity, Standing},
+    afterstate::settings::Settings,
     board::{Board, Waiting, longest_first},
     policy::{Decision, Exploration, Learner, LearningWindow, Policy},
 };
@@ -40,21 +41,10 @@ const HALF_RATE_AFTER: f64 = 10_000.0;
 /// The share of the learning rate that is always left.
 const LEAST_RATE: f64 = 0.01;
 
-/// The agent's settings.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct AfterstateConfig {
-    /// α in (0, 1] at first.
-    pub(crate) learning_rate: f64,
-    /// γ in [0, 1] of a step.
-    pub(crate) discount: f64,
-    /// ε in [0, 1].
-    pub(crate) epsilon: f64,
-}
-
 /// The learner.
 #[derive(Clone)]
 pub(crate) struct Afterstate {
-    config: AfterstateConfig,
+    settings: Settings,
     /// γ from one request to the next.
     discount: f64,
     scarcity: Scarcity,
@@ -89,13 +79,13 @@ struct Options {
 
 impl Afterstate {
     /// An agent that knows nothing yet.
-    pub(crate) fn new(config: AfterstateConfig, env: &Environment) -> Self {
+    pub(crate) fn new(settings: Settings, env: &Environment) -> Self {
         let scarcity = Scarcity::new(env);
         let classes = RequestClasses::new(env);
         let requests: f64 = (0..env.workloads().tenants.len()).map(|t| env.expected_requests(t)).sum();
         Self {
-            config,
-            discount: config.discount.powf(1.0 / requests.max(1.0)),
+            settings,
+            discount: settings.discount.powf(1.0 / requests.max(1.0)),
             reward: Reward::default(),
             tables: ConcaveTables::new(scarcity.coordinates()),
             deferral: DeferralValues::new(classes.len()),
@@ -103,7 +93,7 @@ impl Afterstate {
             scarcity,
             classes,
             updates: 0,
-            exploration: Exploration { epsilon: config.epsilon, raised: None },
+            exploration: Exploration { epsilon: settings.epsilon, raised: None },
             frozen: false,
             rng: generator(0, Stream::Agent(0)),
             turns: Vec::new(),
@@ -179,7 +169,7 @@ impl Afterstate {
 
     /// TD(λ) backwards over the agent's turns; between two of them the others' requests count as one reward.
     fn learn(&mut self, from: &[f64]) {
-        let rate = self.config.learning_rate;
+        let rate = self.settings.learning_rate;
         let mut next: Option<(usize, f64, f64)> = None;
         for (turn, places) in self.turns.iter().zip(self.places.chunks(self.scarcity.coordinates())).rev() {
             let target = match next {
@@ -412,7 +402,7 @@ impl Learner for Afterstate {
             };
             (self.tables, self.deferral, self.usual) = (tables, progress.deferral, progress.usual);
             self.updates = progress.updates;
-            self.exploration = progress.exploration.at_rate(self.config.epsilon);
+            self.exploration = progress.exploration.at_rate(self.settings.epsilon);
         }
         Ok(())
     }

@@ -13,8 +13,7 @@
 //! stream.
 //!
 //! **ε** is how wide the search is: the mean over the weights of their spread / their first spread, 1 at first. The
-//! configured ε is the noise, as a share of the first spread, that the first refit adds. The learning rate and the
-//! discount of the configuration are not used: nothing is bootstrapped. Nigredo draws anew those of an agent's members
+//! configured ε is the noise, as a share of the first spread, that the first refit adds. Nigredo draws anew those of an agent's members
 //! that have earned less than was expected; albedo lets the steps that it leads be played by members of a wider spread.
 //!
 //! Frozen, it acts on the mean.
@@ -32,6 +31,7 @@ use super::{
     distribution::{Distribution, Member, Written},
     pressure::Pressure,
     score::{self, WEIGHTS},
+    settings::Settings,
 };
 use crate::{
     board::{Board, shortest_first},
@@ -85,7 +85,7 @@ pub(crate) struct Cem {
 
 impl Cem {
     /// One of so many agents that know nothing yet.
-    pub(crate) fn new(agents: u32, epsilon: f64, env: &Environment) -> Self {
+    pub(crate) fn new(agents: u32, settings: Settings, env: &Environment) -> Self {
         let agents = agents.max(1) as usize;
         let carried = POPULATION.div_ceil(agents);
         let beliefs = Beliefs::of_catalog(env);
@@ -97,7 +97,7 @@ impl Cem {
             expected_hours,
             carried,
             population: carried * agents,
-            noise: epsilon,
+            noise: settings.epsilon,
             distribution: Distribution::first(),
             control: Control::new(),
             members: Vec::new(),

@@ -15,34 +15,19 @@ use serde::{Deserialize, Serialize};
 use crate::{
     board::Board,
     policy::{Decision, Exploration, Learner, LearningWindow, Policy},
-    q_learning::replay::{Drawn, PrioritiesState, Replay, ReplayConfig, Transition},
+    q_learning::replay::{Drawn, PrioritiesState, Replay, Transition},
+    q_learning::settings::Settings,
     q_learning::table::{Knowledge, Pool, QTable, StateKey},
+    swarm::SwarmError,
 };
 
-/// The agent's settings.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct QLearningConfig {
-    /// α in (0, 1].
-    pub learning_rate: f64,
-    /// γ in [0, 1].
-    pub discount: f64,
-    /// ε in [0, 1].
-    pub epsilon: f64,
-    /// Experience replay; `None` for none.
-    pub replay: Option<ReplayConfig>,
-    /// Whether only feasible providers may be chosen.
-    pub feasibility_mask: bool,
-    /// Whether its table is merged with others.
-    pub merges: bool,
-}
-
 /// The most providers that a set of allowed actions can hold.
-pub const MAX_PROVIDERS: usize = 128;
+pub(crate) const MAX_PROVIDERS: usize = 128;
 
 /// The learner.
 #[derive(Clone)]
-pub struct QLearning {
-    config: QLearningConfig,
+pub(crate) struct QLearning {
+    settings: Settings,
     providers: usize,
     bins: Bins,
     table: QTable,
@@ -69,30 +54,34 @@ struct Visit {
 }
 
 impl QLearning {
-    /// An agent that knows nothing yet. `env` must have at most [`MAX_PROVIDERS`] providers.
-    #[must_use]
-    pub fn new(config: QLearningConfig, env: &Environment) -> Self {
+    /// An agent that knows nothing yet.
+    ///
+    /// # Errors
+    /// More providers than a set of allowed actions can hold.
+    pub(crate) fn new(settings: Settings, env: &Environment) -> Result<Self, SwarmError> {
         let providers = env.catalog().providers.len();
-        debug_assert!(providers <= MAX_PROVIDERS);
-        Self {
-            config,
+        if providers > MAX_PROVIDERS {
+            return Err(SwarmError::TooManyProviders { most: MAX_PROVIDERS, found: providers });
+        }
+        Ok(Self {
+            settings,
             providers,
             bins: Bins::new(env),
             table: QTable::new(providers),
-            exploration: Exploration { epsilon: config.epsilon, raised: None },
+            exploration: Exploration { epsilon: settings.epsilon, raised: None },
             frozen: false,
             rng: generator(0, Stream::Agent(0)),
             replay_rng: generator(0, Stream::Replay(0)),
-            replay: config.replay.map(Replay::new),
+            replay: settings.replay.enabled.then(|| Replay::new(settings.replay)),
             batch: Vec::new(),
             turns: Vec::new(),
             open: None,
             window: LearningWindow::default(),
-        }
+        })
     }
 
     fn allowed(&self, observation: &Observation<'_>) -> u128 {
-        if self.config.feasibility_mask {
+        if self.settings.feasibility_mask {
             observation.candidates.iter().fold(0, |set, c| set | 1 << c.provider)
         } else {
             u128::MAX >> (128 - self.providers)
@@ -103,9 +92,9 @@ impl QLearning {
     fn update(&mut self, transition: &Transition, weight: f64) -> f64 {
         let next = transition.next.map_or(0.0, |(state, allowed)| self.table.best(state, allowed).1);
         let value = self.table.value_mut(transition.state, transition.action);
-        let error = transition.reward + self.config.discount * next - *value;
-        *value += self.config.learning_rate * weight * error;
-        if self.config.merges {
+        let error = transition.reward + self.settings.discount * next - *value;
+        *value += self.settings.learning_rate * weight * error;
+        if self.settings.merge_every > 0 {
             self.table.count_change(transition.state, transition.action);
         }
         error
@@ -254,7 +243,7 @@ impl Learner for QLearning {
 
     fn forget(&mut self) {
         self.table = QTable::new(self.providers);
-        self.replay = self.config.replay.map(Replay::new);
+        self.replay = self.settings.replay.enabled.then(|| Replay::new(self.settings.replay));
         self.open = None;
         self.exploration.raised = None;
     }
@@ -291,14 +280,14 @@ impl Learner for QLearning {
         if let Some(progress) = progress {
             let progress =
                 Progress::deserialize(progress).map_err(|e| format!("the agent's progress: {e}"))?;
-            self.exploration = progress.exploration.at_rate(self.config.epsilon);
-            if let (Some(config), Some(transitions)) = (self.config.replay, progress.replay) {
+            self.exploration = progress.exploration.at_rate(self.settings.epsilon);
+            if let (true, Some(transitions)) = (self.settings.replay.enabled, progress.replay) {
                 let (states, actions) = (self.table.len() as u32, self.providers);
                 if !transitions.iter().all(|t| t.fits(states, actions)) {
                     return Err("the agent's replay memory names states that are not in its table".into());
                 }
                 let (next, priorities) = (progress.replay_next, progress.priorities);
-                self.replay = Some(Replay::restored(config, transitions, next, priorities)?);
+                self.replay = Some(Replay::restored(self.settings.replay, transitions, next, priorities)?);
             }
             self.table.restore_changes(progress.changes)?;
         }
@@ -393,15 +382,8 @@ mod tests {
 
     #[test]
     fn an_update_moves_the_value_by_alpha_times_the_error() {
-        let config = QLearningConfig {
-            learning_rate: 0.5,
-            discount: 0.9,
-            epsilon: 0.0,
-            replay: None,
-            feasibility_mask: true,
-            merges: false,
-        };
-        let mut agent = QLearning::new(config, &Environment::built_in(Preset::Default));
+        let settings = Settings { learning_rate: 0.5, discount: 0.9, epsilon: 0.0, ..Settings::default() };
+        let mut agent = QLearning::new(settings, &Environment::built_in(Preset::Default)).unwrap();
         let (here, there) = (StateKey::from_elem(1, 1), StateKey::from_elem(2, 1));
         let (here, there) = (agent.table.find_or_insert(here), agent.table.find_or_insert(there));
         *agent.table.value_mut(there, 0) = 7.0;

@@ -4,7 +4,10 @@
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use crate::q_learning::sum_tree::SumTree;
+use super::{
+    settings::{ReplayKind, ReplaySettings},
+    sum_tree::SumTree,
+};
 
 /// α of Schaul et al.: how much the priorities count. 0 would be uniform.
 const PRIORITY_EXPONENT: f64 = 0.6;
@@ -18,36 +21,6 @@ const CORRECTED_AFTER: u64 = 100_000;
 
 /// What is added to an error, so that no transition is lost for ever.
 const LEAST_ERROR: f64 = 1e-3;
-
-/// How much is kept and replayed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReplayConfig {
-    /// Transitions kept; the oldest goes first.
-    pub capacity: usize,
-    /// Transitions replayed after each step, drawn with replacement.
-    pub batch_size: usize,
-    /// How they are drawn.
-    #[serde(default, skip_serializing_if = "ReplayKind::is_uniform")]
-    pub kind: ReplayKind,
-}
-
-/// How transitions are drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReplayKind {
-    /// All are equally likely.
-    #[default]
-    Uniform,
-    /// In proportion to a power of the error that each had when it was last learned from.
-    Prioritized,
-}
-
-impl ReplayKind {
-    fn is_uniform(&self) -> bool {
-        *self == Self::Uniform
-    }
-}
 
 /// One turn: what was done where, what it earned, and where it led.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,7 +58,7 @@ impl Transition {
 /// A ring of transitions.
 #[derive(Clone)]
 pub(crate) struct Replay {
-    config: ReplayConfig,
+    settings: ReplaySettings,
     ring: Vec<Transition>,
     next: usize,
     priorities: Option<Priorities>,
@@ -120,25 +93,25 @@ pub(crate) struct PrioritiesState {
 }
 
 impl Replay {
-    pub(crate) fn new(config: ReplayConfig) -> Self {
-        let priorities = (config.kind == ReplayKind::Prioritized).then(|| Priorities {
-            tree: SumTree::new(config.capacity),
+    pub(crate) fn new(settings: ReplaySettings) -> Self {
+        let priorities = (settings.kind == ReplayKind::Prioritized).then(|| Priorities {
+            tree: SumTree::new(settings.capacity),
             highest: 1.0,
             draws: 0,
         });
-        Self { config, ring: Vec::new(), next: 0, priorities }
+        Self { settings, ring: Vec::new(), next: 0, priorities }
     }
 
     pub(crate) fn restored(
-        config: ReplayConfig,
+        settings: ReplaySettings,
         ring: Vec<Transition>,
         next: usize,
         priorities: Option<PrioritiesState>,
     ) -> Result<Self, String> {
-        if ring.len() > config.capacity || next >= config.capacity {
-            return Err(format!("expected at most {} transitions in the replay memory", config.capacity));
+        if ring.len() > settings.capacity || next >= settings.capacity {
+            return Err(format!("expected at most {} transitions in the replay memory", settings.capacity));
         }
-        let mut replay = Self { ring, next, ..Self::new(config) };
+        let mut replay = Self { ring, next, ..Self::new(settings) };
         match (&mut replay.priorities, priorities) {
             (None, None) => {}
             (Some(own), Some(state)) if state.fits(replay.ring.len()) => {
@@ -155,7 +128,7 @@ impl Replay {
 
     pub(crate) fn push(&mut self, transition: Transition) {
         let position = self.next;
-        if self.ring.len() < self.config.capacity {
+        if self.ring.len() < self.settings.capacity {
             self.ring.push(transition);
         } else {
             self.ring[position] = transition;
@@ -163,7 +136,7 @@ impl Replay {
         if let Some(priorities) = &mut self.priorities {
             priorities.tree.set(position, priorities.highest);
         }
-        self.next = (position + 1) % self.config.capacity;
+        self.next = (position + 1) % self.settings.capacity;
     }
 
     /// A batch of the transitions, with replacement.
@@ -175,13 +148,12 @@ impl Replay {
         let ring = &self.ring;
         let drawn = |position: usize, weight| Drawn { position, transition: ring[position], weight };
         match &mut self.priorities {
-            None => {
-                into.extend((0..self.config.batch_size).map(|_| drawn(rng.random_range(0..ring.len()), 1.0)))
-            }
+            None => into
+                .extend((0..self.settings.batch_size).map(|_| drawn(rng.random_range(0..ring.len()), 1.0))),
             Some(priorities) => {
                 let exponent = priorities.correction();
                 let total = priorities.tree.total();
-                into.extend((0..self.config.batch_size).map(|_| {
+                into.extend((0..self.settings.batch_size).map(|_| {
                     let position = priorities.tree.find(rng.random::<f64>() * total).min(ring.len() - 1);
                     let probability = priorities.tree.get(position) / total;
                     drawn(position, (ring.len() as f64 * probability).powf(-exponent))
@@ -267,8 +239,13 @@ mod tests {
 
     /// A memory of transitions that were last this wrong.
     fn memory(errors: &[f64], batch_size: usize) -> Replay {
-        let config = ReplayConfig { capacity: errors.len(), batch_size, kind: ReplayKind::Prioritized };
-        let mut replay = Replay::new(config);
+        let settings = ReplaySettings {
+            enabled: true,
+            capacity: errors.len(),
+            batch_size,
+            kind: ReplayKind::Prioritized,
+        };
+        let mut replay = Replay::new(settings);
         (0..errors.len() as u32).for_each(|state| replay.push(transition(state)));
         errors.iter().enumerate().for_each(|(position, error)| replay.learned(position, *error));
         replay
@@ -325,7 +302,7 @@ mod tests {
         let state = serde_json::to_string(&replay.priorities()).unwrap();
         let ring = replay.transitions().copied().collect();
         let state = serde_json::from_str(&state).unwrap();
-        let mut read = Replay::restored(replay.config, ring, replay.next(), state).unwrap();
+        let mut read = Replay::restored(replay.settings, ring, replay.next(), state).unwrap();
         let (mut one, mut other) = (Vec::new(), Vec::new());
         replay.draw(&mut generator(7, Stream::Replay(0)), &mut one);
         read.draw(&mut generator(7, Stream::Replay(0)), &mut other);
@@ -334,17 +311,18 @@ mod tests {
 
     #[test]
     fn priorities_that_do_not_fit_are_refused() {
-        let config = ReplayConfig { capacity: 2, batch_size: 1, kind: ReplayKind::Prioritized };
+        let settings =
+            ReplaySettings { enabled: true, capacity: 2, batch_size: 1, kind: ReplayKind::Prioritized };
         let restore = |of: Vec<f64>| {
             let state = PrioritiesState { of, highest: 1.0, draws: 0 };
-            Replay::restored(config, vec![transition(0), transition(1)], 0, Some(state)).err()
+            Replay::restored(settings, vec![transition(0), transition(1)], 0, Some(state)).err()
         };
         assert_eq!(restore(vec![1.0, 2.0]), None);
         for of in [vec![1.0], vec![1.0, 0.0], vec![1.0, f64::NAN]] {
             assert!(restore(of).unwrap().contains("one positive priority"));
         }
-        assert!(Replay::restored(config, vec![], 0, None).is_err());
-        let uniform = ReplayConfig { kind: ReplayKind::Uniform, ..config };
+        assert!(Replay::restored(settings, vec![], 0, None).is_err());
+        let uniform = ReplaySettings { kind: ReplayKind::Uniform, ..settings };
         let state = PrioritiesState { of: vec![], highest: 1.0, draws: 0 };
         assert!(Replay::restored(uniform, vec![], 0, Some(state)).err().unwrap().contains("no priority"));
     }

@@ -2,11 +2,12 @@
 
 use policy::{PolicyFile, Rule, StepReport, Swarm, SwarmConfig, SwarmState, Training};
 use routing_env::{Environment, Episode, Preset};
+use serde_json::json;
 
 use crate::support::REWARD;
 
 fn swarm(env: &Environment, agents: u32, epsilon: f64) -> Swarm {
-    let config = SwarmConfig { agents, epsilon, ..SwarmConfig::of("adaptive") };
+    let config = SwarmConfig::new("adaptive", &json!({"epsilon": epsilon}), agents).unwrap();
     Swarm::new(config, env).unwrap()
 }
 

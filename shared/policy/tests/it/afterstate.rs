@@ -7,16 +7,7 @@ use serde_json::json;
 use crate::support::{REWARD, play};
 
 fn swarm(env: &Environment, agents: u32, merge_every: u32) -> Swarm {
-    let config = SwarmConfig {
-        algorithm: "afterstate".into(),
-        agents,
-        learning_rate: 0.1,
-        discount: 0.99,
-        epsilon: 0.1,
-        replay: None,
-        feasibility_mask: true,
-        merge_every,
-    };
+    let config = SwarmConfig::new("afterstate", &json!({"merge_every": merge_every}), agents).unwrap();
     Swarm::new(config, env).unwrap()
 }
 
@@ -131,7 +122,7 @@ fn damaged_knowledge_is_refused() {
 #[test]
 fn the_probabilities_of_what_exploration_chooses_add_up() {
     let env = Environment::built_in(Preset::Contended).with_steps(3);
-    let config = SwarmConfig { epsilon: 1.0, ..swarm(&env, 1, 0).config().clone() };
+    let config = SwarmConfig::new("afterstate", &json!({"epsilon": 1.0}), 1).unwrap();
     let mut swarm = Swarm::new(config, &env).unwrap();
     let mut report = StepReport::new(&env);
     let mut episode = Episode::new(&env, 7, REWARD);

@@ -1,19 +1,11 @@
 //! A learner that goes on from a saved state does, window by window, what one that never stopped does.
 
-use policy::{AgentStep, Command, DecidedRequest, ReplayConfig, ReplayKind, StepReport, Swarm, SwarmConfig};
+use policy::{AgentStep, Command, DecidedRequest, StepReport, Swarm, SwarmConfig, registry::LEARNERS};
 use routing_env::{Environment, Episode, Preset, Reward};
+use serde_json::{Value, json};
 
-fn config(algorithm: &str, kind: ReplayKind, merge_every: u32) -> SwarmConfig {
-    SwarmConfig {
-        algorithm: algorithm.into(),
-        agents: 3,
-        learning_rate: 0.1,
-        discount: 0.99,
-        epsilon: 0.1,
-        replay: Some(ReplayConfig { capacity: 200, batch_size: 8, kind }),
-        feasibility_mask: true,
-        merge_every,
-    }
+fn config(algorithm: &str, settings: &Value) -> SwarmConfig {
+    SwarmConfig::new(algorithm, settings, 3).unwrap()
 }
 
 fn play(swarm: &mut Swarm, env: &Environment, seed: u64) -> Vec<(Vec<DecidedRequest>, Vec<AgentStep>)> {
@@ -47,19 +39,22 @@ fn goes_on_as_if_it_had_never_stopped(config: &SwarmConfig) {
 
 #[test]
 fn q_learning_goes_on_with_either_replay() {
-    for kind in [ReplayKind::Uniform, ReplayKind::Prioritized] {
-        goes_on_as_if_it_had_never_stopped(&config("q-learning", kind, 0));
+    for kind in ["uniform", "prioritized"] {
+        let replay = json!({"kind": kind, "capacity": 200, "batch_size": 8});
+        goes_on_as_if_it_had_never_stopped(&config("q-learning", &json!({"replay": replay})));
     }
 }
 
 #[test]
-fn afterstate_goes_on() {
-    goes_on_as_if_it_had_never_stopped(&config("afterstate", ReplayKind::Uniform, 0));
+fn every_learner_goes_on_as_it_is_by_default() {
+    for learner in &LEARNERS {
+        goes_on_as_if_it_had_never_stopped(&config(learner.name, &json!({})));
+    }
 }
 
 #[test]
 fn swarms_that_merge_go_on_between_two_merges() {
-    for algorithm in ["q-learning", "afterstate"] {
-        goes_on_as_if_it_had_never_stopped(&config(algorithm, ReplayKind::Prioritized, 3));
-    }
+    let replay = json!({"kind": "prioritized", "capacity": 200, "batch_size": 8});
+    goes_on_as_if_it_had_never_stopped(&config("q-learning", &json!({"replay": replay, "merge_every": 3})));
+    goes_on_as_if_it_had_never_stopped(&config("afterstate", &json!({"merge_every": 3})));
 }

@@ -1,22 +1,20 @@
 //! What merging does to the agents of a swarm.
 
-use policy::{Command, ReplayConfig, ReplayKind, StepReport, Swarm, SwarmConfig};
+use policy::{Command, StepReport, Swarm, SwarmConfig};
 use routing_env::{Environment, Episode, Preset};
+use serde_json::json;
 
 use crate::support::REWARD;
 
 fn swarm(env: &Environment, algorithm: &str, agents: u32, merge_every: u32) -> Swarm {
-    let config = SwarmConfig {
-        algorithm: algorithm.into(),
-        agents,
-        learning_rate: 0.1,
-        discount: 0.99,
-        epsilon: 0.1,
-        replay: Some(ReplayConfig { capacity: 100, batch_size: 4, kind: ReplayKind::Uniform }),
-        feasibility_mask: true,
-        merge_every,
+    let config = match algorithm {
+        "q-learning" => {
+            let replay = json!({"capacity": 100, "batch_size": 4});
+            SwarmConfig::new(algorithm, &json!({"replay": replay, "merge_every": merge_every}), agents)
+        }
+        _ => SwarmConfig::new(algorithm, &json!({"merge_every": merge_every}), agents),
     };
-    Swarm::new(config, env).unwrap()
+    Swarm::new(config.unwrap(), env).unwrap()
 }
 
 /// Plays episodes and gives the mean reward per request.

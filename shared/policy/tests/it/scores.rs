@@ -2,6 +2,7 @@
 
 use policy::{Board, Policy, PolicyFile, Rule, StepReport, Swarm, SwarmConfig, Training};
 use routing_env::{Choice, Environment, Episode, Preset, Reward, Turn};
+use serde_json::json;
 
 /// Plays steps and compares; how many choices had a score and another candidate beside them.
 fn compare(env: &Environment, policy: &mut dyn Policy, seed: u64) -> u32 {
@@ -45,16 +46,12 @@ fn a_rule_chooses_the_candidate_that_it_scores_highest() {
 #[test]
 fn a_frozen_learner_chooses_the_candidate_that_it_values_highest() {
     let env = Environment::built_in(Preset::Contended).with_steps(30);
-    let config = SwarmConfig {
-        algorithm: "q-learning".into(),
-        agents: 1,
-        learning_rate: 0.1,
-        discount: 0.9,
-        epsilon: 0.2,
-        replay: None,
-        feasibility_mask: true,
-        merge_every: 0,
-    };
+    let config = SwarmConfig::new(
+        "q-learning",
+        &json!({"discount": 0.9, "epsilon": 0.2, "replay": {"enabled": false}}),
+        1,
+    )
+    .unwrap();
     let mut swarm = Swarm::new(config, &env).unwrap();
     let mut report = StepReport::new(&env);
     for seed in 0..5 {

@@ -1,22 +1,20 @@
 //! What a swarm does, seen from outside.
 
-use policy::{Command, PolicyFile, ReplayConfig, ReplayKind, Rule, StepReport, Swarm, SwarmConfig, Training};
+use policy::{Command, PolicyFile, Rule, StepReport, Swarm, SwarmConfig, Training};
 use routing_env::{Catalog, Environment, Episode, Fate, Preset, Workloads};
-use serde_json::json;
+use serde_json::{Value, json};
+
+/// A small swarm's, with these settings beside its own.
+fn config_with(agents: u32, settings: &Value) -> SwarmConfig {
+    let mut all = json!({"discount": 0.9, "replay": {"capacity": 50, "batch_size": 8}});
+    all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    SwarmConfig::new("q-learning", &all, agents).unwrap()
+}
 
 use crate::support::REWARD;
 
 fn config(agents: u32) -> SwarmConfig {
-    SwarmConfig {
-        algorithm: "q-learning".into(),
-        agents,
-        learning_rate: 0.1,
-        discount: 0.9,
-        epsilon: 0.1,
-        replay: Some(ReplayConfig { capacity: 50, batch_size: 8, kind: ReplayKind::Uniform }),
-        feasibility_mask: true,
-        merge_every: 0,
-    }
+    config_with(agents, &json!({}))
 }
 
 fn environment() -> Environment {
@@ -159,9 +157,9 @@ fn a_damaged_policy_file_is_refused() {
         parsed.and_then(|file| file.swarm(&env).map(|_| ())).unwrap_err().to_string()
     };
     for (pointer, value, part) in [
-        ("/format", json!("ai-mesh-policy/9"), "expected the format ai-mesh-policy/1"),
+        ("/format", json!("ai-mesh-policy/9"), "expected the format ai-mesh-policy/2"),
         ("/swarm/agents", json!(2), "knowledge of 2 agents, found 1"),
-        ("/swarm/algorithm", json!("magic"), "unknown algorithm `magic`"),
+        ("/swarm/algorithm/name", json!("magic"), "name: expected a learner (adaptive,"),
         ("/agents/0/states/0/bins", json!("9"), "groups of three digits"),
         ("/agents/0/states/0/values", json!([1.0]), "expected 7 values"),
         ("/agents/0/states/0/visits", json!(-1), "agent 0"),
@@ -177,7 +175,8 @@ fn a_damaged_policy_file_is_refused() {
 fn the_probabilities_of_a_random_agents_choices_add_up() {
     // with ε = 1 every allowed action is equally likely; the greedy one keeps no more than its share
     let env = environment();
-    let mut swarm = Swarm::new(SwarmConfig { epsilon: 1.0, replay: None, ..config(1) }, &env).unwrap();
+    let mut swarm =
+        Swarm::new(config_with(1, &json!({"epsilon": 1.0, "replay": {"enabled": false}})), &env).unwrap();
     let mut report = StepReport::new(&env);
     let mut episode = Episode::new(&env, 7, REWARD);
     swarm.begin_episode(7);
@@ -198,7 +197,7 @@ fn without_the_mask_an_agent_can_choose_what_is_not_feasible() {
     let env = environment();
     let infeasible = |mask: bool| {
         let mut swarm =
-            Swarm::new(SwarmConfig { feasibility_mask: mask, epsilon: 1.0, ..config(1) }, &env).unwrap();
+            Swarm::new(config_with(1, &json!({"feasibility_mask": mask, "epsilon": 1.0})), &env).unwrap();
         let mut report = StepReport::new(&env);
         let mut episode = Episode::new(&env, 7, REWARD);
         swarm.begin_episode(7);
@@ -227,7 +226,7 @@ fn q_learning_finds_the_better_of_two_providers() {
     });
     let workloads = Workloads::from_value("workloads", &workloads, &catalog).unwrap();
     let env = Environment::new(catalog, workloads, Preset::Default).unwrap();
-    let mut swarm = Swarm::new(SwarmConfig { discount: 0.0, epsilon: 0.3, ..config(2) }, &env).unwrap();
+    let mut swarm = Swarm::new(config_with(2, &json!({"discount": 0.0, "epsilon": 0.3})), &env).unwrap();
     play(&mut swarm, &env, 0..5);
     swarm.freeze();
     let learned = play(&mut swarm, &env, 1000..1003);
@@ -239,7 +238,7 @@ fn q_learning_finds_the_better_of_two_providers() {
 #[test]
 fn every_turn_has_its_reward_where_jobs_fail() {
     let env = Environment::built_in(Preset::Drifting).with_steps(20);
-    let mut swarm = Swarm::new(SwarmConfig { replay: None, ..config(3) }, &env).unwrap();
+    let mut swarm = Swarm::new(config_with(3, &json!({"replay": {"enabled": false}})), &env).unwrap();
     let mut report = StepReport::new(&env);
     let mut episode = Episode::new(&env, 7, REWARD);
     let (mut decided, mut failed, mut updates) = (0, 0, 0);
@@ -255,8 +254,70 @@ fn every_turn_has_its_reward_where_jobs_fail() {
 }
 
 #[test]
-fn an_unknown_algorithm_is_refused_by_name() {
-    let error =
-        Swarm::new(SwarmConfig { algorithm: "sarsa".into(), ..config(1) }, &environment()).err().unwrap();
-    assert!(error.to_string().contains("unknown algorithm `sarsa`: expected adaptive"), "{error}");
+fn an_unknown_algorithm_is_refused_with_the_names_that_there_are() {
+    let errors = SwarmConfig::new("sarsa", &json!({}), 1).unwrap_err();
+    let error = errors[0].to_string();
+    assert!(
+        error.starts_with("name: expected a learner (adaptive, afterstate, cem or q-learning)"),
+        "{error}"
+    );
+    assert!(error.contains("hand rule (weighted-score, cheapest,"), "{error}");
+}
+
+#[test]
+fn settings_that_decide_nothing_or_are_out_of_range_are_refused_by_name() {
+    let refused = |algorithm: &str, settings: Value| -> Vec<String> {
+        let errors = SwarmConfig::new(algorithm, &settings, 1).unwrap_err();
+        errors.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        refused("adaptive", json!({"learning_rate": 0.9, "epsilon": 2})),
+        ["learning_rate: expected one of epsilon", "epsilon: expected a number from 0 to 1"]
+    );
+    assert_eq!(
+        refused(
+            "q-learning",
+            json!({"learning_rate": 0, "replay": {"kind": "last", "size": 5}, "merge_every": -1})
+        ),
+        [
+            "learning_rate: expected a number above 0 and at most 1",
+            "replay.kind: expected uniform or prioritized",
+            "replay.size: expected one of replay.enabled, replay.capacity, replay.batch_size, replay.kind",
+            "merge_every: expected a whole number from 0 to 1000000",
+        ]
+    );
+    assert_eq!(
+        refused("cheapest", json!({"epsilon": 0.5})),
+        ["epsilon: expected no setting: the hand rule cheapest has none"]
+    );
+}
+
+#[test]
+fn a_configuration_is_written_with_all_settings_and_read_again() {
+    let config = config_with(2, &json!({"replay": {"batch_size": 9}}));
+    let written = serde_json::to_value(&config).unwrap();
+    assert_eq!(
+        written,
+        json!({"algorithm": {"name": "q-learning", "learning_rate": 0.1, "discount": 0.9, "epsilon": 0.1,
+            "replay": {"enabled": true, "capacity": 2000, "batch_size": 9, "kind": "uniform"},
+            "feasibility_mask": true, "merge_every": 0}, "agents": 2})
+    );
+    assert_eq!(serde_json::from_value::<SwarmConfig>(written).unwrap(), config);
+}
+
+#[test]
+fn a_policy_file_of_version_1_is_read() {
+    let env = environment();
+    let mut swarm = Swarm::new(config(2), &env).unwrap();
+    play(&mut swarm, &env, 7..9);
+    let now = PolicyFile::new(&swarm, &env, training());
+    let mut file = serde_json::to_value(&now).unwrap();
+    file["format"] = json!("ai-mesh-policy/1");
+    file["swarm"] = json!({"algorithm": "q-learning", "agents": 2, "learning_rate": 0.1, "discount": 0.9, "epsilon": 0.1,
+        "replay": {"capacity": 50, "batch_size": 8}, "feasibility_mask": true});
+    assert_eq!(PolicyFile::parse(file.to_string().as_bytes()).unwrap(), now);
+    // no algorithm used them all, and those that did nothing are no longer there
+    file["swarm"]["algorithm"] = json!("adaptive");
+    let adaptive = PolicyFile::parse(file.to_string().as_bytes()).unwrap().swarm;
+    assert_eq!(adaptive, SwarmConfig::new("adaptive", &json!({"epsilon": 0.1}), 2).unwrap());
 }

@@ -11,7 +11,7 @@ use crate::{
 const REWARD: Reward = Reward::EXCESS_COST;
 
 fn swarm(agents: u32, env: &Environment) -> Swarm {
-    let config = SwarmConfig { agents, epsilon: 0.1, ..SwarmConfig::of("cem") };
+    let config = SwarmConfig::new("cem", &json!({}), agents).unwrap();
     Swarm::new(config, env).unwrap()
 }
 

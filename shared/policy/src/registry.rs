@@ -1,0 +1,238 @@
+//! All algorithms: one list of learners, and an algorithm with its settings as callers and files name it.
+//!
+//! Whatever tells or checks which learners there are and what each can be told (help texts, errors, documents) reads
+//! it here.
+
+use routing_env::Environment;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde_json::{Map, Value};
+
+use crate::{
+    adaptive::{self, agent::Adaptive},
+    afterstate::{self, agent::Afterstate},
+    cem::{self, agent::Cem},
+    policy::Policy,
+    q_learning::{self, agent::QLearning},
+    rules::rule::Rule,
+    settings::{Setting, SettingError, Settings, listed},
+    swarm::SwarmError,
+};
+
+/// The learners.
+pub static LEARNERS: [Learner; 4] = [
+    Learner::new::<adaptive::settings::Settings>(
+        "adaptive",
+        "Bid prices on a learned model of demand, failures and latencies, decided by settings that rehearsals choose.",
+        |settings, _, env| Ok(Box::new(Adaptive::new(parsed(settings), env))),
+    ),
+    Learner::new::<afterstate::settings::Settings>(
+        "afterstate",
+        "Bid prices learned by temporal differences: the value of what a decision leaves of every scarce thing.",
+        |settings, _, env| Ok(Box::new(Afterstate::new(parsed(settings), env))),
+    ),
+    Learner::new::<cem::settings::Settings>(
+        "cem",
+        "The cross-entropy method: the weights of a linear score, searched for by a population of them.",
+        |settings, agents, env| Ok(Box::new(Cem::new(agents, parsed(settings), env))),
+    ),
+    Learner::new::<q_learning::settings::Settings>(
+        "q-learning",
+        "Tabular Q-learning over latency, price and capacity in bins: the specified agent, and the yardstick for better ones.",
+        |settings, _, env| Ok(Box::new(QLearning::new(parsed(settings), env)?)),
+    ),
+];
+
+/// The learner that is trained when nobody names another one.
+pub const DEFAULT_LEARNER: &str = "adaptive";
+
+/// A kind of learner.
+#[derive(Debug)]
+pub struct Learner {
+    /// Its name on the wire and in files.
+    pub name: &'static str,
+    /// What it is, in one sentence.
+    pub summary: &'static str,
+    /// What it can be told.
+    pub settings: &'static [Setting],
+    read: fn(&Map<String, Value>) -> Result<Map<String, Value>, Vec<SettingError>>,
+    agent: fn(&Map<String, Value>, u32, &Environment) -> Result<Box<dyn Policy>, SwarmError>,
+}
+
+impl Learner {
+    const fn new<S: Settings>(
+        name: &'static str,
+        summary: &'static str,
+        agent: fn(&Map<String, Value>, u32, &Environment) -> Result<Box<dyn Policy>, SwarmError>,
+    ) -> Self {
+        let read = |told: &Map<String, Value>| S::read(told).map(|settings| settings.written());
+        Self { name, summary, settings: S::LIST, read, agent }
+    }
+
+    /// The learner of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        LEARNERS.iter().find(|learner| learner.name == name)
+    }
+
+    /// Its settings where nothing is told.
+    #[must_use]
+    pub fn defaults(&self) -> Map<String, Value> {
+        (self.read)(&Map::new()).unwrap_or_default()
+    }
+}
+
+/// An algorithm and all its settings: a learner's, or a hand rule, which has none.
+#[derive(Clone, Debug)]
+pub struct Algorithm {
+    kind: Kind,
+    settings: Map<String, Value>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Learner(&'static Learner),
+    Rule(Rule),
+}
+
+impl Algorithm {
+    /// The algorithm of this name, told these settings; those that are left out are as by default.
+    ///
+    /// # Errors
+    /// A name that no algorithm has (as the setting `name`), and every setting that the algorithm does not have or that
+    /// is out of its range.
+    pub fn new(name: &str, settings: &Map<String, Value>) -> Result<Self, Vec<SettingError>> {
+        let kind = Kind::find(name)?;
+        let settings = kind.read(settings)?;
+        Ok(Self { kind, settings })
+    }
+
+    /// The same, where the settings of all algorithms are told at once: those that it does not have decided nothing, and
+    /// are left out. Policy files and runs of earlier versions were written so.
+    ///
+    /// # Errors
+    /// As [`Algorithm::new`].
+    pub fn of_union(name: &str, settings: &Map<String, Value>) -> Result<Self, Vec<SettingError>> {
+        let known = Kind::find(name)?.settings();
+        let is_known = |setting: &String| known.iter().any(|known| known.name == setting);
+        let own = settings.iter().filter(|(setting, _)| is_known(setting));
+        Self::new(name, &own.map(|(setting, value)| (setting.clone(), value.clone())).collect())
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Learner(learner) => learner.name,
+            Kind::Rule(rule) => rule.name(),
+        }
+    }
+
+    /// All its settings, in the order of the learner's list.
+    #[must_use]
+    pub fn settings(&self) -> &Map<String, Value> {
+        &self.settings
+    }
+
+    /// The learner, where it is one.
+    #[must_use]
+    pub fn learner(&self) -> Option<&'static Learner> {
+        match self.kind {
+            Kind::Learner(learner) => Some(learner),
+            Kind::Rule(_) => None,
+        }
+    }
+
+    pub(crate) fn agent(&self, agents: u32, env: &Environment) -> Result<Box<dyn Policy>, SwarmError> {
+        match self.kind {
+            Kind::Learner(learner) => (learner.agent)(&self.settings, agents, env),
+            Kind::Rule(rule) => Ok(rule.policy()),
+        }
+    }
+
+    pub(crate) fn merge_every(&self) -> u64 {
+        self.settings.get("merge_every").and_then(Value::as_u64).unwrap_or_default()
+    }
+}
+
+impl From<Rule> for Algorithm {
+    fn from(rule: Rule) -> Self {
+        Self { kind: Kind::Rule(rule), settings: Map::new() }
+    }
+}
+
+impl PartialEq for Algorithm {
+    fn eq(&self, other: &Self) -> bool {
+        (self.name(), &self.settings) == (other.name(), &other.settings)
+    }
+}
+
+impl Serialize for Algorithm {
+    /// One object: `name`, and the settings beside it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut all = Map::new();
+        all.insert("name".into(), self.name().into());
+        all.extend(self.settings.clone());
+        all.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Algorithm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut all = Map::deserialize(deserializer)?;
+        let Some(Value::String(name)) = all.remove("name") else {
+            return Err(D::Error::custom("expected an algorithm's `name`"));
+        };
+        Self::new(&name, &all).map_err(|errors| {
+            let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            D::Error::custom(told.join("; "))
+        })
+    }
+}
+
+impl Kind {
+    fn find(name: &str) -> Result<Self, Vec<SettingError>> {
+        let rule = || name.parse().ok().map(Self::Rule);
+        Learner::find(name)
+            .map(Self::Learner)
+            .or_else(rule)
+            .ok_or_else(|| vec![SettingError { setting: "name".into(), expected: algorithms() }])
+    }
+
+    fn settings(self) -> &'static [Setting] {
+        match self {
+            Self::Learner(learner) => learner.settings,
+            Self::Rule(_) => &[],
+        }
+    }
+
+    fn read(self, told: &Map<String, Value>) -> Result<Map<String, Value>, Vec<SettingError>> {
+        match self {
+            Self::Learner(learner) => (learner.read)(told),
+            Self::Rule(rule) => {
+                let refused = |name: &String| SettingError {
+                    setting: name.clone(),
+                    expected: format!("no setting: the hand rule {rule} has none"),
+                };
+                let refused: Vec<_> = told.keys().map(refused).collect();
+                if refused.is_empty() { Ok(Map::new()) } else { Err(refused) }
+            }
+        }
+    }
+}
+
+/// The names of all learners, the first first: `adaptive, afterstate, cem or q-learning`.
+#[must_use]
+pub fn learners() -> String {
+    listed(&LEARNERS.each_ref().map(|learner| learner.name), "or")
+}
+
+/// The names of all algorithms, in words.
+#[must_use]
+pub fn algorithms() -> String {
+    format!("a learner ({}) or a hand rule ({})", learners(), Rule::names())
+}
+
+/// Settings that [`Algorithm::new`] has checked.
+fn parsed<S: Settings>(settings: &Map<String, Value>) -> S {
+    S::read(settings).unwrap_or_default()
+}
