@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 const SERVICES: [&str; 4] = ["trainer", "psi-field", "remembrancer", "evaluator"];
-const PURE: [&str; 5] = ["routing-env", "limit", "policy", "merkle-log", "evaluation"];
-const DOMAIN: [&str; 7] =
-    ["routing-env", "limit", "policy", "merkle-log", "evaluation", "psi", "embedded-postgres"];
+const PURE: [&str; 6] = ["routing-env", "limit", "policy", "merkle-log", "evaluation", "records"];
+/// Among the wire's types there are times: these need chrono, and their clippy.toml bans its clock.
+const PURE_OVER_WIRE_TYPES: [&str; 1] = ["records"];
+const DOMAIN: [&str; 8] =
+    ["routing-env", "limit", "policy", "merkle-log", "evaluation", "psi", "records", "embedded-postgres"];
 
 /// What each package names directly, and what it needs to run (not to test) with all that that needs.
 struct Packages {
@@ -64,9 +66,11 @@ fn no_service_imports_another() {
 fn the_pure_crates_need_no_network_no_database_and_no_entropy() {
     let packages = packages();
     for pure in PURE {
-        for banned in ["tokio", "axum", "sqlx", "reqwest", "hyper", "chrono"] {
+        for banned in ["tokio", "axum", "sqlx", "reqwest", "hyper"] {
             assert!(!packages.needed[pure].contains(banned), "{pure} needs {banned}");
         }
+        let speaks_of_times = PURE_OVER_WIRE_TYPES.contains(&pure);
+        assert_eq!(packages.needed[pure].contains("chrono"), speaks_of_times, "{pure} and chrono");
     }
 }
 
@@ -78,6 +82,8 @@ fn the_pure_crates_ban_the_clock_and_ambient_randomness() {
         for banned in ["Instant::now", "SystemTime::now", "rand::rng", "rand::random"] {
             assert!(lints.contains(banned), "{path} does not ban {banned}");
         }
+        let speaks_of_times = PURE_OVER_WIRE_TYPES.contains(&pure);
+        assert_eq!(lints.contains("chrono::Utc::now"), speaks_of_times, "{path} and chrono's clock");
     }
 }
 
@@ -97,6 +103,13 @@ fn the_wire_types_know_no_domain() {
     for domain in DOMAIN.iter().chain(&SERVICES) {
         assert!(!packages.needed["api"].contains(*domain), "api needs {domain}");
     }
+}
+
+#[test]
+fn records_know_the_wire_and_the_log_and_nothing_else_of_ours() {
+    let packages = packages();
+    let ours = packages.named.keys().filter(|package| packages.needed["records"].contains(*package));
+    assert_eq!(ours.collect::<Vec<_>>(), ["api", "merkle-log"]);
 }
 
 #[test]

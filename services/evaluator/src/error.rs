@@ -1,7 +1,7 @@
 //! Why an evaluation cannot be started, read or told.
 
 use api::{FieldError, Hash};
-use client::ClientError;
+use client::LedgerError;
 use uuid::Uuid;
 
 /// A domain error; the routes map it to a problem.
@@ -53,7 +53,7 @@ pub(crate) enum EvaluationError {
     InvalidCursor(String),
     /// The remembrancer does not answer, or refuses.
     #[error("the remembrancer cannot be asked")]
-    Ledger(#[from] ClientError),
+    Ledger(#[from] LedgerError),
     /// The result cannot be written.
     #[error("writing the result")]
     Output(#[from] csv::Error),

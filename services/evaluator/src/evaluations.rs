@@ -10,6 +10,7 @@ use api::{
     evaluator::{Evaluation, EvaluationResult, EvaluationStatus, NewEvaluation},
 };
 use chrono::{DateTime, Utc};
+use client::LedgerError;
 use evaluation::{
     bounds,
     episodes::Contestant,
@@ -17,6 +18,7 @@ use evaluation::{
     progress::Progress,
     work::{Found, evaluate},
 };
+use records::evaluation::Completed;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use uuid::Uuid;
@@ -254,23 +256,15 @@ impl Evaluations {
         gauges.episodes.increment(job.episodes);
         gauges.limits_solved.increment(solved.iter().map(|(_, limit)| limit.steps).sum());
         gauges.limits_known.increment(known_steps);
-        self.0.known_limits.keep(&solved, &cancel).await;
-        let record = match Ledger::record(job.id, &job.config, &result) {
-            Ok(record) => record,
+        self.0.known_limits.keep(&solved).await;
+        let completed = match Completed::new(job.id, job.config.clone(), result) {
+            Ok(completed) => completed,
             Err(error) => return Some(Outcome::Failed(format!("the result is no JSON: {error}"))),
         };
         // An evaluation counts when it is recorded: while the remembrancer is away it waits.
-        let appended = client::retry_while_transient(
-            &cancel,
-            || self.0.ledger.append(&record),
-            |wait| {
-                tracing::warn!(evaluation = %job.id, error = %wait.error, "waiting for the remembrancer");
-            },
-        )
-        .await;
-        match appended {
-            Ok(record_id) => Some(Outcome::Completed { result: Box::new(result), record_id }),
-            Err(_) if cancel.is_cancelled() => None,
+        match self.0.ledger.record(&completed).await {
+            Ok(record_id) => Some(Outcome::Completed { result: Box::new(completed.result), record_id }),
+            Err(LedgerError::ShuttingDown) => None,
             Err(error) => Some(Outcome::Failed(format!("the ledger refused the result: {error}"))),
         }
     }

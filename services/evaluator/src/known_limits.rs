@@ -6,9 +6,9 @@ use std::{
 };
 
 use api::Hash;
+use client::LedgerError;
 use evaluation::bounds::Digest;
 use limit::Limit;
-use tokio_util::sync::CancellationToken;
 
 use crate::ledger::Ledger;
 
@@ -52,7 +52,7 @@ impl KnownLimits {
 
     /// Keeps limits that were solved, in the ledger too: while it is away, this waits. If it refuses one, it is not
     /// kept there, which only costs time.
-    pub(crate) async fn keep(&self, solved: &[(Digest, Limit)], cancel: &CancellationToken) {
+    pub(crate) async fn keep(&self, solved: &[(Digest, Limit)]) {
         {
             let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
             if memory.len() + solved.len() > MAX_IN_MEMORY {
@@ -62,21 +62,9 @@ impl KnownLimits {
         }
         for (key, limit) in solved {
             let key = Hash(*key);
-            let record = match Ledger::limit_record(&key, limit) {
-                Ok(record) => record,
-                Err(error) => {
-                    tracing::warn!(%key, %error, "a limit is no JSON");
-                    continue;
-                }
-            };
-            let appended = client::retry_while_transient(
-                cancel,
-                || self.ledger.append(&record),
-                |wait| tracing::warn!(error = %wait.error, "waiting for the remembrancer"),
-            );
-            match appended.await {
-                Ok(_) => {}
-                Err(_) if cancel.is_cancelled() => return,
+            match self.ledger.record_limit(&key, limit).await {
+                Ok(()) => {}
+                Err(LedgerError::ShuttingDown) => return,
                 Err(error) => tracing::warn!(%key, %error, "the ledger refused a limit"),
             }
         }

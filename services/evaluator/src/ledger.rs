@@ -1,52 +1,40 @@
 //! What the evaluator keeps in the ledger: policies come from there, results go there.
 
+use std::time::Duration;
+
 use api::{
     Hash, Page,
-    evaluator::{Evaluation, EvaluationResult, EvaluationStatus, NewEvaluation},
-    remembrancer::{NewRecord, Record, RecordKind, RecordQuery},
+    evaluator::{Evaluation, EvaluationStatus},
+    remembrancer::{Record, RecordKind, RecordQuery},
 };
-use client::{ClientError, Remembrancer};
+use client::LedgerError;
 use evaluation::{episodes::Contestant, plan::Plan};
 use limit::Limit;
 use policy::{Fingerprint, PolicyFile};
+use records::{Body as _, evaluation::Completed, limit::Solved};
 use routing_env::Environment;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::EvaluationError;
 
+/// Results, those of earlier versions too.
+const RESULTS: RecordKind = RecordKind::from_static("evaluation");
+
+/// How long a caller's request waits for a remembrancer that is away.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long it waits for a policy file, which may be large.
+const FILE_DEADLINE: Duration = Duration::from_secs(25);
+
 /// The ledger as the evaluator sees it.
 #[derive(Clone)]
 pub(crate) struct Ledger {
-    remembrancer: Remembrancer,
-}
-
-/// The body of an evaluation's record. It holds no clock time, so that the same evaluation gives the
-/// same bytes.
-#[derive(Serialize, Deserialize)]
-struct Body {
-    environment_digest: Hash,
-    config: NewEvaluation,
-    /// `config` as text: a record's canonical JSON sorts keys, but the order of a workload mix matters.
-    config_text: String,
-    result: EvaluationResult,
-}
-
-/// The body of a limit's record: the sums over the steps that its id stands for.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LimitBody {
-    steps: u64,
-    requests: u64,
-    routed: f64,
-    cost_usd: f64,
-    latency_ms: f64,
-    reward: f64,
+    ledger: client::Ledger,
 }
 
 impl Ledger {
-    pub(crate) fn new(remembrancer: Remembrancer) -> Self {
-        Self { remembrancer }
+    pub(crate) fn new(ledger: client::Ledger) -> Self {
+        Self { ledger }
     }
 
     /// Everybody who takes part: the learned policies, then the rules.
@@ -56,11 +44,8 @@ impl Ledger {
     pub(crate) async fn contestants(&self, plan: &Plan) -> Result<Vec<Contestant>, EvaluationError> {
         let mut contestants = Vec::with_capacity(plan.policies.len() + plan.rules.len());
         for sha256 in plan.policies.iter().map(|policy| Hash(*policy)) {
-            let bytes = match self.remembrancer.artifact(&sha256).await {
-                Ok(bytes) => bytes,
-                Err(error) if error.is_not_found() => return Err(EvaluationError::PolicyNotFound(sha256)),
-                Err(error) => return Err(error.into()),
-            };
+            let bytes = self.ledger.within(FILE_DEADLINE).artifact(&sha256).await?;
+            let bytes = bytes.ok_or(EvaluationError::PolicyNotFound(sha256))?;
             let (environment, seeds) = (plan.environment.clone(), plan.seeds.clone());
             // a large policy takes a while to parse
             let contestant =
@@ -73,51 +58,30 @@ impl Ledger {
         Ok(contestants)
     }
 
-    /// The record of a result.
+    /// Writes a limit down that was solved, when the remembrancer is there again.
     ///
     /// # Errors
-    /// When it cannot be written as JSON, which a result can.
-    pub(crate) fn record(
-        id: Uuid,
-        config: &NewEvaluation,
-        result: &EvaluationResult,
-    ) -> Result<NewRecord, serde_json::Error> {
-        let body = serde_json::to_value(Body {
-            environment_digest: result.environment_digest,
-            config: config.clone(),
-            config_text: serde_json::to_string(config)?,
-            result: result.clone(),
-        })?;
-        let subject = format!("evaluation:{id}");
-        Ok(NewRecord { id: Some(id.to_string()), kind: RecordKind::Evaluation, subject, body: object(body)? })
-    }
-
-    /// The record of a limit that was solved.
-    ///
-    /// # Errors
-    /// When it cannot be written as JSON, which finite figures can.
-    pub(crate) fn limit_record(key: &Hash, limit: &Limit) -> Result<NewRecord, serde_json::Error> {
+    /// It refuses, or this process shuts down.
+    pub(crate) async fn record_limit(&self, key: &Hash, limit: &Limit) -> Result<(), LedgerError> {
         let &Limit { steps, requests, routed, cost_usd, latency_ms, reward } = limit;
-        let body = serde_json::to_value(LimitBody { steps, requests, routed, cost_usd, latency_ms, reward })?;
-        let id = limit_id(key);
-        Ok(NewRecord { id: Some(id.clone()), kind: RecordKind::Note, subject: id, body: object(body)? })
+        let solved = Solved { key: *key, steps, requests, routed, cost_usd, latency_ms, reward };
+        self.ledger.append(&solved.to_record()?).await.map(drop)
     }
 
     /// The limit that was recorded under its key; `None` when there is none, or the record is no limit.
     ///
     /// # Errors
     /// The remembrancer is away.
-    pub(crate) async fn limit(&self, key: &Hash) -> Result<Option<Limit>, ClientError> {
-        let record = match self.remembrancer.record(&limit_id(key)).await {
-            Ok(record) => record,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error),
+    pub(crate) async fn limit(&self, key: &Hash) -> Result<Option<Limit>, LedgerError> {
+        let found = self.ledger.within(REQUEST_DEADLINE).body::<Solved>(&Solved::id_of(key)).await;
+        let solved = match found {
+            Err(LedgerError::Unreadable(error)) => {
+                tracing::warn!(%error, "solving a limit again");
+                None
+            }
+            found => found?,
         };
-        let body = LimitBody::deserialize(serde_json::Value::Object(record.body));
-        if let Err(error) = &body {
-            tracing::warn!(record = record.id, %error, "the record is no limit: solving it again");
-        }
-        Ok(body.ok().map(|LimitBody { steps, requests, routed, cost_usd, latency_ms, reward }| Limit {
+        Ok(solved.map(|Solved { steps, requests, routed, cost_usd, latency_ms, reward, .. }| Limit {
             steps,
             requests,
             routed,
@@ -127,12 +91,13 @@ impl Ledger {
         }))
     }
 
-    /// Appends a record; the same record again is the same.
+    /// Writes a result down, when the remembrancer is there again; the record's id. The same result again is the
+    /// same record.
     ///
     /// # Errors
-    /// The remembrancer is away or refuses.
-    pub(crate) async fn append(&self, record: &NewRecord) -> Result<String, ClientError> {
-        self.remembrancer.post_record(record).await.map(|receipt| receipt.id)
+    /// It refuses, or this process shuts down.
+    pub(crate) async fn record(&self, result: &Completed) -> Result<String, LedgerError> {
+        self.ledger.append(&result.to_record()?).await.map(|receipt| receipt.id)
     }
 
     /// An evaluation of an earlier life of this service.
@@ -140,11 +105,10 @@ impl Ledger {
     /// # Errors
     /// There is none, or the remembrancer is away.
     pub(crate) async fn evaluation(&self, id: Uuid) -> Result<Evaluation, EvaluationError> {
-        match self.remembrancer.record(&id.to_string()).await {
-            Ok(record) if record.kind == RecordKind::Evaluation => evaluation(record),
-            Ok(_) => Err(EvaluationError::NotFound(id)),
-            Err(error) if error.is_not_found() => Err(EvaluationError::NotFound(id)),
-            Err(error) => Err(error.into()),
+        let record = self.ledger.within(REQUEST_DEADLINE).record(&Completed::id_of(id)).await?;
+        match record.filter(|record| RESULTS.includes(&record.kind)) {
+            Some(record) => evaluation(&record),
+            None => Err(EvaluationError::NotFound(id)),
         }
     }
 
@@ -158,35 +122,24 @@ impl Ledger {
         cursor: Option<String>,
     ) -> Result<Page<Evaluation>, EvaluationError> {
         let query = RecordQuery {
-            kind: Some(RecordKind::Evaluation),
+            kind: Some(RESULTS),
             newest_first: Some(true),
             limit: Some(limit),
             cursor,
             ..RecordQuery::default()
         };
-        let page = self.remembrancer.records(&query).await?;
+        let page = self.ledger.within(REQUEST_DEADLINE).page(&query).await?;
         // whoever can post to the ledger can post an `evaluation` record of another form: not ours to list
-        let items = page.items.into_iter().filter_map(|record| evaluation(record).ok()).collect();
+        let items = page.items.iter().filter_map(|record| evaluation(record).ok()).collect();
         Ok(Page { items, next_cursor: page.next_cursor })
     }
 
     /// What is missing for the ledger to be used; nothing when all is well.
     pub(crate) async fn missing(&self) -> Option<String> {
-        match self.remembrancer.ready().await {
+        match self.ledger.ready().await {
             Ok(()) => None,
             Err(error) => Some(format!("the remembrancer cannot be used: {error}")),
         }
-    }
-}
-
-fn limit_id(key: &Hash) -> String {
-    format!("limit:{key}")
-}
-
-fn object(value: serde_json::Value) -> Result<serde_json::Map<String, serde_json::Value>, serde_json::Error> {
-    match value {
-        serde_json::Value::Object(object) => Ok(object),
-        _ => Err(serde::ser::Error::custom("a record's body is an object")),
     }
 }
 
@@ -230,15 +183,15 @@ fn contestant(
 }
 
 /// The evaluation that a record tells of.
-fn evaluation(record: Record) -> Result<Evaluation, EvaluationError> {
+fn evaluation(record: &Record) -> Result<Evaluation, EvaluationError> {
     let foreign = |what: &dyn ToString| EvaluationError::ForeignRecord(record.id.clone(), what.to_string());
-    let id: Uuid = record.id.parse().map_err(|error| foreign(&error))?;
-    let body = Body::deserialize(serde_json::Value::Object(record.body.clone())).map_err(|e| foreign(&e))?;
-    let config: NewEvaluation = serde_json::from_str(&body.config_text).map_err(|error| foreign(&error))?;
-    let episodes = (body.result.policies.len() * body.result.seeds.len()) as u64;
-    let limit_steps = body.result.limit.as_ref().map_or(0, |limit| limit.steps_solved);
+    let completed = Completed::read(record).map_err(|error| foreign(&error))?;
+    let config = completed.exact_config().map_err(|error| foreign(&error))?;
+    let Completed { evaluation_id, result, .. } = completed;
+    let episodes = (result.policies.len() * result.seeds.len()) as u64;
+    let limit_steps = result.limit.as_ref().map_or(0, |limit| limit.steps_solved);
     Ok(Evaluation {
-        id,
+        id: evaluation_id,
         status: EvaluationStatus::Completed,
         config,
         created_at: record.recorded_at, // when it was asked for is not in the record
@@ -246,8 +199,8 @@ fn evaluation(record: Record) -> Result<Evaluation, EvaluationError> {
         episodes_total: episodes,
         limit_steps_done: limit_steps,
         limit_steps_total: limit_steps,
-        result: Some(body.result),
-        record_id: Some(record.id),
+        result: Some(result),
+        record_id: Some(record.id.clone()),
         error: None,
     })
 }

@@ -18,7 +18,7 @@ mod state;
 use std::sync::Arc;
 
 use axum::Router;
-use client::{Endpoint, Remembrancer};
+use client::{Deadline, Endpoint, Remembrancer};
 use service_kit::{ConfigError, Metrics, Readiness, ServiceInfo};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -64,8 +64,8 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<Router
         limits_solved: limit_steps(&metrics, "solved"),
         limits_known: limit_steps(&metrics, "known"),
     };
-    let evaluations =
-        Evaluations::new(Ledger::new(remembrancer), config.max_concurrent_evaluations, gauges, shutdown);
+    let ledger = Ledger::new(client::Ledger::new(remembrancer, Deadline::shutting_down(shutdown.clone())));
+    let evaluations = Evaluations::new(ledger, config.max_concurrent_evaluations, gauges, shutdown);
     let asked = evaluations.clone();
     let readiness: Readiness = Arc::new(move || {
         let asked = asked.clone();

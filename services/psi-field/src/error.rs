@@ -1,8 +1,8 @@
+use api::Hash;
 use axum::http::StatusCode;
+use client::LedgerError;
 use psi::{InterventionError, SnapshotError, StepError};
 use service_kit::ApiError;
-
-use crate::ledger::LedgerError;
 
 /// Why something could not be done to a swarm.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +82,28 @@ pub enum SwarmError {
     /// The snapshot cannot be taken.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    /// The remembrancer could not be asked.
+    /// The ledger holds something else under a record's id.
+    #[error(
+        "the remembrancer holds another record `{id}`: swarm `{swarm}` was used before with other windows; use \
+         another swarm id, or start from its snapshot"
+    )]
+    RecordConflict {
+        /// The record's id.
+        id: String,
+        /// The swarm.
+        swarm: String,
+    },
+    /// A snapshot that the ledger names cannot be had.
+    #[error("the snapshot {sha256} of swarm `{swarm}` cannot be read: {what}")]
+    DamagedSnapshot {
+        /// The swarm.
+        swarm: String,
+        /// The artifact.
+        sha256: Hash,
+        /// Why not.
+        what: String,
+    },
+    /// The ledger did not do what was asked.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The state could not be written down.
@@ -129,12 +150,15 @@ impl From<SwarmError> for ApiError {
                 InterventionError::TooMany => conflict("too_many_interventions"),
             },
             SwarmError::Snapshot(_) => invalid("invalid_snapshot"),
-            SwarmError::Ledger(LedgerError::Conflict { .. }) => conflict("record_conflict"),
-            SwarmError::Ledger(error @ LedgerError::Away(_)) => {
-                ApiError::unavailable("remembrancer_unavailable", detail, error)
-            }
-            SwarmError::Ledger(error @ LedgerError::Refused(_)) => ApiError::internal(error),
-            SwarmError::Serialise(_, _) => ApiError::internal(error),
+            SwarmError::RecordConflict { .. } => conflict("record_conflict"),
+            SwarmError::Ledger(error) if error.is_away() => ApiError::unavailable(
+                "remembrancer_unavailable",
+                "the remembrancer does not answer; the swarm has not moved, so send the same again",
+                error,
+            ),
+            error @ (SwarmError::Ledger(_)
+            | SwarmError::DamagedSnapshot { .. }
+            | SwarmError::Serialise(..)) => ApiError::internal(error),
         }
     }
 }

@@ -15,11 +15,13 @@ mod swarm;
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
+use client::{Deadline, Ledger};
 use service_kit::{ConfigError, Metrics, Readiness, ServiceInfo};
+use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 
-use ledger::Ledger;
+use ledger::SwarmLedger;
 use metrics::FieldMetrics;
 use state::AppState;
 
@@ -51,7 +53,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     service_kit::openapi(&INFO, routes::all(state)).1
 }
 
-fn ledger(config: &Config) -> Result<Option<Ledger>, ConfigError> {
+fn ledger(config: &Config) -> Result<Option<SwarmLedger>, ConfigError> {
     let Some(url) = config.remembrancer_url.as_deref().filter(|url| !url.is_empty()) else {
         tracing::warn!(
             "remembrancer_url is not set: snapshots and interventions are recorded nowhere, and no swarm outlives \
@@ -60,12 +62,14 @@ fn ledger(config: &Config) -> Result<Option<Ledger>, ConfigError> {
         return Ok(None);
     };
     // An answer that says "send it again" must still be in time for the request that waits for it.
-    let patience = Duration::from_secs(config.http.request_timeout_seconds).mul_f64(0.8);
+    let deadline = Duration::from_secs(config.http.request_timeout_seconds).mul_f64(0.8);
     let endpoint =
-        client::Endpoint::new(url).with_api_key(config.remembrancer_api_key.clone()).with_timeout(patience);
+        client::Endpoint::new(url).with_api_key(config.remembrancer_api_key.clone()).with_timeout(deadline);
     let remembrancer = client::Remembrancer::new(endpoint)
         .map_err(|error| ConfigError::new(format!("`remembrancer_url`: {error}")))?;
-    Ok(Some(Ledger::new(remembrancer, patience)))
+    // No call here outlives the request that it is made for, so that none has to be told of a shutdown.
+    let ledger = Ledger::new(remembrancer, Deadline::shutting_down(CancellationToken::new()));
+    Ok(Some(SwarmLedger::new(ledger, deadline)))
 }
 
 fn readiness(state: AppState) -> Readiness {

@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     error::SwarmError,
     existing::Params,
-    ledger::Ledger,
+    ledger::SwarmLedger,
     metrics::FieldMetrics,
     swarm::{Entry, Taken},
 };
@@ -26,7 +26,7 @@ pub(crate) struct AppState(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     config: Config,
-    ledger: Option<Ledger>,
+    ledger: Option<SwarmLedger>,
     metrics: FieldMetrics,
     swarms: RwLock<BTreeMap<String, Arc<Slot>>>,
     /// What existing clients set for the swarm `default`.
@@ -49,7 +49,7 @@ pub(crate) struct Held {
 impl AppState {
     /// A service without swarms.
     #[must_use]
-    pub(crate) fn new(config: Config, ledger: Option<Ledger>, metrics: FieldMetrics) -> Self {
+    pub(crate) fn new(config: Config, ledger: Option<SwarmLedger>, metrics: FieldMetrics) -> Self {
         Self(Arc::new(Shared {
             config,
             ledger,
@@ -67,7 +67,7 @@ impl AppState {
 
     /// The remembrancer, if there is one.
     #[must_use]
-    pub(crate) fn ledger(&self) -> Option<&Ledger> {
+    pub(crate) fn ledger(&self) -> Option<&SwarmLedger> {
         self.0.ledger.as_ref()
     }
 

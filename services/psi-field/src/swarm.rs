@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use psi::{Field, Settings, Step, Wish};
 use sha2::{Digest, Sha256};
 
-use crate::{error::SwarmError, ledger::Ledger, metrics::DEFAULT_SWARM};
+use crate::{error::SwarmError, ledger::SwarmLedger, metrics::DEFAULT_SWARM};
 
 /// A swarm as this process holds it: its field, and the answers that may be asked again.
 ///
@@ -112,7 +112,7 @@ impl Entry {
     /// The remembrancer is away, or what it holds is no snapshot.
     pub(crate) async fn load(
         &mut self,
-        ledger: Option<&Ledger>,
+        ledger: Option<&SwarmLedger>,
         window: Option<u64>,
     ) -> Result<(), SwarmError> {
         let Some(ledger) = ledger.filter(|_| self.field.is_none()) else { return Ok(()) };
@@ -131,7 +131,7 @@ impl Entry {
         &mut self,
         window: &Window,
         settings: &Settings,
-        ledger: Option<&Ledger>,
+        ledger: Option<&SwarmLedger>,
         now: DateTime<Utc>,
     ) -> Result<Taken, SwarmError> {
         self.load(ledger, Some(window.number)).await?;
@@ -170,7 +170,7 @@ impl Entry {
         mut window: Window,
         mut field: Field,
         intervene: bool,
-        ledger: Option<&Ledger>,
+        ledger: Option<&SwarmLedger>,
         now: DateTime<Utc>,
     ) -> Result<Step, SwarmError> {
         window.number = field.next_window();
@@ -189,7 +189,7 @@ impl Entry {
         &mut self,
         wish: Wish,
         key: Option<&str>,
-        ledger: Option<&Ledger>,
+        ledger: Option<&SwarmLedger>,
     ) -> Result<InterventionRecord, SwarmError> {
         let mut field = self.field.clone().ok_or_else(|| SwarmError::NotFound(self.id.clone()))?;
         let record = field.request(wish, key)?;
@@ -222,7 +222,7 @@ impl Entry {
     ///
     /// # Errors
     /// [`SwarmError`]; no answer is then dropped.
-    pub(crate) async fn checkpoint(&mut self, ledger: Option<&Ledger>) -> Result<Snapshot, SwarmError> {
+    pub(crate) async fn checkpoint(&mut self, ledger: Option<&SwarmLedger>) -> Result<Snapshot, SwarmError> {
         let snapshot = self.snapshot()?;
         if let Some(ledger) = ledger {
             ledger.store_snapshot(&self.id, &snapshot).await?;
@@ -241,7 +241,7 @@ impl Entry {
     pub(crate) async fn restore(
         &mut self,
         snapshot: Snapshot,
-        ledger: Option<&Ledger>,
+        ledger: Option<&SwarmLedger>,
     ) -> Result<(), SwarmError> {
         let given = snapshot.next_window;
         let restored = Field::restore(&self.id, snapshot.clone())?;
@@ -280,7 +280,7 @@ impl Entry {
 
     /// After a restart the sender may be further back than the newest snapshot: it had not yet written down
     /// that this one was made. Nothing has happened since, so an older one is as good.
-    async fn go_back(&mut self, window: u64, ledger: Option<&Ledger>) -> Result<(), SwarmError> {
+    async fn go_back(&mut self, window: u64, ledger: Option<&SwarmLedger>) -> Result<(), SwarmError> {
         let (Some(ledger), Some(field)) = (ledger, &self.field) else { return Ok(()) };
         let next = field.next_window();
         if window >= next || self.restored_at != Some(next) || self.answers.contains_key(&window) {
@@ -295,7 +295,7 @@ impl Entry {
 
     /// A field that begins now. Killed before its first checkpoint it begins again, and then what operators
     /// had asked for must come again too.
-    async fn first(&self, settings: &Settings, ledger: Option<&Ledger>) -> Result<Field, SwarmError> {
+    async fn first(&self, settings: &Settings, ledger: Option<&SwarmLedger>) -> Result<Field, SwarmError> {
         let mut field = Field::new(self.id.clone(), "", settings.clone());
         if let Some(ledger) = ledger {
             for intervention in ledger.operator_interventions(&self.id, 0).await? {
@@ -306,7 +306,7 @@ impl Entry {
     }
 
     /// The field of a snapshot, with what operators had asked for since then back on its way.
-    async fn revive(&self, ledger: &Ledger, snapshot: Snapshot) -> Result<Field, SwarmError> {
+    async fn revive(&self, ledger: &SwarmLedger, snapshot: Snapshot) -> Result<Field, SwarmError> {
         let mut field = Field::restore(&self.id, snapshot)?;
         for intervention in ledger.operator_interventions(&self.id, field.next_window()).await? {
             field.replay(intervention);
@@ -329,7 +329,7 @@ impl Entry {
         field: Field,
         step: &Step,
         digest: [u8; 32],
-        ledger: Option<&Ledger>,
+        ledger: Option<&SwarmLedger>,
         now: DateTime<Utc>,
     ) -> Result<(), SwarmError> {
         if let Some(ledger) = ledger {

@@ -3,6 +3,7 @@
 
 mod query;
 
+use ::records::{SearchText, same_kind};
 use api::remembrancer::{Fence, NewRecord, Record, RecordKind, RecordReceipt};
 use chrono::{DateTime, Utc};
 use merkle_log::{canonical_json, leaf_hash};
@@ -22,7 +23,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Draft {
     id: String,
-    kind: &'static str,
+    kind: RecordKind,
     subject: String,
     body: String,
 }
@@ -34,8 +35,8 @@ pub struct Stored {
     pub log_index: u64,
     /// Its id.
     pub id: String,
-    /// Its kind's name.
-    pub kind: String,
+    /// Its kind.
+    pub kind: RecordKind,
     /// What it is about.
     pub subject: String,
     /// When it was recorded, to the microsecond.
@@ -79,7 +80,7 @@ impl Draft {
         if !wrong.is_empty() {
             return Err(LogError::Invalid(wrong));
         }
-        Ok(Self { id, kind: kind_name(record.kind), subject: record.subject, body })
+        Ok(Self { id, kind: record.kind, subject: record.subject, body })
     }
 }
 
@@ -93,7 +94,7 @@ impl Stored {
         #[derive(Serialize)]
         struct Rest<'a> {
             id: &'a str,
-            kind: &'a str,
+            kind: &'a RecordKind,
             recorded_at: DateTime<Utc>,
             subject: &'a str,
         }
@@ -110,14 +111,14 @@ impl Stored {
     /// # Errors
     /// When the row holds what the service never writes.
     pub fn to_api(&self) -> Result<Record> {
-        let bad = |what: &str| LogError::Inconsistent(format!("the {what} of the record {}", self.log_index));
+        let bad = |_| LogError::Inconsistent(format!("the body of the record {}", self.log_index));
         Ok(Record {
             log_index: self.log_index,
             id: self.id.clone(),
-            kind: serde_json::from_value(Value::from(self.kind.as_str())).map_err(|_| bad("kind"))?,
+            kind: self.kind.clone(),
             subject: self.subject.clone(),
             recorded_at: self.recorded_at,
-            body: serde_json::from_str(&self.body).map_err(|_| bad("body"))?,
+            body: serde_json::from_str(&self.body).map_err(bad)?,
         })
     }
 
@@ -145,7 +146,8 @@ pub async fn append(
     let mut append = sequencer.begin().await?;
     leases::check(append.db(), fence).await?;
     if let Some(stored) = find(&mut *append.db(), &draft.id).await? {
-        let same = stored.kind == draft.kind && stored.subject == draft.subject && stored.body == draft.body;
+        let same = same_kind(&stored.kind, &draft.kind)
+            && (&stored.subject, &stored.body) == (&draft.subject, &draft.body);
         if !same {
             return Err(LogError::RecordConflict(draft.id.clone()));
         }
@@ -154,7 +156,7 @@ pub async fn append(
     let mut stored = Stored {
         log_index: append.next_index(),
         id: draft.id.clone(),
-        kind: draft.kind.into(),
+        kind: draft.kind.clone(),
         subject: draft.subject.clone(),
         recorded_at: now,
         body: draft.body.clone(),
@@ -209,6 +211,9 @@ impl TryFrom<Columns> for Stored {
 
     fn try_from(row: Columns) -> Result<Self> {
         let Columns { log_index, id, kind, subject, recorded_at, body, root } = row;
+        let kind = kind
+            .try_into()
+            .map_err(|error| LogError::Inconsistent(format!("the kind of the record {id:?}: {error}")))?;
         Ok(Self { log_index: unsigned(log_index)?, id, kind, subject, recorded_at, body, root })
     }
 }
@@ -222,32 +227,31 @@ async fn find(db: impl PgExecutor<'_>, id: &str) -> Result<Option<Stored>> {
     row.fetch_optional(db).await?.map(Stored::try_from).transpose()
 }
 
+/// The search column is derived from the other columns, and in no leaf. Of a body only the beginning is searched when
+/// it is huge: a tsvector holds one megabyte at most.
 async fn insert(db: &mut PgConnection, record: &Stored) -> Result<()> {
+    let SearchText { heading, description } = SearchText::new(&record.kind, &record.subject);
     sqlx::query!(
-        r#"INSERT INTO records (log_index, id, kind, subject, recorded_at, body, root)
-           VALUES ($1, $2, $3, $4, $5, $6, $7)"#,
+        r#"INSERT INTO records (log_index, id, kind, subject, recorded_at, body, root, search)
+           VALUES ($1, $2, $3, $4, $5, $6, $7,
+                   setweight(to_tsvector('english', $8::text), 'B') || to_tsvector('english', $9::text) ||
+                   CASE WHEN octet_length($6) <= 100000
+                        THEN jsonb_to_tsvector('english', $6::jsonb, '["key", "string", "numeric", "boolean"]')
+                        ELSE to_tsvector('english', left($6, 50000))
+                   END)"#,
         signed(record.log_index),
         record.id,
-        record.kind,
+        record.kind.as_str(),
         record.subject,
         record.recorded_at,
         record.body,
-        record.root
+        record.root,
+        heading,
+        description
     )
     .execute(db)
     .await?;
     Ok(())
-}
-
-fn kind_name(kind: RecordKind) -> &'static str {
-    match kind {
-        RecordKind::Run => "run",
-        RecordKind::Intervention => "intervention",
-        RecordKind::Deployment => "deployment",
-        RecordKind::Evaluation => "evaluation",
-        RecordKind::Federation => "federation",
-        RecordKind::Note => "note",
-    }
 }
 
 /// The search column cannot index a NUL character (PostgreSQL's text has none), so a body may have none.
@@ -284,7 +288,8 @@ mod tests {
 
     fn draft(body: Value) -> Result<Draft> {
         let Value::Object(body) = body else { panic!("expected an object") };
-        let record = NewRecord { id: None, kind: RecordKind::Note, subject: "thing:1".into(), body };
+        let record =
+            NewRecord { id: None, kind: RecordKind::from_static("note"), subject: "thing:1".into(), body };
         Draft::new(record, "id-1".into())
     }
 
@@ -308,7 +313,7 @@ mod tests {
         let stored = Stored {
             log_index: 4,
             id: draft.id,
-            kind: draft.kind.into(),
+            kind: draft.kind,
             subject: draft.subject,
             recorded_at: "2026-03-01T12:00:00.123456Z".parse().unwrap(),
             body: draft.body,

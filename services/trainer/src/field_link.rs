@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::waiting::{Halt, Waiting};
 
 /// How long a `best_effort` run waits for an answer.
-const SHORT_PATIENCE: Duration = Duration::from_millis(500);
+const BEST_EFFORT_DEADLINE: Duration = Duration::from_millis(500);
 
 /// A `best_effort` run keeps at most so many agents' windows for a field that is away.
 const MOST_UNSENT: usize = 200_000;
@@ -326,7 +326,7 @@ impl FieldLink {
         F: Future<Output = Result<T, ClientError>>,
     {
         match self.mode {
-            PsiFieldMode::BestEffort => self.waiting.ask_once(SHORT_PATIENCE, ask()),
+            PsiFieldMode::BestEffort => self.waiting.ask_once(BEST_EFFORT_DEADLINE, ask()),
             _ => self.waiting.ask(WHOM, ask).map(Some),
         }
     }

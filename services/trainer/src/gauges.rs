@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use api::trainer::{Agent, RunStatus, WindowMetrics};
 use metrics::{Counter, Gauge};
+use records::run::status_name;
 use service_kit::Metrics;
 
-use crate::{figures::mean_of, records::status_name};
+use crate::figures::mean_of;
 
 const STATUSES: [RunStatus; 7] = [
     RunStatus::Queued,

@@ -1,19 +1,22 @@
-//! What a run's thread asks of the remembrancer.
+//! The ledger as the trainer uses it: how long callers wait for it, and what a run's own thread asks of it.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use api::{
     Hash,
     remembrancer::{Decision, RunHead},
 };
-use client::{Recorder, RecorderOptions, Remembrancer};
+use client::{Ledger, LedgerError, Recorder, RecorderOptions};
 use merkle_log::Frontier;
+use records::run::RunRecord;
 
-use crate::{
-    digest::sha256,
-    records::RunRecord,
-    waiting::{Halt, Waiting},
-};
+use crate::waiting::{Halt, Waiting};
+
+/// How long a caller's request waits for a remembrancer that is away.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long it waits for a policy file or a checkpoint, which may be large.
+pub const FILE_DEADLINE: Duration = Duration::from_secs(25);
 
 /// Decisions in a post, at most.
 const BATCH: usize = 4000;
@@ -24,18 +27,21 @@ const QUEUE_BATCHES: usize = 4;
 /// The name of the service in what a run says that it waits for.
 const WHOM: &str = "remembrancer";
 
-/// The remembrancer, for one run.
-pub struct Ledger {
-    remembrancer: Remembrancer,
+/// The ledger for one run, asked from the run's own thread. While the remembrancer is away the run says that it waits
+/// for it, and waits until the trainer shuts down.
+pub struct RunLedger {
+    ledger: Ledger,
     waiting: Waiting,
     recorder: Option<Arc<Recorder>>,
 }
 
-impl Ledger {
+impl RunLedger {
     /// Without a recorder.
     #[must_use]
-    pub fn new(remembrancer: Remembrancer, waiting: Waiting) -> Self {
-        Self { remembrancer, waiting, recorder: None }
+    pub fn new(ledger: &Ledger, waiting: Waiting) -> Self {
+        let shown = waiting.clone();
+        let ledger = ledger.with_observer(move |error| shown.show(WHOM, error));
+        Self { ledger, waiting, recorder: None }
     }
 
     /// Starts to record decisions; `frontier` is over those before the first. A log that does not know
@@ -49,7 +55,7 @@ impl Ledger {
             cancel: self.waiting.shutdown().clone(),
         };
         let _inside = self.waiting.runtime().enter();
-        let recorder = Arc::new(Recorder::start(self.remembrancer.clone(), options));
+        let recorder = Arc::new(self.ledger.recorder(options));
         self.recorder = Some(recorder.clone());
         recorder
     }
@@ -67,7 +73,7 @@ impl Ledger {
     /// Waits until the log holds everything that was handed over.
     ///
     /// # Errors
-    /// As [`Ledger::record`].
+    /// As [`RunLedger::record`].
     pub fn flush(&self) -> Result<(), Halt> {
         let Some(recorder) = &self.recorder else { return Ok(()) };
         recorder.flush().map_err(|error| self.refused(&error))
@@ -78,50 +84,47 @@ impl Ledger {
     /// # Errors
     /// The trainer shuts down, or the remembrancer refuses it.
     pub fn put_json(&self, what: &str, bytes: Vec<u8>) -> Result<Hash, Halt> {
-        let name = sha256(&bytes);
-        let bytes = axum::body::Bytes::from(bytes); // cloned without copying
-        let put = || self.remembrancer.put_artifact("application/json", bytes.clone());
-        self.waiting.must(WHOM, &format!("storing {what}"), put)?;
-        Ok(name)
+        self.wait(format_args!("storing {what}"), self.ledger.put_artifact("application/json", bytes))
     }
 
     /// Fetches an artifact; `None` when the remembrancer does not have it.
     ///
     /// # Errors
-    /// As [`Ledger::put_json`].
+    /// As [`RunLedger::put_json`].
     pub fn artifact(&self, name: Hash) -> Result<Option<Vec<u8>>, Halt> {
-        match self.waiting.ask(WHOM, || self.remembrancer.artifact(&name))? {
-            Ok(bytes) => Ok(Some(bytes.to_vec())),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(Halt::Failed(format!("fetching the artifact {name}: {error}"))),
-        }
+        let content = self.wait(format_args!("fetching the artifact {name}"), self.ledger.artifact(&name))?;
+        Ok(content.map(Into::into))
     }
 
     /// Appends a record.
     ///
     /// # Errors
-    /// As [`Ledger::put_json`].
+    /// As [`RunLedger::put_json`].
     pub fn append(&self, record: &RunRecord) -> Result<(), Halt> {
-        let record = record.to_new_record();
-        let id = record.id.clone().unwrap_or_default();
-        self.waiting
-            .must(WHOM, &format!("recording {id}"), || self.remembrancer.post_record(&record))
-            .map(|_receipt| ())
+        let append = async { self.ledger.append(&record.to_record()?).await };
+        self.wait(format_args!("recording {}", record.id()), append).map(|_receipt| ())
     }
 
     /// Where the run's decisions stand in the log; `None` when it has none of them.
     ///
     /// # Errors
-    /// As [`Ledger::put_json`].
+    /// As [`RunLedger::put_json`].
     pub fn run_head(&self, run: Hash) -> Result<Option<RunHead>, Halt> {
-        match self.waiting.ask(WHOM, || self.remembrancer.run_head(&run))? {
-            Ok(head) => Ok(Some(head)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(Halt::Failed(format!("asking for the run's root: {error}"))),
-        }
+        self.wait("asking for the run's root", self.ledger.run_head(&run))
     }
 
-    fn refused(&self, error: &impl std::fmt::Display) -> Halt {
+    fn wait<T>(
+        &self,
+        doing: impl Display,
+        asked: impl Future<Output = Result<T, LedgerError>>,
+    ) -> Result<T, Halt> {
+        self.waiting.runtime().block_on(asked).map_err(|error| match error {
+            LedgerError::ShuttingDown => Halt::Shutdown,
+            error => Halt::Failed(format!("{doing}: {error}")),
+        })
+    }
+
+    fn refused(&self, error: &impl Display) -> Halt {
         match self.waiting.check() {
             Err(shutdown) => shutdown,
             Ok(()) => Halt::Failed(format!(

@@ -14,9 +14,7 @@ pub mod field_link;
 pub mod figures;
 pub mod gauges;
 pub mod ledger;
-pub mod patience;
 pub mod policies;
-pub mod records;
 pub mod recovery;
 pub mod run;
 pub mod run_config;
@@ -32,7 +30,7 @@ mod state;
 
 use std::sync::Arc;
 
-use client::{ClientError, Endpoint, PsiField, Remembrancer};
+use client::{ClientError, Deadline, Endpoint, Ledger, PsiField, Remembrancer};
 use service_kit::{ConfigError, Metrics, Readiness, ServiceInfo};
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
@@ -72,17 +70,17 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<axum::
         .map_err(wrong("remembrancer_url, remembrancer_api_key"))?;
     let psi_field = PsiField::new(endpoint(&config.psi_field_url, &config.psi_field_api_key))
         .map_err(wrong("psi_field_url, psi_field_api_key"))?;
+    let ledger = Ledger::new(remembrancer, Deadline::shutting_down(shutdown.clone()));
     let metrics = Metrics::new();
     let gauges = Gauges::new(&metrics);
-    let outside = Outside { remembrancer: remembrancer.clone(), psi_field, gauges };
+    let outside = Outside { ledger: ledger.clone(), psi_field, gauges };
     let runs = Runs::new(outside, config.max_concurrent_runs, shutdown.clone());
     let recovery = Recovery::new();
-    let policies = Policies::new(remembrancer.clone(), runs.clone(), shutdown.clone());
+    let policies = Policies::new(ledger.clone(), runs.clone());
     let ledger_url = config.remembrancer_public_url.unwrap_or(config.remembrancer_url);
-    let serving =
-        Serving::new(remembrancer.clone(), ledger_url, policies.clone(), &metrics, shutdown.clone());
-    tokio::spawn(policies.clone().recover());
-    tokio::spawn(recovery.clone().run(remembrancer, runs.clone(), shutdown));
+    let serving = Serving::new(ledger.clone(), ledger_url, policies.clone(), &metrics);
+    tokio::spawn(policies.clone().recover(shutdown.clone()));
+    tokio::spawn(recovery.clone().run(ledger, runs.clone(), shutdown));
     let state = AppState::new(recovery.clone(), runs, policies.clone(), serving);
     let readiness: Readiness = Arc::new(move || {
         let missing = [recovery.missing(), policies.missing()];

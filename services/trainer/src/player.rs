@@ -14,6 +14,7 @@ use api::{
 };
 use merkle_log::{Frontier, canonical_leaf_hash};
 use policy::{Command, StepReport, Swarm};
+use records::run::{Checkpointed, Ended, RunRecord};
 use routing_env::Episode;
 
 use crate::{
@@ -22,8 +23,7 @@ use crate::{
     field_link::FieldLink,
     figures::{EpisodeTally, new_agents, update_agents, window, window_metrics},
     gauges::Gauges,
-    ledger::Ledger,
-    records::{Checkpointed, Ended, RunRecord},
+    ledger::RunLedger,
     run::{History, Run},
     run_config::RunPlan,
     runs::Turn,
@@ -43,7 +43,7 @@ pub(crate) struct Player<'a> {
     turn: Turn,
     gauges: &'a Gauges,
     plan: RunPlan,
-    ledger: Ledger,
+    ledger: RunLedger,
     field: FieldLink,
     swarm: Swarm,
     frontier: Frontier,
@@ -80,7 +80,7 @@ impl<'a> Player<'a> {
                 run.digest, plan.digest
             )));
         }
-        let mut ledger = Ledger::new(outside.remembrancer.clone(), waiting.clone());
+        let mut ledger = RunLedger::new(&outside.ledger, waiting.clone());
         let from = match run.goes_on_from() {
             Some(name) => Some(fetch_checkpoint(&ledger, run, &plan, name)?),
             None => None,
@@ -393,7 +393,7 @@ impl<'a> Player<'a> {
 }
 
 fn fetch_checkpoint(
-    ledger: &Ledger,
+    ledger: &RunLedger,
     run: &Run,
     plan: &RunPlan,
     name: Hash,
@@ -413,7 +413,7 @@ fn fetch_checkpoint(
 }
 
 /// Those that an earlier process applied in this run.
-fn fetch_interventions(ledger: &Ledger, run: &Run) -> Result<VecDeque<Intervention>, Halt> {
+fn fetch_interventions(ledger: &RunLedger, run: &Run) -> Result<VecDeque<Intervention>, Halt> {
     let Some(name) = run.state().interventions_sha256 else { return Ok(VecDeque::new()) };
     let Some(bytes) = ledger.artifact(name)? else { return Ok(VecDeque::new()) };
     serde_json::from_slice(&bytes)

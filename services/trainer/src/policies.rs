@@ -1,7 +1,7 @@
 //! The policies that this trainer can be asked for decisions: what its runs learned, and what was imported.
 //!
 //! Everything is in the ledger: a run's policy follows from the run's records, an imported one from its own
-//! ([`record`]). What is here is a view of them, built again at the next start.
+//! ([`records::policy`]). What is here is a view of them, built again at the next start.
 
 use std::{
     collections::HashMap,
@@ -18,25 +18,20 @@ use api::{
 };
 use axum::body::Bytes;
 use chrono::{DateTime, SubsecRound as _, Utc};
-use client::Remembrancer;
+use client::{Ledger, LedgerError};
 use merkle_log::CanonicalError;
 use policy::Rule;
+use records::policy::Imported;
 use routing_env::{Actions, Environment};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    digest::environment_sha256,
-    patience::{LedgerError, patiently_with_files},
-    policies::identity::Identity,
-    run::Run,
-    run_config::environment,
-    runs::Runs,
+    digest::environment_sha256, ledger::FILE_DEADLINE, policies::identity::Identity, run::Run,
+    run_config::environment, runs::Runs,
 };
 
 pub mod identity;
 mod import;
-pub mod record;
 mod recovery;
 
 pub use import::ImportError;
@@ -106,8 +101,7 @@ enum DescribeError {
 pub struct Policies(Arc<Inner>);
 
 struct Inner {
-    remembrancer: Remembrancer,
-    shutdown: CancellationToken,
+    ledger: Ledger,
     runs: Runs,
     recovered: AtomicBool,
     table: Mutex<Table>,
@@ -123,9 +117,9 @@ struct Table {
 impl Policies {
     /// The policies of these runs, and none imported yet.
     #[must_use]
-    pub fn new(remembrancer: Remembrancer, runs: Runs, shutdown: CancellationToken) -> Self {
+    pub fn new(ledger: Ledger, runs: Runs) -> Self {
         let (recovered, table) = (AtomicBool::new(false), Mutex::default());
-        Self(Arc::new(Inner { remembrancer, shutdown, runs, recovered, table }))
+        Self(Arc::new(Inner { ledger, runs, recovered, table }))
     }
 
     /// What it waits for, in a sentence; `None` when the imported policies are there.
@@ -177,11 +171,7 @@ impl Policies {
     /// # Errors
     /// The remembrancer is away, or refuses.
     pub async fn file(&self, name: Hash) -> Result<Option<Bytes>, LedgerError> {
-        match patiently_with_files(&self.0.shutdown, || self.0.remembrancer.artifact(&name)).await {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.0.ledger.within(FILE_DEADLINE).artifact(&name).await
     }
 
     /// The policy that a run learned, when it has.
@@ -274,6 +264,22 @@ impl Policy {
     /// Says what is wrong with an environment that was valid when the policy was described.
     pub fn environment(&self) -> Result<Environment, Vec<FieldError>> {
         environment(&self.environment)
+    }
+
+    /// What is written down of it when it is imported.
+    ///
+    /// # Errors
+    /// Never for an environment that came as JSON.
+    pub fn imported(&self) -> Result<Imported, serde_json::Error> {
+        Ok(Imported {
+            policy_id: self.id,
+            name: self.name.clone(),
+            algorithm: self.algorithm.clone(),
+            agents: self.agents,
+            policy_sha256: self.file(),
+            environment_sha256: self.environment_sha256,
+            environment_json: serde_json::to_string(&self.environment)?,
+        })
     }
 
     /// As the API shows it.

@@ -1,29 +1,30 @@
-//! Finding the runs again: everything that this trainer ever began is in the ledger's `run` records.
+//! Finding the runs again: everything that this trainer ever began is in the ledger's records about runs.
 //!
 //! The trainer keeps nothing on disk. At its start it reads the records, oldest first, page by page;
-//! runs without a final record go on from their last checkpoint under the same id. It takes every `run`
-//! record for its own: one trainer works on a remembrancer.
+//! runs without a final record go on from their last checkpoint under the same id. It takes every run's
+//! records for its own: one trainer works on a remembrancer.
 
 use std::{
+    fmt::Display,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use api::{
-    Page,
     remembrancer::{Record, RecordKind, RecordQuery},
     trainer::Recording,
 };
-use client::{ClientError, Remembrancer, Wait, retry_while_transient};
+use client::{Ledger, LedgerError};
+use records::{Body as _, run::RunRecord, serving::Session};
 use tokio_util::sync::CancellationToken;
 
-use crate::{records::RunRecord, runs::Runs, serving::is_stream_record};
+use crate::runs::Runs;
 
-/// Records asked for at once.
-const PAGE: u32 = 1000;
+/// All kinds of records about runs, and the one that they had in common in earlier versions.
+const RUN: RecordKind = RecordKind::from_static("run");
 
 /// The pause after an answer that asking again at once would not change.
-const PAUSE: Duration = Duration::from_secs(2);
+pub const PAUSE: Duration = Duration::from_secs(2);
 
 /// How far the recovery is; cheap to clone.
 #[derive(Clone)]
@@ -44,29 +45,24 @@ impl Recovery {
 
     /// Reads all runs, then lets the unfinished ones go on. Ends when that is done or the trainer shuts
     /// down.
-    pub async fn run(self, remembrancer: Remembrancer, runs: Runs, shutdown: CancellationToken) {
-        let mut cursor = None;
+    pub async fn run(self, ledger: Ledger, runs: Runs, shutdown: CancellationToken) {
+        let (shown, url) = (self.clone(), ledger.url().to_owned());
+        let ledger = ledger.with_observer(move |error| {
+            if let Some(error) = error {
+                tracing::warn!(%error, "the runs cannot be read from the remembrancer yet");
+                shown.show(&url, error);
+            }
+        });
+        let mut records = ledger.records(RecordQuery { kind: Some(RUN), ..RecordQuery::default() });
         loop {
-            let query = RecordQuery {
-                kind: Some(RecordKind::Run),
-                limit: Some(PAGE),
-                cursor: cursor.clone(),
-                ..RecordQuery::default()
-            };
-            let away = |wait: Wait<'_>| self.show(&remembrancer, wait.error);
-            match retry_while_transient(&shutdown, || remembrancer.records(&query), away).await {
-                Ok(Page { items, next_cursor }) => {
-                    items.iter().for_each(|record| take_over(&runs, record));
-                    match next_cursor {
-                        Some(next) => cursor = Some(next),
-                        None => break,
-                    }
-                }
-                Err(ClientError::Cancelled) => return,
+            match records.next().await {
+                Ok(Some(record)) => take_over(&runs, &record),
+                Ok(None) => break,
+                Err(LedgerError::ShuttingDown) => return,
                 Err(error) => {
                     // A wrong key or a wrong address: an operator may set it right on the other side.
                     tracing::error!(%error, "the runs cannot be read from the remembrancer");
-                    self.show(&remembrancer, &error);
+                    self.show(ledger.url(), &error);
                     if shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
                         return;
                     }
@@ -77,8 +73,7 @@ impl Recovery {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn show(&self, remembrancer: &Remembrancer, error: &ClientError) {
-        let url = &remembrancer.endpoint().url;
+    fn show(&self, url: &str, error: &dyn Display) {
         let sentence = format!("the runs cannot be read from the remembrancer at {url} yet ({error})");
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sentence);
     }
@@ -91,11 +86,11 @@ impl Default for Recovery {
 }
 
 fn take_over(runs: &Runs, record: &Record) {
-    if is_stream_record(record) {
-        return;
-    }
-    let Some(event) = RunRecord::parse(record) else {
-        tracing::warn!(record = record.id, "a `run` record that no trainer wrote is passed over");
+    let Some(event) = RunRecord::read(record) else {
+        // Sessions of policies were of the kind `run` once.
+        if Session::read(record).is_err() {
+            tracing::warn!(record = record.id, "a record about a run that no trainer wrote is passed over");
+        }
         return;
     };
     if let RunRecord::Created(created) = &event {

@@ -15,11 +15,10 @@ use api::{
 };
 use chrono::{DateTime, Utc};
 use client::Recorder;
+use records::run::{Checkpointed, Ended, Pause, RunRecord};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-use crate::records::{Checkpointed, Ended, Pause, RunRecord};
 
 /// The newest windows that are kept of a run.
 pub const WINDOWS_KEPT: usize = 100_000;

@@ -9,7 +9,8 @@ use api::{
     Hash,
     trainer::{NewRun, RunStatus},
 };
-use client::ClientError;
+use client::LedgerError;
+use records::run::Created;
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, oneshot},
@@ -20,7 +21,7 @@ use uuid::Uuid;
 use crate::{
     checkpoint::CheckpointDocument,
     digest::sha256,
-    records::Created,
+    ledger::FILE_DEADLINE,
     run::{History, Run},
     waiting::Waiting,
     worker::{Outside, end_unplayed, play},
@@ -36,7 +37,6 @@ mod turn;
 
 pub use create::CreateError;
 pub use pause::PauseError;
-pub use record::RecordError;
 pub use rewind::RewindError;
 pub use turn::Turn;
 
@@ -84,7 +84,10 @@ pub struct AlreadyEnded(pub RunStatus);
 pub enum HistoryError {
     /// Its checkpoint could not be fetched.
     #[error("fetching the run's checkpoint")]
-    Ledger(#[from] ClientError),
+    Ledger(#[from] LedgerError),
+    /// The ledger does not have its checkpoint any more.
+    #[error("the ledger does not have the run's checkpoint {0} any more")]
+    Missing(Hash),
     /// Its checkpoint cannot be read.
     #[error("reading the run's checkpoint: {0}")]
     Damaged(String),
@@ -225,10 +228,11 @@ impl Runs {
             (state.checkpoints.last().map(|checkpoint| checkpoint.sha256), state.interventions_sha256)
         };
         let Some(checkpoint) = checkpoint else { return Ok(History::default()) };
-        let remembrancer = &self.0.outside.remembrancer;
-        let bytes = remembrancer.artifact(&checkpoint).await?;
+        let ledger = self.0.outside.ledger.within(FILE_DEADLINE);
+        let fetch = async |name: Hash| ledger.artifact(&name).await?.ok_or(HistoryError::Missing(name));
+        let bytes = fetch(checkpoint).await?;
         let interventions = match interventions {
-            Some(name) => remembrancer.artifact(&name).await?,
+            Some(name) => fetch(name).await?,
             None => b"[]".as_slice().into(),
         };
         let read = tokio::task::spawn_blocking(move || {

@@ -12,14 +12,13 @@ use api::{
     policies::{Alternative, DecisionRequest, ServedDecisions},
     remembrancer::{BatchReceipts, Decision, DecisionBatch},
 };
-use client::Remembrancer;
+use client::{Ledger, LedgerError};
 use service_kit::Metrics;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
     digest::sha256,
-    patience::{LedgerError, PATIENCE, patiently},
+    ledger::REQUEST_DEADLINE,
     policies::{Policies, Policy},
     serving::{answer::answer, kept::Kept, meters::Meters, stream::Stream},
 };
@@ -34,7 +33,6 @@ mod step;
 mod stream;
 
 pub use outcomes::OutcomeError;
-pub use stream::is_stream_record;
 
 /// The streams of so many policies are in memory; a policy that is asked again is read again.
 const STREAMS_KEPT: usize = 16;
@@ -50,10 +48,9 @@ const MOST_LOOKS: usize = 100_000;
 pub struct Serving(Arc<Inner>);
 
 struct Inner {
-    remembrancer: Remembrancer,
+    ledger: Ledger,
     /// Where callers reach the remembrancer, which may be another address than the trainer's.
     ledger_url: String,
-    shutdown: CancellationToken,
     policies: Policies,
     meters: Meters,
     /// The longest unused first.
@@ -73,7 +70,7 @@ pub enum ServeError {
     #[error("the remembrancer does not have the policy file {0} any more")]
     FileMissing(Hash),
     /// Others are being decided.
-    #[error("the policy was busy with other calls for {} s", PATIENCE.as_secs())]
+    #[error("the policy was busy with other calls for {} s", REQUEST_DEADLINE.as_secs())]
     Busy,
     /// The remembrancer did not take the decisions.
     #[error(transparent)]
@@ -86,15 +83,9 @@ pub enum ServeError {
 impl Serving {
     /// Over these policies, and no stream open yet.
     #[must_use]
-    pub fn new(
-        remembrancer: Remembrancer,
-        ledger_url: String,
-        policies: Policies,
-        metrics: &Metrics,
-        shutdown: CancellationToken,
-    ) -> Self {
+    pub fn new(ledger: Ledger, ledger_url: String, policies: Policies, metrics: &Metrics) -> Self {
         let (meters, streams) = (Meters::new(metrics), Mutex::default());
-        Self(Arc::new(Inner { remembrancer, ledger_url, shutdown, policies, meters, streams }))
+        Self(Arc::new(Inner { ledger, ledger_url, policies, meters, streams }))
     }
 
     /// Decides requests, in order. With a key the same requests again get the same answer, also after a
@@ -112,7 +103,7 @@ impl Serving {
         let request = sha256(&serde_json::to_vec(&asked).map_err(|error| internal(&error))?);
         let asked = Arc::new(asked);
         let stream = self.stream(policy);
-        let turn = tokio::time::timeout(PATIENCE, stream.lock_owned()).await;
+        let turn = tokio::time::timeout(REQUEST_DEADLINE, stream.lock_owned()).await;
         let mut stream = turn.map_err(|_| ServeError::Busy)?;
         let mut tries = 0;
         loop {
@@ -185,7 +176,12 @@ impl Serving {
     /// Appends decisions to the ledger; the same ones again change nothing.
     async fn record(&self, decisions: &[Decision]) -> Result<BatchReceipts, LedgerError> {
         let batch = DecisionBatch { decisions: decisions.to_vec(), frontier: None };
-        patiently(&self.0.shutdown, || self.0.remembrancer.post_decisions(&batch)).await
+        self.ledger().append_decisions(&batch).await
+    }
+
+    /// The ledger, for the next of a request's steps.
+    fn ledger(&self) -> Ledger {
+        self.0.ledger.within(REQUEST_DEADLINE)
     }
 
     fn answer(
@@ -206,14 +202,5 @@ impl Serving {
     fn streams(&self) -> MutexGuard<'_, Vec<(Uuid, Arc<tokio::sync::Mutex<Stream>>)>> {
         // Nothing panics between two changes of the list.
         self.0.streams.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// `None` where the ledger has no such thing.
-fn found<T>(answer: Result<T, LedgerError>) -> Result<Option<T>, LedgerError> {
-    match answer {
-        Ok(there) => Ok(Some(there)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
     }
 }

@@ -73,14 +73,12 @@ impl Waiting {
         let mut waits = false;
         let on_wait = |wait: Wait<'_>| {
             if !std::mem::replace(&mut waits, true) {
-                let error = wait.error;
-                tracing::warn!(run = %self.run.id, waiting_for = whom, %error, "the run waits");
-                self.run.state().waiting_for = Some(whom);
+                self.show(whom, Some(wait.error));
             }
         };
         let answer = self.runtime.block_on(retry_while_transient(&self.shutdown, ask, on_wait));
         if waits {
-            self.run.state().waiting_for = None;
+            self.show(whom, None);
         }
         match answer {
             Err(ClientError::Cancelled) => Err(Halt::Shutdown),
@@ -88,16 +86,12 @@ impl Waiting {
         }
     }
 
-    /// Like [`Waiting::ask`], where a refusal ends the run.
-    ///
-    /// # Errors
-    /// [`Halt::Shutdown`], or [`Halt::Failed`] with what was being done and the refusal.
-    pub fn must<T, A, F>(&self, whom: &'static str, doing: &str, ask: A) -> Result<T, Halt>
-    where
-        A: FnMut() -> F,
-        F: Future<Output = Result<T, ClientError>>,
-    {
-        self.ask(whom, ask)?.map_err(|error| Halt::Failed(format!("{doing}: {error}")))
+    /// Lets the run say that it waits for the service `whom`, and why; or that it waits no more.
+    pub fn show(&self, whom: &'static str, error: Option<&ClientError>) {
+        if let Some(error) = error {
+            tracing::warn!(run = %self.run.id, waiting_for = whom, %error, "the run waits");
+        }
+        self.run.state().waiting_for = error.map(|_| whom);
     }
 
     /// Asks once and not for long; `None` when there is no answer in that time.
@@ -106,14 +100,14 @@ impl Waiting {
     /// [`Halt::Shutdown`].
     pub fn ask_once<T>(
         &self,
-        patience: std::time::Duration,
+        within: std::time::Duration,
         ask: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<Option<Result<T, ClientError>>, Halt> {
         self.check()?;
         let answer = self.runtime.block_on(async {
             tokio::select! {
                 () = self.shutdown.cancelled() => None,
-                answer = tokio::time::timeout(patience, ask) => Some(answer.ok()),
+                answer = tokio::time::timeout(within, ask) => Some(answer.ok()),
             }
         });
         match answer {

@@ -4,13 +4,13 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use api::trainer::RunStatus;
 use chrono::Utc;
-use client::{PsiField, Remembrancer};
+use client::{Ledger, PsiField};
+use records::run::{Ended, RunRecord, status_name};
 
 use crate::{
     gauges::Gauges,
-    ledger::Ledger,
+    ledger::RunLedger,
     player::Player,
-    records::{Ended, RunRecord, status_name},
     run::Run,
     runs::Turn,
     waiting::{Halt, Waiting},
@@ -19,8 +19,8 @@ use crate::{
 /// What every run's thread needs.
 #[derive(Clone)]
 pub struct Outside {
-    /// The ledger service.
-    pub remembrancer: Remembrancer,
+    /// The ledger.
+    pub ledger: Ledger,
     /// The monitor.
     pub psi_field: PsiField,
     /// The trainer's metrics.
@@ -30,7 +30,7 @@ pub struct Outside {
 /// Plays a run to its end and writes down how it ended. When the trainer shuts down it returns without
 /// a final record: the run is taken up again at the next start.
 pub fn play(outside: &Outside, waiting: &Waiting, run: &Arc<Run>, turn: Turn) {
-    let ledger = Ledger::new(outside.remembrancer.clone(), waiting.clone());
+    let ledger = RunLedger::new(&outside.ledger, waiting.clone());
     let played = std::panic::catch_unwind(AssertUnwindSafe(|| {
         Player::new(outside, waiting, run, turn).and_then(Player::play)
     }));
@@ -71,7 +71,7 @@ pub fn play(outside: &Outside, waiting: &Waiting, run: &Arc<Run>, turn: Turn) {
 ///
 /// # Errors
 /// The trainer shuts down. When the remembrancer refuses the record the run is shown as failed.
-pub fn finish(ledger: &Ledger, run: &Run, ended: Ended) -> Result<(), Halt> {
+pub fn finish(ledger: &RunLedger, run: &Run, ended: Ended) -> Result<(), Halt> {
     let record = RunRecord::Ended(ended.clone());
     match ledger.append(&record) {
         Ok(()) => {
@@ -92,7 +92,7 @@ pub fn finish(ledger: &Ledger, run: &Run, ended: Ended) -> Result<(), Halt> {
 
 /// Ends a run that was cancelled before its turn.
 pub fn end_unplayed(outside: &Outside, waiting: &Waiting, run: &Run) {
-    let ledger = Ledger::new(outside.remembrancer.clone(), waiting.clone());
+    let ledger = RunLedger::new(&outside.ledger, waiting.clone());
     let ended = {
         let state = run.state();
         Ended {

@@ -12,8 +12,10 @@ use uuid::Uuid;
 
 use crate::{Format, Hash};
 
+mod kind;
 mod leases;
 
+pub use kind::{InvalidRecordKind, RecordKind};
 pub use leases::{Fence, FenceQuery, Lease, LeaseClaim, LeaseQuery, LeaseRelease, LeaseRenewal};
 
 /// What an agent did with a request.
@@ -244,24 +246,6 @@ pub struct DecisionQuery {
     pub cursor: Option<String>,
 }
 
-/// What a record is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordKind {
-    /// A run's lifecycle: created, checkpointed, ended (with its root).
-    Run,
-    /// An intervention of the psi-field: issued, acknowledged, assessed.
-    Intervention,
-    /// A component's version and the evidence for it.
-    Deployment,
-    /// An evaluation's result.
-    Evaluation,
-    /// A merge of learned tables.
-    Federation,
-    /// Anything else worth remembering.
-    Note,
-}
-
 /// A record to append.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
@@ -324,8 +308,9 @@ pub struct RecordQuery {
     /// Only records before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
-    /// Only this kind.
+    /// Only this kind and its special cases: `run` stands for `run` and for every `run.…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(example = "run")]
     pub kind: Option<RecordKind>,
     /// Only records about this thing.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,8 +1,9 @@
-//! Typed clients of the four services over [`api`], and the durable decision recorder.
+//! Typed clients of the four services over [`api`], the [`Ledger`], and the durable decision recorder.
 //!
-//! Every call has a deadline and an error that says whether trying again can help
-//! ([`ClientError::is_transient`]); [`retry_while_transient`] does so for ever. The [`Recorder`]
-//! carries decisions from a computing thread to the remembrancer without losing or reordering one.
+//! Every call has a time limit and an error that says whether trying again can help
+//! ([`ClientError::is_transient`]); [`retry_while_transient`] does so for ever. The [`Ledger`] is how services use
+//! the remembrancer: it asks until a [`Deadline`]. The [`Recorder`] carries decisions from a computing thread to the
+//! remembrancer without losing or reordering one.
 //! A [`HeldLease`] keeps other processes away from work while this one does it.
 //! Calls carry the W3C trace context and the id of the request in whose task they are made.
 
@@ -12,6 +13,7 @@ mod error;
 mod evaluator;
 mod events;
 mod held_lease;
+mod ledger;
 mod policies;
 mod psi_field;
 mod recorder;
@@ -25,6 +27,7 @@ pub use error::{ClientError, ServiceProblem};
 pub use evaluator::Evaluator;
 pub use events::RunEvents;
 pub use held_lease::HeldLease;
+pub use ledger::{Bodies, Deadline, Ledger, LedgerError, Records};
 pub use psi_field::PsiField;
 pub use recorder::{RecordError, Recorder, RecorderOptions};
 pub use remembrancer::{Export, Remembrancer};

@@ -14,7 +14,7 @@ use std::{
 
 use api::{
     Hash,
-    remembrancer::{Artifact, Decision, Record, RecordKind},
+    remembrancer::{Artifact, Decision, Record},
 };
 use axum::{
     Json, Router,
@@ -112,8 +112,8 @@ impl FakeRemembrancer {
 
     /// The records of a kind, the oldest first.
     #[must_use]
-    pub fn records_of(&self, kind: RecordKind) -> Vec<Record> {
-        self.ledger().records.iter().filter(|record| record.kind == kind).cloned().collect()
+    pub fn records_of(&self, kind: &str) -> Vec<Record> {
+        self.ledger().records.iter().filter(|record| record.kind.as_str() == kind).cloned().collect()
     }
 
     /// The record of an id.

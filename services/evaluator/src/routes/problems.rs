@@ -35,7 +35,7 @@ impl From<EvaluationError> for ApiError {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_evaluations", detail)
                     .retry_after(std::time::Duration::from_secs(5))
             }
-            EvaluationError::Ledger(cause) if cause.is_transient() => Self::unavailable(
+            EvaluationError::Ledger(cause) if cause.is_away() => Self::unavailable(
                 "remembrancer_unavailable",
                 "The remembrancer does not answer, and policies and results are there. Try again.",
                 cause,

@@ -3,7 +3,6 @@
 use api::{
     Hash, Page,
     evaluator::{Evaluation, EvaluationStatus},
-    remembrancer::RecordKind,
 };
 use routing_env::{Catalog, Environment, Preset, Workloads};
 use serde_json::{Value, json};
@@ -41,7 +40,7 @@ async fn rules_alone_are_compared_and_the_result_is_recorded() {
         let expected = reward(policy) - reward(&result.policies[0]);
         assert!((policy.versus_baseline.reward.unwrap().mean - expected).abs() < 1e-9);
     }
-    let records = ledger.records_of(RecordKind::Evaluation);
+    let records = ledger.records_of("evaluation.completed");
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].subject, format!("evaluation:{}", evaluation.id));
     assert_eq!(Some(&records[0].id), evaluation.record_id.as_ref());
@@ -73,7 +72,7 @@ async fn the_same_evaluation_gives_the_same_result_bytes() {
         serde_json::to_string(&one.result.unwrap()).unwrap(),
         serde_json::to_string(&two.result.unwrap()).unwrap()
     );
-    let records = ledger.records_of(RecordKind::Evaluation);
+    let records = ledger.records_of("evaluation.completed");
     assert_eq!(records[0].body, records[1].body);
 }
 

@@ -1,9 +1,6 @@
 //! The physical limit in evaluations, over HTTP.
 
-use api::{
-    evaluator::{EvaluationResult, Share},
-    remembrancer::RecordKind,
-};
+use api::evaluator::{EvaluationResult, Share};
 use serde_json::{Value, json};
 use test_support::FakeRemembrancer;
 
@@ -82,7 +79,7 @@ async fn no_limit_is_solved_where_none_is_wanted() {
     assert_eq!((evaluation.limit_steps_total, result.limit), (0, None));
     assert!(result.policies.iter().all(|p| p.gap_closed.is_none() && p.reward_on_limit_steps.is_none()));
     assert_eq!(limit_steps(&service, "solved").await, 0);
-    assert!(ledger.records_of(RecordKind::Note).is_empty());
+    assert!(ledger.records_of("limit.solved").is_empty());
 }
 
 #[tokio::test]
@@ -91,13 +88,13 @@ async fn a_limit_is_solved_once_by_a_process_and_once_by_all_processes() {
     let first = evaluator(ledger.url()).await;
     let one = first.completed(&request("congested")).await.result.unwrap();
     assert_eq!((limit_steps(&first, "solved").await, limit_steps(&first, "known").await), (12, 0));
-    assert_eq!(ledger.records_of(RecordKind::Note).len(), 3);
+    assert_eq!(ledger.records_of("limit.solved").len(), 3);
 
     ledger.tamper_records(Vec::clear); // its own memory is enough
     let again = first.completed(&request("congested")).await;
     assert_eq!(again.limit_steps_done, 12);
     assert_eq!((limit_steps(&first, "solved").await, limit_steps(&first, "known").await), (12, 12));
-    assert!(ledger.records_of(RecordKind::Note).is_empty());
+    assert!(ledger.records_of("limit.solved").is_empty());
     assert_eq!(bytes(&again.result.unwrap()), bytes(&one));
     drop(first);
 
@@ -126,8 +123,8 @@ async fn a_record_that_cannot_be_the_limit_is_solved_again() {
         ("requests", json!(123_u64)), // there were others
     ];
     ledger.tamper_records(|records| {
-        let notes = records.iter_mut().filter(|record| record.kind == RecordKind::Note);
-        for (record, (field, value)) in notes.zip(planted) {
+        let limits = records.iter_mut().filter(|record| record.kind.as_str() == "limit.solved");
+        for (record, (field, value)) in limits.zip(planted) {
             record.body.insert(field.into(), value);
         }
     });

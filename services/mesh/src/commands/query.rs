@@ -3,7 +3,7 @@ use std::io::{self, Write as _};
 use anyhow::Context as _;
 use api::{
     Format, Hash,
-    remembrancer::{Action, DecisionQuery, Record, RecordKind, RecordQuery, RecordedDecision, run_subject},
+    remembrancer::{Action, DecisionQuery, Record, RecordKind, RecordQuery, RecordedDecision},
 };
 use clap::Args;
 use client::Remembrancer;
@@ -56,8 +56,8 @@ pub(crate) struct Query {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Records")]
 struct RecordFilters {
-    /// Only this kind: run, intervention, deployment, evaluation, federation or note
-    #[arg(long, value_name = "KIND", value_parser = named::<RecordKind>, conflicts_with = "decisions")]
+    /// Only this kind and its special cases, e.g. run for run.created, run.ended and the others
+    #[arg(long, value_name = "KIND", long_help = kind_help(), conflicts_with = "decisions")]
     kind: Option<RecordKind>,
     /// Only about this thing, e.g. component:ai-mesh-training
     #[arg(long, value_name = "SUBJECT", conflicts_with = "decisions")]
@@ -124,7 +124,7 @@ impl Query {
     async fn records(&self, remembrancer: &Remembrancer) -> anyhow::Result<()> {
         let query = RecordQuery {
             q: self.text.clone(),
-            kind: self.records.kind,
+            kind: self.records.kind.clone(),
             subject: self.records.subject.clone(),
             newest_first: self.text.is_none().then_some(true),
             limit: Some(self.limit()),
@@ -202,12 +202,8 @@ impl DecisionFilters {
 
 /// The digest of a run, as the ledger's records of it say.
 async fn digest_of(remembrancer: &Remembrancer, run: Uuid) -> anyhow::Result<Hash> {
-    let query = RecordQuery {
-        kind: Some(RecordKind::Run),
-        subject: Some(run_subject(run)),
-        limit: Some(1),
-        ..RecordQuery::default()
-    };
+    let query =
+        RecordQuery { subject: Some(records::run::subject(run)), limit: Some(1), ..RecordQuery::default() };
     let page = remembrancer.records(&query).await.map_err(|error| told_by_ledger(remembrancer, error))?;
     page.items
         .first()
@@ -237,7 +233,7 @@ const RECORD_HEADER: [&str; 5] = ["record", "kind", "subject", "recorded (UTC)",
 fn record_row(record: &Record) -> Vec<String> {
     vec![
         record.id.clone(),
-        wire_name(&record.kind),
+        record.kind.to_string(),
         record.subject.clone(),
         record.recorded_at.format("%Y-%m-%d %H:%M:%S").to_string(),
         record.log_index.to_string(),
@@ -281,6 +277,16 @@ fn decision_row(recorded: &RecordedDecision) -> Vec<String> {
 
 fn digest(record: &Record) -> Option<Hash> {
     record.body.get("digest")?.as_str()?.parse().ok()
+}
+
+/// The kinds that this program knows; others can be asked for too.
+fn kind_help() -> String {
+    let mut help =
+        "Only this kind and its special cases: `run` finds `run.created` too. Known kinds:".to_owned();
+    for kind in records::kinds() {
+        help.push_str(&format!("\n  {}: {}", kind.name, kind.description));
+    }
+    help
 }
 
 /// A value by its name on the wire.

@@ -4,14 +4,16 @@ use std::{
 };
 
 use anyhow::Context as _;
-use api::{
-    Hash,
-    remembrancer::{Artifact, LeafQuery, NewRecord, RecordKind, RecordReceipt},
-};
+use api::remembrancer::{Artifact, LeafQuery, NewRecord, RecordKind, RecordReceipt};
 use clap::{Args, Subcommand};
 use client::{ClientError, Remembrancer};
+use records::{
+    Body as _,
+    deployment::{Deployment, Evidence},
+    note,
+};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::{
     exit::{Answer, usage},
@@ -94,7 +96,7 @@ struct Common {
 struct Told<'a> {
     #[serde(flatten)]
     receipt: &'a RecordReceipt,
-    kind: RecordKind,
+    kind: &'a RecordKind,
     subject: &'a str,
     body: &'a Map<String, Value>,
     /// The log's evidence, which `mesh verify` reads.
@@ -120,12 +122,13 @@ impl Deploy {
         let content = read_evidence(&evidence)?;
         let file_name = evidence.file_name().unwrap_or_default().to_string_lossy().into_owned();
         runtime::block_on("error", async {
-            let stored = remembrancer
+            let Artifact { sha256, size_bytes, .. } = remembrancer
                 .put_artifact(media_type(&evidence), content)
                 .await
                 .map_err(|error| refused(&remembrancer, &evidence, error))?;
-            let record = deployment(&component, &version, &stored, &file_name)?;
-            common.record(&remembrancer, record).await
+            let evidence = Evidence { sha256, size_bytes, file_name };
+            let deployment = Deployment { component, version, evidence };
+            common.record(&remembrancer, deployment.to_record()?).await
         })
     }
 }
@@ -134,9 +137,8 @@ impl Note {
     fn run(self) -> anyhow::Result<Answer> {
         let remembrancer = self.common.ledger.remembrancer()?;
         runtime::block_on("error", async {
-            let body = Map::from_iter([("text".to_owned(), Value::String(self.text))]);
-            let record = identified("note", RecordKind::Note, self.subject, body)?;
-            self.common.record(&remembrancer, record).await
+            let note = note::Note { about: self.subject, text: self.text };
+            self.common.record(&remembrancer, note.to_record()?).await
         })
     }
 }
@@ -158,7 +160,7 @@ impl Common {
         if self.json {
             say_json(&Told {
                 receipt: &receipt,
-                kind: record.kind,
+                kind: &record.kind,
                 subject: &record.subject,
                 body: &record.body,
                 evidence_url: &evidence_url,
@@ -169,40 +171,6 @@ impl Common {
         }
         Ok(Answer::Yes)
     }
-}
-
-fn deployment(
-    component: &str,
-    version: &str,
-    evidence: &Artifact,
-    file_name: &str,
-) -> anyhow::Result<NewRecord> {
-    let body = Map::from_iter([
-        ("component".to_owned(), json!(component)),
-        ("version".to_owned(), json!(version)),
-        (
-            "evidence".to_owned(),
-            json!({
-                "sha256": evidence.sha256,
-                "size_bytes": evidence.size_bytes,
-                "file_name": file_name,
-            }),
-        ),
-    ]);
-    identified("deployment", RecordKind::Deployment, format!("component:{component}"), body)
-}
-
-/// A record whose id follows from its content, so that the same one is the same record whoever sends it and how often.
-fn identified(
-    prefix: &str,
-    kind: RecordKind,
-    subject: String,
-    body: Map<String, Value>,
-) -> anyhow::Result<NewRecord> {
-    let content = merkle_log::canonical_json(&json!({"subject": subject, "body": body}))
-        .context("the record as canonical JSON")?;
-    let digest = Hash(merkle_log::leaf_hash(&content)).to_string();
-    Ok(NewRecord { id: Some(format!("{prefix}-{}", &digest[..32])), kind, subject, body })
 }
 
 fn sentences(receipt: &RecordReceipt, record: &NewRecord, evidence_url: &str, file: Option<&Path>) -> String {
@@ -279,20 +247,6 @@ fn text(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn artifact() -> Artifact {
-        Artifact { sha256: Hash([7; 32]), size_bytes: 3, media_type: "text/plain".into() }
-    }
-
-    #[test]
-    fn the_same_deployment_has_the_same_id_and_another_one_another() {
-        let id =
-            |component, version, file| deployment(component, version, &artifact(), file).unwrap().id.unwrap();
-        assert_eq!(id("a", "1", "t.log"), id("a", "1", "t.log"));
-        for other in [id("b", "1", "t.log"), id("a", "2", "t.log"), id("a", "1", "u.log")] {
-            assert_ne!(other, id("a", "1", "t.log"));
-        }
-    }
 
     #[test]
     fn a_name_is_printable_and_not_endless() {

@@ -72,7 +72,7 @@ fn wrong_usage_ends_with_2_and_one_clear_message() {
         (&["query"], "<TEXT>"),
         (&["query", "x", "--decisions"], "cannot be used with"),
         (&["query", "x", "--tenant", "acme"], "--decisions"),
-        (&["query", "x", "--kind", "decision"], "unknown variant"),
+        (&["query", "x", "--kind", "Decision"], "expected lower-case words"),
         (&["query", "--decisions", "--run", "last"], "digest"),
         (&["query", "--decisions", "--json", "--csv"], "cannot be used with"),
         (&["query", "--decisions", "--csv", "--limit", "5"], "--limit is for the table"),

@@ -1,9 +1,6 @@
 //! A psi-field in process, and the windows that it is told.
 
-use api::{
-    psi_field::{AgentWindow, SwarmWindow, Window},
-    remembrancer::RecordKind,
-};
+use api::psi_field::{AgentWindow, SwarmWindow, Window};
 use psi_field::{Config, build};
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
@@ -70,7 +67,7 @@ impl Drop for Service {
 
 /// The interventions that a ledger has, as `status kind window`.
 pub(crate) fn interventions(ledger: &FakeRemembrancer) -> Vec<String> {
-    let records = ledger.records_of(RecordKind::Intervention).into_iter();
+    let records = ledger.records_of("intervention").into_iter();
     records
         .map(|record| {
             let text = |name: &str| record.body[name].to_string().replace('"', "");

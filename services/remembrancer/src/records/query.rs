@@ -4,7 +4,7 @@ use api::remembrancer::RecordKind;
 use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
-use super::{Columns, Stored, kind_name};
+use super::{Columns, Stored};
 use crate::{
     error::{LogError, Result},
     log::signed,
@@ -15,7 +15,7 @@ use crate::{
 pub struct Filter {
     /// With these words, in the syntax of `websearch_to_tsquery`.
     pub text: Option<String>,
-    /// Of this kind.
+    /// Of this kind, or of one that it includes.
     pub kind: Option<RecordKind>,
     /// About this thing.
     pub subject: Option<String>,
@@ -118,8 +118,10 @@ impl TryFrom<Ranked> for Found {
 }
 
 fn conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
-    if let Some(kind) = filter.kind {
-        query.push(" AND kind = ").push_bind(kind_name(kind));
+    if let Some(kind) = &filter.kind {
+        // a kind has no character that LIKE takes for a wildcard
+        query.push(" AND (kind = ").push_bind(kind.to_string());
+        query.push(" OR kind LIKE ").push_bind(format!("{kind}.%")).push(")");
     }
     if let Some(subject) = &filter.subject {
         query.push(" AND subject = ").push_bind(subject.clone());

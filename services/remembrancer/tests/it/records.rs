@@ -3,10 +3,12 @@ use api::{
     remembrancer::{Record, RecordReceipt},
 };
 use merkle_log::leaf_hash;
+use remembrancer::database::MIGRATIONS;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use sqlx::PgPool;
 
-use crate::support::{Service, fixture, json_of};
+use crate::support::{Service, config, fixture, json_of, start};
 
 fn note(id: &str, body: Value) -> Value {
     json!({"id": id, "kind": "note", "subject": "thing:1", "body": body})
@@ -56,6 +58,36 @@ async fn the_same_record_gets_the_same_receipt_and_another_under_its_id_is_refus
     }
     let record: Record = service.get_json("/v1/records/one").await;
     assert_eq!(Value::Object(record.body), json!({"a": 1, "b": 2}));
+}
+
+#[tokio::test]
+async fn an_event_that_was_recorded_under_its_kinds_former_name_is_not_recorded_again() {
+    let service = fixture().await;
+    let limit =
+        |kind: &str| json!({"id": "limit:1", "kind": kind, "subject": "limit:1", "body": {"steps": 120}});
+    let first = append(&service, &limit("note")).await;
+    let again = service.post("/v1/records", &limit("limit.solved")).await;
+    assert_eq!(json_of::<RecordReceipt>(again, StatusCode::OK).await, first);
+    let record: Record = service.get_json("/v1/records/limit:1").await;
+    assert_eq!(record.kind.as_str(), "note", "the log never changes");
+    service.refused("/v1/records", &limit("run.ended"), StatusCode::CONFLICT).await;
+}
+
+#[tokio::test]
+async fn what_was_indexed_before_kinds_were_open_is_found_after_the_migration() {
+    let (database, data) = (test_support::database().await, tempfile::tempdir().unwrap());
+    let sql = PgPool::connect(database.url()).await.unwrap();
+    MIGRATIONS.run_to(5, &sql).await.unwrap();
+    let root = leaf_hash(b"");
+    let insert = "INSERT INTO records (log_index, id, kind, subject, recorded_at, body, root) \
+                  VALUES (0, 'created', 'run', 'run:1', now(), '{\"name\":\"first walk\"}', $1)";
+    sqlx::query(insert).bind(&root[..]).execute(&sql).await.unwrap();
+
+    let service = start(config(database.url(), &data)).await;
+    for query in ["q=first+walk", "q=ai-mesh+routing+decisions", "kind=run"] {
+        let page: Page<Record> = service.get_json(&format!("/v1/records?{query}")).await;
+        assert_eq!(page.items.iter().map(|record| &record.id).collect::<Vec<_>>(), ["created"], "{query}");
+    }
 }
 
 #[tokio::test]
@@ -128,6 +160,12 @@ async fn records_are_listed_by_kind_and_subject_in_both_directions() {
     assert_eq!(ids("subject=thing:3&newest_first=true&limit=2").await, [23, 18, 13, 8, 3]);
     assert_eq!(ids("subject=thing:3&kind=run&limit=2").await, [3, 13, 23]);
     assert_eq!(ids("kind=deployment").await, Vec::<u64>::new());
+    for kind in ["run.created", "run.created.twice", "run-time", "runner"] {
+        append(&service, &json!({"kind": kind, "subject": "thing:9", "body": {}})).await;
+    }
+    assert_eq!(ids("kind=run&limit=5").await, (1..25).step_by(2).chain([25, 26]).collect::<Vec<_>>());
+    assert_eq!(ids("kind=run.created&newest_first=true").await, [26, 25]);
+    assert_eq!(ids("kind=run.create").await, Vec::<u64>::new());
     assert_eq!(ids("subject=%00").await, Vec::<u64>::new());
 }
 
@@ -140,7 +178,7 @@ async fn a_search_finds_what_a_person_means_the_best_match_first() {
             "body": {"run_id": run, "config": {"agents": 50, "learning_rate": 0.1}}}),
         json!({"id": "deploy", "kind": "deployment", "subject": "component:ai-mesh-training",
             "body": {"version": "1.4.2", "evidence": "all tests passed"}}),
-        json!({"id": "merge", "kind": "federation", "subject": "swarm:north", "body": {"from": ["south"]}}),
+        json!({"id": "merge", "kind": "table.merged", "subject": "swarm:north", "body": {"from": ["south"]}}),
         json!({"id": "ended", "kind": "run", "subject": format!("run:{run}"),
             "body": {"run_id": run, "status": "completed", "decisions": 34_300}}),
         note("note", json!({"text": "an unrelated deployment of coffee"})),
@@ -171,6 +209,9 @@ async fn a_search_finds_what_a_person_means_the_best_match_first() {
         ("q=coffee+or+merges&newest_first=true", &["note", "merge"]),
         ("q=1.4.2", &["deploy"]),
         ("q=learning_rate", &["created"]),
+        // A kind that this program does not know is found by its words.
+        ("q=merge+table", &["merge"]),
+        ("q=table.merged", &["merge"]),
         (&format!("q={run}&newest_first=true"), &["ended", "created"]),
         (&format!("q=run:{run}&newest_first=true"), &["ended", "created"]),
         ("q=tea", &[]),
@@ -245,7 +286,7 @@ async fn what_cannot_be_recorded_exactly_is_pointed_at() {
         (note("a", json!({"x": 9_007_199_254_740_993_u64})), "/body/x"),
         (note("a", json!([1])), "/body"),
         (json!({"kind": "note", "subject": "a\u{0}", "body": {}}), "/subject"),
-        (json!({"kind": "poem", "subject": "a", "body": {}}), "/kind"),
+        (json!({"kind": "Poem", "subject": "a", "body": {}}), "/kind"),
     ] {
         let problem = service.refused("/v1/records", &record, StatusCode::UNPROCESSABLE_ENTITY).await;
         assert_eq!(

@@ -4,6 +4,7 @@
 
 use api::Hash;
 use merkle_log::{CanonicalError, canonical_json};
+use records::serving::{Configuration, STREAM_FORMAT};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -12,9 +13,6 @@ use crate::digest::sha256;
 
 /// The namespace of the UUIDv5 of imported policies.
 const IMPORTED: Uuid = Uuid::from_u128(0x6d1e_50f3_9f0b_4d0b_8b0e_2a60_c4a7_15d9);
-
-/// The format and version of what a stream's digest is over.
-pub const STREAM_FORMAT: &str = "ai-mesh-serving/1";
 
 /// What makes an imported policy the same one.
 #[derive(Clone, Debug, Serialize)]
@@ -26,15 +24,6 @@ pub struct Identity<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'static str>,
     environment_sha256: Hash,
-}
-
-/// What a policy's served decisions are a function of, beside the requests and the state that come with them.
-#[derive(Clone, Debug, Serialize)]
-pub struct StreamConfiguration<'a> {
-    format: &'static str,
-    policy_id: Uuid,
-    #[serde(flatten)]
-    policy: &'a Identity<'a>,
 }
 
 impl<'a> Identity<'a> {
@@ -58,8 +47,14 @@ impl<'a> Identity<'a> {
 
     /// What the digest of its decisions' stream is over.
     #[must_use]
-    pub fn stream(&self, policy_id: Uuid) -> StreamConfiguration<'_> {
-        StreamConfiguration { format: STREAM_FORMAT, policy_id, policy: self }
+    pub fn stream(&self, policy_id: Uuid) -> Configuration {
+        Configuration {
+            format: STREAM_FORMAT.to_owned(),
+            policy_id,
+            policy_sha256: self.policy_sha256,
+            rule: self.rule.map(str::to_owned),
+            environment_sha256: self.environment_sha256,
+        }
     }
 
     /// The digest of its decisions' stream: SHA-256 over the canonical JSON of [`Identity::stream`].

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use api::{FieldError, Hash, policies::NewPolicy};
 use axum::body::Bytes;
 use chrono::Utc;
+use client::LedgerError;
 use policy::{Fingerprint, PolicyFile, Rule};
+use records::{Body as _, policy::subject};
 use routing_env::Environment;
 
-use super::{DescribeError, Origin, Policies, Policy, Source, identity::Identity, record::Imported};
+use super::{DescribeError, Origin, Policies, Policy, Source, identity::Identity};
 use crate::{
     digest::{environment_sha256, sha256},
-    patience::{LedgerError, patiently, patiently_with_files},
+    ledger::{FILE_DEADLINE, REQUEST_DEADLINE},
     run_config::environment,
 };
 
@@ -90,8 +92,7 @@ impl Policies {
             return Ok((known, false));
         }
         if let Some(content) = fitting.content {
-            let put = || self.0.remembrancer.put_artifact("application/json", content.clone());
-            patiently_with_files(&self.0.shutdown, put).await?;
+            self.0.ledger.within(FILE_DEADLINE).put_artifact("application/json", content).await?;
         }
         let policy = Policy::describe(Origin {
             id,
@@ -102,16 +103,15 @@ impl Policies {
             run: None,
             environment: spec,
             created_at: Utc::now(),
-            record_id: Imported::record_id(id),
+            record_id: subject(id), // an import has no other record
         })
         .map_err(|error| match error {
             DescribeError::Environment(errors) => ImportError::Invalid(errors),
             DescribeError::Canonical(error) => internal(&error),
         })?;
-        let record = Imported::of(&policy)
-            .and_then(|imported| imported.to_new_record())
-            .map_err(|error| internal(&error))?;
-        patiently(&self.0.shutdown, || self.0.remembrancer.post_record(&record)).await?;
+        let imported = policy.imported().map_err(|error| internal(&error))?;
+        let record = imported.to_record().map_err(|error| internal(&error))?;
+        self.0.ledger.within(REQUEST_DEADLINE).append(&record).await?;
         tracing::info!(policy = %policy.id, algorithm = policy.algorithm, "policy imported");
         Ok(self.insert(policy))
     }

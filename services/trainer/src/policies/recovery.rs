@@ -1,39 +1,24 @@
 //! Finding the imported policies again.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::sync::atomic::Ordering;
 
-use api::remembrancer::{Record, RecordKind, RecordQuery};
-use client::{ClientError, retry_while_transient};
+use api::remembrancer::{Record, RecordQuery};
+use client::LedgerError;
+use records::policy::Imported;
+use tokio_util::sync::CancellationToken;
 
-use super::{Origin, Policies, Policy, record::Imported};
-
-/// Records asked for at once.
-const PAGE: u32 = 1000;
-
-/// The pause after an answer that asking again at once would not change.
-const PAUSE: Duration = Duration::from_secs(2);
+use super::{Origin, Policies, Policy, Source};
+use crate::recovery::PAUSE;
 
 impl Policies {
     /// Reads every imported policy from the ledger. Ends when that is done or the trainer shuts down.
-    pub async fn recover(self) {
-        let shutdown = self.0.shutdown.clone();
-        let mut cursor = None;
+    pub async fn recover(self, shutdown: CancellationToken) {
+        let mut bodies = self.0.ledger.bodies::<Imported>(&RecordQuery::default());
         loop {
-            let query = RecordQuery {
-                kind: Some(RecordKind::Deployment),
-                limit: Some(PAGE),
-                cursor: cursor.clone(),
-                ..RecordQuery::default()
-            };
-            match retry_while_transient(&shutdown, || self.0.remembrancer.records(&query), |_| ()).await {
-                Ok(page) => {
-                    page.items.iter().for_each(|record| self.take_over(record));
-                    match page.next_cursor {
-                        Some(next) => cursor = Some(next),
-                        None => break,
-                    }
-                }
-                Err(ClientError::Cancelled) => return,
+            match bodies.next().await {
+                Ok(Some((record, imported))) => self.take_over(&record, imported),
+                Ok(None) => break,
+                Err(LedgerError::ShuttingDown) => return,
                 Err(error) => {
                     // A wrong key or a wrong address: an operator may set it right on the other side.
                     tracing::error!(%error, "the imported policies cannot be read from the remembrancer");
@@ -46,9 +31,8 @@ impl Policies {
         self.0.recovered.store(true, Ordering::Release);
     }
 
-    fn take_over(&self, record: &Record) {
-        let Some(imported) = Imported::parse(record) else { return };
-        let (source, environment) = match (imported.source(), imported.environment()) {
+    fn take_over(&self, record: &Record, imported: Imported) {
+        let (source, environment) = match (source(&imported), imported.environment()) {
             (Some(source), Ok(environment)) => (source, environment),
             _ => {
                 tracing::error!(record = record.id, "the imported policy cannot be read");
@@ -77,5 +61,13 @@ impl Policies {
             ),
             Err(error) => tracing::error!(record = record.id, %error, "the imported policy cannot be used"),
         }
+    }
+}
+
+/// What an imported policy decides by; `None` when no rule has the name.
+fn source(imported: &Imported) -> Option<Source> {
+    match imported.policy_sha256 {
+        Some(sha256) => Some(Source::Learned(sha256)),
+        None => imported.algorithm.parse().ok().map(Source::Rule),
     }
 }

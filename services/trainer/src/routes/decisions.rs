@@ -82,7 +82,7 @@ impl From<OutcomeError> for ApiError {
                      once: `GET /v1/decisions/{id}` shows it."
                 ),
             ),
-            OutcomeError::Ledger(error) => error.into(),
+            OutcomeError::Ledger(error) => super::ledger_problem(error),
             error @ OutcomeError::Record(_) => Self::internal(error),
         }
     }

@@ -30,6 +30,7 @@ async fn label_run(
     let (run, runs) = (state.run(id)?, state.runs()?.clone());
     let labelled = run.clone();
     // A task of its own: a caller that hangs up must not leave it recorded but not shown.
-    tokio::spawn(async move { runs.label(&labelled, patch).await }).await.map_err(ApiError::internal)??;
+    let labels = tokio::spawn(async move { runs.label(&labelled, patch).await });
+    labels.await.map_err(ApiError::internal)?.map_err(super::ledger_problem)?;
     Ok(Json(run.to_wire()))
 }

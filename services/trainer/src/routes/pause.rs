@@ -1,11 +1,12 @@
 use api::trainer::Run;
 use axum::{extract::State, http::StatusCode, response::Response};
+use records::run::status_name;
 use service_kit::{ApiError, ApiResult, Path};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::runs::accepted;
-use crate::{records::status_name, runs::PauseError, state::AppState};
+use crate::{runs::PauseError, state::AppState};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(pause_run)).routes(routes!(resume_run))
@@ -75,7 +76,7 @@ impl From<PauseError> for ApiError {
                 "The run is not paused, so that there is nothing to resume; POST to its `pause` to pause it."
                     .into(),
             ),
-            PauseError::Record(cause) => cause.into(),
+            PauseError::Ledger(cause) => super::ledger_problem(cause),
         }
     }
 }

@@ -157,7 +157,7 @@ impl From<ImportError> for ApiError {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "policy_of_another_catalog", format!("{detail}."))
                     .with_errors(errors)
             }
-            ImportError::Ledger(error) => error.into(),
+            ImportError::Ledger(error) => super::ledger_problem(error),
             ImportError::Internal(cause) => Self::internal(cause),
         }
     }
@@ -182,7 +182,7 @@ impl From<ServeError> for ApiError {
                  Idempotency-Key if it had one.",
                 text,
             ),
-            ServeError::Ledger(error) => error.into(),
+            ServeError::Ledger(error) => super::ledger_problem(error),
             ServeError::Internal(cause) => Self::internal(cause),
         }
     }

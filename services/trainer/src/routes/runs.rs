@@ -7,6 +7,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use records::run::status_name;
 use service_kit::{ApiError, ApiResult, IdempotencyKey, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     checkpoint::CheckpointError,
     run,
-    runs::{AlreadyEnded, CreateError, RecordError},
+    runs::{AlreadyEnded, CreateError},
     state::AppState,
 };
 
@@ -139,13 +140,7 @@ impl From<CreateError> for ApiError {
                      /v1/artifacts/{name}"
                 ),
             ),
-            CreateError::Ledger(RecordError::Away) => Self::unavailable(
-                "remembrancer_unavailable",
-                "A run begins with its record in the remembrancer, which did not answer in time. Repeat the request \
-                 with an Idempotency-Key (the same one, if it had one).",
-                text,
-            ),
-            CreateError::Ledger(cause) => cause.into(),
+            CreateError::Ledger(cause) => super::ledger_problem(cause),
             CreateError::Internal(cause) => Self::internal(cause),
         }
     }
@@ -153,7 +148,7 @@ impl From<CreateError> for ApiError {
 
 impl From<AlreadyEnded> for ApiError {
     fn from(error: AlreadyEnded) -> Self {
-        let status = crate::records::status_name(error.0);
+        let status = status_name(error.0);
         let detail = format!("The run has already ended ({status}); there is nothing to cancel.");
         Self::new(StatusCode::CONFLICT, "run_already_ended", detail)
     }

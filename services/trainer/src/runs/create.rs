@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use api::{FieldError, Hash, trainer::NewRun};
+use client::LedgerError;
+use records::{Body as _, run::Created};
 use uuid::Uuid;
 
-use super::{Key, MOST_UNFINISHED, RecordError, Runs};
+use super::{Key, MOST_UNFINISHED, Runs};
 use crate::{
     checkpoint::{CheckpointDocument, CheckpointError},
     digest::sha256,
-    records::{Created, RunRecord},
+    ledger::FILE_DEADLINE,
     run::Run,
     run_config::RunPlan,
 };
@@ -44,7 +46,7 @@ pub enum CreateError {
     },
     /// The remembrancer did not take the run's record.
     #[error(transparent)]
-    Ledger(#[from] RecordError),
+    Ledger(#[from] LedgerError),
     /// The program is wrong.
     #[error("{0}")]
     Internal(String),
@@ -83,10 +85,10 @@ impl Runs {
             idempotency_key: key.clone(),
             rewound_from,
         };
-        if let Err(error) = self.record(&RunRecord::Created(Box::new(created))).await {
+        if let Err(error) = self.record(created.to_record()).await {
             // What was refused was not recorded; after any other error that is unknown, and the same key
             // must lead to the same run.
-            if matches!(error, RecordError::Refused(_)) {
+            if matches!(error, LedgerError::Refused(_)) {
                 self.release(key.as_deref());
             }
             return Err(error.into());
@@ -144,13 +146,8 @@ impl Runs {
             (None, Some(fork)) => ("/fork/checkpoint", fork.checkpoint),
             (None, None) => return Ok(()),
         };
-        let bytes = match self.patiently(|| self.0.outside.remembrancer.artifact(&name)).await? {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => {
-                return Err(CreateError::CheckpointMissing { pointer, name });
-            }
-            Err(error) => return Err(RecordError::Refused(error).into()),
-        };
+        let bytes = self.0.outside.ledger.within(FILE_DEADLINE).artifact(&name).await?;
+        let bytes = bytes.ok_or(CreateError::CheckpointMissing { pointer, name })?;
         // It may be large.
         let document = tokio::task::spawn_blocking(move || CheckpointDocument::parse(&bytes))
             .await

@@ -1,12 +1,11 @@
 //! Pausing and resuming a run.
 
 use api::trainer::RunStatus;
+use client::LedgerError;
+use records::{Body as _, run::Pause};
 
-use super::{RecordError, Runs};
-use crate::{
-    records::{Pause, RunRecord},
-    run::Run,
-};
+use super::Runs;
+use crate::run::Run;
 
 /// Why a run cannot be paused or resumed.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +24,7 @@ pub enum PauseError {
     NotPaused,
     /// The remembrancer did not take the record.
     #[error(transparent)]
-    Record(#[from] RecordError),
+    Ledger(#[from] LedgerError),
 }
 
 impl Runs {
@@ -64,7 +63,7 @@ impl Runs {
             }
         };
         let body = Pause { run_id: run.id, digest: run.digest, number, resumed };
-        self.record(&RunRecord::Pause(body.clone())).await?;
+        self.record(body.to_record()).await?;
         run.apply_pause(&body);
         self.publish();
         tracing::info!(run = %run.id, number, resumed, "a pause begins or ends");

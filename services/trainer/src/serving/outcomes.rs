@@ -3,18 +3,15 @@
 use std::sync::Arc;
 
 use api::{
-    Hash,
     policies::{DecisionDetails, Outcome, RecordedOutcome},
-    remembrancer::{Action, Evidence, LeafQuery, NewRecord, RecordKind, RecordedDecision},
+    remembrancer::{Action, Evidence, LeafQuery, RecordedDecision},
 };
-use serde::{Deserialize, Serialize};
+use client::LedgerError;
+use records::{Body as _, decision};
 use uuid::Uuid;
 
-use super::{Serving, answer::evidence_url, found};
-use crate::{
-    patience::{LedgerError, patiently},
-    policies::{Policy, identity::parse_decision_id, record::object},
-};
+use super::{Serving, answer::evidence_url};
+use crate::policies::{Policy, identity::parse_decision_id};
 
 /// Why an outcome was not recorded, or a decision not shown.
 #[derive(Debug, thiserror::Error)]
@@ -36,17 +33,6 @@ pub enum OutcomeError {
     Record(#[from] serde_json::Error),
 }
 
-/// Body of the `note` record `outcome:{decision}`.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Told {
-    decision_id: Uuid,
-    policy_id: Uuid,
-    run: Hash,
-    sequence: u64,
-    outcome: Outcome,
-}
-
 impl Serving {
     /// Records what happened, once; true when it is new.
     ///
@@ -58,22 +44,15 @@ impl Serving {
         if decision.action != Action::Route {
             return Err(OutcomeError::NotRouted(id));
         }
-        let told = Told {
+        let told = decision::Outcome {
             decision_id: id,
             policy_id: policy.id,
             run: decision.run,
             sequence: decision.sequence,
             outcome,
         };
-        let record_id = record_id(id);
-        let known = found(self.ask_record(&record_id).await)?.is_some();
-        let record = NewRecord {
-            id: Some(record_id),
-            kind: RecordKind::Note,
-            subject: format!("decision:{id}"),
-            body: object(&told)?,
-        };
-        let receipt = match patiently(&self.0.shutdown, || self.0.remembrancer.post_record(&record)).await {
+        let known = self.told(id).await?.is_some();
+        let receipt = match self.ledger().append(&told.to_record()?).await {
             Err(error) if error.is_conflict() => return Err(OutcomeError::Conflict(id)),
             answer => answer?,
         };
@@ -89,11 +68,7 @@ impl Serving {
     /// There is no such decision, or the remembrancer is away.
     pub async fn details(&self, id: Uuid) -> Result<DecisionDetails, OutcomeError> {
         let (policy, RecordedDecision { log_index, decision }) = self.find(id).await?;
-        let record = found(self.ask_record(&record_id(id)).await)?;
-        let told = match record {
-            Some(record) => Some(serde_json::from_value::<Told>(serde_json::Value::Object(record.body))?),
-            None => None,
-        };
+        let told = self.told(id).await?;
         let ledger_url = &self.0.ledger_url;
         Ok(DecisionDetails {
             id,
@@ -101,7 +76,7 @@ impl Serving {
             log_index,
             evidence_url: evidence_url(ledger_url, &decision.run, decision.sequence),
             decision,
-            outcome_record_id: told.is_some().then(|| record_id(id)),
+            outcome_record_id: told.as_ref().map(|told| told.id()),
             outcome: told.map(|told| told.outcome),
         })
     }
@@ -112,16 +87,13 @@ impl Serving {
         let policy = self.0.policies.of_stream(stream).ok_or_else(missing)?;
         let leaf = LeafQuery { run: Some(policy.digest), sequence: Some(sequence), ..LeafQuery::default() };
         // The list of decisions would look at every commit after it; the evidence is found in one step.
-        let evidence = patiently(&self.0.shutdown, || self.0.remembrancer.evidence(&leaf)).await;
-        let Evidence { record, log_index, .. } = found(evidence)?.ok_or_else(missing)?;
+        let evidence = self.ledger().evidence(&leaf).await?;
+        let Evidence { record, log_index, .. } = evidence.ok_or_else(missing)?;
         Ok((policy, RecordedDecision { log_index, decision: serde_json::from_str(record.get())? }))
     }
 
-    async fn ask_record(&self, id: &str) -> Result<api::remembrancer::Record, LedgerError> {
-        patiently(&self.0.shutdown, || self.0.remembrancer.record(id)).await
+    /// What was told of a decision before.
+    async fn told(&self, id: Uuid) -> Result<Option<decision::Outcome>, LedgerError> {
+        self.ledger().body(&decision::Outcome::id_of(id)).await
     }
-}
-
-fn record_id(decision: Uuid) -> String {
-    format!("outcome:{decision}")
 }

@@ -2,27 +2,14 @@
 
 use std::sync::Arc;
 
-use api::remembrancer::{NewRecord, Record, RecordKind, RecordQuery};
+use api::remembrancer::RecordQuery;
 use policy::{PolicyFile, Swarm};
+use records::{Body as _, policy::subject, serving::Session as SessionRecord};
 use routing_env::{Environment, Reward};
-use serde::Serialize;
 use uuid::Uuid;
 
-use super::{ServeError, Serving, found};
-use crate::{
-    patience::patiently,
-    policies::{
-        Policy, Source,
-        identity::{Identity, StreamConfiguration},
-        record::{object, policy_subject},
-    },
-};
-
-/// What the figures of served decisions mean, for whoever finds them in the ledger.
-const FIGURES: &str = "The decisions of this run were served on request, not simulated: cost_usd, latency_ms, \
-    price_usd_per_hour and reward are what was expected when they were made. episode is the session, step the call \
-    in it. What really happened is in the records \
-    about decision:<id>, where it was told.";
+use super::{ServeError, Serving};
+use crate::policies::{Policy, Source, identity::Identity};
 
 /// A policy's decisions, and what makes them.
 pub(super) struct Stream {
@@ -57,27 +44,6 @@ pub(super) struct Desk {
     pub(super) reward: Reward,
 }
 
-/// Body of the `run` record `{policy}:serving:{session}`, which binds the stream's digest to the policy.
-#[derive(Serialize)]
-struct Served<'a> {
-    status: &'static str,
-    policy_id: Uuid,
-    digest: api::Hash,
-    /// Which session: the `episode` of its decisions.
-    session: u32,
-    /// Makes the record one that nobody else can have written.
-    session_id: Uuid,
-    /// What the digest is over, as canonical JSON.
-    configuration: StreamConfiguration<'a>,
-    figures: &'static str,
-}
-
-/// Whether a `run` record is of a policy's stream, and not of a training run.
-#[must_use]
-pub fn is_stream_record(record: &Record) -> bool {
-    record.kind == RecordKind::Run && session_of(record).is_some()
-}
-
 impl Stream {
     pub(super) fn new(policy: Arc<Policy>) -> Self {
         Self { policy, next: None, session: None, desk: None }
@@ -109,8 +75,7 @@ impl Serving {
             Some(next) => next,
             None => {
                 let digest = stream.policy.digest;
-                let head = patiently(&self.0.shutdown, || self.0.remembrancer.run_head(&digest)).await;
-                found(head)?.map_or(0, |head| head.next_sequence)
+                self.ledger().run_head(&digest).await?.map_or(0, |head| head.next_sequence)
             }
         };
         let place = Place { session: session.number, call: session.calls, first_sequence };
@@ -121,19 +86,22 @@ impl Serving {
     /// Claims the number after the last session's.
     async fn begin_session(&self, policy: &Policy) -> Result<u32, ServeError> {
         let query = RecordQuery {
-            kind: Some(RecordKind::Run),
-            subject: Some(policy_subject(policy.id)),
+            subject: Some(subject(policy.id)),
             newest_first: Some(true),
             limit: Some(1),
             ..RecordQuery::default()
         };
-        let page = patiently(&self.0.shutdown, || self.0.remembrancer.records(&query)).await?;
-        let mut session = page.items.first().and_then(session_of).map_or(0, |last| last + 1);
+        let ledger = self.ledger();
+        let last = ledger.bodies::<SessionRecord>(&query).next().await?;
+        let mut session = last.map_or(0, |(_, last)| last.session + 1);
         loop {
-            let record = session_record(policy, session).map_err(|e| ServeError::Internal(e.to_string()))?;
-            match patiently(&self.0.shutdown, || self.0.remembrancer.post_record(&record)).await {
+            let configuration =
+                Identity::new(None, policy.source, policy.environment_sha256).stream(policy.id);
+            let begun = SessionRecord::new(policy.digest, session, Uuid::now_v7(), configuration);
+            let record = begun.to_record().map_err(|error| ServeError::Internal(error.to_string()))?;
+            match ledger.append(&record).await {
                 Ok(_) => return Ok(session),
-                // Somebody else was first; the caller's patience ends this.
+                // Somebody else was first; the deadline ends this.
                 Err(error) if error.is_conflict() => session += 1,
                 Err(error) => return Err(error.into()),
             }
@@ -173,30 +141,4 @@ fn desk(policy: &Policy, file: Option<&[u8]>) -> Result<Desk, ServeError> {
         }
     };
     Ok(Desk { environment, swarm, reward })
-}
-
-/// The session that a record began; `None` when it began none.
-fn session_of(record: &Record) -> Option<u32> {
-    let mut parts = record.id.split(':');
-    let (policy, serving, session) = (parts.next()?, parts.next()?, parts.next()?);
-    (serving == "serving" && record.subject == format!("policy:{policy}")).then(|| session.parse().ok())?
-}
-
-fn session_record(policy: &Policy, session: u32) -> Result<NewRecord, serde_json::Error> {
-    let identity = Identity::new(None, policy.source, policy.environment_sha256);
-    let served = Served {
-        status: "serving",
-        policy_id: policy.id,
-        digest: policy.digest,
-        session,
-        session_id: Uuid::now_v7(),
-        configuration: identity.stream(policy.id),
-        figures: FIGURES,
-    };
-    Ok(NewRecord {
-        id: Some(format!("{}:serving:{session}", policy.id)),
-        kind: RecordKind::Run,
-        subject: policy_subject(policy.id),
-        body: object(&served)?,
-    })
 }

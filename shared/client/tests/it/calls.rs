@@ -110,8 +110,11 @@ async fn calls_go_to_the_documented_routes() {
         line(remembrancer.decisions(&query).await),
         format!("GET /base/v1/decisions?run={hash}&limit=5 {json}")
     );
-    let query = RecordQuery { kind: Some(RecordKind::Run), ..RecordQuery::default() };
-    assert_eq!(line(remembrancer.records(&query).await), format!("GET /base/v1/records?kind=run {json}"));
+    let query = RecordQuery { kind: Some(RecordKind::from_static("run.ended")), ..RecordQuery::default() };
+    assert_eq!(
+        line(remembrancer.records(&query).await),
+        format!("GET /base/v1/records?kind=run.ended {json}")
+    );
 
     let evaluator = Evaluator::new(endpoint).unwrap();
     assert_eq!(line(evaluator.evaluation(id).await), format!("GET /base/v1/evaluations/{id} {json}"));
@@ -365,7 +368,7 @@ async fn a_lease_is_renewed_until_its_service_says_that_it_is_lost_and_what_is_s
 
     let record = api::remembrancer::NewRecord {
         id: None,
-        kind: RecordKind::Note,
+        kind: RecordKind::from_static("note"),
         subject: "s".into(),
         body: serde_json::Map::new(),
     };

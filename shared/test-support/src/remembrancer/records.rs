@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use merkle_log::{canonical_json, canonical_leaf_hash};
+use records::same_kind;
 use uuid::Uuid;
 
 use super::{Shared, lock};
@@ -33,7 +34,9 @@ pub(super) async fn append(
     let body = serde_json::from_slice(&body).expect("canonical JSON is JSON");
     let mut ledger = lock(&shared.ledger);
     let (status, record) = match ledger.records.iter().find(|record| record.id == id) {
-        Some(known) if known.kind == new.kind && known.subject == new.subject && known.body == body => {
+        Some(known)
+            if same_kind(&known.kind, &new.kind) && known.subject == new.subject && known.body == body =>
+        {
             (StatusCode::OK, known.clone())
         }
         Some(_) => {
@@ -99,8 +102,8 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, Query(query): Query<
 /// Words are looked for as they are, in any order: the real one knows their inflections too.
 fn matches(record: &Record, query: &RecordQuery) -> bool {
     let text =
-        || format!("{:?} {} {}", record.kind, record.subject, serde_json::json!(record.body)).to_lowercase();
-    query.kind.as_ref().is_none_or(|kind| *kind == record.kind)
+        || format!("{} {} {}", record.kind, record.subject, serde_json::json!(record.body)).to_lowercase();
+    query.kind.as_ref().is_none_or(|kind| kind.includes(&record.kind))
         && query.subject.as_ref().is_none_or(|subject| *subject == record.subject)
         && query.from.is_none_or(|from| record.recorded_at >= from)
         && query.until.is_none_or(|until| record.recorded_at < until)

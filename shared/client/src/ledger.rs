@@ -1,0 +1,222 @@
+//! The ledger as the other services use it.
+
+mod deadline;
+mod error;
+mod records;
+
+use std::sync::Arc;
+
+use ::records::Body;
+use api::{
+    Hash, Page,
+    remembrancer::{
+        BatchReceipts, DecisionBatch, Evidence, Fence, LeafQuery, NewRecord, Record, RecordQuery,
+        RecordReceipt, RunHead,
+    },
+};
+use bytes::Bytes;
+
+use crate::{ClientError, Recorder, RecorderOptions, Remembrancer, retry_while_transient};
+
+pub use deadline::Deadline;
+pub use error::LedgerError;
+pub use records::{Bodies, Records};
+
+/// What is called when a call begins to wait for the remembrancer, and with `None` when the waiting is over.
+type Observer = Arc<dyn Fn(Option<&ClientError>) + Send + Sync>;
+
+/// The ledger: records, artifacts and decisions, asked for until there is an answer or the deadline is over.
+///
+/// Everything here may be asked again after an error: what is appended has an identity, and the same once more is
+/// the same. Cheap to clone.
+#[derive(Clone)]
+pub struct Ledger {
+    remembrancer: Remembrancer,
+    deadline: Deadline,
+    observer: Option<Observer>,
+}
+
+/// Every call fails with a [`LedgerError`]. What is not there is `None`, and no error.
+#[allow(clippy::missing_errors_doc)] // said once above
+impl Ledger {
+    /// The ledger that this remembrancer keeps; nothing is called yet.
+    #[must_use]
+    pub fn new(remembrancer: Remembrancer, deadline: Deadline) -> Self {
+        Self { remembrancer, deadline, observer: None }
+    }
+
+    /// The same ledger with another deadline for all calls together. A request that takes several calls takes one
+    /// of these for all of them.
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Deadline) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+
+    /// The same ledger, where all calls together end so long from now at the latest.
+    #[must_use]
+    pub fn within(&self, time: std::time::Duration) -> Self {
+        self.with_deadline(self.deadline.within(time))
+    }
+
+    /// The same ledger, which takes nothing from this process any more once the lease's claim is over.
+    #[must_use]
+    pub fn fenced(&self, fence: &Fence) -> Self {
+        Self { remembrancer: self.remembrancer.fenced(fence), ..self.clone() }
+    }
+
+    /// The same ledger, which tells `observer` when a call begins to wait for the remembrancer, and why; and with
+    /// `None` that the waiting is over, however it ended.
+    #[must_use]
+    pub fn with_observer(&self, observer: impl Fn(Option<&ClientError>) + Send + Sync + 'static) -> Self {
+        Self { observer: Some(Arc::new(observer)), ..self.clone() }
+    }
+
+    /// Where the remembrancer is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.remembrancer.endpoint().url
+    }
+
+    /// Fine when the remembrancer can serve; asked once.
+    pub async fn ready(&self) -> Result<(), LedgerError> {
+        self.remembrancer.ready().await.map_err(LedgerError::from)
+    }
+
+    /// Appends a record, which must have an id; the same one again gets the same receipt.
+    pub async fn append(&self, record: &NewRecord) -> Result<RecordReceipt, LedgerError> {
+        if record.id.is_none() {
+            return Err(LedgerError::NoId); // a lost answer would make it two records
+        }
+        self.ask(|| self.remembrancer.post_record(record)).await
+    }
+
+    /// The record with this id.
+    pub async fn record(&self, id: &str) -> Result<Option<Record>, LedgerError> {
+        found(self.ask(|| self.remembrancer.record(id)).await)
+    }
+
+    /// The record with this id, which must be of this kind.
+    pub async fn body<B: Body>(&self, id: &str) -> Result<Option<B>, LedgerError> {
+        let record = self.record(id).await?;
+        Ok(record.map(|record| B::read(&record)).transpose()?)
+    }
+
+    /// One page of records.
+    pub async fn page(&self, query: &RecordQuery) -> Result<Page<Record>, LedgerError> {
+        self.ask(|| self.remembrancer.records(query)).await
+    }
+
+    /// All records that the query finds, page by page as they are read. Its `cursor` is where to begin, its `limit`
+    /// the size of a page.
+    #[must_use]
+    pub fn records(&self, query: RecordQuery) -> Records {
+        Records::new(self.clone(), query)
+    }
+
+    /// All bodies of a kind, under its present name and under the one that earlier versions gave it. The query's own
+    /// `kind` does not count. Records of the same kind that are something else are passed over.
+    #[must_use]
+    pub fn bodies<B: Body>(&self, query: &RecordQuery) -> Bodies<B> {
+        Bodies::new(self, query)
+    }
+
+    /// Stores an artifact; its name.
+    pub async fn put_artifact(
+        &self,
+        media_type: &str,
+        content: impl Into<Bytes>,
+    ) -> Result<Hash, LedgerError> {
+        let content = content.into(); // cloned without copying
+        let stored = self.ask(|| self.remembrancer.put_artifact(media_type, content.clone())).await?;
+        Ok(stored.sha256)
+    }
+
+    /// An artifact's content, checked against its name.
+    pub async fn artifact(&self, name: &Hash) -> Result<Option<Bytes>, LedgerError> {
+        found(self.ask(|| self.remembrancer.artifact(name)).await)
+    }
+
+    /// Appends consecutive decisions of one run; the same ones again change nothing.
+    pub async fn append_decisions(&self, batch: &DecisionBatch) -> Result<BatchReceipts, LedgerError> {
+        self.ask(|| self.remembrancer.post_decisions(batch)).await
+    }
+
+    /// Where a run's decisions stand in the log.
+    pub async fn run_head(&self, run: &Hash) -> Result<Option<RunHead>, LedgerError> {
+        found(self.ask(|| self.remembrancer.run_head(run)).await)
+    }
+
+    /// A leaf, and all that is needed to verify it offline.
+    pub async fn evidence(&self, leaf: &LeafQuery) -> Result<Option<Evidence>, LedgerError> {
+        found(self.ask(|| self.remembrancer.evidence(leaf)).await)
+    }
+
+    /// Starts to record a run's decisions from a thread that computes them, until the process shuts down.
+    ///
+    /// # Panics
+    /// As [`Recorder::start`].
+    #[must_use]
+    pub fn recorder(&self, options: RecorderOptions) -> Recorder {
+        Recorder::start(self.remembrancer.clone(), options)
+    }
+
+    /// Repeats a call while the remembrancer is away, until the deadline.
+    async fn ask<T, F>(&self, call: impl FnMut() -> F) -> Result<T, LedgerError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let mut waits = Waits { observer: self.observer.as_ref(), last: None };
+        let tries = retry_while_transient(self.deadline.shutdown(), call, |wait| waits.because(wait.error));
+        match self.deadline.limit(tries).await {
+            Some(answer) => answer.map_err(LedgerError::from),
+            None => {
+                Err(LedgerError::Away(waits.last.take().unwrap_or_else(|| "it did not answer".to_owned())))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger")
+            .field("url", &self.url())
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tells when the waiting begins, and when it is over: also when the caller gives up.
+struct Waits<'a> {
+    observer: Option<&'a Observer>,
+    /// Why the last try failed.
+    last: Option<String>,
+}
+
+impl Waits<'_> {
+    fn because(&mut self, error: &ClientError) {
+        if self.last.replace(error.to_string()).is_some() {
+            return;
+        }
+        match self.observer {
+            Some(observer) => observer(Some(error)),
+            None => tracing::warn!(%error, "waiting for the remembrancer"),
+        }
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        if let (Some(observer), Some(_)) = (self.observer, &self.last) {
+            observer(None);
+        }
+    }
+}
+
+/// `None` where the ledger has no such thing.
+fn found<T>(answer: Result<T, LedgerError>) -> Result<Option<T>, LedgerError> {
+    match answer {
+        Ok(there) => Ok(Some(there)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,89 @@
+use api::remembrancer::{NewRecord, Record, RecordKind};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::Kind;
+
+/// The body of a record, from which all the rest of it follows.
+pub trait Body: Serialize + DeserializeOwned {
+    /// The kind of its records; [`Body::kind`] where there are several.
+    const KIND: Kind;
+
+    /// The kind of this record.
+    fn kind(&self) -> Kind {
+        Self::KIND
+    }
+
+    /// The record's id: the same event has the same one, so that it is recorded once.
+    fn id(&self) -> String;
+
+    /// The thing that the record is about.
+    fn subject(&self) -> String;
+
+    /// Takes over what the record says beside its body; nothing for most.
+    fn complete(&mut self, record: &Record) {
+        let _all_in_the_body = record;
+    }
+
+    /// The record to append.
+    ///
+    /// # Errors
+    /// When it cannot be written as a JSON object, which a struct of texts and numbers can.
+    fn to_record(&self) -> Result<NewRecord, serde_json::Error> {
+        let Value::Object(body) = serde_json::to_value(self)? else {
+            return Err(serde::ser::Error::custom("a record's body is an object"));
+        };
+        let kind = self.kind().record_kind();
+        Ok(NewRecord { id: Some(self.id()), kind, subject: self.subject(), body })
+    }
+
+    /// Reads a record, of this version or of one that called its kind otherwise.
+    ///
+    /// # Errors
+    /// It is none of this kind, or another program wrote it.
+    fn read(record: &Record) -> Result<Self, Unreadable> {
+        let id = || record.id.clone();
+        let mut body: Self = serde_json::from_value(Value::Object(record.body.clone()))
+            .map_err(|error| Unreadable::Body { id: id(), error })?;
+        body.complete(record);
+        let kind = body.kind();
+        if !kind.names().any(|name| name == record.kind) {
+            return Err(Unreadable::Kind { id: id(), expected: kind.name, found: record.kind.clone() });
+        }
+        if body.id() != record.id || body.subject() != record.subject {
+            return Err(Unreadable::Name { id: id(), expected: body.id() });
+        }
+        Ok(body)
+    }
+}
+
+/// Why a record is not the one that it was taken for.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// It is of another kind.
+    #[error("the record {id} is of the kind {found}, expected {expected}")]
+    Kind {
+        /// The record.
+        id: String,
+        /// The kind that was expected.
+        expected: &'static str,
+        /// Its kind.
+        found: RecordKind,
+    },
+    /// Its body has another form.
+    #[error("the body of the record {id} is not what this program writes: {error}")]
+    Body {
+        /// The record.
+        id: String,
+        /// What does not fit.
+        error: serde_json::Error,
+    },
+    /// Its id or its subject belongs to another body.
+    #[error("the record {id} has the body of {expected}")]
+    Name {
+        /// The record.
+        id: String,
+        /// The id that its body has.
+        expected: String,
+    },
+}

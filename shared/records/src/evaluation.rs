@@ -1,0 +1,147 @@
+//! Evaluations of policies.
+
+use api::{
+    Hash,
+    evaluator::{EvaluationResult, NewEvaluation},
+    remembrancer::Record,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Body, Kind};
+
+/// All records about evaluations, and those of results that were called just that.
+const EVALUATION: Kind = Kind {
+    name: "evaluation",
+    description: "ai-mesh policy evaluation: results against the baseline",
+    formerly: None,
+};
+const CREATED: Kind = Kind {
+    name: "evaluation.created",
+    description: "what the evaluation was asked for with",
+    formerly: None,
+};
+const COMPLETED: Kind = Kind {
+    name: "evaluation.completed",
+    description: "what the evaluation found",
+    formerly: Some("evaluation"),
+};
+
+pub(crate) const KINDS: &[Kind] = &[EVALUATION, CREATED, COMPLETED];
+
+/// The subject of all records about an evaluation.
+#[must_use]
+pub fn subject(evaluation: Uuid) -> String {
+    format!("evaluation:{evaluation}")
+}
+
+/// An evaluation was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// The evaluation.
+    pub evaluation_id: Uuid,
+    /// What was asked for.
+    pub config: NewEvaluation,
+    /// `config` as text: a record's canonical JSON sorts keys, but the order of a workload mix matters.
+    pub config_text: String,
+    /// The caller's key for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+}
+
+/// An evaluation found its result. It holds no clock time, so that the same evaluation gives the same bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Completed {
+    /// The evaluation, which only the record's id names.
+    #[serde(skip)]
+    pub evaluation_id: Uuid,
+    /// SHA-256 of the environment's definition.
+    pub environment_digest: Hash,
+    /// What was asked for.
+    pub config: NewEvaluation,
+    /// `config` as text: a record's canonical JSON sorts keys, but the order of a workload mix matters.
+    pub config_text: String,
+    /// What was found.
+    pub result: EvaluationResult,
+}
+
+impl Created {
+    /// Of an evaluation that begins.
+    ///
+    /// # Errors
+    /// When the configuration cannot be written as JSON, which what came as JSON can.
+    pub fn new(
+        evaluation_id: Uuid,
+        config: NewEvaluation,
+        idempotency_key: Option<String>,
+    ) -> Result<Self, serde_json::Error> {
+        let config_text = serde_json::to_string(&config)?;
+        Ok(Self { evaluation_id, config, config_text, idempotency_key })
+    }
+
+    /// The configuration exactly as it was asked for.
+    ///
+    /// # Errors
+    /// When `config_text` is not what an evaluator writes.
+    pub fn exact_config(&self) -> Result<NewEvaluation, serde_json::Error> {
+        serde_json::from_str(&self.config_text)
+    }
+}
+
+impl Completed {
+    /// Of an evaluation that is done.
+    ///
+    /// # Errors
+    /// As [`Created::new`].
+    pub fn new(
+        evaluation_id: Uuid,
+        config: NewEvaluation,
+        result: EvaluationResult,
+    ) -> Result<Self, serde_json::Error> {
+        let config_text = serde_json::to_string(&config)?;
+        let environment_digest = result.environment_digest;
+        Ok(Self { evaluation_id, environment_digest, config, config_text, result })
+    }
+
+    /// The id of the record about an evaluation's result.
+    #[must_use]
+    pub fn id_of(evaluation: Uuid) -> String {
+        evaluation.to_string()
+    }
+
+    /// The configuration exactly as it was asked for.
+    ///
+    /// # Errors
+    /// As [`Created::exact_config`].
+    pub fn exact_config(&self) -> Result<NewEvaluation, serde_json::Error> {
+        serde_json::from_str(&self.config_text)
+    }
+}
+
+impl Body for Created {
+    const KIND: Kind = CREATED;
+
+    fn id(&self) -> String {
+        format!("{}:created", self.evaluation_id)
+    }
+
+    fn subject(&self) -> String {
+        subject(self.evaluation_id)
+    }
+}
+
+impl Body for Completed {
+    const KIND: Kind = COMPLETED;
+
+    fn id(&self) -> String {
+        Self::id_of(self.evaluation_id)
+    }
+
+    fn subject(&self) -> String {
+        subject(self.evaluation_id)
+    }
+
+    fn complete(&mut self, record: &Record) {
+        self.evaluation_id = record.id.parse().unwrap_or_default(); // the id of nobody's record, if it is none
+    }
+}
