@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 const SERVICES: [&str; 4] = ["trainer", "psi-field", "remembrancer", "evaluator"];
-const PURE: [&str; 6] = ["routing-env", "limit", "policy", "merkle-log", "evaluation", "records"];
+const PURE: [&str; 7] = ["routing-env", "limit", "policy", "merkle-log", "evaluation", "psi", "records"];
 /// Among the wire's types there are times: these need chrono, and their clippy.toml bans its clock.
 const PURE_OVER_WIRE_TYPES: [&str; 1] = ["records"];
 const DOMAIN: [&str; 8] =

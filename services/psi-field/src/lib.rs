@@ -4,6 +4,7 @@
 //! again; [`ledger`] keeps in the remembrancer what must outlive the process; `routes` speak HTTP.
 
 mod config;
+mod conversion;
 mod error;
 mod existing;
 mod ledger;

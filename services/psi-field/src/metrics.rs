@@ -1,6 +1,7 @@
 use api::psi_field::{FieldState, InterventionKind, InterventionRecord, InterventionStatus, WindowAnswer};
 use metrics::{Counter, Gauge, Histogram};
-use psi::kind_name;
+
+use crate::conversion;
 use service_kit::Metrics;
 
 /// The swarm that existing clients, dashboards among them, mean.
@@ -95,7 +96,7 @@ impl FieldMetrics {
             InterventionStatus::Assessed => "assessed",
             InterventionStatus::Expired => "expired",
         };
-        let labels = [("kind", kind_name(kind).to_owned()), ("status", status.to_owned())];
+        let labels = [("kind", conversion::kind(kind).name().to_owned()), ("status", status.to_owned())];
         self.registry
             .counter(
                 "psi_field_interventions_total",

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::{
     config::Config,
+    conversion,
     error::SwarmError,
     existing::Params,
     ledger::SwarmLedger,
@@ -173,7 +174,8 @@ impl AppState {
         let mut targets = new.targets;
         targets.sort_unstable();
         targets.dedup();
-        let wish = Wish { kind: new.kind, targets, reason: new.reason, evidence: Map::new() };
+        let wish =
+            Wish { kind: conversion::kind(new.kind), targets, reason: new.reason, evidence: Map::new() };
         let record = held.entry.request(wish, key, self.ledger()).await?;
         self.0.metrics.intervention(record.intervention.kind, record.status);
         tracing::info!(swarm = %id, intervention = %record.intervention.id, kind = ?record.intervention.kind, "intervention by an operator");

@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 
 use api::psi_field::{InterventionRecord, Snapshot, Swarm, Window, WindowAnswer};
 use chrono::{DateTime, Utc};
-use psi::{Field, Settings, Step, Wish};
+use psi::{Field, Settings, Wish};
 use sha2::{Digest, Sha256};
 
-use crate::{error::SwarmError, ledger::SwarmLedger, metrics::DEFAULT_SWARM};
+use crate::{conversion, error::SwarmError, ledger::SwarmLedger, metrics::DEFAULT_SWARM};
 
 /// A swarm as this process holds it: its field, and the answers that may be asked again.
 ///
@@ -33,6 +33,22 @@ pub(crate) struct Entry {
 struct Answered {
     digest: [u8; 32],
     answer: WindowAnswer,
+}
+
+/// What a window brought about.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Step {
+    /// The answer for the swarm.
+    pub(crate) answer: WindowAnswer,
+    /// Every intervention whose standing changed, as it stands now, in the order in which it happened.
+    pub(crate) changed: Vec<InterventionRecord>,
+}
+
+impl From<psi::Step> for Step {
+    fn from(step: psi::Step) -> Self {
+        let changed = step.changed.into_iter().map(conversion::record).collect();
+        Self { answer: conversion::answer(step.answer), changed }
+    }
 }
 
 /// What an answer to a window is: new, or what was answered before.
@@ -95,7 +111,7 @@ impl Entry {
             checkpoint_window: self.kept_from,
             agents: field.agents(),
             interventions: field.intervention_count(),
-            state: field.state().clone(),
+            state: conversion::state(field.state()),
             last_window_at: self.last_window_at,
         })
     }
@@ -155,7 +171,7 @@ impl Entry {
                 }
             };
         }
-        let step = field.step(window)?;
+        let step = Step::from(field.step(&conversion::window(window))?);
         self.commit(field, &step, digest, ledger, now).await?;
         self.repeating = window.repeated;
         Ok(Taken::New(step))
@@ -175,7 +191,9 @@ impl Entry {
     ) -> Result<Step, SwarmError> {
         window.number = field.next_window();
         let digest = digest(&self.id, &window)?;
+        let window = conversion::window(&window);
         let step = if intervene { field.step(&window)? } else { field.watch(&window)? };
+        let step = Step::from(step);
         self.commit(field, &step, digest, ledger, now).await?;
         self.stepping = true;
         Ok(step)
@@ -192,7 +210,7 @@ impl Entry {
         ledger: Option<&SwarmLedger>,
     ) -> Result<InterventionRecord, SwarmError> {
         let mut field = self.field.clone().ok_or_else(|| SwarmError::NotFound(self.id.clone()))?;
-        let record = field.request(wish, key)?;
+        let record = conversion::record(field.request(wish, key)?);
         let new = self.field.as_ref() != Some(&field);
         if let Some(ledger) = ledger.filter(|_| new) {
             ledger.record_interventions(&self.id, std::slice::from_ref(&record)).await?;
@@ -214,7 +232,8 @@ impl Entry {
     /// [`SwarmError::NotFound`].
     pub(crate) fn snapshot(&self) -> Result<Snapshot, SwarmError> {
         let field = self.field.as_ref().ok_or_else(|| SwarmError::NotFound(self.id.clone()))?;
-        field.snapshot().map_err(|error| SwarmError::Serialise(self.id.clone(), error))
+        let snapshot = field.snapshot().map_err(|error| SwarmError::Serialise(self.id.clone(), error))?;
+        Ok(conversion::snapshot(snapshot))
     }
 
     /// Stores the swarm's state, and drops the answers before the checkpoint before this one. Those since
@@ -244,7 +263,7 @@ impl Entry {
         ledger: Option<&SwarmLedger>,
     ) -> Result<(), SwarmError> {
         let given = snapshot.next_window;
-        let restored = Field::restore(&self.id, snapshot.clone())?;
+        let restored = Field::restore(&self.id, conversion::taken(snapshot.clone()))?;
         if let Some(field) = &self.field {
             if field.same_past(&restored) {
                 return Ok(());
@@ -299,7 +318,7 @@ impl Entry {
         let mut field = Field::new(self.id.clone(), "", settings.clone());
         if let Some(ledger) = ledger {
             for intervention in ledger.operator_interventions(&self.id, 0).await? {
-                field.replay(intervention);
+                field.replay(conversion::recorded(intervention));
             }
         }
         Ok(field)
@@ -307,9 +326,9 @@ impl Entry {
 
     /// The field of a snapshot, with what operators had asked for since then back on its way.
     async fn revive(&self, ledger: &SwarmLedger, snapshot: Snapshot) -> Result<Field, SwarmError> {
-        let mut field = Field::restore(&self.id, snapshot)?;
+        let mut field = Field::restore(&self.id, conversion::taken(snapshot))?;
         for intervention in ledger.operator_interventions(&self.id, field.next_window()).await? {
-            field.replay(intervention);
+            field.replay(conversion::recorded(intervention));
         }
         Ok(field)
     }

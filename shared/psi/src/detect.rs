@@ -1,9 +1,9 @@
 use std::collections::VecDeque;
 
-use api::psi_field::{AgentDeviation, Anomaly, ChannelDeviation};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    answer::{AgentDeviation, Anomaly, ChannelDeviation},
     numbers::mean_and_deviation,
     observation::{CHANNELS, Channel, Observation},
     settings::Settings,

@@ -1,15 +1,16 @@
 use std::collections::VecDeque;
 
-use api::psi_field::{FieldState, InterventionKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
     detect::{Deviation, Drift, Finding},
+    intervention::InterventionKind,
     interventions::Wish,
     observation::{CHANNELS, Channel, Observation},
     profile::Profile,
     settings::Settings,
+    state::FieldState,
 };
 
 /// The reward counts as falling when one of the last windows was so many scales below its forecast.

@@ -1,14 +1,17 @@
 use std::collections::{BTreeMap, VecDeque};
 
-use api::psi_field::{
-    Assessment, Intervention, InterventionKind, InterventionParameters, InterventionRecord,
-    InterventionStatus,
-};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{assessment::welch, settings::Settings};
+use crate::{
+    assessment::welch,
+    intervention::{
+        Assessment, Intervention, InterventionKind, InterventionParameters, InterventionRecord,
+        InterventionStatus,
+    },
+    settings::Settings,
+};
 
 /// So many interventions are kept in full; the oldest that are done with go first.
 const MOST_KEPT: usize = 1000;
@@ -214,7 +217,7 @@ impl Interventions {
             } else {
                 Err(InterventionError::Pending {
                     window,
-                    kind: kind_name(intervention.kind),
+                    kind: intervention.kind.name(),
                     id: intervention.id,
                 })
             };
@@ -281,15 +284,6 @@ impl Interventions {
     }
 }
 
-/// The kind's name on the wire.
-#[must_use]
-pub fn kind_name(kind: InterventionKind) -> &'static str {
-    match kind {
-        InterventionKind::Nigredo => "nigredo",
-        InterventionKind::Albedo => "albedo",
-    }
-}
-
 fn issued(intervention: Intervention) -> InterventionRecord {
     InterventionRecord {
         intervention,
@@ -308,7 +302,7 @@ fn command(
     settings: &Settings,
 ) -> Intervention {
     let by = if by_operator { "operator" } else { "field" };
-    let name = format!("{swarm}\n{lineage}\n{window}\n{}\n{by}", kind_name(wish.kind));
+    let name = format!("{swarm}\n{lineage}\n{window}\n{}\n{by}", wish.kind.name());
     let parameters = match wish.kind {
         InterventionKind::Nigredo => InterventionParameters::default(),
         InterventionKind::Albedo => InterventionParameters {

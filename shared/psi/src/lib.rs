@@ -1,41 +1,50 @@
 //! The Ψ-field of one swarm: pure and deterministic. Windows in, answers out; no clock, no I/O.
 
+pub mod answer;
 mod assessment;
 mod detect;
 mod error;
 mod guardian;
+pub mod intervention;
 mod interventions;
 mod level;
 mod numbers;
 mod observation;
 mod profile;
 mod settings;
+pub mod state;
 mod surprise;
 mod tail;
 mod terms;
+pub mod window;
 
-use api::psi_field::{FieldState, InterventionRecord, Window, WindowAnswer};
 use serde::{Deserialize, Serialize};
 
 pub use detect::{Deviation, Drift, Finding};
 pub use error::{SnapshotError, StepError};
-pub use interventions::{InterventionError, Wish, kind_name};
+pub use interventions::{InterventionError, Wish};
 pub use observation::{CHANNELS, Channel, Channels, DuplicateAgent, Observation};
 pub use settings::{Settings, Weights};
 
+use answer::WindowAnswer;
 use detect::Detector;
 use guardian::Guardian;
+use intervention::{Intervention, InterventionRecord};
 use interventions::Interventions;
 use level::LocalLevel;
 use profile::Profile;
+use state::FieldState;
 use surprise::Whitener;
 use tail::{TailCalibration, prediction_error};
 use terms::{Skill, entropy, psi};
+use window::Window;
 
 /// Above this a window is a surprise: its tail probability is below the false-alarm probability.
 pub const SURPRISE: f64 = 0.7;
 /// The layout of [`Field`] as it stands in snapshots.
 const FORMAT: u32 = 1;
+/// The last number that a window can have: 2^53 − 1, the greatest whole number that every reader of JSON keeps exact.
+const MAX_WINDOW: u64 = (1 << 53) - 1;
 /// Innovations that a channel must have shown before it has a say.
 const CHANNEL_WARM_UP: u64 = 8;
 
@@ -60,6 +69,16 @@ pub struct Field {
     detector: Detector,
     guardian: Guardian,
     interventions: Interventions,
+}
+
+/// A field's whole state, floats exact. Opaque to callers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// The number that the next window must have.
+    pub next_window: u64,
+    /// The state.
+    pub field: serde_json::Value,
 }
 
 /// What a window brought about.
@@ -175,7 +194,7 @@ impl Field {
 
     /// Puts an operator's intervention that was recorded before a restart back on its way. One that this
     /// field has already delivered is left alone.
-    pub fn replay(&mut self, intervention: api::psi_field::Intervention) {
+    pub fn replay(&mut self, intervention: Intervention) {
         if intervention.by_operator && intervention.issued_at_window >= self.next_window {
             self.interventions.replay(intervention);
         }
@@ -185,15 +204,15 @@ impl Field {
     ///
     /// # Errors
     /// Only when a number is not finite, which every operation here prevents.
-    pub fn snapshot(&self) -> Result<api::psi_field::Snapshot, serde_json::Error> {
-        Ok(api::psi_field::Snapshot { next_window: self.next_window, field: serde_json::to_value(self)? })
+    pub fn snapshot(&self) -> Result<Snapshot, serde_json::Error> {
+        Ok(Snapshot { next_window: self.next_window, field: serde_json::to_value(self)? })
     }
 
     /// The field that a snapshot holds, under this name: it may have had another where it was taken.
     ///
     /// # Errors
     /// [`SnapshotError`] when it is not one.
-    pub fn restore(swarm: &str, snapshot: api::psi_field::Snapshot) -> Result<Self, SnapshotError> {
+    pub fn restore(swarm: &str, snapshot: Snapshot) -> Result<Self, SnapshotError> {
         let mut field: Self =
             serde_json::from_value(snapshot.field).map_err(|e| SnapshotError::Malformed(e.to_string()))?;
         let mismatch =
@@ -205,8 +224,8 @@ impl Field {
             let expected = snapshot.next_window.to_string();
             return Err(mismatch("next window", field.next_window.to_string(), expected));
         }
-        if field.next_window > api::MAX_SAFE_INTEGER {
-            let expected = format!("at most {}", api::MAX_SAFE_INTEGER);
+        if field.next_window > MAX_WINDOW {
+            let expected = format!("at most {}", MAX_WINDOW);
             return Err(mismatch("next window", field.next_window.to_string(), expected));
         }
         garde::Validate::validate(&field.settings).map_err(|e| SnapshotError::Malformed(e.to_string()))?;

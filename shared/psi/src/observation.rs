@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
 
-use crate::numbers::{mean, normalised_entropy, tame};
+use crate::{
+    numbers::{mean, normalised_entropy, tame},
+    window::Window,
+};
 
 /// What the field watches, in the order of every vector of channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +83,7 @@ impl Observation {
     ///
     /// # Errors
     /// [`DuplicateAgent`] when an agent's number occurs twice.
-    pub fn new(window: &api::psi_field::Window) -> Result<Self, DuplicateAgent> {
+    pub fn new(window: &Window) -> Result<Self, DuplicateAgent> {
         let mut agents = BTreeMap::new();
         for (index, agent) in window.agents.iter().enumerate() {
             if agents.insert(agent.agent, agent.mean_reward.map(tame)).is_some() {

@@ -1,10 +1,10 @@
-use api::psi_field::FieldState;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     numbers::{mean_and_deviation, unit},
     observation::Observation,
     settings::Weights,
+    state::FieldState,
 };
 
 /// Forecasts that must have been judged before their skill is given.

@@ -3,14 +3,12 @@
 mod params;
 mod view;
 
-use api::psi_field::{
-    AgentWindow, FieldState, InterventionKind, InterventionStatus, NewIntervention, SwarmWindow, Window,
-};
+use api::psi_field::{AgentWindow, FieldState, InterventionKind, NewIntervention, SwarmWindow, Window};
 use chrono::{DateTime, Utc};
-use psi::{Field, kind_name};
+use psi::{Field, intervention::InterventionStatus};
 use uuid::Uuid;
 
-use crate::{error::SwarmError, metrics::DEFAULT_SWARM, state::AppState, swarm::Entry};
+use crate::{conversion, error::SwarmError, metrics::DEFAULT_SWARM, state::AppState, swarm::Entry};
 
 pub(crate) use params::Params;
 pub(crate) use view::{GuardianView, State, Thresholds, guardian};
@@ -94,7 +92,7 @@ pub(crate) async fn intervene(
     state: &AppState,
     kind: InterventionKind,
 ) -> Result<api::psi_field::InterventionRecord, SwarmError> {
-    let reason = format!("{} by hand", kind_name(kind));
+    let reason = format!("{} by hand", conversion::kind(kind).name());
     state.request(DEFAULT_SWARM, NewIntervention { kind, targets: Vec::new(), reason }, None).await
 }
 

@@ -1,11 +1,10 @@
-use api::psi_field::FieldState;
 use chrono::{DateTime, SecondsFormat, Utc};
-use psi::{Field, SURPRISE, Settings, kind_name};
+use psi::{Field, SURPRISE, Settings, state::FieldState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Params;
-use crate::swarm::Entry;
+use crate::{conversion, swarm::Entry};
 
 /// The field's state by the names that existing clients know. What is not yet known is 0, here and only here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -111,7 +110,7 @@ pub(crate) fn guardian(entry: &Entry) -> GuardianView {
         red_flag: surprise.is_some() || anomaly.is_some(),
         reason: reason
             .or_else(|| surprise.map(|error| format!("Prediction error is {error:.3}, above {SURPRISE}."))),
-        intervention: intervention.map(|i| kind_name(i.kind).to_owned()),
+        intervention: intervention.map(|i| conversion::kind(i.kind).name().to_owned()),
         steps_since_intervention: steps
             - field.and_then(Field::last_intervention_at).map_or(0, |last| (last + 1).min(steps)),
         intervention_count: field.map_or(0, Field::intervention_count),

@@ -1,7 +1,6 @@
 use api::psi_field::{InterventionKind, InterventionStatus};
 use axum::extract::State;
 use chrono::{SecondsFormat, Utc};
-use psi::kind_name;
 use serde::Serialize;
 use service_kit::{ApiResult, Json};
 use utoipa::ToSchema;
@@ -9,6 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
+    conversion,
     error::SwarmError,
     existing::{self, GuardianView},
     metrics::DEFAULT_SWARM,
@@ -108,8 +108,12 @@ async fn status(State(state): State<AppState>) -> ApiResult<Json<Status>> {
 async fn statistics(State(state): State<AppState>) -> ApiResult<Json<Statistics>> {
     let statistics = on_default(&state, |entry| {
         let view = existing::guardian(entry);
-        let records: Vec<_> =
-            entry.field().into_iter().flat_map(|field| field.interventions()).map(|(_, r)| r).collect();
+        let records: Vec<_> = entry
+            .field()
+            .into_iter()
+            .flat_map(|field| field.interventions())
+            .map(|(_, r)| conversion::record(r))
+            .collect();
         let of = |kind| records.iter().filter(|r| r.intervention.kind == kind).count() as u64;
         Statistics {
             kind: "psi-field",
@@ -129,7 +133,7 @@ async fn statistics(State(state): State<AppState>) -> ApiResult<Json<Statistics>
 async fn apply(state: &AppState, kind: InterventionKind) -> ApiResult<Json<Applied>> {
     let record = existing::intervene(state, kind).await?;
     Ok(Json(Applied {
-        intervention: kind_name(kind),
+        intervention: conversion::kind(kind).name(),
         id: record.intervention.id,
         status: "issued",
         step: record.intervention.issued_at_window + 1,

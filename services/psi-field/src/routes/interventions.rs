@@ -10,7 +10,7 @@ use service_kit::{ApiError, ApiResult, IdempotencyKey, Json, Path, Query, cursor
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::SwarmId;
-use crate::state::AppState;
+use crate::{conversion, state::AppState};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list, post))
@@ -37,7 +37,10 @@ async fn list(
     let mut records = records.filter(|(number, _)| after.is_none_or(|after| *number > after));
     let page: Vec<_> = records.by_ref().take(query.length()).collect();
     let next_cursor = records.next().and(page.last()).map(|(number, _)| number.to_string());
-    Ok(Json(Page { items: page.into_iter().map(|(_, record)| record).collect(), next_cursor }))
+    Ok(Json(Page {
+        items: page.into_iter().map(|(_, record)| conversion::record(record)).collect(),
+        next_cursor,
+    }))
 }
 
 /// Intervene by hand

@@ -1,6 +1,6 @@
 //! Whether one window in a thousand is a surprise, whatever the channels are like.
 
-use api::psi_field::SwarmWindow;
+use crate::window::SwarmWindow;
 use rand::SeedableRng;
 use rand_distr::{ChiSquared, Distribution, StandardNormal, StudentT};
 use rand_pcg::Pcg64Mcg;

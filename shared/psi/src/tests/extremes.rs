@@ -1,6 +1,6 @@
 //! Whatever comes, the field stays finite.
 
-use api::psi_field::{AgentWindow, SwarmWindow, Window};
+use crate::window::{AgentWindow, SwarmWindow, Window};
 use proptest::prelude::*;
 
 use super::{Field, field};
@@ -30,7 +30,6 @@ fn wild_window() -> impl Strategy<Value = Window> {
     let channels = proptest::collection::vec(proptest::option::of(extreme()), 5);
     (proptest::collection::vec(agent, 1..8), channels, proptest::collection::vec(share, 0..4)).prop_map(
         |(agents, channels, provider_shares)| Window {
-            repeated: false,
             number: 0,
             agents: agents
                 .into_iter()

@@ -2,7 +2,7 @@ mod calibration;
 mod extremes;
 mod simulator;
 
-use api::psi_field::{InterventionKind, InterventionStatus, Window};
+use crate::intervention::{InterventionKind, InterventionStatus};
 
 use super::*;
 use simulator::{Simulator, quiet};
@@ -97,7 +97,7 @@ fn an_agent_twice_a_gap_and_an_unknown_acknowledgement_change_nothing() {
 }
 
 /// Steady, then an outage: the field issues a nigredo at the returned window.
-fn hit(field: &mut Field, simulator: &mut Simulator) -> api::psi_field::Intervention {
+fn hit(field: &mut Field, simulator: &mut Simulator) -> Intervention {
     for _ in 0..100 {
         assert_eq!(field.step(&simulator.window()).unwrap().answer.interventions, []);
     }
@@ -248,7 +248,7 @@ fn a_snapshot_in_the_middle_goes_on_exactly_as_if_nothing_had_happened() {
 #[test]
 fn a_snapshot_of_another_window_or_form_is_refused() {
     let snapshot = field().snapshot().unwrap();
-    let moved = api::psi_field::Snapshot { next_window: 3, ..snapshot.clone() };
+    let moved = Snapshot { next_window: 3, ..snapshot.clone() };
     assert!(Field::restore("test", moved).unwrap_err().to_string().contains("next window is 0"));
     let mut broken = snapshot;
     broken.field["levels"] = serde_json::json!([]);

@@ -1,4 +1,4 @@
-use api::psi_field::{AgentWindow, SwarmWindow, Window};
+use crate::window::{AgentWindow, SwarmWindow, Window};
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, LogNormal, Poisson, StandardNormal};
 use rand_pcg::Pcg64Mcg;
@@ -59,7 +59,6 @@ impl Simulator {
         self.number += 1;
         Window {
             number,
-            repeated: false,
             agents: (0..)
                 .zip(rewards)
                 .map(|(agent, (sum, decisions))| AgentWindow {
@@ -101,7 +100,6 @@ impl Simulator {
 pub(super) fn quiet(number: u64, agents: &[u32]) -> Window {
     Window {
         number,
-        repeated: false,
         agents: agents
             .iter()
             .map(|agent| AgentWindow {
