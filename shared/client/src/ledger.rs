@@ -114,7 +114,8 @@ impl Ledger {
     }
 
     /// All bodies of a kind, under its present name and under the one that earlier versions gave it. The query's own
-    /// `kind` does not count. Records of the same kind that are something else are passed over.
+    /// `kind` does not count: with a subject all records about it are asked for, so that one question is enough, and
+    /// what is of another kind is passed over.
     #[must_use]
     pub fn bodies<B: Body>(&self, query: &RecordQuery) -> Bodies<B> {
         Bodies::new(self, query)

@@ -88,7 +88,7 @@ impl Serving {
         let query = RecordQuery {
             subject: Some(subject(policy.id)),
             newest_first: Some(true),
-            limit: Some(1),
+            limit: Some(2), // beside the sessions there is the import
             ..RecordQuery::default()
         };
         let ledger = self.ledger();

@@ -51,18 +51,18 @@ pub struct Bodies<B> {
 
 impl<B: Body> Bodies<B> {
     pub(super) fn new(ledger: &Ledger, query: &RecordQuery) -> Self {
-        let of = |kind: RecordKind| ledger.records(RecordQuery { kind: Some(kind), ..query.clone() });
-        let mut names: Vec<_> = B::KIND.names().map(of).collect();
-        // What has the former name was recorded first.
-        if query.newest_first == Some(true) {
-            names.reverse();
-        }
-        let first = names.pop();
-        Self {
-            records: first.unwrap_or_else(|| of(B::KIND.record_kind())),
-            later: names.pop(),
-            body: PhantomData,
-        }
+        let of = |kind: Option<RecordKind>| ledger.records(RecordQuery { kind, ..query.clone() });
+        let present = || of(Some(B::KIND.record_kind()));
+        let former = || B::KIND.formerly.map(|former| of(Some(RecordKind::from_static(former))));
+        let (records, later) = if query.subject.is_some() {
+            (of(None), None)
+        } else if query.newest_first == Some(true) {
+            (present(), former())
+        } else {
+            // what has the former name was recorded first
+            former().map_or_else(|| (present(), None), |former| (former, Some(present())))
+        };
+        Self { records, later, body: PhantomData }
     }
 
     /// The next one; `None` after the last. After an error the same page is asked for again.
