@@ -25,6 +25,8 @@ use crate::problem;
 pub enum Fault {
     /// It is answered with 503, and nothing is done.
     Refuse,
+    /// It is answered with 401, as one without the right key, and nothing is done.
+    Unauthorized,
     /// It is carried out and answered with 504: the caller cannot know what became of it.
     LoseAnswer,
     /// It is carried out, and the connection breaks in the middle of the answer.
@@ -126,6 +128,7 @@ pub(crate) async fn inject(State(faults): State<Arc<Faults>>, call: Request, nex
     match faults.meet() {
         None => next.run(call).await,
         Some(Fault::Refuse) => problem(503, "database_unavailable", "It is away: a test wants it so."),
+        Some(Fault::Unauthorized) => problem(401, "unauthorized", "It has no key: a test wants it so."),
         Some(Fault::LoseAnswer) => {
             next.run(call).await;
             problem(504, "timeout", "There was no answer in time: a test wants it so.")
