@@ -1,14 +1,19 @@
-//! The README's walk with curl, run as it stands there.
+//! `docs/walk.md` executed: a document of commands is only worth reading while every one of them works.
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
 use serde_json::Value;
 use test_support::database;
 
-use crate::support::{Stack, file};
+use crate::support::{Stack, file, path};
+
+const DOCUMENT: &str = "docs/walk.md";
+
+/// The services by the port that each has when nobody says otherwise, from 8000 on.
+const IN_ORDER: [&str; 4] = ["psi-field", "trainer", "remembrancer", "evaluator"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_line_of_the_walk_works_and_answers_as_the_readme_shows() {
+async fn every_line_of_the_walk_works_and_answers_as_the_document_shows() {
     if Command::new("curl").arg("--version").output().is_err() {
         println!("skipped: there is no curl on this machine");
         return;
@@ -21,26 +26,35 @@ async fn every_line_of_the_walk_works_and_answers_as_the_readme_shows() {
         url.rsplit(':').next().unwrap().to_owned()
     };
     let mut walk = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("walk"));
-    walk.args(["psi-field", "trainer", "remembrancer", "evaluator"].map(port));
+    walk.args(IN_ORDER.map(port));
     let walked = tokio::task::spawn_blocking(move || walk.output().unwrap()).await.unwrap();
     let output = String::from_utf8(walked.stdout).unwrap();
     assert!(walked.status.success(), "{output}\n{}", String::from_utf8_lossy(&walked.stderr));
 
-    let (shown, printed) = (shown(&file("README.md")), printed(&output));
-    assert!(shown.len() >= 8, "the README shows the output of {} blocks", shown.len());
+    let (mut document, printed) = (file(DOCUMENT), printed(&output, &services));
+    if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
+        document = updated(&document, &printed);
+        std::fs::write(path(DOCUMENT), &document).unwrap();
+    }
+    let shown = shown(&document);
+    assert!(shown.len() >= 8, "{DOCUMENT} shows the output of {} blocks", shown.len());
     for (block, expected) in shown {
         let (expected, found) = (shapes(&expected), shapes(&printed[&block]));
-        assert_eq!(found, expected, "block {block} of the walk printed:\n{}", printed[&block]);
+        assert_eq!(
+            found, expected,
+            "block {block} of {DOCUMENT} printed what follows; if that is right, `UPDATE_DOCUMENTS=1 cargo test -p \
+             black-box-tests curl_walk` writes it there:\n{}",
+            printed[&block]
+        );
     }
     stack.assert_intact().await;
 }
 
-/// What the README shows as the output of each block: the fence that follows it.
-fn shown(readme: &str) -> BTreeMap<usize, String> {
-    let walk = readme.split("\n## A walk with curl\n").nth(1).unwrap().split("\n## ").next().unwrap();
+/// What the document shows as the output of each block: the fence that follows it.
+fn shown(document: &str) -> BTreeMap<usize, String> {
     let (mut shown, mut block) = (BTreeMap::new(), 0);
     // text and fences alternate: the odd parts are fences, their first line the language
-    for fence in walk.split("```").skip(1).step_by(2) {
+    for fence in document.split("```").skip(1).step_by(2) {
         match fence.split_once('\n').unwrap() {
             ("sh", _) => block += 1,
             (_, output) => assert!(shown.insert(block, output.to_owned()).is_none(), "block {block} has two"),
@@ -49,11 +63,34 @@ fn shown(readme: &str) -> BTreeMap<usize, String> {
     shown
 }
 
-/// What each block printed.
-fn printed(output: &str) -> BTreeMap<usize, String> {
+/// The document with what was printed just now in the place of what it showed.
+fn updated(document: &str, printed: &BTreeMap<usize, String>) -> String {
+    let mut block = 0;
+    let parts = document.split("```").enumerate().map(|(number, part)| {
+        let (language, _) = part.split_once('\n').unwrap();
+        match language {
+            _ if number % 2 == 0 => part.to_owned(),
+            "sh" => {
+                block += 1;
+                part.to_owned()
+            }
+            _ => format!("{language}\n{}\n", printed[&block].replace("}{", "}\n{").trim()),
+        }
+    });
+    parts.collect::<Vec<_>>().join("```")
+}
+
+/// What each block printed, with the ports of the document in place of the test's own.
+fn printed(output: &str, services: &[(&str, String)]) -> BTreeMap<usize, String> {
+    let as_documented = |text: &str| {
+        services.iter().fold(text.to_owned(), |text, (service, url)| {
+            let place = IN_ORDER.iter().position(|name| name == service).unwrap();
+            text.replace(url, &format!("http://127.0.0.1:{}", 8000 + place))
+        })
+    };
     let parts = output.split("#### OUTPUT ").skip(1).map(|part| {
         let (number, text) = part.split_once('\n').unwrap();
-        (number.parse().unwrap(), text.split("#### BLOCK ").next().unwrap().to_owned())
+        (number.parse().unwrap(), as_documented(text.split("#### BLOCK ").next().unwrap()))
     });
     parts.collect()
 }

@@ -185,6 +185,11 @@ pub(crate) fn rows(document: &str, columns: &[&str]) -> Vec<Vec<String>> {
 
 /// A file of this repository.
 pub(crate) fn file(path: &str) -> String {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let path = self::path(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Where it is.
+pub(crate) fn path(path: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
