@@ -1,17 +1,18 @@
 use serde::{Deserialize, Serialize};
 use service_kit::{HttpConfig, telemetry::LogConfig};
+use utoipa::ToSchema;
 
 /// The evaluator's settings. Each has the environment variable `AI_MESH_EVALUATOR_<FIELD>`.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How it listens; port 8003 by default.
     pub http: HttpConfig,
-    /// Where the remembrancer is: policies come from there and results go there.
+    /// The remembrancer's address: policies are read there, and results recorded.
     pub remembrancer_url: String,
-    /// The key that the remembrancer wants, if it wants one.
+    /// The API key to send to the remembrancer.
     pub remembrancer_api_key: Option<String>,
-    /// How many evaluations are at work at once, at least 1. Each uses all processors.
+    /// Evaluations that run at the same time, at least 1; each uses all processors. The others are queued.
     pub max_concurrent_evaluations: usize,
     /// What is logged, and how it looks.
     pub log: LogConfig,

@@ -1,24 +1,30 @@
 use garde::Validate as _;
-use psi::Settings;
+use psi::{Settings, Weights};
 use serde::{Deserialize, Serialize};
 use service_kit::{ConfigError, HttpConfig, telemetry::LogConfig};
+use utoipa::{
+    ToSchema,
+    openapi::{Object, ObjectBuilder},
+};
 
 /// The psi-field's settings. Each has an environment variable, `AI_MESH_PSI_FIELD_<PATH>`.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How it listens; port 8000 by default.
     pub http: HttpConfig,
-    /// Where the remembrancer is: it holds snapshots and the records of interventions. Without it nothing
-    /// outlives this process.
+    /// The remembrancer's address: snapshots and interventions are recorded there. Without one, nothing survives
+    /// this process.
     pub remembrancer_url: Option<String>,
-    /// The key that the remembrancer wants, if it wants one.
+    /// The API key to send to the remembrancer.
     pub remembrancer_api_key: Option<String>,
-    /// Swarms held at once. The one that was quiet the longest makes room, if the remembrancer has its state.
+    /// Swarms kept in memory. The one that has been quiet for longest makes room, if the remembrancer has its
+    /// state.
     pub max_swarms: usize,
-    /// Answers kept of each swarm when its trainer makes no checkpoints.
+    /// Answers kept for each swarm whose trainer makes no checkpoints.
     pub retained_answers: usize,
-    /// What new swarms begin with; a swarm keeps what it began with.
+    /// The field's settings for new swarms; a swarm keeps those that it began with.
+    #[schema(schema_with = field_schema)]
     pub field: Settings,
     /// What is logged, and how it looks.
     pub log: LogConfig,
@@ -60,6 +66,18 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// What the settings of the field do: their crate is pure, and has their comments but no schemas.
+fn field_schema() -> Object {
+    let weights = described(Weights::MEANINGS).build();
+    described(Settings::MEANINGS).property("weights", weights).build()
+}
+
+fn described(meanings: &[(&str, &[&str])]) -> ObjectBuilder {
+    meanings.iter().fold(ObjectBuilder::new(), |object, (name, lines)| {
+        object.property(*name, ObjectBuilder::new().description(Some(lines.join(" "))))
+    })
 }
 
 impl std::fmt::Debug for Config {

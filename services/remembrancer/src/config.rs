@@ -2,28 +2,30 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use service_kit::{HttpConfig, telemetry::LogConfig};
+use utoipa::ToSchema;
 
 /// The remembrancer's settings. Each has the environment variable `AI_MESH_REMEMBRANCER_<PATH>`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How it listens, who may call, and the limits on every request.
+    /// How it listens; port 8002 by default.
     pub http: HttpConfig,
-    /// What is logged.
+    /// What is logged, and how it looks.
     pub log: LogConfig,
-    /// The PostgreSQL database that it owns, `postgres://user@host/name`.
+    /// The PostgreSQL database, `postgres://user@host/name`. No other service may write to it.
     pub database_url: String,
-    /// The folder of the signing key, which never goes into the database.
+    /// The folder of the log's signing key, which is never in the database.
+    #[schema(value_type = String)]
     pub data_dir: PathBuf,
-    /// The log's name: the origin of its checkpoints and the name of its key. It never changes.
+    /// The log's name, which every checkpoint and its key carry. It must never change.
     pub log_name: String,
-    /// The longest artifact, in bytes.
+    /// The longest artifact in bytes.
     pub artifact_limit_bytes: usize,
-    /// The longest batch of decisions as a body, in bytes: 20,000 decisions fit into the default.
+    /// The longest body of a batch of decisions in bytes; 20,000 decisions fit into the default.
     pub batch_limit_bytes: usize,
-    /// The most connections to the database.
+    /// Connections to the database at most.
     pub database_connections: u32,
-    /// How long a request waits for a connection before it gets 503, in seconds.
+    /// Seconds that a request waits for a connection before it gets 503.
     pub database_wait_seconds: u64,
 }
 

@@ -1,23 +1,25 @@
 use serde::{Deserialize, Serialize};
 use service_kit::{HttpConfig, telemetry::LogConfig};
+use utoipa::ToSchema;
 
 /// The trainer's settings. Each has an environment variable, `AI_MESH_TRAINER_<PATH>`.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How it listens; port 8001 by default.
     pub http: HttpConfig,
-    /// Where the remembrancer is: it holds decisions, checkpoints and the runs' records.
+    /// The remembrancer's address: it holds decisions, checkpoints and the records of runs.
     pub remembrancer_url: String,
-    /// Where callers of the trainer find the remembrancer, for links to proofs; `remembrancer_url` when absent.
+    /// The remembrancer's address as callers of the trainer know it, for links to proofs; none means the same as
+    /// `remembrancer_url`.
     pub remembrancer_public_url: Option<String>,
-    /// The key that the remembrancer wants, if it wants one.
+    /// The API key to send to the remembrancer.
     pub remembrancer_api_key: Option<String>,
-    /// Where psi-field is.
+    /// The address of psi-field.
     pub psi_field_url: String,
-    /// The key that psi-field wants, if it wants one.
+    /// The API key to send to psi-field.
     pub psi_field_api_key: Option<String>,
-    /// How many runs are at work at once, at least 1; the others wait. Each has a thread of its own.
+    /// Runs that are trained at the same time, at least 1, each in a thread of its own; the others are queued.
     pub max_concurrent_runs: usize,
     /// What is logged, and how it looks.
     pub log: LogConfig,

@@ -9,12 +9,14 @@ use axum::Router;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use crate::{
-    ConfigError, HttpConfig, config,
+    ConfigError, HttpConfig, Setting,
     healthcheck::healthcheck,
     listen, load_config, run, serve,
     server::Signals,
+    settings::{prefix, settings},
     telemetry::{self, LogConfig},
 };
 
@@ -55,7 +57,7 @@ pub enum Command {
 /// `about` says what the service is for, in a sentence; `build` makes it. What works in the background is to stop when its token is cancelled.
 ///
 /// ```no_run
-/// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+/// # #[derive(Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 /// # struct Config { http: service_kit::HttpConfig, log: service_kit::telemetry::LogConfig }
 /// # fn build(_: Config) -> Result<axum::Router, service_kit::ConfigError> { Ok(axum::Router::new()) }
 /// fn main() -> std::process::ExitCode {
@@ -72,7 +74,7 @@ pub fn main<C, F, E>(
     build: impl FnOnce(C, CancellationToken) -> F,
 ) -> ExitCode
 where
-    C: Serialize + DeserializeOwned + Default,
+    C: Serialize + DeserializeOwned + Default + ToSchema,
     F: Future<Output = Result<Router, E>>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
@@ -121,7 +123,7 @@ pub fn after_help(name: &str, more_examples: &[&str]) -> String {
     let mut text = format!(
         "Examples:\n  {name}\n  {name} --config /etc/ai-mesh/{name}.toml\n  {prefix}HTTP_BIND=127.0.0.1:9000 {name}\n  \
          {name} healthcheck\n",
-        prefix = config::prefix(name)
+        prefix = prefix(name)
     );
     for example in more_examples {
         // Writing to a string never fails.
@@ -131,15 +133,14 @@ pub fn after_help(name: &str, more_examples: &[&str]) -> String {
     text
 }
 
-/// The end of `--help`: [`after_help`], and every setting with its environment variable and default.
+/// The end of `--help`: [`after_help`], and every setting with its environment variable, default and meaning.
 #[must_use]
-pub fn after_long_help<C: Serialize + Default>(name: &str, more_examples: &[&str]) -> String {
-    let settings = config::settings::<C>(name);
-    let width = settings.iter().map(|(variable, _)| variable.len()).max().unwrap_or_default();
+pub fn after_long_help<C: Serialize + Default + ToSchema>(name: &str, more_examples: &[&str]) -> String {
     let mut text = after_help(name, more_examples);
-    text.push_str("\n\nSettings, with their defaults (in the file HTTP_BIND is `bind` under `[http]`):");
-    for (variable, default) in settings {
-        let _ = write!(text, "\n  {variable:width$}  {default}");
+    text.push_str("\n\nSettings (in the file HTTP_BIND is `bind` under `[http]`):");
+    for Setting { variable, default, meaning, .. } in settings::<C>(name) {
+        let default = if default.is_empty() { "none" } else { &default };
+        let _ = write!(text, "\n  {variable} [default: {default}]\n      {meaning}");
     }
     text
 }
@@ -208,12 +209,12 @@ mod tests {
     }
 
     #[test]
-    fn the_help_names_every_setting_with_its_variable_and_default() {
+    fn the_help_names_every_setting_with_its_variable_default_and_meaning() {
         let help = after_long_help::<HttpConfig>("psi-field", &["psi-field dance"]);
         for part in [
-            "AI_MESH_PSI_FIELD_REQUESTS_PER_SECOND ",
+            "AI_MESH_PSI_FIELD_REQUESTS_PER_SECOND [default: 0]\n",
             "  psi-field dance\n",
-            "  127.0.0.1:0\n",
+            "[default: 127.0.0.1:0]\n      The address to listen on",
             "3 could not",
         ] {
             assert!(help.contains(part), "{part:?} is not in\n{help}");

@@ -12,32 +12,37 @@ use figment::{
     value::{Dict, Map, Value},
 };
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use utoipa::ToSchema;
+
+use crate::settings::{Leaf, leaves, prefix};
 
 /// How a service listens and what it lets in.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpConfig {
-    /// Where to listen. Port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free one.
+    #[schema(value_type = String)]
     pub bind: SocketAddr,
-    /// Who has one of these may call: `Authorization: Bearer <key>`. Empty: everybody may, and then
-    /// only loopback is bound.
+    /// Bearer keys, separated by commas: a caller needs one of them. Without keys anybody may call, and only
+    /// loopback addresses are bound.
     #[serde(deserialize_with = "api_keys")]
     pub api_keys: Vec<String>,
-    /// Bind an address that others can reach although there are no keys.
+    /// Bind an address that others can reach even though there are no keys.
     pub allow_insecure_bind: bool,
-    /// The longest request body, in bytes. A route may have its own limit.
+    /// The longest request body in bytes; a longer one gets 413. Some routes have a limit of their own.
     pub body_limit_bytes: usize,
-    /// How long a request may take to its answer's head, in seconds.
+    /// Seconds until a request ends with 408 because its body has not arrived, or with 504 because its answer
+    /// has not begun.
     pub request_timeout_seconds: u64,
-    /// How many requests are worked on at once; the next one gets 503.
+    /// Requests served at the same time; one more gets 503 with `Retry-After`.
     pub max_concurrent_requests: usize,
-    /// How many requests a second one caller may send for long; the next one gets 429. 0, the default:
-    /// as many as they like. A caller is an API key, or without a valid one an address (of IPv6 the first
-    /// 64 bits); behind a proxy that is the proxy's. Health, documents and metrics are not counted.
+    /// Requests per second that one caller may keep up; one more gets 429 with `Retry-After`. 0 means no limit.
+    /// A caller is an API key or, without a valid one, an address (of IPv6 the first 64 bits; behind a proxy it
+    /// is the proxy's). Health, documents and metrics are not counted.
     pub requests_per_second: u32,
-    /// How many requests a caller who was quiet may send at once; 0, the default: one second's worth.
+    /// Requests that a quiet caller may send at once; 0 means as many as in one second.
     pub burst: u32,
-    /// How long running requests get to end at shutdown, in seconds. After it they get 503.
+    /// Seconds that running requests get to finish at shutdown; after that they get 503.
     pub shutdown_grace_seconds: u64,
 }
 
@@ -163,8 +168,7 @@ where
     for (name, text) in environment {
         let Some(rest) = name.strip_prefix(&prefix) else { continue };
         let Some(leaf) = leaves.iter().find(|leaf| leaf.path.join("_").eq_ignore_ascii_case(rest)) else {
-            let known: Vec<_> =
-                leaves.iter().map(|leaf| format!("{prefix}{}", leaf.path.join("_").to_uppercase())).collect();
+            let known: Vec<_> = leaves.iter().map(|leaf| leaf.variable(service)).collect();
             return Err(ConfigError(format!(
                 "the environment variable {name} is no setting of {service}; there are {}",
                 known.join(", ")
@@ -177,30 +181,6 @@ where
         http.check()?;
     }
     Ok(config)
-}
-
-/// Every setting of a service: its environment variable, and its default as one would write it there.
-pub(crate) fn settings<C: Serialize + Default>(service: &str) -> Vec<(String, String)> {
-    // Settings that cannot be written are told by `load_config`; there is nothing to list then.
-    let defaults = serde_json::to_value(C::default()).unwrap_or_default();
-    let text = |value: &serde_json::Value| match value {
-        serde_json::Value::Null => String::new(),
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Array(items) if items.is_empty() => String::new(),
-        other => other.to_string(),
-    };
-    let variable = |leaf: &Leaf<'_>| format!("{}{}", prefix(service), leaf.path.join("_").to_uppercase());
-    leaves(&defaults).iter().map(|leaf| (variable(leaf), text(leaf.default))).collect()
-}
-
-pub(crate) fn prefix(service: &str) -> String {
-    format!("AI_MESH_{}_", service.to_uppercase().replace('-', "_"))
-}
-
-/// A setting as the defaults show it.
-struct Leaf<'a> {
-    path: Vec<String>,
-    default: &'a serde_json::Value,
 }
 
 impl Leaf<'_> {
@@ -226,25 +206,6 @@ impl Leaf<'_> {
             }
             _ => figment.merge(variable(parsed())),
         }
-    }
-}
-
-fn leaves(defaults: &serde_json::Value) -> Vec<Leaf<'_>> {
-    let mut leaves = Vec::new();
-    collect_leaves(defaults, &mut Vec::new(), &mut leaves);
-    leaves
-}
-
-fn collect_leaves<'a>(value: &'a serde_json::Value, path: &mut Vec<String>, leaves: &mut Vec<Leaf<'a>>) {
-    match value {
-        serde_json::Value::Object(fields) if !fields.is_empty() || path.is_empty() => {
-            for (name, value) in fields {
-                path.push(name.clone());
-                collect_leaves(value, path, leaves);
-                path.pop();
-            }
-        }
-        default => leaves.push(Leaf { path: path.clone(), default }),
     }
 }
 

@@ -22,6 +22,7 @@ mod problems;
 mod rate;
 mod run;
 mod server;
+mod settings;
 pub mod telemetry;
 
 use std::{future::Future, pin::Pin};
@@ -38,6 +39,7 @@ pub use openapi::{ServiceInfo, list_values, openapi, with_tags};
 pub use operations::Readiness;
 pub use run::run;
 pub use server::{BindError, bind, listen, serve, shutdown_signal};
+pub use settings::{Setting, settings};
 
 /// A future on the heap.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -4,21 +4,23 @@ use std::io::{self, IsTerminal as _};
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use utoipa::ToSchema;
 
 use crate::ConfigError;
 
 /// What is logged, and how it looks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
-    /// What is logged, in the syntax of `tracing-subscriber`: `info`, or `warn,trainer=debug`.
+    /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`), or levels by target, such as
+    /// `warn,trainer=debug`.
     pub filter: String,
-    /// How a line looks.
+    /// How a line looks: `pretty` for people, `json` for machines.
     pub format: LogFormat,
 }
 
 /// How a log line looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// For people; in colour on a terminal.
