@@ -271,11 +271,21 @@ impl Evaluations {
 
     /// Stops the work when the service shuts down, as long as the guard lives.
     fn cancels(&self, job: &Arc<Job>) -> AbortOnDropHandle<()> {
-        let (shutdown, job) = (self.0.shutdown.clone(), job.clone());
+        let (shutdown, stop) = (self.0.shutdown.clone(), CancelWhenDropped(job.clone()));
         AbortOnDropHandle::new(tokio::spawn(async move {
             shutdown.cancelled().await;
-            job.progress.cancel();
+            drop(stop);
         }))
+    }
+}
+
+/// Cancels the work of a job, also when the runtime is shut down without a word: it waits for blocking work, which
+/// would otherwise play its episodes to the end.
+struct CancelWhenDropped(Arc<Job>);
+
+impl Drop for CancelWhenDropped {
+    fn drop(&mut self) {
+        self.0.progress.cancel();
     }
 }
 
