@@ -22,13 +22,13 @@ pub(crate) struct StackArgs {
     /// The evaluator of a running stack
     #[arg(long, value_name = "URL", env = "MESH_EVALUATOR_URL")]
     pub(crate) evaluator: Option<String>,
-    /// The key that the running stack wants
+    /// The API key of the running stack
     #[arg(long, value_name = "KEY", env = "MESH_API_KEY", hide_env_values = true)]
     pub(crate) api_key: Option<String>,
-    /// The folder of the stack's own database and of the log's key
+    /// The folder for the database and the log's signing key of a stack of its own
     #[arg(long, value_name = "DIR", env = "MESH_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// A running PostgreSQL's database for a stack of its own
+    /// A database of a running PostgreSQL, for a stack of its own
     #[arg(long, value_name = "URL", env = "MESH_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
 }
@@ -77,7 +77,7 @@ impl StackArgs {
             return Ok(());
         }
         Err(usage(format!(
-            "a running stack is named in part: give {} too, or none of them to start a stack of its own",
+            "only a part of a running stack is named: give {} too, or none of them to start a stack of its own",
             missing.join(" and ")
         )))
     }

@@ -13,10 +13,10 @@ use crate::{exit::usage, files::read_text};
 pub(crate) struct EnvironmentArgs {
     #[arg(long, value_name = "NAME", help = preset_help())]
     pub(crate) preset: Option<String>,
-    /// A catalog of providers (providers.json); the built-in one when absent
+    /// A catalog of providers (providers.json) [default: the built-in one]
     #[arg(long, value_name = "FILE")]
     pub(crate) providers: Option<PathBuf>,
-    /// Tenants and their demand (workloads.json); the built-in ones when absent
+    /// Tenants and their demand (workloads.json) [default: the built-in ones]
     #[arg(long, value_name = "FILE")]
     pub(crate) workloads: Option<PathBuf>,
 }

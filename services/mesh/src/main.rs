@@ -1,7 +1,11 @@
 //! The command line of AI Mesh.
 
+#[cfg(test)]
+mod cli_document;
 mod commands;
 mod connection;
+#[cfg(test)]
+mod documented_commands;
 mod environment;
 mod evaluation;
 mod exit;
@@ -19,9 +23,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Trains swarms of routing agents, proves what they decided, and says whether they are any good.
+/// Trains swarms of routing agents, proves what they decided, and says how good they are.
 ///
-/// Exit codes: 0 good, 1 the answer is no, 2 wrong usage, 3 could not.
+/// Exit codes: 0 success, 1 the answer is no, 2 wrong usage, 3 the work could not be done.
 #[derive(Parser)]
 #[command(name = "mesh", version, arg_required_else_help = true)]
 struct Cli {

@@ -11,10 +11,10 @@ use crate::exit::usage;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "The running stack")]
 pub(crate) struct RemoteArgs {
-    /// Its trainer
+    /// The address of the trainer
     #[arg(long, value_name = "URL", env = "MESH_TRAINER_URL", default_value = "http://127.0.0.1:8001")]
     trainer: String,
-    /// The key that it wants
+    /// The API key
     #[arg(long, value_name = "KEY", env = "MESH_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
 }
@@ -23,10 +23,10 @@ pub(crate) struct RemoteArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "The running stack")]
 pub(crate) struct LedgerArgs {
-    /// Its remembrancer
+    /// The address of the remembrancer
     #[arg(long, value_name = "URL", env = "MESH_REMEMBRANCER_URL", default_value = "http://127.0.0.1:8002")]
     remembrancer: String,
-    /// The key that it wants
+    /// The API key
     #[arg(long, value_name = "KEY", env = "MESH_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
 }
@@ -90,7 +90,7 @@ impl RunName {
     }
 }
 
-/// The trainer's error as a person is told it: when nothing listens, what to do instead of how it failed.
+/// A trainer's error for people: when nothing listens, what to do rather than how the connection failed.
 pub(crate) fn told(trainer: &Trainer, error: ClientError) -> anyhow::Error {
     told_by("trainer", trainer.endpoint(), error)
 }

@@ -69,13 +69,13 @@ impl Stack {
     pub(crate) async fn start(settings: StackSettings) -> anyhow::Result<Self> {
         let data_dir = DataDir::lock(settings.data_dir.clone())?;
         // ports first: that one is in use is found out at once, and not after the database has started
-        let remembrancer = Place::take("remembrancer", settings.ports.remembrancer).await?;
+        let remembrancer = ReservedPort::take("remembrancer", settings.ports.remembrancer).await?;
         let psi_field = match &settings.psi_field_url {
-            None => Some(Place::take("psi-field", settings.ports.psi_field).await?),
+            None => Some(ReservedPort::take("psi-field", settings.ports.psi_field).await?),
             Some(_) => None,
         };
-        let trainer = Place::take("trainer", settings.ports.trainer).await?;
-        let evaluator = Place::take("evaluator", settings.ports.evaluator).await?;
+        let trainer = ReservedPort::take("trainer", settings.ports.trainer).await?;
+        let evaluator = ReservedPort::take("evaluator", settings.ports.evaluator).await?;
         let (cluster, database_url) = database(&settings, &data_dir).await?;
         let watch = || AbortOnDropHandle::new(tokio::spawn(disk::watch(data_dir.path().to_owned())));
         let disk = cluster.is_some().then(watch);
@@ -153,10 +153,10 @@ impl Stack {
     async fn start_services(
         &mut self,
         urls: &Urls,
-        remembrancer: Place,
-        psi_field: Option<Place>,
-        trainer: Place,
-        evaluator: Place,
+        remembrancer: ReservedPort,
+        psi_field: Option<ReservedPort>,
+        trainer: ReservedPort,
+        evaluator: ReservedPort,
     ) -> anyhow::Result<()> {
         let config = remembrancer::Config {
             http: remembrancer.http(),
@@ -217,7 +217,7 @@ impl Stack {
     }
 
     /// Serves; what is started later is stopped earlier.
-    fn serve(&mut self, place: Place, app: Router, stop: CancellationToken) {
+    fn serve(&mut self, place: ReservedPort, app: Router, stop: CancellationToken) {
         let grace = HttpConfig::default().shutdown_grace();
         let task = tokio::spawn(service_kit::serve(place.listener, app, grace, stop.clone()));
         self.services.insert(0, Service { name: place.name, url: place.url, stop, task });
@@ -230,14 +230,14 @@ struct Urls {
 }
 
 /// A port that has been taken for a service.
-struct Place {
+struct ReservedPort {
     name: &'static str,
     listener: TcpListener,
     address: SocketAddr,
     url: String,
 }
 
-impl Place {
+impl ReservedPort {
     async fn take(name: &'static str, port: u16) -> anyhow::Result<Self> {
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let listener = service_kit::bind(wanted)
@@ -270,7 +270,7 @@ async fn database(settings: &StackSettings, data_dir: &DataDir) -> anyhow::Resul
 const DATABASE: &str = "ai_mesh";
 
 /// How long a service may take until it can serve: the remembrancer compares its log with its tiles, the
-/// trainer reads the runs that it goes on with.
+/// trainer reads the runs that it resumes.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// A given database that is not there for so long will not come.
@@ -335,7 +335,7 @@ mod tests {
     async fn a_port_in_use_is_told_with_the_service_and_what_to_do() {
         let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = taken.local_addr().unwrap().port();
-        let error = crate::exit::line(&Place::take("trainer", port).await.err().unwrap());
+        let error = crate::exit::line(&ReservedPort::take("trainer", port).await.err().unwrap());
         for part in ["trainer", &port.to_string(), "in use", "--trainer-port"] {
             assert!(error.contains(part), "{part} is missing in {error}");
         }

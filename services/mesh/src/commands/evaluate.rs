@@ -22,8 +22,8 @@ use crate::{
 
 /// Compare a learned policy with the hand rules on held-out seeds
 ///
-/// Every policy meets the same episodes, on seeds that the policy was not trained on, and is held against the
-/// physical limit: what nobody can do better. The result is recorded in the ledger.
+/// All policies play the same episodes, on seeds that nobody was trained on, and are compared with the physical limit, an
+/// upper bound that no policy can exceed. The result is recorded in the ledger.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh evaluate --ai-agents out/swarm_final.json
@@ -31,26 +31,26 @@ use crate::{
   mesh evaluate --ai-agents one/swarm_final.json two/swarm_final.json
   mesh evaluate --ai-agents out/swarm_final.json --baseline-config workloads.json --steps 1000 --json")]
 pub(crate) struct Evaluate {
-    /// The policy files (swarm_final.json, or swarm_checkpoint.json for what was learned until then), at most 20
+    /// Policy files (swarm_final.json) or checkpoints (swarm_checkpoint.json), at most 20
     #[arg(long, value_name = "FILE", required = true, num_args = 1..=20)]
     ai_agents: Vec<PathBuf>,
-    /// Tenants and their demand (workloads.json); the built-in ones when absent
+    /// Tenants and their demand (workloads.json) [default: the built-in ones]
     #[arg(long, value_name = "FILE")]
     baseline_config: Option<PathBuf>,
     /// A named setting [default: the one that the first policy was trained on; default when --baseline-config is
     /// given]
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
-    /// A catalog of providers (providers.json); the built-in one when absent
+    /// A catalog of providers (providers.json) [default: the built-in one]
     #[arg(long, value_name = "FILE")]
     providers: Option<PathBuf>,
     /// Steps of an episode
     #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     steps: u32,
-    /// How many held-out seeds
+    /// Held-out seeds to evaluate on
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1000))]
     seeds: u32,
-    /// Of how many steps of each episode the physical limit is solved; 0 for none [default: all of 20 episodes of 120
+    /// Steps of each episode for which the physical limit is solved; 0 for none [default: all of 20 episodes of 120
     /// steps, a sample of more]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     limit_steps: Option<u32>,
@@ -58,7 +58,7 @@ pub(crate) struct Evaluate {
     /// folder
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// One JSON object on standard output
+    /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
     #[command(flatten)]

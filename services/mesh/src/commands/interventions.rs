@@ -17,10 +17,10 @@ use crate::{
     runtime,
 };
 
-/// Show what psi-field did to a run, why, and what it brought; or intervene by hand
+/// Show the interventions in a run, the reason and the effect of each; or intervene by hand
 ///
-/// The trainer tells which interventions the run applied; what became of them is at psi-field. With --nigredo or
-/// --albedo psi-field sends one with its answer to the run's next window, and records why.
+/// The trainer knows which interventions the run applied, psi-field what they achieved. With --nigredo or --albedo,
+/// psi-field sends one in its answer to the run's next window, and records the reason.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("by_hand").args(["nigredo", "albedo"]))]
 #[command(after_help = "Examples:
@@ -33,22 +33,22 @@ pub(crate) struct Interventions {
     /// The run's id, or `last`
     #[arg(value_name = "RUN")]
     run: RunName,
-    /// Intervene: the agents forget what they learned and begin afresh
+    /// Intervene: the agents forget what they learned and start afresh
     #[arg(long)]
     nigredo: bool,
     /// Intervene: the agents explore more for a while
     #[arg(long)]
     albedo: bool,
-    /// Only these agents, by number; all of the last window when absent
+    /// The numbers of the agents [default: all agents of the last window]
     #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "by_hand")]
     agents: Vec<u32>,
-    /// Why, for the record
+    /// The reason, which is recorded
     #[arg(long, value_name = "TEXT", requires = "by_hand", default_value = "by an operator, with mesh", value_parser = reason)]
     reason: String,
-    /// One JSON object on standard output
+    /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
-    /// The running stack's psi-field
+    /// The address of psi-field
     #[arg(long, value_name = "URL", env = "MESH_PSI_FIELD_URL", default_value = "http://127.0.0.1:8000")]
     psi_field: String,
     #[command(flatten)]
@@ -126,7 +126,7 @@ impl Interventions {
         } else {
             let Intervention { id, kind, targets: agents, .. } = &issued.intervention;
             say(&format!(
-                "{} {id} is on its way to the run {run}, for agents {}: it comes with the answer to the next window",
+                "{} {id} is on its way to the run {run}, for agents {}: the answer to the next window will carry it",
                 kind_name(*kind),
                 targets(agents)
             ))?;
@@ -137,8 +137,8 @@ impl Interventions {
 
 const HEADER: [&str; 6] = ["window", "kind", "targets", "status", "assessment", "reason"];
 
-/// Psi-field's records of what the run applied. One that it does not have, because it is away, forgot the
-/// swarm or goes on under another name, was acknowledged by being applied.
+/// psi-field's records of what the run applied. Those that it does not have (it is away, forgot the swarm, or knows it
+/// under another name) count as acknowledged: the run applied them.
 async fn records(
     field: &PsiField,
     run: Uuid,

@@ -17,11 +17,11 @@ use crate::{
     runtime,
 };
 
-/// Search a running stack's ledger: records by their words, decisions by their columns
+/// Search a running stack's ledger: records by words, decisions by columns
 ///
-/// Words are looked for in every record's kind, subject and content, the best match first: all of them in any
-/// inflection, "a phrase" in quotes, `or` between two, `-` before one that is to be absent. With --decisions the
-/// routing decisions themselves are listed, by filters that must all match.
+/// Records that contain all the words, in any inflection, are listed with the best match first. "A phrase" is put in
+/// quotes, `or` between alternatives, `-` before a word that must be absent. With --decisions the routing decisions
+/// themselves are listed: those that match all filters.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh query \"ai-mesh routing decisions\"
@@ -30,7 +30,7 @@ use crate::{
   mesh query --decisions --action drop --json | jq .reason
   mesh query --decisions --tenant acme --csv > acme.csv")]
 pub(crate) struct Query {
-    /// Words to look for in records
+    /// Words to search records for
     #[arg(value_name = "TEXT", required_unless_present_any = ["decisions", "kind", "subject"], conflicts_with = "decisions")]
     text: Option<String>,
     /// List decisions instead of records
@@ -40,13 +40,13 @@ pub(crate) struct Query {
     records: RecordFilters,
     #[command(flatten)]
     filters: DecisionFilters,
-    /// The first so many [default: 20]
+    /// At most this many [default: 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: Option<u32>,
-    /// Records as one JSON object as the API shows them; decisions all, one JSON object a line
+    /// Print records as one JSON object, as the API shows them; or all matching decisions, one JSON object per line
     #[arg(long)]
     json: bool,
-    /// All decisions that match, as CSV
+    /// Print all matching decisions as CSV
     #[arg(long, requires = "decisions", conflicts_with = "json")]
     csv: bool,
     #[command(flatten)]
@@ -59,7 +59,7 @@ struct RecordFilters {
     /// Only this kind and its special cases, e.g. run for run.created, run.ended and the others
     #[arg(long, value_name = "KIND", long_help = kind_help(), conflicts_with = "decisions")]
     kind: Option<RecordKind>,
-    /// Only about this thing, e.g. component:ai-mesh-training
+    /// Only records about this subject, such as component:ai-mesh-training
     #[arg(long, value_name = "SUBJECT", conflicts_with = "decisions")]
     subject: Option<String>,
 }
@@ -67,28 +67,28 @@ struct RecordFilters {
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Decisions (with --decisions)")]
 struct DecisionFilters {
-    /// Only this run's: its digest, or its id
+    /// Only decisions of this run, named by its digest or its id
     #[arg(long, value_name = "RUN", requires = "decisions", value_parser = run_key)]
     run: Option<RunKey>,
-    /// Only this episode's
+    /// Only decisions of this episode
     #[arg(long, value_name = "N", requires = "decisions")]
     episode: Option<u32>,
-    /// Only this step's
+    /// Only decisions of this step
     #[arg(long, value_name = "N", requires = "decisions")]
     step: Option<u32>,
-    /// Only this agent's
+    /// Only decisions of this agent
     #[arg(long, value_name = "N", requires = "decisions")]
     agent: Option<u32>,
-    /// Only this tenant's
+    /// Only decisions for this tenant
     #[arg(long, value_name = "NAME", requires = "decisions")]
     tenant: Option<String>,
-    /// Only those sent to this provider
+    /// Only decisions that chose this provider
     #[arg(long, value_name = "NAME", requires = "decisions")]
     provider: Option<String>,
-    /// Only this action: route, hold or drop
+    /// Only decisions with this action: route, hold or drop
     #[arg(long, value_name = "ACTION", requires = "decisions", value_parser = named::<Action>)]
     action: Option<Action>,
-    /// Only from this sequence number of the run on
+    /// Only decisions from this sequence number of the run on
     #[arg(long, value_name = "N", requires = "decisions")]
     from_sequence: Option<u64>,
 }
@@ -106,10 +106,10 @@ impl Query {
         let remembrancer = self.ledger.remembrancer()?;
         // clap drops `requires` beside an argument that conflicts with what is required
         if !self.decisions && self.filters != DecisionFilters::default() {
-            return Err(usage("these filters are for decisions: give --decisions in the place of the words"));
+            return Err(usage("these filters are for decisions: give --decisions in place of the words"));
         }
         if self.decisions && (self.json || self.csv) && self.limit.is_some() {
-            return Err(usage("--limit is for the table: --json and --csv give all decisions that match"));
+            return Err(usage("--limit is for the table: --json and --csv print all matching decisions"));
         }
         runtime::block_on("error", async {
             if self.decisions {
@@ -218,7 +218,9 @@ async fn stream(remembrancer: &Remembrancer, query: &DecisionQuery, format: Form
         .await
         .map_err(|error| told_by_ledger(remembrancer, error))?;
     let mut output = io::stdout().lock();
-    while let Some(piece) = export.next().await.context("the decisions broke off; what came is not all")? {
+    while let Some(piece) =
+        export.next().await.context("the stream of decisions broke off; what was printed is incomplete")?
+    {
         match output.write_all(&piece).and_then(|()| output.flush()) {
             // whoever reads has enough, as in `| head`
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),

@@ -25,7 +25,7 @@ use crate::{
 
 /// Record a deployment or a note in a running stack's ledger
 ///
-/// The same again gets the receipt that it got before, and nothing is recorded twice.
+/// Recording the same again returns the first receipt; nothing is recorded twice.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh record deploy --component ai-mesh-training --version 1.4.2 --evidence tests.log
@@ -43,21 +43,20 @@ enum What {
 
 /// Record that a version of a component was deployed, with the evidence for it
 ///
-/// The evidence (a test report, an approval, a build log) is stored whole under its SHA-256; the record
-/// names it.
+/// The evidence (a test report, an approval, a build log) is stored under its SHA-256, and the record names it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh record deploy --component ai-mesh-training --version 1.4.2 --evidence tests.log
   mesh record deploy --component psi-field --version 2.0.0 --evidence approval.pdf --receipt receipt.json
   mesh verify receipt.json")]
 struct Deploy {
-    /// What was deployed
+    /// The component that was deployed
     #[arg(long, value_name = "NAME", value_parser = name)]
     component: String,
-    /// Which version of it
+    /// The version of it
     #[arg(long, value_name = "VERSION", value_parser = name)]
     version: String,
-    /// The evidence, of any kind
+    /// The evidence: a file of any kind
     #[arg(long, value_name = "FILE")]
     evidence: PathBuf,
     #[command(flatten)]
@@ -69,10 +68,10 @@ struct Deploy {
 #[command(after_help = "Examples:
   mesh record note --subject run:01936c1e-5f6a-7c3e-9d55-0a9e1d0f6b21 \"Prices of 1 March\"")]
 struct Note {
-    /// What it is about
+    /// The subject that the note is about
     #[arg(long, value_name = "SUBJECT", value_parser = name)]
     subject: String,
-    /// What is to be remembered
+    /// The note
     #[arg(value_name = "TEXT", value_parser = text)]
     text: String,
     #[command(flatten)]
@@ -81,10 +80,10 @@ struct Note {
 
 #[derive(Debug, Args)]
 struct Common {
-    /// Also write the log's evidence for the record to this file, for `mesh verify`
+    /// Write the log's evidence for the record to this file, for `mesh verify`
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
-    /// One JSON object on standard output
+    /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
     #[command(flatten)]

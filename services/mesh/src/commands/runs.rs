@@ -29,7 +29,7 @@ mod compare;
 pub(crate) struct Runs {
     #[command(subcommand)]
     action: Option<actions::Action>,
-    /// Only runs that stand here: queued, running, paused, completed, stopped, cancelled or failed
+    /// Only runs with this status: queued, running, paused, completed, stopped, cancelled or failed
     #[arg(long, value_name = "STATUS", value_parser = status)]
     status: Option<RunStatus>,
     /// Only runs with this tag
@@ -44,13 +44,13 @@ pub(crate) struct Runs {
     /// Only runs in this preset
     #[arg(long, value_name = "PRESET")]
     preset: Option<String>,
-    /// Only runs that have all these words in their name, tags or notes, or whose id or digest begins so
+    /// Only runs with all these words in their name, tags or notes, or whose id or digest begins with them
     #[arg(short, long, value_name = "WORDS")]
     query: Option<String>,
-    /// The newest so many
+    /// At most this many, the newest first
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// The runs as the API shows them, as one JSON object on standard output
+    /// Print the runs as one JSON object, as the API shows them
     #[arg(long)]
     json: bool,
     #[command(flatten)]

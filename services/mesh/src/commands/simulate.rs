@@ -18,8 +18,8 @@ use crate::{
 
 /// Simulate one policy in this process, without any service
 ///
-/// Plays episodes with a hand rule or a learned policy, and tells what came of it. All decisions and the
-/// providers' states can be written out, enough to recompute every figure.
+/// Plays episodes with a hand rule or a learned policy and prints the metrics. Every decision and the
+/// providers' states can be written to files, enough to recompute every metric.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh simulate --policy weighted-score
@@ -32,26 +32,26 @@ pub(crate) struct Simulate {
     policy: String,
     #[command(flatten)]
     environment: EnvironmentArgs,
-    /// Requests from a CSV (step or arrival_s, tenant_id, workload_type, gpu_type, gpu_hours; optional
-    /// region, max_latency_ms, min_reputation) instead of drawn ones
+    /// Replay the requests of a CSV file instead of drawing them. Columns: step or arrival_s, tenant_id, workload_type,
+    /// gpu_type, gpu_hours; optional region, max_latency_ms, min_reputation
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// The length of a step, for a trace with arrival_s
+    /// The length of a step in seconds, for a trace with arrival_s
     #[arg(long, value_name = "S", requires = "trace")]
     step_seconds: Option<f64>,
     /// Episode e is drawn from this seed plus e [default: the workloads' simulation.seed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// How many episodes
+    /// Episodes to play
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     episodes: u32,
-    /// Write every request and what became of it to this CSV
+    /// Write every request and its outcome to this CSV file
     #[arg(long, value_name = "OUT")]
     decisions: Option<PathBuf>,
-    /// Write the providers' state at the end of every step to this CSV
+    /// Write the providers' state at the end of every step to this CSV file
     #[arg(long, value_name = "OUT")]
     steps_out: Option<PathBuf>,
-    /// One JSON object on standard output
+    /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -28,11 +28,11 @@ use crate::{
 
 /// Train a swarm, record every decision, and compare it with the hand rules
 ///
-/// Uses a running stack when its services are named, else starts one for itself and stops it at the end.
-/// Leaves in --output: training_metrics.csv, swarm_checkpoint.json, swarm_final.json, ledger_receipt.json and
+/// Uses a running stack when its services are named; otherwise starts one and stops it at the end.
+/// Writes to --output: training_metrics.csv, swarm_checkpoint.json, swarm_final.json, ledger_receipt.json and
 /// decision_receipt.json; evaluation.json, evaluation.csv and evaluation_receipt.json; charts of both (.svg and
-/// .png), training_report.html and report.html. Ctrl-C stops the run at the end of its episode with a checkpoint,
-/// and tells the command that goes on (exit code 3).
+/// .png), training_report.html and report.html. Ctrl-C stops the run at the end of its episode with a checkpoint
+/// and prints the command that resumes it (exit code 3).
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh train
@@ -46,22 +46,22 @@ use crate::{
 pub(crate) struct Train {
     #[command(flatten)]
     run: RunArgs,
-    /// Stop after this many of the episodes, without changing anything else
+    /// Stop after this many episodes; nothing else about the run changes, and it can be resumed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     stop_after: Option<u32>,
-    /// Go on from a checkpoint (swarm_checkpoint.json); the run's settings are the checkpoint's
+    /// Resume from a checkpoint (swarm_checkpoint.json), with the settings of its run
     #[arg(long, value_name = "FILE")]
     load: Option<PathBuf>,
-    /// Where the files go
+    /// The folder for the files
     #[arg(long, value_name = "DIR", default_value = "out")]
     output: PathBuf,
-    /// Held-out seeds of the comparison at the end
+    /// Held-out seeds to evaluate on at the end
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEEDS, value_parser = clap::value_parser!(u32).range(2..=1000))]
     seeds: u32,
-    /// Compare what had been learned at every checkpoint too, and draw the learning curve (see --checkpoint-every)
+    /// Also evaluate the policy of every checkpoint, and draw the learning curve (see --checkpoint-every)
     #[arg(long)]
     learning_curve: bool,
-    /// One JSON object on standard output
+    /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -115,13 +115,13 @@ impl Train {
     ) -> anyhow::Result<Answer> {
         let trainer = connection.trainer.as_ref().context("there is no trainer")?;
         let mut starting = pin!(start(trainer, &connection.remembrancer, wanted));
-        // Once it may be in the ledger it must be asked to stop: left alone it would go on by itself.
+        // Once the run may be in the ledger it must be asked to stop: left alone, the next stack would resume it.
         let (started, interrupted) = tokio::select! {
             started = &mut starting => (started?, false),
             () = interrupts.next() => tokio::select! {
                 started = &mut starting => (started?, true),
                 () = interrupts.next() => bail!(
-                    "interrupted again while the run was being started: if it is in the ledger, it goes on when a stack \
+                    "interrupted again while the run was being started: if it is in the ledger, it resumes when a stack \
                      is started on the same data"
                 ),
             },
@@ -166,13 +166,13 @@ impl Train {
         }
         if run.status != RunStatus::Cancelled {
             if self.json && run.status == RunStatus::Stopped {
-                note(&format!("go on with: {resume}"));
+                note(&format!("resume with: {resume}"));
             }
             return Ok(Answer::Yes);
         }
         let next = match left.checkpoint() {
-            Some(_) => format!("go on with: {resume}"),
-            None => "it made no checkpoint yet".into(),
+            Some(_) => format!("resume with: {resume}"),
+            None => "it had no checkpoint yet".into(),
         };
         Err(anyhow!("run {} was cancelled after {} episodes; {next}", run.id, run.progress.episodes_done))
     }

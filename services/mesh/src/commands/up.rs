@@ -12,8 +12,8 @@ use crate::{
 
 /// Run all four services in this process, with a PostgreSQL of their own
 ///
-/// Serves on 127.0.0.1 until SIGINT (Ctrl-C) or SIGTERM. The database is made at the first start from the
-/// machine's own PostgreSQL server and is restarted when it dies. What was recorded survives.
+/// Serves on 127.0.0.1 until SIGINT (Ctrl-C) or SIGTERM. The first start creates the database with this machine's
+/// PostgreSQL server; it is restarted when it dies, and what was recorded survives.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh up
@@ -22,29 +22,29 @@ use crate::{
   MESH_LOG=debug mesh up
   MESH_LOG_FORMAT=json mesh up 2> mesh.log")]
 pub(crate) struct Up {
-    /// The folder of the database and of the log's key [default: ai-mesh in the user's data folder;
+    /// The folder for the database and the log's signing key [default: ai-mesh in the user's data folder;
     /// /var/lib/ai-mesh as root]
     #[arg(long, value_name = "DIR", env = "MESH_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// A running PostgreSQL's database, instead of one of its own
+    /// A database of a running PostgreSQL, instead of one of its own
     #[arg(long, value_name = "URL", env = "MESH_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
-    /// psi-field gets this port, trainer, remembrancer and evaluator the next three
+    /// The port of psi-field; trainer, remembrancer and evaluator get the next three
     #[arg(long, value_name = "PORT", default_value_t = 8000)]
     port_base: u16,
-    /// psi-field's port
+    /// The port of psi-field
     #[arg(long, value_name = "PORT")]
     psi_field_port: Option<u16>,
-    /// The trainer's port
+    /// The port of the trainer
     #[arg(long, value_name = "PORT")]
     trainer_port: Option<u16>,
-    /// The remembrancer's port
+    /// The port of the remembrancer
     #[arg(long, value_name = "PORT")]
     remembrancer_port: Option<u16>,
-    /// The evaluator's port
+    /// The port of the evaluator
     #[arg(long, value_name = "PORT")]
     evaluator_port: Option<u16>,
-    /// Tell the addresses as one JSON object on standard output
+    /// Print the addresses as one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -13,26 +13,26 @@ use crate::{
 
 /// Verify offline that a record or a decision is in the ledger
 ///
-/// Checks the record's own characters, the audit path and the signed checkpoint of an evidence file
-/// (`ledger_receipt.json`, `decision_receipt.json`, or an answer of the remembrancer's
-/// /v1/log/evidence). No service is asked. Exit code 0: it is in the log; 1: it is not, or the file
-/// was changed; 3: the file cannot be read.
+/// Checks the characters of the record, the inclusion proof and the signed checkpoint in an evidence file
+/// (`ledger_receipt.json`, `decision_receipt.json`, or what the remembrancer answers at /v1/log/evidence). No service
+/// is called. Exit code 0: the record is in the log; 1: it is not, or the file was changed; 3: the file cannot be
+/// read.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh verify out/ledger_receipt.json
   mesh verify out/decision_receipt.json --key \"$(cat log-key.pub)\"
   mesh verify out/ledger_receipt.json --record claimed-record.json --json")]
 pub(crate) struct Verify {
-    /// The evidence
+    /// The evidence file
     file: PathBuf,
-    /// The log's verifier key, `name+id+base64`, known from elsewhere. Without it the key in the file is
-    /// trusted, which only proves that the file agrees with itself
+    /// The log's verifier key, `name+id+base64`, from a source that you trust. Without it the key in the file is
+    /// used, which only proves that the file agrees with itself
     #[arg(long, value_name = "VERIFIER_KEY")]
     key: Option<String>,
     /// Verify this record instead of the one in the evidence
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// One JSON object on standard output
+    /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -13,23 +13,23 @@ use crate::{
 
 /// Draw a run's metrics or an evaluation as SVG, PNG and one HTML page
 ///
-/// Of training_metrics.csv: training_curves and swarm_consciousness (.svg and .png) and training_report.html, which
-/// also shows the evaluation.json beside it when there is one. Of evaluation.json: policy_comparison, learning_curve,
-/// gain_over_time, reward_by_seed, fill_by_tenant and fill_by_job_size (.svg and .png) and report.html. The pages hold
-/// all they need. Charts without any data are left out; cells without data are gaps.
+/// From training_metrics.csv: training_curves and swarm_consciousness (.svg and .png), and training_report.html, which
+/// also shows the evaluation.json beside it if there is one. From evaluation.json: policy_comparison, learning_curve,
+/// gain_over_time, reward_by_seed, fill_by_tenant and fill_by_job_size (.svg and .png), and report.html. The pages open
+/// offline. A chart without data is left out; a cell without data is a gap.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh visualize out/training_metrics.csv
-  mesh visualize out/evaluation.json --output pictures
+  mesh visualize out/evaluation.json --output charts
   mesh visualize out/training_metrics.csv --json")]
 pub(crate) struct Visualize {
-    /// training_metrics.csv or evaluation.json, as mesh train leaves them
+    /// training_metrics.csv or evaluation.json, as `mesh train` writes them
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Where the pictures and the page go [default: beside the file]
+    /// The folder for the charts and the page [default: beside the file]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// One JSON object on standard output
+    /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -23,9 +23,9 @@ use crate::{
 
 /// Watch a run of a running stack until it ends
 ///
-/// In a terminal one line shows reward, fill, Ψ, C and PE of the last window, and interventions scroll by
-/// above it; elsewhere every window and every intervention is a line. Ctrl-C stops watching and leaves the
-/// run alone. The exit code is 1 when the run failed.
+/// In a terminal, one line shows reward, fill, Ψ, C and PE of the last window, and interventions scroll by above it;
+/// elsewhere every window and every intervention is a line of its own. Ctrl-C stops watching; the run continues. The
+/// exit code is 1 when the run failed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh watch last
@@ -40,7 +40,7 @@ pub(crate) struct Watch {
     remote: RemoteArgs,
 }
 
-/// How long a trainer that was there is waited for, between two tries.
+/// How long to wait between two attempts to reach a trainer that has gone away.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Watch {
@@ -57,7 +57,7 @@ impl Watch {
             tokio::select! {
                 answer = watched => answer,
                 () = interrupts.next() => {
-                    note("not watching any more; the run goes on");
+                    note("stopped watching; the run continues");
                     Ok(Answer::Yes)
                 }
             }
@@ -65,7 +65,7 @@ impl Watch {
     }
 }
 
-/// Shows the run's events until its end. A stream that breaks is gone on with where it broke.
+/// Shows the run's events until it ends. Resumes a broken stream where it stopped.
 async fn watch(trainer: &Trainer, run: Run) -> anyhow::Result<Answer> {
     let mut view = View::new(&run);
     loop {

@@ -21,7 +21,7 @@ pub(super) async fn watch(data_dir: PathBuf) {
                     data_dir = %data_dir.display(),
                     free_mib = free >> 20,
                     "the disk of the data folder is full: make room on it. Nothing that was recorded is lost; until \
-                     there is room nothing more can be recorded, then all goes on by itself"
+                     there is room nothing more can be recorded; after that everything resumes by itself"
                 );
             }
             Some(free) if free >= LITTLE_BYTES && full => {

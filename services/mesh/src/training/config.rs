@@ -103,7 +103,7 @@ pub(crate) struct Wanted {
     pub(crate) run: NewRun,
     /// The same, ready to be played: what is expected of it is computed from this.
     pub(crate) plan: RunPlan,
-    /// The checkpoint's bytes, when it goes on from one.
+    /// The checkpoint's bytes, when it resumes from one.
     pub(crate) checkpoint: Option<Vec<u8>>,
     /// Episodes that the checkpoint has done.
     pub(crate) episodes_done: u32,

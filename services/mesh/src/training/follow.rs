@@ -40,7 +40,7 @@ pub(crate) async fn follow(
                 if interrupted {
                     bar.abandon();
                     bail!(
-                        "interrupted again: run {} was left as it is, and goes on from its last checkpoint when a \
+                        "interrupted again: run {} was left as it is, and resumes from its last checkpoint when a \
                          stack is started on the same data",
                         run.id
                     );

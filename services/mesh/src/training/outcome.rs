@@ -1,4 +1,4 @@
-//! What a run leaves: its files, its summary, and how to go on.
+//! What a run leaves behind: its files, its summary, and the command that resumes it.
 
 use std::path::{Path, PathBuf};
 
@@ -143,7 +143,7 @@ impl Left {
         }
     }
 
-    /// The answer for people. `resume` is the command that goes on with a run that has not completed.
+    /// The summary for people. `resume` is the command that resumes a run that has not completed.
     pub(crate) fn text(&self, run: &Run, resume: &str) -> String {
         let mut lines = Vec::new();
         if let Some(result) = self.result() {
@@ -169,15 +169,15 @@ impl Left {
         ));
         lines.push(format!("  files      {}", self.folder.display()));
         if !run.reproducible {
-            lines.push("  not reproducible: it went on without psi-field for some time".into());
+            lines.push("  not reproducible: it ran without psi-field for some time".into());
         }
         for receipt in self.receipt.iter().chain(&self.decision_receipt) {
             lines.push(format!("  verify     mesh verify {}", quoted(&receipt.display().to_string())));
         }
         match (run.status, &self.checkpoint) {
             (RunStatus::Completed, _) => {}
-            (_, Some(_)) => lines.push(format!("  go on      {resume}")),
-            (_, None) => lines.push("  It made no checkpoint yet: begin anew.".into()),
+            (_, Some(_)) => lines.push(format!("  resume     {resume}")),
+            (_, None) => lines.push("  It had no checkpoint yet: start again.".into()),
         }
         lines.join("\n")
     }
@@ -263,8 +263,8 @@ async fn evidence(
 
 fn status(status: RunStatus) -> &'static str {
     match status {
-        RunStatus::Queued => "waits",
-        RunStatus::Running => "is at work",
+        RunStatus::Queued => "is queued",
+        RunStatus::Running => "is running",
         RunStatus::Paused => "is paused",
         RunStatus::Completed => "completed",
         RunStatus::Stopped => "stopped",

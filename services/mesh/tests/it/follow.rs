@@ -79,7 +79,7 @@ async fn a_run_is_labelled_found_paused_resumed_rewound_and_compared() {
     while ask(&["--status", "paused", "--json"]).json()["items"][0]["id"] != long.as_str() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    assert!(ask(&["resume", &long]).stdout.contains("goes on"));
+    assert!(ask(&["resume", &long]).stdout.contains("resumes"));
     assert_eq!(ask(&["cancel", &long, "--json"]).json()["id"], long);
 
     while !trainer.run(run.id).await.unwrap().status.is_final() {

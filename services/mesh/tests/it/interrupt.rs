@@ -106,7 +106,7 @@ fn the_command_that_an_interrupt_prints_leads_to_the_root_of_the_undisturbed_run
     let summary: Value = cut.json();
     assert_eq!(summary["status"], "cancelled");
     assert_ne!(summary["run_root"].as_str(), Some(expected.as_str()), "it must be cut");
-    let command = cut.stderr.trim_end().rsplit_once("go on with: ").unwrap().1.to_owned();
+    let command = cut.stderr.trim_end().rsplit_once("resume with: ").unwrap().1.to_owned();
     let checkpoint: Value =
         serde_json::from_slice(&fs::read(here.path().join("out/swarm_checkpoint.json")).unwrap()).unwrap();
     let done = checkpoint["episodes_done"].as_u64().unwrap();

@@ -16,17 +16,17 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
-    /// Let a run stand still at the end of its step, until it is resumed
+    /// Pause a run at the end of its step, until it is resumed
     Pause(One),
-    /// Let a paused run go on
+    /// Resume a paused run
     Resume(One),
     /// End a run after its episode, with a checkpoint
     Cancel(One),
-    /// Begin a new run that goes on from a checkpoint of an old one
+    /// Start a new run from a checkpoint of an old one, which stays as it is
     Rewind(Rewind),
-    /// Name a run, tag it, write notes
+    /// Change a run's name, tags or notes
     Label(Label),
-    /// Show two runs side by side
+    /// Compare two runs: configuration, metrics, and where their decisions part
     Compare(Compare),
 }
 
@@ -36,59 +36,59 @@ pub(super) struct One {
     /// The run's id, or `last`
     #[arg(value_name = "RUN")]
     run: RunName,
-    /// The run as the API shows it, as one JSON object on standard output
+    /// Print the run as one JSON object, as the API shows it
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     remote: RemoteArgs,
 }
 
-/// What is absent is as in the old run.
+/// A setting that is not given stays as in the old run.
 #[derive(Debug, Args)]
 pub(super) struct Rewind {
     #[command(flatten)]
     one: One,
-    /// Back to the checkpoint that was made after so many episodes
+    /// The checkpoint to start from: the one made after this many episodes
     #[arg(long, value_name = "N")]
     episodes_done: u32,
-    /// Which of the ways from there: another number is another run, also with the same settings
+    /// The branch: another number makes another run, even with the same settings
     #[arg(long, value_name = "N", default_value_t = 0)]
     branch: u32,
-    /// Episodes of the whole run, those before the checkpoint included
+    /// Episodes of the whole run, including those before the checkpoint
     #[arg(long, value_name = "N")]
     episodes: Option<u32>,
-    /// α, above 0 and at most 1
+    /// Learning rate α, above 0 and at most 1
     #[arg(long, value_name = "A", value_parser = positive_share)]
     learning_rate: Option<f64>,
-    /// γ, 0 to 1
+    /// Discount γ, 0 to 1
     #[arg(long, value_name = "G", value_parser = share)]
     discount: Option<f64>,
-    /// ε, 0 to 1
+    /// Exploration rate ε, 0 to 1
     #[arg(long, value_name = "E", value_parser = share)]
     epsilon: Option<f64>,
-    /// Stop after this many of the episodes
+    /// Stop after this many episodes
     #[arg(long, value_name = "N")]
     stop_after: Option<u32>,
-    /// What the new run is called
+    /// The name of the new run
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// A tag of the new run; may be given again
+    /// A tag of the new run; can be given several times
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
 }
 
-/// What is absent stays as it is.
+/// A label that is not given stays as it is.
 #[derive(Debug, Args)]
 pub(super) struct Label {
     #[command(flatten)]
     one: One,
-    /// What it is called from now on; nothing when empty
+    /// The new name; an empty text removes it
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// A tag; may be given again. These are all its tags from now on; none when empty
+    /// A new tag; can be given several times. The old tags go; an empty text removes all
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
-    /// Its notes from now on; none when empty
+    /// The new notes; an empty text removes them
     #[arg(long, value_name = "TEXT")]
     notes: Option<String>,
 }
@@ -105,7 +105,7 @@ impl Action {
             ),
             Self::Resume(one) => one.act(
                 async |trainer, id| trainer.resume_run(id).await,
-                |run| format!("run {} goes on as soon as there is a place for it", run.id),
+                |run| format!("run {} resumes as soon as there is a place for it", run.id),
             ),
             Self::Cancel(one) => one.act(
                 async |trainer, id| trainer.cancel_run(id).await,
@@ -157,7 +157,7 @@ impl Rewind {
             async |trainer, id| trainer.rewind_run(id, &rewind, Some(&key)).await,
             |run| {
                 let after = self.episodes_done;
-                format!("run {} goes on after episode {after}; follow it with: mesh watch {}", run.id, run.id)
+                format!("run {} starts after episode {after}; follow it with: mesh watch {}", run.id, run.id)
             },
         )
     }

@@ -14,13 +14,13 @@ use crate::{
 /// Which ones.
 #[derive(Debug, Args)]
 pub(super) struct Compare {
-    /// The one run's id, or `last`
+    /// The first run's id, or `last`
     #[arg(value_name = "A")]
     a: RunName,
-    /// The other run's id, or `last`
+    /// The second run's id, or `last`
     #[arg(value_name = "B")]
     b: RunName,
-    /// The comparison as the API shows it, as one JSON object on standard output
+    /// Print the comparison as one JSON object, as the API shows it
     #[arg(long)]
     json: bool,
     #[command(flatten)]
