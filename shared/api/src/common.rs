@@ -22,7 +22,7 @@ pub struct Problem {
     pub code: String,
     /// What happened here, what was expected, and what to do.
     pub detail: String,
-    /// The request's id, which the logs carry too.
+    /// The request's id, which is also in the logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// Every field that is wrong.
@@ -50,12 +50,12 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
-/// Which part of a list.
+/// Which page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams, Validate)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
-    /// Items a page, 1 to 1000 (default 1000).
+    /// Items per page, 1 to 1000 (default 1000).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
     #[param(minimum = 1, maximum = 1000)]
@@ -74,15 +74,15 @@ impl PageQuery {
     }
 }
 
-/// How a list is written.
+/// The format of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// A page as JSON.
     Json,
-    /// All of it as a stream, one JSON object a line.
+    /// Everything as a stream, one JSON object per line.
     Ndjson,
-    /// All of it as a stream of CSV with a header.
+    /// Everything as a stream of CSV with a header.
     Csv,
 }
 

@@ -17,7 +17,7 @@ pub struct NewEvaluation {
     #[garde(length(max = 20))]
     #[schema(max_items = 20)]
     pub policies: Vec<Hash>,
-    /// Hand rules to compare with; all of them when absent. The baseline `weighted-score` is always there.
+    /// Hand rules to compare with; all when absent. The baseline `weighted-score` always takes part.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(max = 50)))]
     pub rules: Option<Vec<String>>,
@@ -37,8 +37,8 @@ pub struct NewEvaluation {
     #[garde(inner(range(min = 1, max = 1_000_000)))]
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub steps: Option<u32>,
-    /// Of how many steps of each episode the physical limit is solved: 0 for none, as many as are affordable when
-    /// absent. The steps are a stratified sample, drawn from the episode's seed.
+    /// Steps of each episode for which the physical limit is solved: 0 for none; when absent, as many as can be
+    /// solved in reasonable time. They are a stratified sample, drawn from the episode's seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(max = 1_000_000)))]
     #[schema(maximum = 1_000_000)]
@@ -59,15 +59,15 @@ impl Default for NewEvaluation {
     }
 }
 
-/// Where an evaluation stands.
+/// The state of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EvaluationStatus {
-    /// At work.
+    /// Queued or being computed.
     Running,
-    /// Done; `result` is there.
+    /// Done; see `result`.
     Completed,
-    /// Could not be done; `error` says why.
+    /// Could not be computed; `error` says why.
     Failed,
 }
 
@@ -76,15 +76,15 @@ pub enum EvaluationStatus {
 pub struct Evaluation {
     /// Its id.
     pub id: Uuid,
-    /// Where it stands.
+    /// Its state.
     pub status: EvaluationStatus,
-    /// What was asked for.
+    /// The request that created it.
     pub config: NewEvaluation,
-    /// When.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
     /// Episodes done, over all policies.
     pub episodes_done: u64,
-    /// Episodes in all.
+    /// Episodes to play in all.
     pub episodes_total: u64,
     /// Steps whose physical limit is known, over all seeds.
     #[serde(default)]
@@ -103,7 +103,7 @@ pub struct Evaluation {
     pub error: Option<String>,
 }
 
-/// A figure over seeds: its mean with a 95 % bootstrap interval, and how the seeds spread.
+/// A metric over seeds: its mean with a 95 % bootstrap interval, and the spread of the seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Estimate {
     /// The mean.
@@ -112,17 +112,17 @@ pub struct Estimate {
     pub ci_low: f64,
     /// The interval's high end.
     pub ci_high: f64,
-    /// The interquartile mean: that of the middle half of the seeds, which no single seed can pull away
+    /// The interquartile mean: the mean of the middle half of the seeds, which no single seed can move far
     /// (Agarwal et al. 2021).
     pub iqm: f64,
-    /// The seeds' standard deviation (of a sample: n − 1); `null` of a single one.
+    /// The sample standard deviation of the seeds (n − 1); `null` for a single seed.
     pub std_dev: Option<f64>,
 }
 
-/// A share with its 95 % bootstrap interval over seeds. It is no mean of the seeds' own shares.
+/// A ratio with its 95 % bootstrap interval over seeds. It is a ratio of sums, not the mean of the seeds' ratios.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Share {
-    /// The share.
+    /// The ratio.
     pub mean: f64,
     /// The interval's low end.
     pub ci_low: f64,
@@ -141,7 +141,7 @@ pub struct FillBySize {
     pub from_6h: Option<Estimate>,
 }
 
-/// The figures of a policy, or their paired differences. `null` where no seed has data.
+/// The metrics of a policy, or their paired differences. `null` where no seed has data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MetricEstimates {
     /// Requests routed / requested.
@@ -158,15 +158,15 @@ pub struct MetricEstimates {
     pub fill_by_size: FillBySize,
     /// The worst tenant's GPU-hours fill.
     pub worst_tenant_gpu_hours_fill: Option<Estimate>,
-    /// Requests set aside / requested.
+    /// Requests deferred / requested.
     pub deferred_share: Option<Estimate>,
-    /// Mean latency of a routed request, waiting included.
+    /// Mean latency of a routed request, including its waiting.
     pub avg_latency_ms: Option<Estimate>,
     /// Mean `excess-cost` reward per request.
     pub reward: Option<Estimate>,
 }
 
-/// A tenant's figures. `null` where no seed has data.
+/// The metrics of a tenant. `null` where no seed has data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TenantEstimates {
     /// The tenant's id.
@@ -177,7 +177,7 @@ pub struct TenantEstimates {
     pub gpu_hours_fill: Option<Estimate>,
     /// Paid per GPU-hour served.
     pub cost_per_gpu_hour_usd: Option<Estimate>,
-    /// Mean latency of a routed request, waiting included.
+    /// Mean latency of a routed request, including its waiting.
     pub avg_latency_ms: Option<Estimate>,
 }
 
@@ -195,7 +195,7 @@ pub enum JobSize {
     From6h,
 }
 
-/// The figures of jobs of a size. `null` where no seed has data.
+/// The metrics of the jobs of one size. `null` where no seed has data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SizeEstimates {
     /// The size.
@@ -206,7 +206,7 @@ pub struct SizeEstimates {
     pub gpu_hours_fill: Option<Estimate>,
 }
 
-/// Who gets what.
+/// The metrics by tenant and by job size: who is served, and how well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Fairness {
     /// By tenant, in the workloads' order.
@@ -222,16 +222,16 @@ pub struct PolicyResult {
     pub name: String,
     /// True when it was trained.
     pub learned: bool,
-    /// True of a rule that is told what is hidden from the others: it shows what that would be worth, and
-    /// competes with nobody.
+    /// True for a rule that is told what is hidden from the others: it shows what that knowledge is worth, and is
+    /// not ranked.
     pub reference: bool,
     /// The policy's artifact, when it was trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_sha256: Option<Hash>,
-    /// Episodes that it was trained for, when it was trained.
+    /// Episodes of its training, when it was trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_episodes: Option<u32>,
-    /// Its figures.
+    /// Its metrics.
     pub metrics: MetricEstimates,
     /// Paired differences to the baseline `weighted-score`, seed by seed.
     pub versus_baseline: MetricEstimates,
@@ -241,26 +241,26 @@ pub struct PolicyResult {
     /// solved. `null` where there is no limit, or none above the baseline.
     pub gap_closed: Option<Share>,
     /// (reward − `bid-price`'s) / (`bid-price-informed`'s − `bid-price`'s), of mean rewards over the seeds. `null`
-    /// where nothing is hidden, or one of the two does not take part or the second is no better.
+    /// where nothing is hidden, where one of the two does not take part, or where the second is no better.
     pub informed_gap_closed: Option<Share>,
     /// The probability that its reward on a seed is above the baseline's on the same seed, a tie counting half
     /// (Agarwal et al. 2021, paired as the seeds are). `null` where no seed has data.
     pub probability_of_improvement: Option<Share>,
-    /// Who gets what.
+    /// Its metrics by tenant and job size.
     pub fairness: Fairness,
     /// Its mean reward per request on each of `seeds`.
     pub reward_by_seed: Vec<Option<f64>>,
-    /// The paired difference of its mean reward per request to the baseline's in each of up to 24 equal parts of the
-    /// episodes: a policy that adapts to what it meets gains more the longer it is there. `null` where no seed has a
-    /// request in a part.
+    /// The paired difference of its mean reward per request to the baseline's, in each of up to 24 equal parts of the
+    /// episodes: a policy that adapts gains more towards the end. `null` for a part in which no seed has a request.
     #[serde(default)]
     pub gain_over_time: Vec<Option<Share>>,
     /// Its mean reward per request on the steps whose limit was solved; `null` where there is no limit.
     pub reward_on_limit_steps: Option<Estimate>,
 }
 
-/// The physical limit: what nobody can do better, not even who knows all requests of a step beforehand. It is
-/// the optimum of a linear program that every policy's step is a solution of. Figures are of the solved steps.
+/// The physical limit: an upper bound that no policy can exceed, not even one that knows all requests of a step in
+/// advance. It is the optimum of a linear program of which every policy's step is a feasible solution. The metrics are
+/// those of the solved steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LimitResult {
     /// The highest share of requests routed.
@@ -269,20 +269,20 @@ pub struct LimitResult {
     pub avg_cost_usd: Option<Estimate>,
     /// The lowest mean latency of a routed request at the highest fill.
     pub avg_latency_ms: Option<Estimate>,
-    /// The highest mean `excess-cost` reward per request, whatever is routed for it.
+    /// The highest mean `excess-cost` reward per request, at whatever fill.
     pub reward: Option<Estimate>,
-    /// (limit's reward − baseline's) / |baseline's|: how much there is to gain over the baseline. `null` where the
-    /// baseline earns nothing.
+    /// (limit's reward − baseline's) / |baseline's|: how much can be gained over the baseline. `null` where the
+    /// baseline's reward is 0.
     pub headroom: Option<Share>,
     /// Steps that were solved, over all seeds.
     pub steps_solved: u64,
     /// Steps of all episodes.
     pub steps_total: u64,
-    /// How to read it: which steps, and that cost and latency are compared at equal fill only.
+    /// How to read it: which steps were solved, and that cost and latency compare at equal fill only.
     pub note: String,
 }
 
-/// What an evaluation found.
+/// The result of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EvaluationResult {
     /// SHA-256 of the environment's canonical JSON.
@@ -297,10 +297,10 @@ pub struct EvaluationResult {
     pub policies: Vec<PolicyResult>,
     /// The best hand rule by mean reward.
     pub best_rule: String,
-    /// The physical limit; `null` where it was not asked for, could not be solved, or what happens is hidden, so that
-    /// the linear program does not know it.
+    /// The physical limit; `null` where it was not asked for or could not be solved, or where demand and failures are
+    /// hidden, so that the linear program does not know them.
     pub limit: Option<LimitResult>,
-    /// What the figures say, in plain sentences; "better" only where an interval excludes zero.
+    /// The findings as sentences; "better" and "worse" only where an interval excludes zero.
     pub verdicts: Vec<String>,
 }
 
@@ -309,7 +309,7 @@ pub struct EvaluationResult {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct EvaluationQuery {
-    /// Items a page, 1 to 1000 (default 100).
+    /// Items per page, 1 to 1000 (default 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
     #[param(minimum = 1, maximum = 1000)]

@@ -4,6 +4,8 @@
 //! (`routes/`), so that a change on the wire and a change in the domain stay two changes. Field
 //! names carry their units; hashes are lowercase hex; times are RFC 3339 in UTC.
 
+#![warn(missing_docs)]
+
 pub mod evaluator;
 pub mod policies;
 pub mod psi_field;

@@ -1,5 +1,5 @@
-//! The trainer's wire types for policies: importing them, asking them for decisions, and telling what
-//! became of those.
+//! The trainer's wire types for policies: importing them, asking them for decisions, and reporting the outcomes
+//! of those.
 
 use chrono::{DateTime, Utc};
 use garde::Validate;
@@ -19,7 +19,7 @@ use crate::{
 #[serde(deny_unknown_fields, default)]
 #[schema(example = json!({"rule": "weighted-score", "environment": {"preset": "contended"}}))]
 pub struct NewPolicy {
-    /// A name for people. The same policy under another name is another one, with decisions of its own.
+    /// A name for people. The same policy under another name is a different policy, with decisions of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(bytes, min = 1, max = 200), custom(crate::common::without_nul)))]
     #[schema(min_length = 1, max_length = 200)]
@@ -29,7 +29,7 @@ pub struct NewPolicy {
     #[schema(value_type = Option<Object>)]
     #[garde(skip)]
     pub file: Option<serde_json::Value>,
-    /// A policy file that the remembrancer has: its SHA-256.
+    /// A policy file that the remembrancer stores, by its SHA-256.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub artifact: Option<Hash>,
@@ -43,7 +43,7 @@ pub struct NewPolicy {
     pub environment: EnvironmentSpec,
 }
 
-/// How a policy came to decide as it does.
+/// Where a policy comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyKind {
@@ -56,9 +56,9 @@ pub enum PolicyKind {
 /// A policy that can be asked for decisions. It neither learns nor explores while it is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Policy {
-    /// Its id: of a run's policy the run's; of an imported one a UUIDv5 over what was imported.
+    /// Its id: the run's id for the policy of a run, a UUIDv5 over what was imported for an imported one.
     pub id: Uuid,
-    /// Its name, if it was given one.
+    /// Its name, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Learned, or a hand rule.
@@ -71,18 +71,18 @@ pub struct Policy {
     /// The policy file, an artifact of the remembrancer; a hand rule has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_sha256: Option<Hash>,
-    /// The run that it was trained by, when it was on this trainer.
+    /// The run that trained it, when that is known here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<Uuid>,
-    /// Where it decides.
+    /// The environment that it decides in.
     pub environment: EnvironmentSpec,
     /// SHA-256 of the environment's definition.
     pub environment_sha256: Hash,
-    /// Whether it may refuse a request although a provider is feasible.
+    /// Whether it may refuse a request even though a provider is feasible.
     pub may_hold: bool,
-    /// Whether it may set a request aside and decide it after the others of its call.
+    /// Whether it may defer a request until the others of its call are decided.
     pub may_defer: bool,
-    /// The `run` of the decisions that it is asked for: SHA-256 over what determines them.
+    /// The `run` of its decisions in the ledger: SHA-256 over what determines them.
     pub digest: Hash,
     /// When it was imported, or its run ended.
     pub created_at: DateTime<Utc>,
@@ -102,7 +102,7 @@ pub struct PolicyQuery {
     /// Only the one that this run learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Uuid>,
-    /// Items a page, 1 to 1000 (default 100).
+    /// Items per page, 1 to 1000 (default 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
     #[param(minimum = 1, maximum = 1000)]
@@ -112,8 +112,8 @@ pub struct PolicyQuery {
     pub cursor: Option<String>,
 }
 
-/// Requests to decide in order, and how things stand now. Each decided request takes its capacity and its
-/// budget before the next one.
+/// Requests to decide, in order, and the current state of the market. Each decision uses up capacity and budget before
+/// the next one is made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"requests": [
@@ -125,12 +125,12 @@ pub struct DecisionRequest {
     #[garde(length(min = 1, max = 1000), dive)]
     #[schema(min_items = 1, max_items = 1000)]
     pub requests: Vec<RoutingRequest>,
-    /// The providers that are not as in the catalog now.
+    /// The providers that currently differ from the catalog.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(length(max = 1000), dive)]
     #[schema(max_items = 1000)]
     pub providers: Vec<ProviderNow>,
-    /// The tenants that do not have their whole budget any more.
+    /// The tenants that have already spent part of their budget.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[garde(length(max = 1000), dive)]
     #[schema(max_items = 1000)]
@@ -170,7 +170,7 @@ pub struct RoutingRequest {
     pub min_reputation: Option<f64>,
 }
 
-/// A provider as it is now. What is absent is as in the catalog.
+/// The current state of a provider. A field that is absent is as in the catalog.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderNow {
@@ -178,16 +178,16 @@ pub struct ProviderNow {
     #[garde(length(bytes, min = 1, max = 200))]
     #[schema(min_length = 1, max_length = 200)]
     pub id: String,
-    /// False while it takes nothing.
+    /// False while it takes no jobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub available: Option<bool>,
-    /// Its whole capacity now, in GPU-hours per step.
+    /// Its current total capacity, in GPU-hours per step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e9)))]
     #[schema(minimum = 0, maximum = 1e9)]
     pub capacity_gpu_hours: Option<f64>,
-    /// What is left of its capacity, in GPU-hours; all of it when absent.
+    /// The capacity that is left, in GPU-hours; all of it when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e9)))]
     #[schema(minimum = 0, maximum = 1e9)]
@@ -209,7 +209,7 @@ pub struct ProviderNow {
     pub reputation: Option<f64>,
 }
 
-/// A tenant as it is now.
+/// The current state of a tenant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct TenantNow {
@@ -217,7 +217,7 @@ pub struct TenantNow {
     #[garde(length(bytes, min = 1, max = 200))]
     #[schema(min_length = 1, max_length = 200)]
     pub id: String,
-    /// What is left of its budget for this step, in USD.
+    /// The budget that is left for this step, in USD.
     #[garde(range(min = 0.0, max = 1e12))]
     #[schema(minimum = 0, maximum = 1e12)]
     pub remaining_budget_usd: f64,
@@ -234,10 +234,10 @@ pub struct ServedDecisions {
     pub decisions: Vec<ServedDecision>,
 }
 
-/// What a policy decided for one request, what it expects of it, and where the proof is.
+/// What a policy decided for one request, what it expects, and where the proof is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ServedDecision {
-    /// Its id, under which its outcome is told: a UUIDv8 of its stream and its sequence number.
+    /// Its id, under which its outcome is reported: a UUIDv8 of its stream and its sequence number.
     pub id: Uuid,
     /// What to do with the request.
     pub action: Action,
@@ -248,23 +248,23 @@ pub struct ServedDecision {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "akash")]
     pub provider: Option<String>,
-    /// The price per GPU-hour that it is expected to pay.
+    /// The expected price per GPU-hour, in USD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_price_usd_per_hour: Option<f64>,
-    /// What it is expected to cost, in USD.
+    /// The expected cost, in USD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_cost_usd: Option<f64>,
-    /// The latency that it is expected to meet, in ms, its waiting included.
+    /// The expected latency, in ms, including its waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_latency_ms: Option<f64>,
-    /// The probability with which the policy decides so here.
+    /// The probability with which the policy decides this way here.
     pub propensity: f64,
     /// The policy's estimate of the choice's value, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
-    /// True when it was set aside and decided after the others of its call.
+    /// True when it was deferred until the others of its call were decided.
     pub deferred: bool,
-    /// What the waiting costs, in ms; 0 when it was not deferred.
+    /// The latency that its waiting adds, in ms; 0 when it was not deferred.
     pub wait_ms: f64,
     /// The agent that decided.
     pub agent: u32,
@@ -274,12 +274,12 @@ pub struct ServedDecision {
     pub sequence: u64,
     /// Its index in the log.
     pub log_index: u64,
-    /// Where the remembrancer gives the evidence that `POST /v1/verify` and `mesh verify` check.
+    /// Where to get the evidence that `POST /v1/verify` and `mesh verify` check.
     #[schema(example = "http://127.0.0.1:8002/v1/log/evidence?run=…&sequence=0")]
     pub evidence_url: String,
 }
 
-/// A provider that a request was not sent to, as it was at that moment.
+/// A provider that a request was not sent to, in the state that it had at that moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Alternative {
     /// The provider.
@@ -295,7 +295,7 @@ pub struct Alternative {
     /// The latency that it would have met, in ms, when it was feasible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_latency_ms: Option<f64>,
-    /// What the policy thinks of it, on the policy's own scale (higher is better), where it has a figure.
+    /// The policy's score of it, on the policy's own scale (higher is better), where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
 }
@@ -310,7 +310,7 @@ pub enum AlternativeReason {
     Region,
     /// It does not have the GPU type.
     GpuType,
-    /// It takes nothing now.
+    /// It takes no jobs at the moment.
     Outage,
     /// Too little is left of its capacity.
     Capacity,
@@ -318,11 +318,11 @@ pub enum AlternativeReason {
     Reputation,
     /// It is too slow.
     Latency,
-    /// It is too dear for what is left of the tenant's budget.
+    /// It costs more than what is left of the tenant's budget.
     Budget,
 }
 
-/// What really happened to a request that a decision routed.
+/// What actually happened to a request that a decision routed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"succeeded": true, "latency_ms": 318.5, "cost_usd": 1.44, "note": "one retry"}))]
@@ -330,12 +330,12 @@ pub struct Outcome {
     /// Whether the job was done.
     #[garde(skip)]
     pub succeeded: bool,
-    /// The latency that it met, in ms.
+    /// Its actual latency, in ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e12)))]
     #[schema(minimum = 0, maximum = 1e12)]
     pub latency_ms: Option<f64>,
-    /// What it cost, in USD.
+    /// Its actual cost, in USD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e12)))]
     #[schema(minimum = 0, maximum = 1e12)]
@@ -369,9 +369,9 @@ pub struct DecisionDetails {
     pub log_index: u64,
     /// The decision. Its cost, latency and reward are what was expected.
     pub decision: crate::remembrancer::Decision,
-    /// Where the remembrancer gives the evidence for it.
+    /// Where to get the evidence for it.
     pub evidence_url: String,
-    /// What really happened, once that has been told.
+    /// What actually happened, once it has been reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// The outcome's record in the ledger.

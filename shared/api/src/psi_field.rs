@@ -16,7 +16,7 @@ pub struct AgentWindow {
     /// Mean reward of its decisions; absent when it made none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_reward: Option<f64>,
-    /// Mean absolute temporal-difference error; absent when it learned nothing.
+    /// Mean absolute temporal-difference error; absent when it did not learn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0)))]
     #[schema(minimum = 0)]
@@ -27,11 +27,11 @@ pub struct AgentWindow {
     pub epsilon: f64,
     /// States in its table.
     pub q_table_size: u64,
-    /// Decisions it made.
+    /// Decisions that it made.
     pub decisions: u64,
 }
 
-/// What the whole swarm did in a window. A figure without data is absent, not 0.
+/// What the whole swarm did in a window. A metric without data is absent, not 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -62,7 +62,7 @@ pub struct SwarmWindow {
     pub provider_shares: Vec<f64>,
 }
 
-/// One window of a swarm's life.
+/// One window of a swarm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
@@ -77,8 +77,8 @@ pub struct Window {
     /// The swarm.
     #[garde(dive)]
     pub swarm: SwarmWindow,
-    /// True while the sender repeats what it did before a restart: the ledger holds these decisions already,
-    /// so no operator may intervene in them. It is no part of what makes two windows the same.
+    /// True while the sender repeats what it did before a restart: the ledger already holds these decisions, so no
+    /// operator may intervene in them. Two windows that differ only in this are the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[garde(skip)]
     pub repeated: bool,
@@ -94,11 +94,11 @@ pub struct Window {
 pub struct FieldState {
     /// Ψ: the stability of the whole.
     pub psi: Option<f64>,
-    /// C: how well this window continues the retained past.
+    /// C: how well this window continues the past that the field retains.
     pub continuity: Option<f64>,
     /// U: forecast skill over the naive forecast.
     pub futurity: Option<f64>,
-    /// Φ: do the agents move together (Kuramoto order parameter).
+    /// Φ: whether the agents move together (Kuramoto order parameter).
     pub phase_coherence: Option<f64>,
     /// H: spread of routing choices and of performance.
     pub entropy: Option<f64>,
@@ -113,11 +113,11 @@ pub struct FieldState {
 pub struct ChannelDeviation {
     /// The channel, e.g. `fill_rate`, `mean_reward`.
     pub channel: String,
-    /// By how many standard deviations it was off its forecast.
+    /// How many standard deviations it was away from its forecast.
     pub z_score: f64,
-    /// What was observed.
+    /// The observed value.
     pub observed: f64,
-    /// What the field expected.
+    /// The value that the field expected.
     pub expected: f64,
 }
 
@@ -133,7 +133,7 @@ pub struct AgentDeviation {
 /// An anomaly and what caused it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Anomaly {
-    /// How it was found: `prediction_error` (m of n windows over the threshold) or `cusum` (the reward drifted).
+    /// What found it: `prediction_error` (m of n windows above the threshold) or `cusum` (the reward drifted).
     pub detector: String,
     /// The channels that deviate, the worst first.
     pub channels: Vec<ChannelDeviation>,
@@ -151,21 +151,21 @@ pub enum InterventionKind {
     Albedo,
 }
 
-/// Where an intervention stands.
+/// The state of an intervention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InterventionStatus {
     /// Sent in an answer.
     Issued,
-    /// The swarm applied it.
+    /// Applied by the swarm.
     Acknowledged,
-    /// The reward after it was compared with the reward before.
+    /// Its effect is known: the reward after it was compared with the reward before.
     Assessed,
-    /// Never acknowledged in its time.
+    /// Not acknowledged in time.
     Expired,
 }
 
-/// How an intervention is to be carried out. Which fields are there depends on the kind.
+/// The parameters of an intervention; which fields are present depends on the kind.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -175,12 +175,12 @@ pub struct InterventionParameters {
     #[garde(inner(range(min = 0.0, max = 100.0)))]
     #[schema(minimum = 0, maximum = 100)]
     pub epsilon_factor: Option<f64>,
-    /// Albedo: the highest ε that it may lead to.
+    /// Albedo: the highest ε that it may set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1.0)))]
     #[schema(minimum = 0, maximum = 1)]
     pub epsilon_max: Option<f64>,
-    /// Albedo: for how many windows ε stays raised.
+    /// Albedo: windows for which ε stays raised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 100_000)))]
     #[schema(minimum = 1, maximum = 100_000)]
@@ -196,25 +196,25 @@ pub struct Intervention {
     pub kind: InterventionKind,
     /// The agents it is for.
     pub targets: Vec<u32>,
-    /// How.
+    /// Its parameters.
     pub parameters: InterventionParameters,
-    /// Why, in a sentence.
+    /// The reason, in a sentence.
     pub reason: String,
     /// The figures behind the reason.
     #[schema(value_type = Object)]
     pub evidence: serde_json::Map<String, serde_json::Value>,
     /// The window whose answer carried it.
     pub issued_at_window: u64,
-    /// In how many windows it must be acknowledged.
+    /// Windows in which it must be acknowledged.
     pub expires_after_windows: u64,
-    /// Issued by hand, not by the field.
+    /// True when an operator issued it, not the field.
     pub by_operator: bool,
 }
 
 /// The reward before and after an intervention.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Assessment {
-    /// How many windows on each side.
+    /// Windows compared on each side.
     pub windows: u64,
     /// Mean reward before.
     pub reward_before: f64,
@@ -226,18 +226,18 @@ pub struct Assessment {
     pub difference_ci_high: f64,
 }
 
-/// An intervention and what became of it.
+/// An intervention, its state and its effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InterventionRecord {
     /// The command.
     #[serde(flatten)]
     pub intervention: Intervention,
-    /// Where it stands.
+    /// Its state.
     pub status: InterventionStatus,
     /// The window that acknowledged it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged_at_window: Option<u64>,
-    /// What it brought, once enough windows have passed.
+    /// Its effect, once enough windows have passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assessment: Option<Assessment>,
 }
@@ -247,14 +247,14 @@ pub struct InterventionRecord {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct NewIntervention {
-    /// What to do.
+    /// What to do: `nigredo` or `albedo`.
     pub kind: InterventionKind,
-    /// For which agents; all that are in the last window when empty.
+    /// The agents it is for; when empty, all agents of the last window.
     #[serde(default)]
     #[garde(length(max = 10_000))]
     #[schema(max_items = 10_000)]
     pub targets: Vec<u32>,
-    /// Why: it goes into the record.
+    /// The reason, which is recorded.
     #[garde(length(bytes, min = 1, max = 2000), custom(crate::common::without_nul))]
     #[schema(min_length = 1, max_length = 2000)]
     pub reason: String,
@@ -283,11 +283,11 @@ pub struct Swarm {
     pub id: String,
     /// The number that its next window must have.
     pub next_window: u64,
-    /// The windows before this one can no longer be asked again.
+    /// Answers to windows before this one are no longer kept.
     pub checkpoint_window: u64,
-    /// How many agents the last window had.
+    /// Agents in the last window.
     pub agents: u64,
-    /// How many interventions were issued.
+    /// Interventions issued so far.
     pub interventions: u64,
     /// The field after the last window.
     pub state: FieldState,
@@ -317,7 +317,7 @@ pub struct WindowQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub from: Option<u64>,
-    /// Items a page, 1 to 1000 (default 100).
+    /// Items per page, 1 to 1000 (default 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
     #[param(minimum = 1, maximum = 1000)]

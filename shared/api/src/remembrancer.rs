@@ -24,13 +24,13 @@ pub use leases::{Fence, FenceQuery, Lease, LeaseClaim, LeaseQuery, LeaseRelease,
 pub enum Action {
     /// Sent to `provider`.
     Route,
-    /// Refused although a provider was feasible.
+    /// Refused even though a provider was feasible.
     Hold,
     /// No provider was feasible, or the chosen one was not.
     Drop,
 }
 
-/// One request and what became of it. Its identity is (`run`, `sequence`).
+/// One request and what the policy did with it. Its identity is (`run`, `sequence`).
 ///
 /// Its RFC 8785 canonical JSON is the log's leaf, so it carries no clock time and no UUID: the same
 /// run gives the same bytes. Absent values are left out, never null.
@@ -77,17 +77,17 @@ pub struct Decision {
     #[garde(length(bytes, min = 1, max = 200))]
     #[schema(min_length = 1, max_length = 200)]
     pub provider: Option<String>,
-    /// Price paid per GPU-hour, when routed.
+    /// Price paid per GPU-hour in USD, when routed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e300)))]
     #[schema(minimum = 0, maximum = 1e300)]
     pub price_usd_per_hour: Option<f64>,
-    /// Latency met, waiting included, when routed.
+    /// Latency including waiting, in ms, when routed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e300)))]
     #[schema(minimum = 0, maximum = 1e300)]
     pub latency_ms: Option<f64>,
-    /// Price times hours, when routed.
+    /// Price times hours in USD, when routed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e300)))]
     #[schema(minimum = 0, maximum = 1e300)]
@@ -96,26 +96,26 @@ pub struct Decision {
     pub reward: f64,
     /// True when exploration chose the action.
     pub explored: bool,
-    /// The probability with which the policy took this action here, above 0: it was taken.
+    /// The probability with which the policy took this action here; above 0, since it was taken.
     #[garde(custom(probability_of_what_happened))]
     #[schema(exclusive_minimum = 0, maximum = 1)]
     pub propensity: f64,
     /// The policy's estimate of the chosen action's value, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
-    /// How many steps of the run the deciding policy had learned from.
+    /// Steps of the run that the policy had learned from when it decided.
     #[garde(range(max = crate::MAX_SAFE_INTEGER))]
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub policy_version: u64,
-    /// True when the request was set aside to the end of the step first.
+    /// True when the request was first deferred to the end of the step.
     pub deferred: bool,
-    /// What the waiting cost, in ms; 0 when not deferred.
+    /// The latency that its waiting added, in ms; 0 when it was not deferred.
     #[garde(range(min = 0.0, max = 1e300))]
     #[schema(minimum = 0, maximum = 1e300)]
     pub wait_ms: f64,
 }
 
-/// Consecutive decisions of one run. All are recorded or none.
+/// Consecutive decisions of one run. Either all are recorded or none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionBatch {
@@ -123,14 +123,14 @@ pub struct DecisionBatch {
     #[garde(length(min = 1, max = 20_000), dive)]
     #[schema(min_items = 1, max_items = 20_000)]
     pub decisions: Vec<Decision>,
-    /// Only when a run that began on another log goes on here: the Merkle frontier (RFC 6962 roots of
-    /// the complete subtrees, largest first) over the decisions before the first of this batch.
+    /// Only when a run that began on another log resumes on this one: the Merkle frontier (RFC 6962 roots of the
+    /// complete subtrees, largest first) over the decisions before the first of this batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(max = 64)))]
     pub frontier: Option<Vec<Hash>>,
 }
 
-/// Proof that consecutive decisions were committed together. The same decisions always get the same.
+/// Proof that consecutive decisions were committed together. The same decisions always get the same receipt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Receipt {
     /// The run's digest.
@@ -147,16 +147,16 @@ pub struct Receipt {
     pub root_hash: Hash,
 }
 
-/// The answer to a batch: one receipt for each commit that its decisions came in.
+/// The answer to a batch: one receipt for each commit that contained some of its decisions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BatchReceipts {
-    /// How many decisions were new; the others had been recorded before, byte for byte the same.
+    /// Decisions that were new; the others had been recorded before, byte for byte the same.
     pub recorded: u64,
     /// In the order of the sequence numbers.
     pub receipts: Vec<Receipt>,
 }
 
-/// Where a run's decisions stand in this log.
+/// How far a run's decisions are in this log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunHead {
     /// The run's digest.
@@ -169,7 +169,7 @@ pub struct RunHead {
     pub run_root: Hash,
 }
 
-/// A decision with its place in the log.
+/// A decision with its index in the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordedDecision {
     /// The decision's index in the log.
@@ -185,7 +185,7 @@ impl utoipa::PartialSchema for RecordedDecision {
     fn schema() -> RefOr<Schema> {
         match Decision::schema() {
             RefOr::T(Schema::Object(mut decision)) => {
-                decision.description = Some("A decision with its place in the log.".to_owned());
+                decision.description = Some("A decision with its index in the log.".to_owned());
                 decision.properties.insert("log_index".to_owned(), u64::schema());
                 decision.required.push("log_index".to_owned());
                 RefOr::T(Schema::Object(decision))
@@ -231,12 +231,12 @@ pub struct DecisionQuery {
     /// Only decisions from this sequence number on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_sequence: Option<u64>,
-    /// `json` for a page, `ndjson` or `csv` for all matching decisions as a stream; the `Accept` header decides
-    /// when it is absent.
+    /// `json` for a page, `ndjson` or `csv` for all matching decisions as a stream; when absent, the `Accept` header
+    /// decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(inline)]
     pub format: Option<Format>,
-    /// Items a page, 1 to 1000 (default 100). A stream has no pages and takes neither `limit` nor `cursor`.
+    /// Items per page, 1 to 1000 (default 100). A stream has no pages and takes neither `limit` nor `cursor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
     #[param(minimum = 1, maximum = 1000)]
@@ -251,25 +251,25 @@ pub struct DecisionQuery {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct NewRecord {
-    /// The caller's id for it; without one the `Idempotency-Key` header, else a new UUIDv7.
+    /// The caller's id for it. When absent, the `Idempotency-Key` header is the id, or else a new UUIDv7.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(length(bytes, min = 1, max = 200))]
     #[schema(min_length = 1, max_length = 200)]
     pub id: Option<String>,
     /// What it is about.
     pub kind: RecordKind,
-    /// The thing it is about, e.g. `run:0198…` or `swarm:default`: records are listed by it.
+    /// The thing that it is about, such as `run:0198…` or `swarm:default`; records can be listed by it.
     #[garde(length(bytes, min = 1, max = 200))]
     #[schema(min_length = 1, max_length = 200)]
     #[schema(example = "component:ai-mesh-training")]
     pub subject: String,
-    /// The content, a JSON object: every key once, at most 64 levels deep.
+    /// The content: a JSON object without duplicate keys, at most 64 levels deep.
     #[schema(value_type = Object)]
     #[serde(deserialize_with = "crate::json_object::strict")]
     pub body: serde_json::Map<String, serde_json::Value>,
 }
 
-/// A record as it stands in the log. Its canonical JSON without `log_index` is the leaf.
+/// A record of the log. Its canonical JSON without `log_index` is the leaf.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Record {
     /// Its index in the log.
@@ -312,13 +312,14 @@ pub struct RecordQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(example = "run")]
     pub kind: Option<RecordKind>,
-    /// Only records about this thing.
+    /// Only records with this subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// True: the newest first; false: the oldest first. Absent: the best match first with `q`, else the oldest.
+    /// True for the newest first, false for the oldest first. When absent, the best match comes first with `q`, else
+    /// the oldest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_first: Option<bool>,
-    /// Items a page, 1 to 1000 (default 100).
+    /// Items per page, 1 to 1000 (default 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
     #[param(minimum = 1, maximum = 1000)]
@@ -335,7 +336,7 @@ pub struct Artifact {
     pub sha256: Hash,
     /// Its length.
     pub size_bytes: u64,
-    /// Its media type, as it was put.
+    /// Its media type, as it was given when it was stored.
     #[schema(example = "application/json")]
     pub media_type: String,
 }
@@ -343,11 +344,11 @@ pub struct Artifact {
 /// The log's head, as a C2SP signed note and in parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Checkpoint {
-    /// How many leaves.
+    /// Leaves of the log.
     pub tree_size: u64,
     /// The root over them.
     pub root_hash: Hash,
-    /// The signed note (C2SP tlog-checkpoint), to be kept as it is.
+    /// The signed note (C2SP tlog-checkpoint); keep its characters as they are.
     pub note: String,
 }
 
@@ -430,8 +431,8 @@ pub struct ConsistencyProof {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
-    /// The record or decision: its canonical JSON is the leaf, so apart from white space these very
-    /// characters are what is proved.
+    /// The record or decision. Its canonical JSON is the leaf, so the proof is about exactly these characters, apart
+    /// from white space.
     #[schema(value_type = Object)]
     #[serde(deserialize_with = "raw_object")]
     pub record: Box<RawValue>,
@@ -441,7 +442,7 @@ pub struct Evidence {
     pub inclusion_path: Vec<Hash>,
     /// The signed checkpoint.
     pub checkpoint: String,
-    /// The log's verifier key. Trust it only when you know it from elsewhere.
+    /// The log's verifier key. Trust it only after comparing it with a copy from another source.
     pub verifier_key: String,
 }
 
@@ -450,11 +451,11 @@ pub struct Evidence {
 pub struct Verdict {
     /// True only when the record is in the log that the checkpoint signs.
     pub valid: bool,
-    /// What was checked, or what does not hold.
+    /// What was checked, or what is wrong.
     pub detail: String,
 }
 
-/// What a record's answer says about where it went.
+/// Where a record was appended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RecordReceipt {
     /// The record's id.
@@ -475,7 +476,7 @@ pub fn run_subject(run: Uuid) -> String {
     format!("run:{run}")
 }
 
-/// What was chosen had a chance.
+/// An action that was taken had a probability above 0.
 fn probability_of_what_happened(propensity: &f64, _: &()) -> garde::Result {
     if *propensity > 0.0 && *propensity <= 1.0 {
         return Ok(());
@@ -483,7 +484,7 @@ fn probability_of_what_happened(propensity: &f64, _: &()) -> garde::Result {
     Err(garde::Error::new("expected a probability above 0 and at most 1"))
 }
 
-/// A JSON object, its characters kept.
+/// A JSON object with its characters as they came.
 fn raw_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<RawValue>, D::Error> {
     let raw = Box::<RawValue>::deserialize(deserializer)?;
     if raw.get().starts_with('{') {

@@ -44,7 +44,7 @@ pub struct ReplaySpec {
     /// Whether to replay at all.
     #[garde(skip)]
     pub enabled: bool,
-    /// Transitions kept for each agent; the oldest goes first.
+    /// Transitions kept for each agent; the oldest is dropped first.
     #[garde(range(min = 1, max = 1_000_000))]
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub capacity: u32,
@@ -71,7 +71,7 @@ pub enum ReplayKind {
     /// All are equally likely.
     #[default]
     Uniform,
-    /// Those more likely that the agent was wrong about when it last learned from them (Schaul et al. 2016).
+    /// The more likely, the more wrong the agent was about them when it last learned from them (Schaul et al. 2016).
     Prioritized,
 }
 
@@ -87,9 +87,9 @@ pub enum PsiFieldMode {
     /// Wait for it: the run stays reproducible.
     #[default]
     Required,
-    /// Go on without it: the run's record then says that it is not reproducible.
+    /// Continue without it; the run's record then says that it is not reproducible.
     BestEffort,
-    /// Never ask it.
+    /// Never call it.
     Off,
 }
 
@@ -100,11 +100,11 @@ pub enum Recording {
     /// Every one.
     #[default]
     All,
-    /// None; the run root is computed all the same.
+    /// None; the run root is still computed.
     None,
 }
 
-/// A training run to start. Everything has a default; `{}` is a valid run.
+/// A training run to start. Every field has a default; `{}` is a valid run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields, default)]
 #[schema(example = json!({"agents": 10, "episodes": 2, "algorithm": "q-learning", "seed": 7, "environment": {"preset": "contended"}}))]
@@ -143,13 +143,13 @@ pub struct NewRun {
     /// Whether an agent may choose only feasible providers. Without it an infeasible choice drops the request.
     #[garde(skip)]
     pub feasibility_mask: bool,
-    /// The agents' tables are merged every so many steps, what each has learned weighted by how often it did; never
-    /// when 0.
+    /// Steps between two merges of the agents' tables, in which each estimate counts by the number of its updates; 0
+    /// means never.
     #[serde(skip_serializing_if = "is_default")]
     #[garde(range(max = 1_000_000))]
     #[schema(maximum = 1_000_000)]
     pub merge_every: u32,
-    /// What is learned from: `excess-cost` or `seed`.
+    /// The reward that is learned from: `excess-cost` or `seed`.
     #[garde(skip)]
     pub reward: String,
     /// Episode e is drawn from seed + e, which must stay below 2^32.
@@ -165,26 +165,26 @@ pub struct NewRun {
     /// What to record.
     #[garde(skip)]
     pub recording: Recording,
-    /// A checkpoint every so many episodes; one is always made at the end.
+    /// Episodes between two checkpoints; one is always made at the end.
     #[garde(range(min = 1, max = 1_000_000))]
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub checkpoint_every: u32,
-    /// Stop after this many of the episodes, without changing anything else.
+    /// Stop after this many episodes; nothing else about the run changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1)))]
     #[schema(minimum = 1)]
     pub stop_after: Option<u32>,
-    /// A checkpoint (an artifact's SHA-256) to go on from. Every other field must be as in the run it comes from.
+    /// A checkpoint (an artifact's SHA-256) to resume from. Every other field must be as in the run that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub resume_from: Option<Hash>,
-    /// Where it leaves another run's path. Its decisions then follow those that led to the checkpoint, under a
-    /// digest of its own; episodes, learning_rate, discount and epsilon may be others than there.
+    /// Where it branches off from another run. Its decisions then follow those that led to the checkpoint, under a
+    /// digest of its own; episodes, learning_rate, discount and epsilon may differ from the other run's.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub fork: Option<Fork>,
-    /// What people call it: one line of 1 to 200 characters. This, tags and notes change nothing that the run
-    /// decides, and can be changed.
+    /// A name for people: one line of 1 to 200 characters. Name, tags and notes have no influence on the run, and can
+    /// be changed later.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(custom(labels::is_name))]
     #[schema(min_length = 1, max_length = 200)]
@@ -194,7 +194,7 @@ pub struct NewRun {
     #[garde(custom(labels::are_tags))]
     #[schema(max_items = 20)]
     pub tags: Vec<String>,
-    /// Whatever else is to be remembered, up to 10,000 characters.
+    /// Notes of up to 10,000 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(custom(labels::are_notes))]
     #[schema(max_length = 10_000)]
@@ -237,23 +237,23 @@ impl Default for NewRun {
     }
 }
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Waits for its turn: newly asked for, or resumed while all places are taken.
+    /// Waits for a free place: newly created, or resumed while all places are taken.
     Queued,
-    /// At work.
+    /// Being trained.
     Running,
-    /// Stands still between two steps, or before its turn, until it is resumed.
+    /// Halted between two steps, or before its start, until it is resumed.
     Paused,
     /// Reached its last episode.
     Completed,
-    /// Reached `stop_after`; its checkpoint goes on from there.
+    /// Reached `stop_after`; another run can resume from its checkpoint.
     Stopped,
-    /// Cancelled; its checkpoint goes on from there.
+    /// Cancelled; another run can resume from its checkpoint.
     Cancelled,
-    /// Could not go on; `error` says why.
+    /// Could not continue; `error` says why.
     Failed,
 }
 
@@ -265,23 +265,23 @@ impl RunStatus {
     }
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
     /// Episodes done.
     pub episodes_done: u32,
     /// Episodes in all.
     pub episodes_total: u32,
-    /// Steps done in the episode that is under way.
+    /// Steps done in the current episode.
     pub step: u32,
-    /// Decisions made, those before a resume included.
+    /// Decisions made, including those before a resume.
     pub decisions: u64,
     /// Decisions that the ledger holds.
     pub decisions_recorded: u64,
-    /// Decisions a second since the run began or went on.
+    /// Decisions per second since the run started or resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decisions_per_second: Option<f64>,
-    /// What the run waits for, when it waits: `remembrancer` or `psi-field`.
+    /// The service that the run waits for, if any: `remembrancer` or `psi-field`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
 }
@@ -293,27 +293,27 @@ pub struct Run {
     pub id: Uuid,
     /// SHA-256 of its canonical configuration: the `run` of its decisions.
     pub digest: Hash,
-    /// Where it stands.
+    /// Its state.
     pub status: RunStatus,
-    /// What it was asked for; name, tags and notes are beside it.
+    /// The configuration that it was created with; name, tags and notes stand beside it.
     pub config: NewRun,
     /// The run that was rewound to begin this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewound_from: Option<Uuid>,
-    /// What people call it.
+    /// Its name, tags and notes.
     #[serde(flatten)]
     pub labels: Labels,
-    /// When it was asked for.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<DateTime<Utc>>,
-    /// How far it is.
+    /// Its progress.
     pub progress: Progress,
     /// RFC 6962 root over its decisions so far in order; set at every checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_root: Option<Hash>,
-    /// False when the run went on without psi-field (`best_effort`) and so cannot be repeated exactly.
+    /// False when the run continued without psi-field (`best_effort`), so that it cannot be repeated exactly.
     pub reproducible: bool,
     /// Its last checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -329,16 +329,16 @@ pub struct Run {
     pub error: Option<String>,
 }
 
-/// A point that a run can go on from.
+/// A state from which a run can be resumed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Checkpoint {
     /// The artifact that holds it.
     pub sha256: Hash,
-    /// Episodes done at it.
+    /// Episodes done until then.
     pub episodes_done: u32,
-    /// Decisions made at it.
+    /// Decisions made until then.
     pub decisions: u64,
-    /// The run root at it.
+    /// The run root over them.
     pub run_root: Hash,
 }
 
@@ -355,7 +355,7 @@ pub struct EpisodeMetrics {
     pub gpu_hours_fill: Option<f64>,
     /// Mean cost of a routed request.
     pub avg_cost_usd: Option<f64>,
-    /// Mean latency of a routed request, waiting included.
+    /// Mean latency of a routed request, including its waiting.
     pub avg_latency_ms: Option<f64>,
     /// Mean ε of the agents at the episode's end.
     pub epsilon: f64,
@@ -373,7 +373,7 @@ pub struct EpisodeMetrics {
     pub cost_index: Option<f64>,
     /// Paid per GPU-hour served.
     pub cost_per_gpu_hour_usd: Option<f64>,
-    /// Requests set aside / requested.
+    /// Requests deferred / requested.
     pub deferred_share: Option<f64>,
     /// The worst tenant's GPU-hours fill.
     pub worst_tenant_gpu_hours_fill: Option<f64>,
@@ -400,7 +400,7 @@ pub struct WindowMetrics {
     pub gpu_hours_fill: Option<f64>,
     /// Mean cost of a routed request.
     pub avg_cost_usd: Option<f64>,
-    /// Mean latency of a routed request, waiting included.
+    /// Mean latency of a routed request, including its waiting.
     pub avg_latency_ms: Option<f64>,
     /// Ψ.
     pub psi: Option<f64>,
@@ -412,28 +412,28 @@ pub struct WindowMetrics {
     pub interventions: u32,
 }
 
-/// Where a run stands and how far it is.
+/// The state and the progress of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunProgress {
-    /// Where it stands.
+    /// Its state.
     pub status: RunStatus,
-    /// How far it is.
+    /// Its progress.
     #[serde(flatten)]
     pub progress: Progress,
 }
 
-/// What a run's event stream says: `event` is the name of the server-sent event, `data` its data.
+/// An event of a run's stream: `event` is the name of the server-sent event, `data` its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", content = "data", rename_all = "snake_case")]
 pub enum RunEvent {
-    /// The run stands elsewhere or is further than at the event before.
+    /// The run's state or progress has changed.
     Progress(RunProgress),
     /// A window was played. Its number is the event's id.
     Window(WindowMetrics),
-    /// An intervention was applied. It comes before the window whose answer carried it, so that whoever
-    /// goes on from a window has its interventions; after a connection that broke it may come twice.
+    /// An intervention was applied. It comes before the window whose answer carried it, so that a client which
+    /// resumes after a window has seen its interventions; after a broken connection it may come twice.
     Intervention(Box<Intervention>),
-    /// The run has ended; nothing more will come. Its id is `end`.
+    /// The run has ended, and this is the last event. Its id is `end`.
     End(Box<Run>),
 }
 
@@ -446,30 +446,30 @@ pub struct Agent {
     pub q_table_size: u64,
     /// Mean reward of its own requests in the last episode.
     pub avg_reward: Option<f64>,
-    /// Its exploration rate now.
+    /// Its current exploration rate ε.
     pub epsilon: f64,
-    /// Decisions it made, those before a resume included.
+    /// Decisions that it made, including those before a resume.
     pub decisions: u64,
 }
 
-/// How fine the metrics are.
+/// What one row of metrics covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
-    /// One row an episode: the columns of `training_metrics.csv`.
+    /// One row per episode: the columns of `training_metrics.csv`.
     #[default]
     Episode,
-    /// One row a window; the last 100,000 are kept.
+    /// One row per window; the last 100,000 are kept.
     Window,
 }
 
-/// Which metrics.
+/// Which metrics to list.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 #[garde(allow_unvalidated)]
 pub struct MetricsQuery {
-    /// One row an episode (default) or a window.
+    /// One row per episode (default) or per window.
     #[serde(default)]
     #[param(inline)]
     pub resolution: Resolution,
@@ -480,7 +480,7 @@ pub struct MetricsQuery {
     /// Only rows from this episode or window on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
-    /// Rows a page, 1 to 10,000 (default 1000); a stream has all.
+    /// Rows per page, 1 to 10,000 (default 1000); a stream has all rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 10_000)))]
     #[param(minimum = 1, maximum = 10_000)]

@@ -1,6 +1,6 @@
 use std::{fmt, time::Duration};
 
-/// Where a service is, and how to be let in.
+/// The address of a service, the key for it, and how long a call may take.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The base URL, e.g. `http://127.0.0.1:8002`; a path in it is kept.
@@ -12,19 +12,19 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// A service without a key, with 30 s for a call.
+    /// A service without a key, with a timeout of 30 s.
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), api_key: None, timeout: Duration::from_secs(30) }
     }
 
-    /// With this key, if any.
+    /// The same with this key, if any.
     #[must_use]
     pub fn with_api_key(mut self, key: Option<String>) -> Self {
         self.api_key = key;
         self
     }
 
-    /// With this much time for a call.
+    /// The same with this timeout for a call.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

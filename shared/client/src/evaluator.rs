@@ -15,7 +15,7 @@ pub struct Evaluator {
 /// Every call fails with a [`ClientError`] that says whether trying again can help.
 #[allow(clippy::missing_errors_doc)] // said once above
 impl Evaluator {
-    /// A client of the evaluator there; nothing is called yet.
+    /// A client of the evaluator at this endpoint. It does not connect yet.
     ///
     /// # Errors
     /// The URL or the key cannot be used.
@@ -23,18 +23,18 @@ impl Evaluator {
         Ok(Self { connection: Connection::new(endpoint)? })
     }
 
-    /// Where it is.
+    /// The endpoint that it calls.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         self.connection.endpoint()
     }
 
-    /// `GET /readyz`: fine when it can serve.
+    /// `GET /readyz`: ready to serve.
     pub async fn ready(&self) -> Result<(), ClientError> {
         self.connection.ready().await
     }
 
-    /// `POST /v1/evaluations`. The same key again gets the same evaluation, so that the call may be
+    /// `POST /v1/evaluations`. The same key gets the same evaluation again, so the call may be
     /// repeated.
     pub async fn create_evaluation(
         &self,

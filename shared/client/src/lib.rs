@@ -1,11 +1,13 @@
 //! Typed clients of the four services over [`api`], the [`Ledger`], and the durable decision recorder.
 //!
 //! Every call has a time limit and an error that says whether trying again can help
-//! ([`ClientError::is_transient`]); [`retry_while_transient`] does so for ever. The [`Ledger`] is how services use
+//! ([`ClientError::is_transient`]); [`retry_while_transient`] does so until it succeeds. The [`Ledger`] is how services use
 //! the remembrancer: it asks until a [`Deadline`]. The [`Recorder`] carries decisions from a computing thread to the
 //! remembrancer without losing or reordering one.
 //! A [`HeldLease`] keeps other processes away from work while this one does it.
 //! Calls carry the W3C trace context and the id of the request in whose task they are made.
+
+#![warn(missing_docs)]
 
 mod connection;
 mod endpoint;

@@ -13,7 +13,7 @@ use crate::{ClientError, Trainer};
 /// The trainer's policies. Every call fails with a [`ClientError`] that says whether trying again can help.
 #[allow(clippy::missing_errors_doc)] // said once above
 impl Trainer {
-    /// `POST /v1/policies`. The same import again gets the same policy, so that the call may be repeated.
+    /// `POST /v1/policies`. The same import gets the same policy again, so the call may be repeated.
     pub async fn import_policy(&self, policy: &NewPolicy) -> Result<Policy, ClientError> {
         self.connection.post(&["v1", "policies"]).json(policy).large().answer().await
     }
@@ -28,13 +28,13 @@ impl Trainer {
         self.connection.get(&["v1", "policies", &id.to_string()]).answer().await
     }
 
-    /// `GET /v1/policies/{id}/file`: the policy file, as it is imported elsewhere.
+    /// `GET /v1/policies/{id}/file`: the policy file, as another trainer can import it.
     pub async fn policy_file(&self, id: Uuid) -> Result<Bytes, ClientError> {
         self.connection.get(&["v1", "policies", &id.to_string(), "file"]).large().bytes().await
     }
 
-    /// `POST /v1/policies/{id}/decisions`. With a key the same requests again get the same answer, so that the
-    /// call may be repeated; without one each call decides anew.
+    /// `POST /v1/policies/{id}/decisions`. With a key, the same requests get the same answer again, so the
+    /// call may be repeated; without one, each call decides afresh.
     pub async fn decide(
         &self,
         policy: Uuid,
@@ -54,8 +54,8 @@ impl Trainer {
         self.connection.get(&["v1", "decisions", &id.to_string()]).answer().await
     }
 
-    /// `POST /v1/decisions/{id}/outcome`. The same outcome again gets the same receipt, so that the call may be
-    /// repeated; another one gets 409.
+    /// `POST /v1/decisions/{id}/outcome`. The same outcome gets the same receipt again, so the call may be
+    /// repeated; a different one gets 409.
     pub async fn tell_outcome(
         &self,
         decision: Uuid,

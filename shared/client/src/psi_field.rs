@@ -14,7 +14,7 @@ pub struct PsiField {
 /// Every call fails with a [`ClientError`] that says whether trying again can help.
 #[allow(clippy::missing_errors_doc)] // said once above
 impl PsiField {
-    /// A client of the psi-field there; nothing is called yet.
+    /// A client of the psi-field at this endpoint. It does not connect yet.
     ///
     /// # Errors
     /// The URL or the key cannot be used.
@@ -22,18 +22,18 @@ impl PsiField {
         Ok(Self { connection: Connection::new(endpoint)? })
     }
 
-    /// Where it is.
+    /// The endpoint that it calls.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         self.connection.endpoint()
     }
 
-    /// `GET /readyz`: fine when it can serve.
+    /// `GET /readyz`: ready to serve.
     pub async fn ready(&self) -> Result<(), ClientError> {
         self.connection.ready().await
     }
 
-    /// `POST /v1/swarms/{id}/windows`. The same window again gets the same answer, so that the call may
+    /// `POST /v1/swarms/{id}/windows`. The same window gets the same answer again, so the call may
     /// be repeated; another body under its number, or a gap, gets 409.
     pub async fn post_window(&self, swarm: &str, window: &Window) -> Result<WindowAnswer, ClientError> {
         self.connection.post(&["v1", "swarms", swarm, "windows"]).json(window).answer().await
@@ -63,7 +63,7 @@ impl PsiField {
         self.connection.get(&["v1", "swarms", swarm, "interventions"]).query(page).answer().await
     }
 
-    /// `POST /v1/swarms/{id}/interventions`: one by hand, sent in the answer to the next window.
+    /// `POST /v1/swarms/{id}/interventions`: one by hand; the answer to the next window carries it.
     pub async fn post_intervention(
         &self,
         swarm: &str,
@@ -83,13 +83,13 @@ impl PsiField {
         self.connection.get(&["v1", "swarms", swarm, "snapshot"]).answer().await
     }
 
-    /// `PUT /v1/swarms/{id}/snapshot`: the field goes on from this state.
+    /// `PUT /v1/swarms/{id}/snapshot`: the field continues from this state.
     pub async fn put_snapshot(&self, swarm: &str, snapshot: &Snapshot) -> Result<Swarm, ClientError> {
         self.connection.put(&["v1", "swarms", swarm, "snapshot"]).json(snapshot).answer().await
     }
 
-    /// `POST /v1/swarms/{id}/checkpoints`: marks the state as one that windows are never asked again
-    /// from before, and answers it.
+    /// `POST /v1/swarms/{id}/checkpoints`: makes a checkpoint of the state and returns it. Windows before it
+    /// can no longer be repeated.
     pub async fn checkpoint(&self, swarm: &str) -> Result<Snapshot, ClientError> {
         self.connection.post(&["v1", "swarms", swarm, "checkpoints"]).answer().await
     }

@@ -84,9 +84,9 @@ pub enum RecordError {
 /// Carries one run's decisions from a thread that computes them to the remembrancer: in order, each
 /// once, none dropped.
 ///
-/// While the remembrancer is away it tries again for ever, and [`record`](Self::record) blocks once
-/// the queue is full. One batch is posted at a time; the next is turned into JSON meanwhile.
-/// What is not yet committed when the recorder is dropped is given up: [`flush`](Self::flush) first.
+/// While the remembrancer is away it keeps trying, and [`record`](Self::record) blocks once the queue
+/// is full. One batch is posted at a time while the next is encoded as JSON. Decisions that are not
+/// committed when the recorder is dropped are lost: call [`flush`](Self::flush) first.
 #[derive(Debug)]
 pub struct Recorder {
     shared: Arc<Shared>,
@@ -121,8 +121,7 @@ impl Recorder {
         Self { shared, _cancel_when_dropped: cancel.drop_guard() }
     }
 
-    /// Takes decisions over: consecutive ones of one run, going on where the last call ended. Blocks
-    /// while the queue is full.
+    /// Takes consecutive decisions of one run, which follow those of the last call. Blocks while the queue is full.
     ///
     /// # Errors
     /// Why an earlier batch could not be recorded; these decisions are then not taken.
@@ -153,7 +152,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Blocks until everything that was taken over is committed.
+    /// Blocks until every decision that was taken is committed.
     ///
     /// # Errors
     /// Why it is not.
@@ -168,7 +167,7 @@ impl Recorder {
         }
     }
 
-    /// How many of the decisions that were taken over are committed.
+    /// How many of the decisions that were taken are committed.
     #[must_use]
     pub fn recorded(&self) -> u64 {
         self.shared.lock().recorded
@@ -303,7 +302,7 @@ impl Shared {
     }
 }
 
-/// Wakes whoever waits when the posting task is gone, also when its runtime was shut down under it.
+/// Wakes all waiting threads when the posting task ends, also when its runtime was shut down.
 struct FailWhenDropped(Arc<Shared>);
 
 impl Drop for FailWhenDropped {

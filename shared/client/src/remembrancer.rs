@@ -29,7 +29,7 @@ pub struct Remembrancer {
 /// Every call fails with a [`ClientError`] that says whether trying again can help.
 #[allow(clippy::missing_errors_doc)] // said once above
 impl Remembrancer {
-    /// A client of the remembrancer there; nothing is called yet.
+    /// A client of the remembrancer at this endpoint. It does not connect yet.
     ///
     /// # Errors
     /// The URL or the key cannot be used.
@@ -44,18 +44,18 @@ impl Remembrancer {
         Self { fence: fence.into(), ..self.clone() }
     }
 
-    /// Where it is.
+    /// The endpoint that it calls.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         self.connection.endpoint()
     }
 
-    /// `GET /readyz`: fine when it can serve.
+    /// `GET /readyz`: ready to serve.
     pub async fn ready(&self) -> Result<(), ClientError> {
         self.connection.ready().await
     }
 
-    /// `POST /v1/decisions`. The same batch again gets the same receipts, so that the call may be
+    /// `POST /v1/decisions`. The same batch gets the same receipts again, so the call may be
     /// repeated; another body under the same identity gets 409.
     pub async fn post_decisions(&self, batch: &DecisionBatch) -> Result<BatchReceipts, ClientError> {
         self.connection.post(&["v1", "decisions"]).query(&self.fence).json(batch).answer().await
@@ -72,8 +72,8 @@ impl Remembrancer {
         self.connection.get(&["v1", "decisions"]).query(query).answer().await
     }
 
-    /// `GET /v1/decisions` as a stream of all that match, in this format. The query's own `format` does not count;
-    /// a stream takes neither `limit` nor `cursor`.
+    /// `GET /v1/decisions` as a stream of all matching decisions in this format; the query's own `format` is ignored.
+    /// A stream takes neither `limit` nor `cursor`.
     pub async fn export_decisions(
         &self,
         query: &DecisionQuery,
@@ -85,7 +85,7 @@ impl Remembrancer {
         Ok(Export { url, response })
     }
 
-    /// `GET /v1/log/runs/{digest}`: where the run's decisions stand in the log.
+    /// `GET /v1/log/runs/{digest}`: how far the run's decisions are in the log.
     pub async fn run_head(&self, run: &Hash) -> Result<RunHead, ClientError> {
         self.connection.get(&["v1", "log", "runs", &run.to_string()]).answer().await
     }
@@ -189,7 +189,7 @@ impl Remembrancer {
     }
 }
 
-/// Decisions as they come, in pieces of any length.
+/// A stream of decisions, in pieces of any length.
 #[derive(Debug)]
 pub struct Export {
     url: String,
@@ -200,7 +200,7 @@ impl Export {
     /// The next piece; `None` after the last.
     ///
     /// # Errors
-    /// The stream broke off before its end, or was silent for a minute: what came is not all.
+    /// The stream broke off, or was silent for a minute: what was read is incomplete.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         match tokio::time::timeout(LONGEST_SILENCE, self.response.chunk()).await {
             Ok(piece) => piece.map_err(|source| connection::failed(&self.url, LONGEST_SILENCE, source)),
@@ -209,7 +209,7 @@ impl Export {
     }
 }
 
-/// No database takes so long for the next thousand rows.
+/// A database that takes longer for the next thousand rows is not going to answer.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
 fn sha256(content: &[u8]) -> Hash {

@@ -19,7 +19,7 @@ pub struct Trainer {
 /// Every call fails with a [`ClientError`] that says whether trying again can help.
 #[allow(clippy::missing_errors_doc)] // said once above
 impl Trainer {
-    /// A client of the trainer there; nothing is called yet.
+    /// A client of the trainer at this endpoint. It does not connect yet.
     ///
     /// # Errors
     /// The URL or the key cannot be used.
@@ -27,18 +27,18 @@ impl Trainer {
         Ok(Self { connection: Connection::new(endpoint)? })
     }
 
-    /// Where it is.
+    /// The endpoint that it calls.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         self.connection.endpoint()
     }
 
-    /// `GET /readyz`: fine when it can serve.
+    /// `GET /readyz`: ready to serve.
     pub async fn ready(&self) -> Result<(), ClientError> {
         self.connection.ready().await
     }
 
-    /// `POST /v1/runs`. The same key again gets the same run, so that the call may be repeated.
+    /// `POST /v1/runs`. The same key gets the same run again, so the call may be repeated.
     pub async fn create_run(&self, run: &NewRun, idempotency_key: Option<&str>) -> Result<Run, ClientError> {
         self.connection.post(&["v1", "runs"]).idempotency_key(idempotency_key).json(run).answer().await
     }
@@ -53,7 +53,7 @@ impl Trainer {
         self.connection.get(&["v1", "runs", &id.to_string()]).answer().await
     }
 
-    /// `POST /v1/runs/{id}/cancel`: it ends at the next step, with a checkpoint.
+    /// `POST /v1/runs/{id}/cancel`: it ends after its episode, with a checkpoint.
     pub async fn cancel_run(&self, id: Uuid) -> Result<Run, ClientError> {
         self.connection.post(&["v1", "runs", &id.to_string(), "cancel"]).answer().await
     }
@@ -63,17 +63,17 @@ impl Trainer {
         self.connection.patch(&["v1", "runs", &id.to_string()]).json(patch).answer().await
     }
 
-    /// `POST /v1/runs/{id}/pause`: it stands still from the end of its step on.
+    /// `POST /v1/runs/{id}/pause`: it halts at the end of its step.
     pub async fn pause_run(&self, id: Uuid) -> Result<Run, ClientError> {
         self.connection.post(&["v1", "runs", &id.to_string(), "pause"]).answer().await
     }
 
-    /// `POST /v1/runs/{id}/resume`: it goes on where it stands, as soon as there is a place for it.
+    /// `POST /v1/runs/{id}/resume`: it continues where it halted, as soon as a place is free.
     pub async fn resume_run(&self, id: Uuid) -> Result<Run, ClientError> {
         self.connection.post(&["v1", "runs", &id.to_string(), "resume"]).answer().await
     }
 
-    /// `POST /v1/runs/{id}/rewind`: a new run that goes on from a checkpoint of this one.
+    /// `POST /v1/runs/{id}/rewind`: a new run from a checkpoint of this one.
     pub async fn rewind_run(
         &self,
         id: Uuid,
@@ -90,7 +90,7 @@ impl Trainer {
         self.connection.get(&["v1", "runs", "compare"]).query(&query).answer().await
     }
 
-    /// `GET /v1/runs/{id}/metrics`, one row an episode. The query's resolution and format are set.
+    /// `GET /v1/runs/{id}/metrics`, one row per episode, whatever resolution and format the query has.
     pub async fn episode_metrics(
         &self,
         id: Uuid,
@@ -101,7 +101,7 @@ impl Trainer {
         self.connection.get(&["v1", "runs", &id.to_string(), "metrics"]).query(&query).answer().await
     }
 
-    /// `GET /v1/runs/{id}/metrics`, one row a window. The query's resolution and format are set.
+    /// `GET /v1/runs/{id}/metrics`, one row per window, whatever resolution and format the query has.
     pub async fn window_metrics(
         &self,
         id: Uuid,
@@ -112,7 +112,7 @@ impl Trainer {
         self.connection.get(&["v1", "runs", &id.to_string(), "metrics"]).query(&query).answer().await
     }
 
-    /// `GET /v1/runs/{id}/metrics` as CSV: all rows, with a header. The query's format is set.
+    /// `GET /v1/runs/{id}/metrics` as CSV: all rows with a header, whatever format the query has.
     pub async fn metrics_csv(&self, id: Uuid, query: &MetricsQuery) -> Result<String, ClientError> {
         let query = MetricsQuery { format: Some(Format::Csv), ..query.clone() };
         self.connection
@@ -129,7 +129,7 @@ impl Trainer {
         self.connection.get(&["v1", "runs", &id.to_string(), "agents"]).query(page).answer().await
     }
 
-    /// `GET /v1/runs/{id}/interventions`: those that the run was sent.
+    /// `GET /v1/runs/{id}/interventions`: those that the run received.
     pub async fn interventions(&self, id: Uuid, page: &PageQuery) -> Result<Page<Intervention>, ClientError> {
         self.connection.get(&["v1", "runs", &id.to_string(), "interventions"]).query(page).answer().await
     }
@@ -139,7 +139,7 @@ impl Trainer {
         self.connection.get(&["v1", "runs", &id.to_string(), "checkpoints"]).query(page).answer().await
     }
 
-    /// `GET /v1/runs/{id}/events`: what happens, as it happens, from the window after `after` on.
+    /// `GET /v1/runs/{id}/events`: its events as they happen, from the window after `after` on.
     pub async fn events(&self, id: Uuid, after: Option<u64>) -> Result<RunEvents, ClientError> {
         let (url, response) = self
             .connection

@@ -14,9 +14,9 @@ use crate::Hash;
 #[into_params(parameter_in = Query)]
 #[garde(allow_unvalidated)]
 pub struct ComparisonQuery {
-    /// The one.
+    /// The first run's id.
     pub a: Uuid,
-    /// The other.
+    /// The second run's id.
     pub b: Uuid,
     /// `json`, or `csv` for the metrics alone; by default what `Accept` asks for, else JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,11 +24,11 @@ pub struct ComparisonQuery {
     pub format: Option<ComparisonFormat>,
 }
 
-/// How a comparison is written.
+/// The format of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ComparisonFormat {
-    /// All of it as JSON.
+    /// Everything as JSON.
     Json,
     /// The metrics as CSV with a header.
     Csv,
@@ -37,13 +37,13 @@ pub enum ComparisonFormat {
 /// Two runs side by side. Every difference is b - a.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunComparison {
-    /// The one.
+    /// The first run.
     pub a: ComparedRun,
-    /// The other.
+    /// The second run.
     pub b: ComparedRun,
-    /// Whether both are runs of the same configuration, which decide the same unless an operator intervened.
+    /// Whether both have the same configuration; such runs decide the same unless an operator intervened.
     pub same_digest: bool,
-    /// Whether they decided the same so far; null while one of them has no run root.
+    /// Whether they have decided the same so far; null while one of them has no run root.
     pub same_run_root: Option<bool>,
     /// Episodes after which both made a checkpoint and their run roots were still the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,10 +56,10 @@ pub struct RunComparison {
     pub configuration: Vec<ConfigurationDifference>,
     /// Episodes that both have done; the metrics are of these.
     pub common_episodes: u32,
-    /// How many of them, from the end, the means are over: the last tenth.
+    /// Episodes that the means cover: the last tenth of them.
     pub episodes_in_mean: u32,
-    /// The metrics. They describe these two runs and no more: episodes of one run depend on each other, so that
-    /// no interval follows from them. Whether a policy is better is for an evaluation on held-out seeds.
+    /// The metrics. They describe these two runs only: the episodes of one run depend on each other, so no interval
+    /// can be computed from them. An evaluation on held-out seeds says which policy is better.
     pub metrics: Vec<MetricDifference>,
 }
 
@@ -68,10 +68,10 @@ pub struct RunComparison {
 pub struct ComparedRun {
     /// Its id.
     pub id: Uuid,
-    /// What it is called.
+    /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Where it stands.
+    /// Its state.
     pub status: RunStatus,
     /// Its digest.
     pub digest: Hash,
@@ -82,14 +82,14 @@ pub struct ComparedRun {
     pub episodes_done: u32,
 }
 
-/// Two run roots after as many episodes.
+/// The run roots of two runs after the same number of episodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartedRoots {
     /// Episodes done.
     pub episodes_done: u32,
-    /// The run root of the one.
+    /// The first run's root.
     pub a: Hash,
-    /// The run root of the other.
+    /// The second run's root.
     pub b: Hash,
 }
 
@@ -99,17 +99,17 @@ pub struct ConfigurationDifference {
     /// JSON pointer (RFC 6901) into `config`.
     #[schema(example = "/learning_rate")]
     pub pointer: String,
-    /// What stands there in the one; absent when nothing does.
+    /// Its value in the first run; absent when it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub a: Option<serde_json::Value>,
-    /// What stands there in the other.
+    /// Its value in the second run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub b: Option<serde_json::Value>,
 }
 
-/// A metric of both.
+/// A metric of both runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MetricDifference {
     /// A column of `training_metrics.csv`.
@@ -117,16 +117,16 @@ pub struct MetricDifference {
     pub metric: String,
     /// In the last common episode.
     pub last: SideBySide,
-    /// Mean over the last tenth of the common episodes, without those in which one of the runs has no figure.
+    /// Mean over the last tenth of the common episodes, without those in which one of the runs has no data.
     pub mean: SideBySide,
 }
 
-/// Two figures; null where there is no data.
+/// The values of two runs; null where there is no data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SideBySide {
-    /// Of the one.
+    /// The first run's.
     pub a: Option<f64>,
-    /// Of the other.
+    /// The second run's.
     pub b: Option<f64>,
     /// b - a.
     pub difference: Option<f64>,

@@ -1,4 +1,4 @@
-//! What people call a run, and how they find it again.
+//! Names, tags and notes of runs, and the search for runs.
 
 use chrono::{DateTime, Utc};
 use garde::Validate;
@@ -10,50 +10,50 @@ use super::RunStatus;
 /// The most tags of a run.
 pub const MOST_TAGS: usize = 20;
 
-/// Name, tags and notes of a run. They change nothing that it decides and do not enter its digest.
+/// Name, tags and notes of a run. They have no influence on its decisions and are no part of its digest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Labels {
-    /// What it is called: one line of 1 to 200 characters.
+    /// Its name: one line of 1 to 200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Up to 20 different words of 1 to 50 characters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Whatever else is to be remembered, up to 10,000 characters.
+    /// Notes of up to 10,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
 }
 
-/// A change of a run's labels as a JSON merge patch (RFC 7396): what is absent stays, null clears, and a
-/// list of tags takes the place of the whole old one.
+/// A change of a run's labels as a JSON merge patch (RFC 7396): an absent field stays, null clears it, and a list of
+/// tags replaces the whole old list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields, default)]
 #[schema(example = json!({"name": "without replay", "tags": ["paper", "ablation"], "notes": null}))]
 pub struct RunPatch {
-    /// What it is called from now on.
+    /// Its new name.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     #[garde(inner(custom(is_name)))]
     pub name: Option<Option<String>>,
-    /// All its tags from now on.
+    /// All its new tags.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<String>>, max_items = 20)]
     #[garde(inner(inner(custom(are_tags))))]
     pub tags: Option<Option<Vec<String>>>,
-    /// Its notes from now on.
+    /// Its new notes.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, max_length = 10_000)]
     #[garde(inner(custom(are_notes)))]
     pub notes: Option<Option<String>>,
 }
 
-/// Which runs to list, newest first: those to which all of this applies.
+/// Which runs to list, newest first. All filters must match.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams, Validate)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 #[garde(allow_unvalidated)]
 pub struct RunQuery {
-    /// Only runs that stand here.
+    /// Only runs in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<RunStatus>,
     /// Only runs with this tag.
@@ -70,8 +70,8 @@ pub struct RunQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(example = "contended")]
     pub preset: Option<String>,
-    /// Only runs that have all these words in their name, tags or notes, in any case and as parts of words too;
-    /// the beginning of a run's id or digest is such a word.
+    /// Only runs with all these words in their name, tags or notes, regardless of case and also as parts of words, or
+    /// whose id or digest begins with them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(bytes, min = 1, max = 1000)))]
     #[param(min_length = 1, max_length = 1000)]
@@ -83,7 +83,7 @@ pub struct RunQuery {
     /// Only runs before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
-    /// Items a page, 1 to 1000 (default 100).
+    /// Items per page, 1 to 1000 (default 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
     #[param(minimum = 1, maximum = 1000)]
@@ -94,7 +94,7 @@ pub struct RunQuery {
 }
 
 impl Labels {
-    /// Takes a change over; false when nothing is other than before.
+    /// Applies a change; false when nothing has changed.
     pub fn apply(&mut self, patch: RunPatch) -> bool {
         let before = self.clone();
         let RunPatch { name, tags, notes } = patch;

@@ -1,4 +1,4 @@
-//! Going back in a run, and on from there another way.
+//! Rewinding a run: a new run that branches off at a checkpoint of an old one.
 
 use garde::Validate;
 use serde::{Deserialize, Serialize};
@@ -7,34 +7,34 @@ use utoipa::ToSchema;
 use super::{NewRun, labels};
 use crate::Hash;
 
-/// Where a run leaves another one's path. It enters the run's digest.
+/// Where a run branches off from another one. It is a part of the run's digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fork {
     /// The other run's checkpoint (an artifact's SHA-256).
     pub checkpoint: Hash,
-    /// Which of the ways from there, so that the same settings can be tried again, with other interventions.
+    /// The number of the branch, so that the same settings can be tried again with other interventions.
     #[serde(default)]
     pub branch: u32,
 }
 
-/// Back to a checkpoint of a run, and on from there as a new run. What is absent is as in the old one.
+/// A new run from a checkpoint of an old one. A field that is absent is as in the old run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields, default)]
 #[schema(example = json!({"episodes_done": 10, "learning_rate": 0.05, "name": "slower from episode 10"}))]
 pub struct NewRewind {
-    /// Back to the checkpoint that was made after so many episodes. Either this or `checkpoint`.
+    /// The checkpoint made after this many episodes. Give either this or `checkpoint`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub episodes_done: Option<u32>,
-    /// Back to the checkpoint with this SHA-256.
+    /// The checkpoint with this SHA-256.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub checkpoint: Option<Hash>,
-    /// Which of the ways from there: another number is another run, also with the same settings.
+    /// The number of the branch: another number makes another run, even with the same settings.
     #[garde(skip)]
     pub branch: u32,
-    /// Episodes of the whole run, those before the checkpoint included.
+    /// Episodes of the whole run, including those before the checkpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 10_000_000)))]
     #[schema(minimum = 1, maximum = 10_000_000)]
@@ -54,12 +54,12 @@ pub struct NewRewind {
     #[garde(inner(range(min = 0.0, max = 1.0)))]
     #[schema(minimum = 0, maximum = 1)]
     pub epsilon: Option<f64>,
-    /// Stop after this many of the episodes; absent: at the last.
+    /// Stop after this many episodes; when absent, at the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1)))]
     #[schema(minimum = 1)]
     pub stop_after: Option<u32>,
-    /// What people call the new run.
+    /// The name of the new run.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(custom(labels::is_name))]
     pub name: Option<String>,
@@ -74,7 +74,7 @@ pub struct NewRewind {
 }
 
 impl NewRewind {
-    /// The new run, from the old one's settings and the checkpoint that it goes back to.
+    /// The new run, from the old run's settings and the checkpoint that it starts from.
     #[must_use]
     pub fn run(self, old: &NewRun, checkpoint: Hash) -> NewRun {
         NewRun {
