@@ -2,6 +2,8 @@
 //! differences are, and what they say in words and tables. Pure and deterministic: the same plan gives the same bytes, on
 //! however many threads.
 
+#![warn(missing_docs)]
+
 pub mod analysis;
 pub mod bounds;
 pub mod csv;

@@ -10,6 +10,8 @@
 //!
 //! Nothing here reads a clock, makes randomness or does I/O: keys and stored nodes are arguments.
 
+#![warn(missing_docs)]
+
 pub mod canonical;
 pub mod checkpoint;
 pub mod evidence;

@@ -52,8 +52,8 @@ pub(crate) struct Canvas<DB: DrawingBackend> {
     typesetting: Typesetting,
 }
 
-/// A place on the canvas.
-pub(crate) type Place = (f64, f64);
+/// Where something is on the canvas, in pixels from its upper left corner.
+pub(crate) type Pixel = (f64, f64);
 
 /// On which side of its place a text is.
 #[derive(Clone, Copy)]
@@ -90,7 +90,7 @@ fn pixels(length: f64) -> i32 {
     (length * f64::from(SCALE)).round() as i32
 }
 
-fn place((x, y): Place) -> (i32, i32) {
+fn whole_pixel((x, y): Pixel) -> (i32, i32) {
     (pixels(x), pixels(y))
 }
 
@@ -99,11 +99,11 @@ impl<DB: DrawingBackend> Canvas<DB> {
         Self { area, typesetting }
     }
 
-    pub(crate) fn line(&self, from: Place, to: Place, stroke: Stroke) -> Drawn<DB> {
+    pub(crate) fn line(&self, from: Pixel, to: Pixel, stroke: Stroke) -> Drawn<DB> {
         self.path([from, to], stroke)
     }
 
-    pub(crate) fn dashed(&self, from: Place, to: Place, stroke: Stroke) -> Drawn<DB> {
+    pub(crate) fn dashed(&self, from: Pixel, to: Pixel, stroke: Stroke) -> Drawn<DB> {
         const DASH: f64 = 6.0;
         const PERIOD: f64 = 10.0;
         let length = (to.0 - from.0).hypot(to.1 - from.1);
@@ -119,31 +119,31 @@ impl<DB: DrawingBackend> Canvas<DB> {
         Ok(())
     }
 
-    pub(crate) fn path(&self, points: impl IntoIterator<Item = Place>, stroke: Stroke) -> Drawn<DB> {
-        let points: Vec<_> = points.into_iter().map(place).collect();
+    pub(crate) fn path(&self, points: impl IntoIterator<Item = Pixel>, stroke: Stroke) -> Drawn<DB> {
+        let points: Vec<_> = points.into_iter().map(whole_pixel).collect();
         self.area.draw(&PathElement::new(points, stroke.style()))
     }
 
     pub(crate) fn polygon(
         &self,
-        points: impl IntoIterator<Item = Place>,
+        points: impl IntoIterator<Item = Pixel>,
         colour: RGBColor,
         alpha: f64,
     ) -> Drawn<DB> {
-        let points: Vec<_> = points.into_iter().map(place).collect();
+        let points: Vec<_> = points.into_iter().map(whole_pixel).collect();
         self.area.draw(&Polygon::new(points, colour.mix(alpha).filled()))
     }
 
-    pub(crate) fn rectangle(&self, from: Place, to: Place, colour: RGBColor, alpha: f64) -> Drawn<DB> {
-        self.area.draw(&Rectangle::new([place(from), place(to)], colour.mix(alpha).filled()))
+    pub(crate) fn rectangle(&self, from: Pixel, to: Pixel, colour: RGBColor, alpha: f64) -> Drawn<DB> {
+        self.area.draw(&Rectangle::new([whole_pixel(from), whole_pixel(to)], colour.mix(alpha).filled()))
     }
 
-    pub(crate) fn dot(&self, centre: Place, radius: f64, colour: RGBColor, alpha: f64) -> Drawn<DB> {
-        self.area.draw(&Circle::new(place(centre), pixels(radius), colour.mix(alpha).filled()))
+    pub(crate) fn dot(&self, centre: Pixel, radius: f64, colour: RGBColor, alpha: f64) -> Drawn<DB> {
+        self.area.draw(&Circle::new(whole_pixel(centre), pixels(radius), colour.mix(alpha).filled()))
     }
 
     /// The point of a policy: a shape of its own for each role, beside the colour.
-    pub(crate) fn marker(&self, (x, y): Place, role: Role) -> Drawn<DB> {
+    pub(crate) fn marker(&self, (x, y): Pixel, role: Role) -> Drawn<DB> {
         let colour = role.colour().rgb();
         match role {
             Role::Learned => self.dot((x, y), 5.5, colour, 1.0),
@@ -164,7 +164,7 @@ impl<DB: DrawingBackend> Canvas<DB> {
     /// A text whose baseline is at `y`; `size` is its em.
     pub(crate) fn text(
         &self,
-        (x, y): Place,
+        (x, y): Pixel,
         text: &str,
         size: f64,
         colour: RGBColor,
@@ -181,6 +181,6 @@ impl<DB: DrawingBackend> Canvas<DB> {
         let font = (FontFamily::Name(FAMILY), size * pixels_by_em);
         let style: TextStyle<'_> = font.into_text_style(&self.area);
         let style = style.color(&colour).pos(Pos::new(horizontal, VPos::Top));
-        self.area.draw_text(&text, &style, place((x, y - size * self.typesetting.baseline_by_em)))
+        self.area.draw_text(&text, &style, whole_pixel((x, y - size * self.typesetting.baseline_by_em)))
     }
 }

@@ -57,7 +57,6 @@ pub struct CurvePanel {
 pub struct Curve {
     /// What it is; written at its right end.
     pub label: String,
-    /// Its colour.
     pub colour: Colour,
     /// How it is drawn.
     pub form: Form,
@@ -90,7 +89,6 @@ pub struct Point {
 pub struct Reference {
     /// What it is.
     pub label: String,
-    /// Its colour.
     pub colour: Colour,
     /// Where it is.
     pub value: f64,
@@ -116,7 +114,6 @@ pub struct Rows {
     pub panels: Vec<RowPanel>,
 }
 
-/// One panel of rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowPanel {
     /// The horizontal axis's title, with its unit.
@@ -141,7 +138,6 @@ pub struct Row {
 /// A mean with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
-    /// The mean.
     pub mean: f64,
     /// The interval's low end.
     pub low: f64,

@@ -4,10 +4,8 @@ use askama::Template;
 
 use crate::{Figure, PlotError};
 
-/// A page.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// The title.
     pub title: String,
     /// What the page is about, in a sentence below the title.
     pub lede: String,
@@ -18,7 +16,6 @@ pub struct Page {
 /// A part of a page under a heading.
 #[derive(Clone, Debug)]
 pub struct Section {
-    /// The heading.
     pub heading: String,
     /// What is below it.
     pub blocks: Vec<Block>,
@@ -31,11 +28,9 @@ pub enum Block {
     Text(String),
     /// A list of sentences.
     List(Vec<String>),
-    /// A table.
     Table(Table),
     /// Lines as they are typed, or a document.
     Code(String),
-    /// A chart.
     Chart(Chart),
 }
 

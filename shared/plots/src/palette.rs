@@ -69,7 +69,6 @@ impl Colour {
 }
 
 impl Role {
-    /// Its colour.
     #[must_use]
     pub fn colour(self) -> Colour {
         match self {

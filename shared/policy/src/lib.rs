@@ -3,6 +3,8 @@
 //! A [`Swarm`] plays the steps of a [`routing_env::Episode`]; its agents are [`Policy`]s. What it has
 //! learned is written as a [`PolicyFile`].
 
+#![warn(missing_docs)]
+
 mod board;
 mod file;
 mod play;

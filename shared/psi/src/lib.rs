@@ -1,5 +1,7 @@
 //! The Ψ-field of one swarm: pure and deterministic. Windows in, answers out; no clock, no I/O.
 
+#![warn(missing_docs)]
+
 pub mod answer;
 mod assessment;
 mod detect;

@@ -4,6 +4,8 @@
 //! asks for decisions turn by turn and tells what became of them. Everything random comes from
 //! streams that are derived from the episode's seed ([`generator`]).
 
+#![warn(missing_docs)]
+
 mod catalog;
 mod environment;
 mod episode;

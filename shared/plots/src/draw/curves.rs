@@ -4,7 +4,7 @@ use plotters::prelude::DrawingBackend;
 
 use super::{LABEL, MARGIN, TICK, WIDTH};
 use crate::{
-    canvas::{AXIS, Align, Canvas, Drawn, GRID, INK, Place, Stroke},
+    canvas::{AXIS, Align, Canvas, Drawn, GRID, INK, Pixel, Stroke},
     figure::{Curve, CurvePanel, Curves, Form, Point},
     font::{fitted, width},
     palette::Colour,
@@ -177,7 +177,7 @@ impl CurvePanel {
 impl Curve {
     fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, frame: &Frame) -> Drawn<DB> {
         let colour = self.colour.rgb();
-        let at = |x: f64, y: f64| -> Place { (frame.x.at(x), frame.y.at(y)) };
+        let at = |x: f64, y: f64| -> Pixel { (frame.x.at(x), frame.y.at(y)) };
         if self.form == Form::Impulses {
             for (x, y) in self.points.iter().filter_map(|p| p.y.map(|y| (p.x, y))).filter(|(_, y)| *y != 0.0)
             {

@@ -4,7 +4,7 @@ use plotters::prelude::DrawingBackend;
 
 use super::{BAR_ALPHA, LABEL, MARGIN, WIDTH};
 use crate::{
-    canvas::{Align, Canvas, Drawn, INK, Place, Stroke},
+    canvas::{Align, Canvas, Drawn, INK, Pixel, Stroke},
     font::{fitted, width},
     palette::{Colour, Role},
 };
@@ -15,7 +15,7 @@ const GAP: f64 = 18.0;
 
 /// A legend with its entries where they fit.
 pub(crate) struct Legend {
-    entries: Vec<(Place, Sample, String)>,
+    entries: Vec<(Pixel, Sample, String)>,
     /// How high it is.
     pub(crate) height: f64,
 }
@@ -25,7 +25,6 @@ pub(crate) struct Legend {
 pub(crate) enum Sample {
     /// The point of a policy with its interval.
     Marker(Role),
-    /// A bar.
     Bar(Colour),
     /// A dashed line.
     Dashes(Colour),
