@@ -4,6 +4,7 @@
 
 mod architecture;
 mod curl_walk;
+mod documents;
 mod errors;
 mod examples;
 mod fakes;
