@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
 use service_kit::HttpConfig;
-use test_support::{Proxy, TestDatabase};
+use test_support::{Proxy, TestDatabase, eventually};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The four services, with a proxy in front of each that another calls.
@@ -111,14 +111,11 @@ impl Stack {
     }
 
     pub(crate) async fn until(&self, url: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..3000 {
+        eventually(&format!("{url} comes to what is expected"), async || {
             let answer = self.get(url).await;
-            if holds(&answer) {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("{url} did not come to what was expected: {}", self.get(url).await);
+            if holds(&answer) { Ok(answer) } else { Err(answer) }
+        })
+        .await
     }
 
     pub(crate) async fn start_run(&self) -> String {

@@ -2,7 +2,7 @@
 
 use api::trainer::{NewRun, RunStatus};
 use client::{Endpoint, Trainer};
-use test_support::database;
+use test_support::{database, eventually};
 
 use crate::support::{Up, mesh};
 
@@ -76,25 +76,29 @@ async fn a_run_is_labelled_found_paused_resumed_rewound_and_compared() {
     assert_eq!(ask(&["--name", "a first try"]).stdout.trim(), "no runs");
 
     ask(&["pause", &long]);
-    while ask(&["--status", "paused", "--json"]).json()["items"][0]["id"] != long.as_str() {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    eventually("the long run is paused", async || {
+        let paused = ask(&["--status", "paused", "--json"]).json();
+        if paused["items"][0]["id"] == long.as_str() { Ok(()) } else { Err(paused) }
+    })
+    .await;
     assert!(ask(&["resume", &long]).stdout.contains("resumes"));
     assert_eq!(ask(&["cancel", &long, "--json"]).json()["id"], long);
 
-    while !trainer.run(run.id).await.unwrap().status.is_final() {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    let ended = async |id| {
+        eventually("the run has ended", async || {
+            let run = trainer.run(id).await.unwrap();
+            if run.status.is_final() { Ok(run) } else { Err(run.status) }
+        })
+        .await
+    };
+    ended(run.id).await;
     // twice, to see that psi-field's state goes back too
     let mut ends = Vec::new();
     for _ in 0..2 {
         let begun = ask(&["rewind", &id, "--episodes-done", "2", "--epsilon", "0.5", "--json"]).json();
         assert_eq!(begun["rewound_from"], id);
         let begun = begun["id"].as_str().unwrap().parse().unwrap();
-        while !trainer.run(begun).await.unwrap().status.is_final() {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        ends.push(trainer.run(begun).await.unwrap());
+        ends.push(ended(begun).await);
     }
     assert!(ends.iter().all(|run| run.status == RunStatus::Completed && run.reproducible), "{ends:?}");
     assert_eq!((ends[0].digest, ends[0].run_root), (ends[1].digest, ends[1].run_root));

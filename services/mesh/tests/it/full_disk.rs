@@ -5,10 +5,10 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use client::{ClientError, Endpoint, Remembrancer};
+use test_support::eventually;
 
 use crate::support::addresses;
 
@@ -56,6 +56,15 @@ impl Up {
     fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
+
+    /// Waits until its log has this.
+    async fn says(&self, what: &str) {
+        eventually(&format!("it says that {what}"), async || {
+            let said = self.said();
+            if said.contains(what) { Ok(()) } else { Err(said) }
+        })
+        .await;
+    }
 }
 
 impl Drop for Up {
@@ -97,19 +106,18 @@ async fn a_full_disk_is_told_loses_nothing_and_all_goes_on_when_there_is_room() 
         assert_eq!(error.status(), Some(503), "{error}");
         assert!(matches!(error.code(), Some("disk_full" | "database_unavailable")), "{error}");
     }
-    until("the full disk is told", || up.said().contains("the disk of the data folder is full")).await;
+    up.says("the disk of the data folder is full").await;
     assert!(up.said().contains("/disk/data"), "which one: {}", up.said());
 
     fs::remove_file(&ballast).unwrap();
-    let begun = Instant::now();
-    while let Err(error) = store(&up, number).await {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{error}\n{}", up.said());
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    eventually("something can be stored again", async || {
+        store(&up, number).await.map_err(|error| format!("{error}\n{}", up.said()))
+    })
+    .await;
     for name in &stored {
         up.remembrancer.artifact(name).await.unwrap();
     }
-    until("it is told that there is room", || up.said().contains("has room again")).await;
+    up.says("has room again").await;
 }
 
 /// Stores a mebibyte that does not compress.
@@ -131,16 +139,6 @@ fn fill(ballast: &Path) {
     let stat = rustix::fs::statvfs(ballast.parent().unwrap()).unwrap();
     let free = stat.f_bavail * stat.f_frsize;
     fs::write(ballast, vec![1; usize::try_from(free.saturating_sub(2 << 20)).unwrap()]).unwrap();
-}
-
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..300 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("not in 30 s: {what}");
 }
 
 fn open(folder: &Path) {

@@ -1,10 +1,10 @@
 //! `mesh record`, `mesh query`, and interventions by hand, against a running stack.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use api::trainer::{NewRun, Run};
 use client::{Endpoint, Trainer};
-use test_support::database;
+use test_support::{database, eventually};
 
 use crate::support::{Up, mesh};
 
@@ -141,17 +141,13 @@ async fn an_operator_can_intervene_by_hand_while_the_run_is_at_work_and_not_afte
     assert_eq!(albedo.code, 0, "{}", albedo.stderr);
     assert!(albedo.stdout.starts_with("albedo ") && albedo.stdout.contains(&id), "{}", albedo.stdout);
 
-    let mut applied = Vec::new();
-    for _ in 0..500 {
+    let applied = eventually("both interventions are applied", async || {
         let shown = ask(&["interventions", &id, "--json"]).json();
-        applied = shown["interventions"].as_array().unwrap().clone();
+        let mut applied = shown["interventions"].as_array().unwrap().clone();
         applied.retain(|intervention| intervention["by_operator"] == true);
-        if applied.len() == 2 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(applied.len(), 2, "{applied:?}");
+        if applied.len() == 2 { Ok(applied) } else { Err(applied) }
+    })
+    .await;
     assert_eq!(applied[0]["id"], nigredo["id"]);
     assert_eq!(applied[0]["reason"], "prices");
 
@@ -162,13 +158,11 @@ async fn an_operator_can_intervene_by_hand_while_the_run_is_at_work_and_not_afte
     assert!(late.stderr.contains("has ended (cancelled)"), "{}", late.stderr);
 }
 
+/// The run, once this holds of it.
 async fn until(trainer: &Trainer, run: &Run, holds: impl Fn(&Run) -> bool) -> Run {
-    for _ in 0..3000 {
+    eventually("the run comes to what is expected", async || {
         let run = trainer.run(run.id).await.unwrap();
-        if holds(&run) {
-            return run;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the run {} did not come to what was expected", run.id);
+        if holds(&run) { Ok(run) } else { Err(run) }
+    })
+    .await
 }

@@ -1,11 +1,10 @@
-use std::time::Duration;
-
 use api::{
     Problem,
     remembrancer::{DecisionQuery, RecordedDecision},
 };
 use reqwest::{Method, StatusCode, header};
 use serde_json::json;
+use test_support::eventually;
 
 use crate::support::{Service, config, decision, decisions, fixture, json_of, run, start};
 
@@ -115,26 +114,30 @@ async fn an_export_reads_no_further_than_its_reader_takes_and_leaves_connections
     assert_eq!(refused.headers()[header::RETRY_AFTER], "5");
     let problem: Problem = json_of(refused, StatusCode::SERVICE_UNAVAILABLE).await;
     assert_eq!(problem.code, "overloaded");
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    // Both wait for their readers within an open transaction: neither was read to its end into memory.
-    let open: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-         AND xact_start IS NOT NULL AND query LIKE 'FETCH%'",
-    )
-    .fetch_one(&fixture.sql().await)
-    .await
-    .unwrap();
-    assert_eq!(open, 2);
+    // Both stand still within an open transaction: neither is read to its end into memory.
+    let sql = fixture.sql().await;
+    eventually("both exports wait for their readers", async || {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+             AND state = 'idle in transaction' AND query LIKE 'FETCH%' \
+             AND clock_timestamp() - state_change > interval '300 ms'",
+        )
+        .fetch_one(&sql)
+        .await
+        .unwrap();
+        if waiting == 2 { Ok(()) } else { Err(waiting) }
+    })
+    .await;
     service.record(&decisions(run(2), 0..10)).await;
     drop(second);
     // What was recorded meanwhile is not in it.
     assert_eq!(first.text().await.unwrap().lines().count(), 60_000);
     // A reader that went away gives its connection back.
-    for attempt in 0.. {
-        if service.get("/v1/decisions?format=csv&tenant=nobody").await.status() == StatusCode::OK {
-            break;
+    eventually("another export may begin", async || {
+        match service.get("/v1/decisions?format=csv&tenant=nobody").await.status() {
+            StatusCode::OK => Ok(()),
+            other => Err(other),
         }
-        assert!(attempt < 50, "an export that nobody reads goes on");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    })
+    .await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::trainer::{NewRun, RunEvent, RunStatus};
 use client::{PageQuery, RunEvents};
 
-use crate::support::{Stack, slow, small_run, until};
+use crate::support::{Stack, slow, small_run};
 
 /// Everything until the trainer closes the stream.
 async fn all(mut events: RunEvents) -> Vec<RunEvent> {
@@ -92,7 +92,7 @@ async fn a_stream_closes_with_the_trainer_and_goes_on_with_the_next_one_without_
     stack.field.faults().set(slow(20));
     let run = stack.client().create_run(&small_run(), None).await.unwrap();
     let mut events = stack.client().events(run.id, None).await.unwrap();
-    until("two episodes are done", async || stack.run(run.id).await.checkpoint.is_some()).await;
+    stack.until(run.id, "has a checkpoint", |run| run.checkpoint.is_some()).await;
     stack.kill_trainer().await;
     let mut seen = Vec::new();
     // It closes by itself, long before anything would be cut off; a cut would be an error here.

@@ -5,9 +5,9 @@ use api::{
     trainer::{MetricsQuery, NewRun, PsiFieldMode, Run, RunQuery, RunStatus},
 };
 use client::PageQuery;
-use test_support::{Fault, Restart};
+use test_support::{Fault, Restart, eventually};
 
-use crate::support::{Stack, slow, small_run, until};
+use crate::support::{Stack, slow, small_run};
 
 /// The run that nobody disturbs: root, and the bytes of the policy.
 async fn undisturbed(run: &NewRun) -> (Option<Hash>, Vec<u8>) {
@@ -91,10 +91,7 @@ async fn a_run_waits_for_a_field_that_is_away_and_says_so() {
     let stack = Stack::start().await;
     stack.field.faults().set(Fault::Refuse);
     let run = stack.client().create_run(&small_run(), None).await.unwrap();
-    until("the run waits", async || {
-        stack.run(run.id).await.progress.waiting_for.as_deref() == Some("psi-field")
-    })
-    .await;
+    stack.until(run.id, "waits", |run| run.progress.waiting_for.as_deref() == Some("psi-field")).await;
     stack.field.faults().clear();
     let run = stack.ended(run.id).await;
     assert_same(&stack, &run, &expected);
@@ -126,9 +123,9 @@ async fn a_field_that_comes_back_to_a_best_effort_run_is_told_what_it_missed() {
     let run = NewRun { psi_field: PsiFieldMode::BestEffort, episodes: 10, ..small_run() };
     let run = stack.client().create_run(&run, None).await.unwrap();
     let id = run.id.to_string();
-    until("some windows are told", async || stack.field.next_window(&id) > Some(3)).await;
+    stack.has_windows(run.id, 4).await;
     stack.field.faults().set(Fault::Refuse);
-    until("the run goes on alone", async || !stack.run(run.id).await.reproducible).await;
+    stack.until(run.id, "goes on alone", |run| !run.reproducible).await;
     stack.field.faults().clear();
     let run = stack.completed(run.id).await;
     assert!(!run.reproducible);
@@ -143,11 +140,9 @@ async fn a_remembrancer_that_is_away_for_a_while_loses_nothing() {
         let stack = Stack::start().await;
         stack.ledger.faults().set_after(calls, Fault::Refuse);
         let run = stack.client().create_run(&small_run(), None).await.unwrap();
-        until("the ledger is away", async || stack.ledger.faults().failed() > 0).await;
-        until("the run waits", async || {
-            stack.run(run.id).await.progress.waiting_for.as_deref() == Some("remembrancer")
-        })
-        .await;
+        let waits = |run: &Run| run.progress.waiting_for.as_deref() == Some("remembrancer");
+        stack.until(run.id, "waits", waits).await;
+        assert!(stack.ledger.faults().failed() > 0);
         stack.ledger.faults().clear();
         let run = stack.ended(run.id).await;
         assert_same(&stack, &run, &expected);
@@ -164,7 +159,7 @@ async fn a_trainer_that_is_killed_goes_on_from_its_last_checkpoint_to_the_same_r
         stack.field.faults().set(slow(4));
         let created = stack.client().create_run(&run, Some("the-key")).await.unwrap();
         let id = created.id.to_string();
-        until("the run is under way", async || stack.field.next_window(&id) >= Some(windows)).await;
+        stack.has_windows(created.id, windows).await;
         stack.kill_trainer().await;
         let left_behind = stack.ledger.records().len();
         assert!(stack.ledger.record(&format!("{id}:completed")).is_none());
@@ -193,8 +188,7 @@ async fn a_trainer_and_a_field_that_are_killed_together_go_on_together() {
         let mut stack = Stack::start().await;
         stack.field.faults().set(slow(4));
         let created = stack.client().create_run(&run, None).await.unwrap();
-        let id = created.id.to_string();
-        until("the run is under way", async || stack.field.next_window(&id) >= Some(23)).await;
+        stack.has_windows(created.id, 23).await;
         stack.kill_trainer().await;
         stack.field.restart(restart);
         stack.start_trainer().await;
@@ -214,7 +208,7 @@ async fn a_trainer_that_is_killed_within_a_checkpoint_goes_on_as_another_swarm()
         stack.field.faults().set(slow(4));
         let created = stack.client().create_run(&run, None).await.unwrap();
         let id = created.id.to_string();
-        until("the run is under way", async || stack.field.next_window(&id) >= Some(windows)).await;
+        stack.has_windows(created.id, windows).await;
         stack.kill_trainer().await;
         stack.field.drop_answers(&id);
         stack.start_trainer().await;
@@ -258,9 +252,9 @@ async fn a_trainer_is_not_ready_and_knows_no_run_until_the_ledger_has_answered()
     let mut stack = Stack::without_trainer().await;
     stack.ledger.faults().set(Fault::Refuse);
     stack.start_trainer().await;
-    until("it says what it waits for", async || {
+    eventually("it says what it waits for", async || {
         let error = stack.client().ready().await.unwrap_err();
-        error.to_string().contains("cannot be read from the remembrancer")
+        if error.to_string().contains("cannot be read from the remembrancer") { Ok(()) } else { Err(error) }
     })
     .await;
     let refused = stack.client().runs(&RunQuery::default()).await.unwrap_err();

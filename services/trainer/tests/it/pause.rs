@@ -5,20 +5,20 @@ use std::time::Duration;
 use api::trainer::{Run, RunEvent, RunStatus};
 use uuid::Uuid;
 
-use crate::support::{Stack, slow, small_run, until};
+use crate::support::{Stack, slow, small_run};
 
 /// A run that is paused after so many windows.
-async fn paused_after(stack: &Stack, windows: usize) -> Run {
+async fn paused_after(stack: &Stack, windows: u64) -> Run {
     stack.field.faults().set(slow(20));
     let run = stack.client().create_run(&small_run(), None).await.unwrap();
-    until("some windows are played", async || stack.field.posted().len() >= windows).await;
+    stack.has_windows(run.id, windows).await;
     stack.client().pause_run(run.id).await.unwrap();
     stands_still(stack, run.id).await;
     stack.run(run.id).await
 }
 
 async fn stands_still(stack: &Stack, id: Uuid) {
-    until("the run stands still", async || stack.run(id).await.status == RunStatus::Paused).await;
+    stack.until(id, "stands still", |run| run.status == RunStatus::Paused).await;
 }
 
 async fn refused(call: impl Future<Output = Result<Run, client::ClientError>>) -> (Option<u16>, String) {
@@ -93,8 +93,7 @@ async fn a_paused_run_leaves_its_place_to_others_and_waits_for_one_when_it_is_re
     let client = stack.client();
     let first = paused_after(&stack, 1).await;
     let second = client.create_run(&small_run(), None).await.unwrap();
-    until("the second run is at work", async || stack.run(second.id).await.status == RunStatus::Running)
-        .await;
+    stack.until(second.id, "is at work", |run| run.status == RunStatus::Running).await;
     let metrics = reqwest::get(format!("{}/metrics", stack.url())).await.unwrap().text().await.unwrap();
     for gauge in ["ai_mesh_runs{status=\"paused\"} 1", "ai_mesh_runs{status=\"running\"} 1"] {
         assert!(metrics.contains(gauge), "{gauge} is not in {metrics}");
@@ -112,7 +111,7 @@ async fn a_run_that_waits_is_paused_at_once_and_lets_the_next_one_pass() {
     for _ in 0..3 {
         ids.push(client.create_run(&small_run(), None).await.unwrap().id);
     }
-    until("the first run is at work", async || stack.run(ids[0]).await.status == RunStatus::Running).await;
+    stack.until(ids[0], "is at work", |run| run.status == RunStatus::Running).await;
     assert_eq!(client.pause_run(ids[1]).await.unwrap().status, RunStatus::Paused);
     stack.completed(ids[0]).await;
     stack.completed(ids[2]).await;

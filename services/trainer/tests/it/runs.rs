@@ -10,9 +10,10 @@ use client::PageQuery;
 use merkle_log::{Frontier, canonical_leaf_hash};
 use policy::PolicyFile;
 use serde_json::json;
+use test_support::eventually;
 use trainer::checkpoint::CheckpointDocument;
 
-use crate::support::{Stack, slow, small_run, until};
+use crate::support::{Stack, slow, small_run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_ends_with_all_its_decisions_in_the_ledger_in_order() {
@@ -187,9 +188,9 @@ async fn prometheus_sees_what_the_swarm_does() {
     let run = stack.play(&small_run()).await;
     let text = reqwest::get(format!("{}/metrics", stack.url())).await.unwrap().text().await.unwrap();
     assert!(text.contains(&format!("ai_mesh_decisions_total {}", run.progress.decisions)), "{text}");
-    until("the registry counts the run", async || {
+    eventually("the registry counts the run", async || {
         let text = reqwest::get(format!("{}/metrics", stack.url())).await.unwrap().text().await.unwrap();
-        text.contains("ai_mesh_runs{status=\"completed\"} 1")
+        if text.contains("ai_mesh_runs{status=\"completed\"} 1") { Ok(()) } else { Err(text) }
     })
     .await;
     for name in
@@ -226,7 +227,7 @@ async fn runs_wait_for_their_turn_and_are_listed_newest_first() {
     for seed in 0..3 {
         ids.push(client.create_run(&NewRun { seed, ..small_run() }, None).await.unwrap().id);
     }
-    until("the first run is at work", async || stack.run(ids[0]).await.status == RunStatus::Running).await;
+    stack.until(ids[0], "is at work", |run| run.status == RunStatus::Running).await;
     assert_eq!(stack.run(ids[1]).await.status, RunStatus::Queued);
 
     let first = client.runs(&RunQuery { limit: Some(2), ..RunQuery::default() }).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::trainer::{NewRun, Run, RunStatus};
 use client::{Endpoint, Trainer};
 use service_kit::HttpConfig;
-use test_support::{FakePsiField, FakeRemembrancer, Fault};
+use test_support::{FakePsiField, FakeRemembrancer, Fault, eventually};
 use tokio_util::sync::CancellationToken;
 use trainer::Config;
 use uuid::Uuid;
@@ -74,7 +74,7 @@ impl Stack {
     }
 
     pub(crate) async fn ready(&self) {
-        until("the trainer is ready", async || self.client().ready().await.is_ok()).await;
+        eventually("the trainer is ready", async || self.client().ready().await).await;
     }
 
     /// Starts a run and waits for its end.
@@ -84,8 +84,27 @@ impl Stack {
     }
 
     pub(crate) async fn ended(&self, id: Uuid) -> Run {
-        until("the run has ended", async || self.run(id).await.status.is_final()).await;
-        self.run(id).await
+        self.until(id, "has ended", |run| run.status.is_final()).await
+    }
+
+    /// Waits until this holds of a run.
+    pub(crate) async fn until(&self, id: Uuid, what: &str, holds: impl Fn(&Run) -> bool) -> Run {
+        eventually(&format!("the run {what}"), async || {
+            let run = self.run(id).await;
+            if holds(&run) { Ok(run) } else { Err(run) }
+        })
+        .await
+    }
+
+    /// Waits until the field has so many windows of a run.
+    pub(crate) async fn has_windows(&self, id: Uuid, windows: u64) {
+        eventually(&format!("the field has {windows} windows"), async || {
+            match self.field.next_window(&id.to_string()) {
+                Some(next) if next >= windows => Ok(()),
+                other => Err(other),
+            }
+        })
+        .await;
     }
 
     pub(crate) async fn completed(&self, id: Uuid) -> Run {
@@ -114,15 +133,6 @@ impl Drop for Stack {
 /// A run of 4 episodes with 5 steps each, checkpointed after every second.
 pub(crate) fn small_run() -> NewRun {
     NewRun { agents: 3, episodes: 4, steps_per_episode: 5, checkpoint_every: 2, seed: 7, ..NewRun::default() }
-}
-
-/// Waits until something holds; 30 s at most.
-pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    while !holds().await {
-        assert!(tokio::time::Instant::now() < deadline, "waited 30 s, but not: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// Calls take so many ms.

