@@ -6,6 +6,8 @@
 //!
 //! Bodies are read for ever: a field is never renamed or dropped, and a new one has a default.
 
+#![warn(missing_docs)]
+
 mod body;
 mod kind;
 mod search;

@@ -1,4 +1,4 @@
-//! What a run achieved: overall, per tenant, per provider and by job size.
+//! Metrics: sums over requests, overall, by tenant, by provider and by job size, and the averages that follow.
 
 use crate::{
     environment::Environment,
@@ -6,14 +6,14 @@ use crate::{
     reward::Reward,
 };
 
-/// What became of a request.
+/// What happened to a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Resolution {
     /// The tenant's index.
     pub tenant: usize,
     /// GPU-hours requested.
     pub hours: f64,
-    /// Whether it was set aside first.
+    /// Whether it was deferred first.
     pub deferred: bool,
     /// What happened.
     pub fate: Fate,
@@ -80,13 +80,13 @@ pub struct Tally {
     pub routed: u64,
     /// Requests held.
     pub held: u64,
-    /// Requests set aside, whatever became of them.
+    /// Requests deferred, whatever happened to them later.
     pub deferred: u64,
     /// GPU-hours requested.
     pub hours_requested: f64,
     /// GPU-hours routed.
     pub hours_served: f64,
-    /// Paid.
+    /// Paid for the routed, in USD.
     pub cost_usd: f64,
     /// What the routed hours cost at the cheapest list price.
     pub list_cost_usd: f64,
@@ -168,7 +168,7 @@ impl Tally {
         ratio(self.reward, self.requests as f64)
     }
 
-    /// Requests set aside / requested.
+    /// Requests deferred / requested.
     #[must_use]
     pub fn deferred_share(&self) -> Option<f64> {
         ratio(self.deferred as f64, self.requests as f64)
