@@ -6,6 +6,7 @@
 mod adr;
 mod glossary;
 mod links;
+mod map;
 mod readme;
 mod settings;
 
