@@ -84,24 +84,24 @@ impl RunName {
             return Ok(id);
         }
         let query = RunQuery { limit: Some(1), ..RunQuery::default() };
-        let newest = trainer.runs(&query).await.map_err(|error| told(trainer, error))?;
+        let newest = trainer.runs(&query).await.map_err(|error| trainer_error(trainer, error))?;
         let newest = newest.items.first().map(|run| run.id);
         newest.with_context(|| format!("the trainer at {} has no run yet", trainer.endpoint().url))
     }
 }
 
 /// A trainer's error for people: when nothing listens, what to do rather than how the connection failed.
-pub(crate) fn told(trainer: &Trainer, error: ClientError) -> anyhow::Error {
-    told_by("trainer", trainer.endpoint(), error)
+pub(crate) fn trainer_error(trainer: &Trainer, error: ClientError) -> anyhow::Error {
+    service_error("trainer", trainer.endpoint(), error)
 }
 
 /// The same of the remembrancer.
-pub(crate) fn told_by_ledger(remembrancer: &Remembrancer, error: ClientError) -> anyhow::Error {
-    told_by("remembrancer", remembrancer.endpoint(), error)
+pub(crate) fn ledger_error(remembrancer: &Remembrancer, error: ClientError) -> anyhow::Error {
+    service_error("remembrancer", remembrancer.endpoint(), error)
 }
 
 /// The same of the service that this flag names.
-pub(crate) fn told_by(flag: &str, endpoint: &Endpoint, error: ClientError) -> anyhow::Error {
+pub(crate) fn service_error(flag: &str, endpoint: &Endpoint, error: ClientError) -> anyhow::Error {
     match error {
         ClientError::Unreachable { .. } => anyhow!(
             "nothing answers at {}: start a stack with `mesh up`, or name a running one's {flag} with --{flag} or \

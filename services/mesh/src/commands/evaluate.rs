@@ -17,7 +17,7 @@ use crate::{
     interrupts::Interrupts,
     output::{say, say_json},
     runtime,
-    training::outcome::{patiently, write_evaluation},
+    training::outcome::{retrying, write_evaluation},
 };
 
 /// Compare a learned policy with the hand rules on held-out seeds
@@ -67,7 +67,7 @@ pub(crate) struct Evaluate {
 
 /// The answer of `--json`.
 #[derive(Serialize)]
-struct Told<'a> {
+struct Output<'a> {
     #[serde(flatten)]
     result: &'a EvaluationResult,
     evaluation_id: Uuid,
@@ -122,7 +122,7 @@ impl Evaluate {
         mut request: NewEvaluation,
     ) -> anyhow::Result<Answer> {
         for (_, bytes) in files {
-            let put = patiently(|| connection.remembrancer.put_artifact("application/json", bytes.clone()));
+            let put = retrying(|| connection.remembrancer.put_artifact("application/json", bytes.clone()));
             request.policies.push(put.await.context("storing the policy")?.sha256);
         }
         let evaluation = evaluate(&connection.evaluator, &request).await?;
@@ -132,7 +132,7 @@ impl Evaluate {
         let result = evaluation.result.as_ref().context("a completed evaluation has a result")?;
         if self.json {
             let record_id = evaluation.record_id.as_deref();
-            say_json(&Told { result, evaluation_id: evaluation.id, record_id })?;
+            say_json(&Output { result, evaluation_id: evaluation.id, record_id })?;
         } else {
             say(&tables(result))?;
             if let Some(record) = &evaluation.record_id {

@@ -13,7 +13,7 @@ use crate::{
     commands::runs::status_name,
     exit::Answer,
     output::{note, say, say_json, table},
-    remote::{RemoteArgs, RunName, told, told_by},
+    remote::{RemoteArgs, RunName, service_error, trainer_error},
     runtime,
 };
 
@@ -57,7 +57,7 @@ pub(crate) struct Interventions {
 
 /// The answer of `--json`.
 #[derive(Serialize)]
-struct Told {
+struct Output {
     run_id: Uuid,
     interventions: Vec<InterventionRecord>,
 }
@@ -72,10 +72,11 @@ impl Interventions {
                 return self.intervene(&trainer, &field, run, kind).await;
             }
             let page = PageQuery { limit: Some(1000), ..PageQuery::default() };
-            let applied = trainer.interventions(run, &page).await.map_err(|error| told(&trainer, error))?;
+            let applied =
+                trainer.interventions(run, &page).await.map_err(|error| trainer_error(&trainer, error))?;
             let records = records(&field, run, applied.items).await?;
             if self.json {
-                say_json(&Told { run_id: run, interventions: records })?;
+                say_json(&Output { run_id: run, interventions: records })?;
             } else if records.is_empty() {
                 say("no interventions")?;
             } else {
@@ -102,7 +103,7 @@ impl Interventions {
         run: Uuid,
         kind: InterventionKind,
     ) -> anyhow::Result<Answer> {
-        let status = trainer.run(run).await.map_err(|error| told(trainer, error))?.status;
+        let status = trainer.run(run).await.map_err(|error| trainer_error(trainer, error))?.status;
         if status.is_final() {
             bail!(
                 "the run {run} has ended ({}): no window of it will carry an intervention",
@@ -118,7 +119,7 @@ impl Interventions {
                      was started without psi-field has none",
                     field.endpoint().url
                 ),
-                error => told_by("psi-field", field.endpoint(), error),
+                error => service_error("psi-field", field.endpoint(), error),
             }
         })?;
         if self.json {

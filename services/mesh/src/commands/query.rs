@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     exit::{Answer, usage},
     output::{figure, note, say, say_json, table},
-    remote::{LedgerArgs, told_by_ledger},
+    remote::{LedgerArgs, ledger_error},
     runtime,
 };
 
@@ -133,7 +133,7 @@ impl Query {
         let page = remembrancer.records(&query).await.map_err(|error| match error.problem() {
             // what no index can look for is a wrong question, not a failure
             Some(problem) if problem.status == 422 => usage(problem.detail.clone()),
-            _ => told_by_ledger(remembrancer, error),
+            _ => ledger_error(remembrancer, error),
         })?;
         if self.json {
             return say_json(&page);
@@ -158,8 +158,7 @@ impl Query {
             return stream(remembrancer, &query, Format::Csv).await;
         }
         query.limit = Some(self.limit());
-        let page =
-            remembrancer.decisions(&query).await.map_err(|error| told_by_ledger(remembrancer, error))?;
+        let page = remembrancer.decisions(&query).await.map_err(|error| ledger_error(remembrancer, error))?;
         if page.items.is_empty() {
             return say("no decisions");
         }
@@ -204,7 +203,7 @@ impl DecisionFilters {
 async fn digest_of(remembrancer: &Remembrancer, run: Uuid) -> anyhow::Result<Hash> {
     let query =
         RecordQuery { subject: Some(records::run::subject(run)), limit: Some(1), ..RecordQuery::default() };
-    let page = remembrancer.records(&query).await.map_err(|error| told_by_ledger(remembrancer, error))?;
+    let page = remembrancer.records(&query).await.map_err(|error| ledger_error(remembrancer, error))?;
     page.items
         .first()
         .and_then(digest)
@@ -216,7 +215,7 @@ async fn stream(remembrancer: &Remembrancer, query: &DecisionQuery, format: Form
     let mut export = remembrancer
         .export_decisions(query, format)
         .await
-        .map_err(|error| told_by_ledger(remembrancer, error))?;
+        .map_err(|error| ledger_error(remembrancer, error))?;
     let mut output = io::stdout().lock();
     while let Some(piece) =
         export.next().await.context("the stream of decisions broke off; what was printed is incomplete")?

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::{
     exit::{Answer, usage},
     output::{say, say_json},
-    remote::{LedgerArgs, told_by_ledger},
+    remote::{LedgerArgs, ledger_error},
     runtime,
     training::outcome::{quoted, write_evidence},
 };
@@ -92,7 +92,7 @@ struct Common {
 
 /// The answer of `--json`.
 #[derive(Serialize)]
-struct Told<'a> {
+struct Output<'a> {
     #[serde(flatten)]
     receipt: &'a RecordReceipt,
     kind: &'a RecordKind,
@@ -145,7 +145,7 @@ impl Note {
 impl Common {
     async fn record(&self, remembrancer: &Remembrancer, record: NewRecord) -> anyhow::Result<Answer> {
         let receipt =
-            remembrancer.post_record(&record).await.map_err(|error| told_by_ledger(remembrancer, error))?;
+            remembrancer.post_record(&record).await.map_err(|error| ledger_error(remembrancer, error))?;
         if let Some(path) = &self.receipt {
             let leaf = LeafQuery { record: Some(receipt.id.clone()), ..LeafQuery::default() };
             let evidence =
@@ -157,7 +157,7 @@ impl Common {
         let base = remembrancer.endpoint().url.trim_end_matches('/');
         let evidence_url = format!("{base}/v1/log/evidence?record={}", receipt.id);
         if self.json {
-            say_json(&Told {
+            say_json(&Output {
                 receipt: &receipt,
                 kind: &record.kind,
                 subject: &record.subject,
@@ -214,7 +214,7 @@ fn refused(remembrancer: &Remembrancer, path: &Path, error: ClientError) -> anyh
         Some(problem) if problem.status == 413 => {
             usage(format!("--evidence {}: {}", path.display(), problem.detail))
         }
-        _ => told_by_ledger(remembrancer, error),
+        _ => ledger_error(remembrancer, error),
     }
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 use crate::{
     exit::Answer,
     output::{figure, say, say_json, table},
-    remote::{RemoteArgs, told},
+    remote::{RemoteArgs, trainer_error},
     runtime,
 };
 
@@ -75,7 +75,7 @@ impl Runs {
             ..RunQuery::default()
         };
         let runs = runtime::block_on("error", async {
-            trainer.runs(&query).await.map_err(|error| told(&trainer, error))
+            trainer.runs(&query).await.map_err(|error| trainer_error(&trainer, error))
         })?;
         if self.json {
             say_json(&runs)?;

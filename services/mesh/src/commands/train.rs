@@ -22,7 +22,7 @@ use crate::{
         config::{RunArgs, Wanted},
         curve::policies_on_the_way,
         follow::follow,
-        outcome::{Left, patiently, quoted},
+        outcome::{RunFiles, quoted, retrying},
     },
 };
 
@@ -131,8 +131,8 @@ impl Train {
             let why = run.error.unwrap_or_else(|| "it did not say why".into());
             bail!("run {} failed: {why}", run.id);
         }
-        let mut left = tokio::select! {
-            left = Left::fetch(trainer, &connection.remembrancer, &run, &self.output) => left?,
+        let mut files = tokio::select! {
+            fetched = RunFiles::fetch(trainer, &connection.remembrancer, &run, &self.output) => fetched?,
             () = interrupts.next() => bail!("interrupted while the run's files were fetched"),
         };
         if run.status == RunStatus::Completed {
@@ -151,18 +151,18 @@ impl Train {
                 evaluation = evaluate(&connection.evaluator, &request) => evaluation?,
                 () = interrupts.next() => bail!("interrupted during the evaluation; the run's files are in {}", self.output.display()),
             };
-            left.add_evaluation(connection, evaluation).await?;
+            files.add_evaluation(connection, evaluation).await?;
         }
-        left.draw()?;
-        self.tell(&run, &left)
+        files.draw()?;
+        self.tell(&run, &files)
     }
 
-    fn tell(&self, run: &Run, left: &Left) -> anyhow::Result<Answer> {
-        let resume = self.resume_command(left);
+    fn tell(&self, run: &Run, files: &RunFiles) -> anyhow::Result<Answer> {
+        let resume = self.resume_command(files);
         if self.json {
-            say_json(&left.summary(run))?;
+            say_json(&files.summary(run))?;
         } else {
-            say(&left.text(run, &resume))?;
+            say(&files.text(run, &resume))?;
         }
         if run.status != RunStatus::Cancelled {
             if self.json && run.status == RunStatus::Stopped {
@@ -170,15 +170,15 @@ impl Train {
             }
             return Ok(Answer::Yes);
         }
-        let next = match left.checkpoint() {
+        let next = match files.checkpoint() {
             Some(_) => format!("resume with: {resume}"),
             None => "it had no checkpoint yet".into(),
         };
         Err(anyhow!("run {} was cancelled after {} episodes; {next}", run.id, run.progress.episodes_done))
     }
 
-    fn resume_command(&self, left: &Left) -> String {
-        let checkpoint = left.checkpoint().map(|path| path.display().to_string()).unwrap_or_default();
+    fn resume_command(&self, files: &RunFiles) -> String {
+        let checkpoint = files.checkpoint().map(|path| path.display().to_string()).unwrap_or_default();
         let mut words: Vec<String> = ["mesh", "train", "--load"].map(str::to_owned).into();
         words.push(checkpoint);
         words.extend(["--output".to_owned(), self.output.display().to_string()]);
@@ -205,13 +205,13 @@ impl Train {
 async fn start(trainer: &Trainer, remembrancer: &Remembrancer, wanted: Wanted) -> anyhow::Result<Run> {
     let mut run = wanted.run;
     if let Some(bytes) = wanted.checkpoint {
-        let artifact = patiently(|| remembrancer.put_artifact("application/json", bytes.clone()))
+        let artifact = retrying(|| remembrancer.put_artifact("application/json", bytes.clone()))
             .await
             .context("storing the checkpoint")?;
         run.resume_from = Some(artifact.sha256);
     }
     let key = Uuid::now_v7().to_string();
-    Ok(patiently(|| trainer.create_run(&run, Some(&key))).await?)
+    Ok(retrying(|| trainer.create_run(&run, Some(&key))).await?)
 }
 
 fn warn_of_size(wanted: &Wanted) {

@@ -36,7 +36,7 @@ pub(crate) struct Visualize {
 
 /// The answer of `--json`.
 #[derive(Serialize)]
-struct Told<'a> {
+struct Output<'a> {
     report: &'a Path,
     files: &'a [PathBuf],
 }
@@ -64,7 +64,7 @@ impl Visualize {
             files
         };
         if let (true, Some(report)) = (self.json, files.last()) {
-            say_json(&Told { report, files: &files })?;
+            say_json(&Output { report, files: &files })?;
         } else {
             for file in &files {
                 say(&file.display().to_string())?;

@@ -17,7 +17,7 @@ use crate::{
     exit::Answer,
     interrupts::Interrupts,
     output::{figure, note, say},
-    remote::{RemoteArgs, RunName, told},
+    remote::{RemoteArgs, RunName, trainer_error},
     runtime,
 };
 
@@ -51,7 +51,7 @@ impl Watch {
             let mut interrupts = Interrupts::watch()?;
             let watched = async {
                 let id = self.run.id(&trainer).await?;
-                let run = trainer.run(id).await.map_err(|error| told(&trainer, error))?;
+                let run = trainer.run(id).await.map_err(|error| trainer_error(&trainer, error))?;
                 watch(&trainer, run).await
             };
             tokio::select! {
@@ -73,7 +73,7 @@ async fn watch(trainer: &Trainer, run: Run) -> anyhow::Result<Answer> {
             Ok(Some(ended)) => return view.end(&ended),
             Ok(None) => view.wait("the trainer has closed the connection; connecting again"),
             Err(Broken::Stream(error)) if error.is_transient() => view.wait("waiting for the trainer"),
-            Err(Broken::Stream(error)) => return Err(told(trainer, error)),
+            Err(Broken::Stream(error)) => return Err(trainer_error(trainer, error)),
             Err(Broken::View(error)) => return Err(error),
         }
         tokio::time::sleep(PAUSE).await;

@@ -9,7 +9,7 @@ use client::{Remembrancer, Trainer};
 use policy::{PolicyFile, Swarm};
 use trainer::{checkpoint::CheckpointDocument, run_config::RunPlan};
 
-use super::outcome::patiently;
+use super::outcome::retrying;
 
 /// As many policies an evaluation takes beside the final one.
 const MOST_POINTS: usize = 19;
@@ -35,13 +35,13 @@ pub(crate) async fn policies_on_the_way(
         let file = match point {
             None => untrained(run)?,
             Some(checkpoint) => {
-                let bytes = patiently(|| remembrancer.artifact(&checkpoint.sha256)).await;
+                let bytes = retrying(|| remembrancer.artifact(&checkpoint.sha256)).await;
                 let bytes = bytes.context("a checkpoint of the learning curve")?;
                 CheckpointDocument::parse(&bytes)?.policy()?
             }
         };
         let bytes = serde_json::to_vec(&file).context("writing a policy")?;
-        let put = patiently(|| remembrancer.put_artifact("application/json", bytes.clone()));
+        let put = retrying(|| remembrancer.put_artifact("application/json", bytes.clone()));
         policies.push(put.await.context("storing a policy of the learning curve")?.sha256);
     }
     Ok(policies)
@@ -51,8 +51,7 @@ async fn checkpoints(trainer: &Trainer, run: &Run) -> anyhow::Result<Vec<Checkpo
     let mut query = PageQuery { limit: Some(1000), cursor: None };
     let mut all = Vec::new();
     loop {
-        let page =
-            patiently(|| trainer.checkpoints(run.id, &query)).await.context("the run's checkpoints")?;
+        let page = retrying(|| trainer.checkpoints(run.id, &query)).await.context("the run's checkpoints")?;
         all.extend(page.items);
         match page.next_cursor {
             None => return Ok(all),

@@ -21,8 +21,8 @@ use crate::{
     visualization::{draw_evaluation, draw_training, episodes},
 };
 
-/// What a run left in the output folder.
-pub(crate) struct Left {
+/// The files of a run in the output folder.
+pub(crate) struct RunFiles {
     folder: PathBuf,
     episodes: Vec<EpisodeMetrics>,
     checkpoint: Option<PathBuf>,
@@ -48,8 +48,8 @@ pub(crate) struct Summary<'a> {
     evaluation: Option<&'a EvaluationResult>,
 }
 
-impl Left {
-    /// Fetches all that an ended run left and writes it.
+impl RunFiles {
+    /// Fetches everything that an ended run left behind, and writes it.
     ///
     /// # Errors
     /// A service refuses, or a file cannot be written.
@@ -60,7 +60,7 @@ impl Left {
         folder: &Path,
     ) -> anyhow::Result<Self> {
         let query = MetricsQuery::default();
-        let metrics = patiently(|| trainer.metrics_csv(run.id, &query)).await.context("the run's metrics")?;
+        let metrics = retrying(|| trainer.metrics_csv(run.id, &query)).await.context("the run's metrics")?;
         write(&folder.join("training_metrics.csv"), metrics.as_bytes())?;
         // a run that was stopped in its first episode has a header alone
         let episodes = if run.progress.episodes_done == 0 {
@@ -68,7 +68,7 @@ impl Left {
         } else {
             episodes("the run's metrics", metrics.as_bytes())?
         };
-        let mut left = Self {
+        let mut files = Self {
             folder: folder.to_owned(),
             episodes,
             checkpoint: None,
@@ -78,23 +78,23 @@ impl Left {
             evaluation: None,
         };
         if let Some(checkpoint) = &run.checkpoint {
-            left.checkpoint =
+            files.checkpoint =
                 Some(artifact(remembrancer, &checkpoint.sha256, folder, "swarm_checkpoint.json").await?);
         }
         if let Some(sha256) = &run.policy_sha256 {
-            left.policy = Some(artifact(remembrancer, sha256, folder, "swarm_final.json").await?);
+            files.policy = Some(artifact(remembrancer, sha256, folder, "swarm_final.json").await?);
         }
         if let Some(record) = &run.record_id {
             let leaf = LeafQuery { record: Some(record.clone()), ..LeafQuery::default() };
-            left.receipt = Some(evidence(remembrancer, &leaf, folder, "ledger_receipt.json").await?);
+            files.receipt = Some(evidence(remembrancer, &leaf, folder, "ledger_receipt.json").await?);
         }
         if run.config.recording == Recording::All && run.progress.decisions > 0 {
             let sequence = Some(run.progress.decisions - 1);
             let leaf = LeafQuery { run: Some(run.digest), sequence, ..LeafQuery::default() };
-            left.decision_receipt =
+            files.decision_receipt =
                 Some(evidence(remembrancer, &leaf, folder, "decision_receipt.json").await?);
         }
-        Ok(left)
+        Ok(files)
     }
 
     /// Writes an evaluation beside the other files.
@@ -197,7 +197,7 @@ pub(crate) async fn write_evaluation(
     evaluation: &Evaluation,
     folder: &Path,
 ) -> anyhow::Result<()> {
-    let csv = patiently(|| connection.evaluator.results_csv(evaluation.id));
+    let csv = retrying(|| connection.evaluator.results_csv(evaluation.id));
     let csv = csv.await.context("the evaluation's CSV")?;
     write(&folder.join("evaluation.csv"), csv.as_bytes())?;
     let json = serde_json::to_vec_pretty(evaluation).context("the evaluation as JSON")?;
@@ -229,7 +229,7 @@ pub(crate) fn quoted(word: &str) -> String {
 }
 
 /// Repeats a call while the service is away: what was trained must not be lost for a moment's absence.
-pub(crate) async fn patiently<T, Fut>(call: impl FnMut() -> Fut) -> Result<T, ClientError>
+pub(crate) async fn retrying<T, Fut>(call: impl FnMut() -> Fut) -> Result<T, ClientError>
 where
     Fut: Future<Output = Result<T, ClientError>>,
 {
@@ -243,7 +243,7 @@ async fn artifact(
     folder: &Path,
     name: &str,
 ) -> anyhow::Result<PathBuf> {
-    let content = patiently(|| remembrancer.artifact(sha256)).await.with_context(|| name.to_owned())?;
+    let content = retrying(|| remembrancer.artifact(sha256)).await.with_context(|| name.to_owned())?;
     let path = folder.join(name);
     write(&path, &content)?;
     Ok(path)
@@ -255,7 +255,7 @@ async fn evidence(
     folder: &Path,
     name: &str,
 ) -> anyhow::Result<PathBuf> {
-    let evidence = patiently(|| remembrancer.evidence(leaf)).await.with_context(|| name.to_owned())?;
+    let evidence = retrying(|| remembrancer.evidence(leaf)).await.with_context(|| name.to_owned())?;
     let path = folder.join(name);
     write_evidence(&path, &evidence)?;
     Ok(path)

@@ -9,7 +9,7 @@ use super::compare::Compare;
 use crate::{
     exit::{Answer, usage},
     output::{say, say_json},
-    remote::{RemoteArgs, RunName, told},
+    remote::{RemoteArgs, RunName, trainer_error},
     runtime,
     training::config::{positive_share, share},
 };
@@ -127,7 +127,7 @@ impl One {
         let trainer = self.remote.trainer()?;
         let run = runtime::block_on("error", async {
             let id = self.run.id(&trainer).await?;
-            act(&trainer, id).await.map_err(|error| told(&trainer, error))
+            act(&trainer, id).await.map_err(|error| trainer_error(&trainer, error))
         })?;
         if self.json {
             say_json(&run)?

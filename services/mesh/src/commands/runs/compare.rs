@@ -7,7 +7,7 @@ use super::status_name;
 use crate::{
     exit::Answer,
     output::{figure, say, say_json, table},
-    remote::{RemoteArgs, RunName, told},
+    remote::{RemoteArgs, RunName, trainer_error},
     runtime,
 };
 
@@ -33,7 +33,7 @@ impl Compare {
         let trainer = self.remote.trainer()?;
         let comparison = runtime::block_on("error", async {
             let (a, b) = (self.a.id(&trainer).await?, self.b.id(&trainer).await?);
-            trainer.compare_runs(a, b).await.map_err(|error| told(&trainer, error))
+            trainer.compare_runs(a, b).await.map_err(|error| trainer_error(&trainer, error))
         })?;
         if self.json {
             say_json(&comparison)?
@@ -46,7 +46,7 @@ impl Compare {
 
 fn text(comparison: &RunComparison) -> String {
     let RunComparison { a, b, configuration, metrics, .. } = comparison;
-    let mut lines = vec![told_run("a", a), told_run("b", b), roots(comparison), String::new()];
+    let mut lines = vec![run_line("a", a), run_line("b", b), roots(comparison), String::new()];
     for difference in configuration {
         let value = |value: &Option<serde_json::Value>| {
             value.as_ref().map_or_else(|| "-".to_owned(), |value| value.to_string())
@@ -77,7 +77,7 @@ fn text(comparison: &RunComparison) -> String {
     lines.join("\n")
 }
 
-fn told_run(letter: &str, run: &ComparedRun) -> String {
+fn run_line(letter: &str, run: &ComparedRun) -> String {
     let name = run.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
     format!("{letter}: {}{name}, {} after {} episodes", run.id, status_name(run.status), run.episodes_done)
 }
