@@ -1,24 +1,32 @@
-//! What the evaluator keeps in the ledger: policies come from there, results go there.
+//! What the evaluator keeps in the ledger: policies come from there, and what was asked for and found goes there.
 
 use std::time::Duration;
 
 use api::{
     Hash, Page,
-    evaluator::{Evaluation, EvaluationStatus},
+    evaluator::{Evaluation, EvaluationResult, EvaluationStatus, NewEvaluation},
     remembrancer::{Record, RecordKind, RecordQuery},
 };
-use client::LedgerError;
+use chrono::{DateTime, Utc};
+use client::{ClientError, HeldLease, LedgerError, Remembrancer};
 use evaluation::{episodes::Contestant, plan::Plan};
 use limit::Limit;
 use policy::{Fingerprint, PolicyFile};
-use records::{Body as _, evaluation::Completed, limit::Solved};
+use records::{
+    Body as _,
+    evaluation::{Completed, Created, Failed, subject},
+    limit::Solved,
+};
 use routing_env::Environment;
 use uuid::Uuid;
 
 use crate::error::EvaluationError;
 
-/// Results, those of earlier versions too.
-const RESULTS: RecordKind = RecordKind::from_static("evaluation");
+/// All records about evaluations, those of earlier versions too.
+const ALL: RecordKind = RecordKind::from_static("evaluation");
+
+/// What an evaluation has once it has ended.
+const ENDED: &str = "evaluation.completed,evaluation.failed";
 
 /// How long a caller's request waits for a remembrancer that is away.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
@@ -29,12 +37,38 @@ const FILE_DEADLINE: Duration = Duration::from_secs(25);
 /// The ledger as the evaluator sees it.
 #[derive(Clone)]
 pub(crate) struct Ledger {
+    remembrancer: Remembrancer,
     ledger: client::Ledger,
 }
 
+/// An evaluation that is to be done: everything about it was checked, and it is recorded.
+#[derive(Clone, Debug)]
+pub(crate) struct Accepted {
+    pub(crate) id: Uuid,
+    pub(crate) config: NewEvaluation,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+/// How an evaluation ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Completed(Box<EvaluationResult>),
+    Failed(String),
+}
+
+/// An evaluation that has ended, as the ledger has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    id: Uuid,
+    config: NewEvaluation,
+    outcome: Outcome,
+    recorded_at: DateTime<Utc>,
+}
+
 impl Ledger {
-    pub(crate) fn new(ledger: client::Ledger) -> Self {
-        Self { ledger }
+    /// The ledger that this remembrancer keeps, asked until the deadline of `ledger`.
+    pub(crate) fn new(remembrancer: Remembrancer, ledger: client::Ledger) -> Self {
+        Self { remembrancer, ledger }
     }
 
     /// Everybody who takes part: the learned policies, then the rules.
@@ -91,47 +125,112 @@ impl Ledger {
         }))
     }
 
-    /// Writes a result down, when the remembrancer is there again; the record's id. The same result again is the
-    /// same record.
+    /// Records that an evaluation was accepted. From then on it is done by whoever claims it, and survives this process.
     ///
     /// # Errors
-    /// It refuses, or this process shuts down.
-    pub(crate) async fn record(&self, result: &Completed) -> Result<String, LedgerError> {
-        self.ledger.append(&result.to_record()?).await.map(|receipt| receipt.id)
-    }
-
-    /// An evaluation of an earlier life of this service.
-    ///
-    /// # Errors
-    /// There is none, or the remembrancer is away.
-    pub(crate) async fn evaluation(&self, id: Uuid) -> Result<Evaluation, EvaluationError> {
-        let record = self.ledger.within(REQUEST_DEADLINE).record(&Completed::id_of(id)).await?;
-        match record.filter(|record| RESULTS.includes(&record.kind)) {
-            Some(record) => evaluation(&record),
-            None => Err(EvaluationError::NotFound(id)),
+    /// [`EvaluationError::KeyReused`] when another one has this id; the remembrancer is away.
+    pub(crate) async fn accept(&self, created: &Created) -> Result<Accepted, EvaluationError> {
+        let record = created.to_record().map_err(LedgerError::from)?;
+        let id = created.evaluation_id;
+        match self.ledger.within(REQUEST_DEADLINE).append(&record).await {
+            Ok(_) => self.accepted(id).await?.ok_or(EvaluationError::NotFound(id)),
+            Err(error) if error.is_conflict() => Err(EvaluationError::KeyReused(id)),
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// Recorded evaluations, the newest first.
+    /// What was accepted under this id.
+    ///
+    /// # Errors
+    /// The remembrancer is away.
+    pub(crate) async fn accepted(&self, id: Uuid) -> Result<Option<Accepted>, EvaluationError> {
+        let record = self.ledger.within(REQUEST_DEADLINE).record(&Created::id_of(id)).await?;
+        record.as_ref().map(accepted).transpose()
+    }
+
+    /// The accepted evaluations that have not ended, the oldest first.
+    ///
+    /// # Errors
+    /// The remembrancer is away.
+    pub(crate) async fn unfinished(&self, limit: u32) -> Result<Vec<Accepted>, EvaluationError> {
+        let query = RecordQuery {
+            kind: Some(Created::KIND.record_kind()),
+            without: Some(ENDED.into()),
+            newest_first: Some(false),
+            limit: Some(limit),
+            ..RecordQuery::default()
+        };
+        Ok(self.page(&query, accepted).await?.items)
+    }
+
+    /// Every accepted evaluation, the newest first.
     ///
     /// # Errors
     /// The remembrancer is away, or does not know the cursor.
-    pub(crate) async fn evaluations(
+    pub(crate) async fn all_accepted(
         &self,
         limit: u32,
         cursor: Option<String>,
-    ) -> Result<Page<Evaluation>, EvaluationError> {
-        let query = RecordQuery {
-            kind: Some(RESULTS),
-            newest_first: Some(true),
-            limit: Some(limit),
-            cursor,
-            ..RecordQuery::default()
+    ) -> Result<Page<Accepted>, EvaluationError> {
+        let kind = Some(Created::KIND.record_kind());
+        let query = RecordQuery { kind, limit: Some(limit), cursor, ..newest_first() };
+        self.page(&query, accepted).await
+    }
+
+    /// Evaluations of the time when only their results were recorded, the newest first.
+    ///
+    /// # Errors
+    /// The remembrancer is away, or does not know the cursor.
+    pub(crate) async fn early(
+        &self,
+        limit: u32,
+        cursor: Option<String>,
+    ) -> Result<Page<Ended>, EvaluationError> {
+        let without = Some(Created::KIND.name.into());
+        let query = RecordQuery { kind: Some(ALL), without, limit: Some(limit), cursor, ..newest_first() };
+        self.page(&query, ended).await
+    }
+
+    /// How an evaluation ended, if it has.
+    ///
+    /// # Errors
+    /// The remembrancer is away.
+    pub(crate) async fn ended(&self, id: Uuid) -> Result<Option<Ended>, EvaluationError> {
+        let record = self.ledger.within(REQUEST_DEADLINE).record(&Completed::id_of(id)).await?;
+        record.filter(|record| ALL.includes(&record.kind)).as_ref().map(ended).transpose()
+    }
+
+    /// Claims the work on an evaluation.
+    ///
+    /// # Errors
+    /// Somebody else has it; the remembrancer is away.
+    pub(crate) async fn claim(
+        &self,
+        id: Uuid,
+        holder: &str,
+        ttl: Duration,
+    ) -> Result<HeldLease, ClientError> {
+        HeldLease::claim(&self.remembrancer, &subject(id), holder, ttl).await
+    }
+
+    /// Records how an evaluation ended, as whoever holds its lease. While the remembrancer is away, this waits.
+    ///
+    /// # Errors
+    /// The lease is somebody else's, the remembrancer refuses, or this process shuts down.
+    pub(crate) async fn end(
+        &self,
+        lease: &HeldLease,
+        accepted: &Accepted,
+        outcome: &Outcome,
+    ) -> Result<(), LedgerError> {
+        let (id, config) = (accepted.id, accepted.config.clone());
+        let record = match outcome {
+            Outcome::Completed(result) => {
+                Completed::new(id, config, EvaluationResult::clone(result))?.to_record()?
+            }
+            Outcome::Failed(error) => Failed::new(id, config, error.clone())?.to_record()?,
         };
-        let page = self.ledger.within(REQUEST_DEADLINE).page(&query).await?;
-        // whoever can post to the ledger can post an `evaluation` record of another form: not ours to list
-        let items = page.items.iter().filter_map(|record| evaluation(record).ok()).collect();
-        Ok(Page { items, next_cursor: page.next_cursor })
+        self.ledger.fenced(lease.fence()).append(&record).await.map(drop)
     }
 
     /// What is missing for the ledger to be used; nothing when all is well.
@@ -140,6 +239,49 @@ impl Ledger {
             Ok(()) => None,
             Err(error) => Some(format!("the remembrancer cannot be used: {error}")),
         }
+    }
+
+    /// One page of a query, as far as this service wrote what it finds: whoever can post to the ledger can post records of
+    /// another form.
+    async fn page<T>(
+        &self,
+        query: &RecordQuery,
+        read: fn(&Record) -> Result<T, EvaluationError>,
+    ) -> Result<Page<T>, EvaluationError> {
+        let page = self.ledger.within(REQUEST_DEADLINE).page(query).await?;
+        let items = page.items.iter().filter_map(|record| read(record).ok()).collect();
+        Ok(Page { items, next_cursor: page.next_cursor })
+    }
+}
+
+impl Ended {
+    /// The evaluation as callers see it. When it was accepted may not be recorded; it is then as old as its end.
+    pub(crate) fn told(self, created_at: Option<DateTime<Utc>>) -> Evaluation {
+        let mut evaluation = Evaluation {
+            id: self.id,
+            status: EvaluationStatus::Failed,
+            config: self.config,
+            created_at: created_at.unwrap_or(self.recorded_at),
+            episodes_done: 0,
+            episodes_total: 0,
+            limit_steps_done: 0,
+            limit_steps_total: 0,
+            result: None,
+            record_id: Some(Completed::id_of(self.id)),
+            error: None,
+        };
+        match self.outcome {
+            Outcome::Completed(result) => {
+                let episodes = (result.policies.len() * result.seeds.len()) as u64;
+                let limit_steps = result.limit.as_ref().map_or(0, |limit| limit.steps_solved);
+                evaluation.status = EvaluationStatus::Completed;
+                (evaluation.episodes_done, evaluation.episodes_total) = (episodes, episodes);
+                (evaluation.limit_steps_done, evaluation.limit_steps_total) = (limit_steps, limit_steps);
+                evaluation.result = Some(*result);
+            }
+            Outcome::Failed(error) => evaluation.error = Some(error),
+        }
+        evaluation
     }
 }
 
@@ -182,25 +324,28 @@ fn contestant(
     Ok(Contestant::of_policy(sha256.0, file.training.episodes, swarm))
 }
 
-/// The evaluation that a record tells of.
-fn evaluation(record: &Record) -> Result<Evaluation, EvaluationError> {
+fn newest_first() -> RecordQuery {
+    RecordQuery { newest_first: Some(true), ..RecordQuery::default() }
+}
+
+fn accepted(record: &Record) -> Result<Accepted, EvaluationError> {
     let foreign = |what: &dyn ToString| EvaluationError::ForeignRecord(record.id.clone(), what.to_string());
+    let created = Created::read(record).map_err(|error| foreign(&error))?;
+    let config = created.exact_config().map_err(|error| foreign(&error))?;
+    Ok(Accepted { id: created.evaluation_id, config, created_at: record.recorded_at })
+}
+
+fn ended(record: &Record) -> Result<Ended, EvaluationError> {
+    let foreign = |what: &dyn ToString| EvaluationError::ForeignRecord(record.id.clone(), what.to_string());
+    let recorded_at = record.recorded_at;
+    if record.kind == Failed::KIND.record_kind() {
+        let failed = Failed::read(record).map_err(|error| foreign(&error))?;
+        let config = failed.exact_config().map_err(|error| foreign(&error))?;
+        let outcome = Outcome::Failed(failed.error);
+        return Ok(Ended { id: failed.evaluation_id, config, outcome, recorded_at });
+    }
     let completed = Completed::read(record).map_err(|error| foreign(&error))?;
     let config = completed.exact_config().map_err(|error| foreign(&error))?;
-    let Completed { evaluation_id, result, .. } = completed;
-    let episodes = (result.policies.len() * result.seeds.len()) as u64;
-    let limit_steps = result.limit.as_ref().map_or(0, |limit| limit.steps_solved);
-    Ok(Evaluation {
-        id: evaluation_id,
-        status: EvaluationStatus::Completed,
-        config,
-        created_at: record.recorded_at, // when it was asked for is not in the record
-        episodes_done: episodes,
-        episodes_total: episodes,
-        limit_steps_done: limit_steps,
-        limit_steps_total: limit_steps,
-        result: Some(result),
-        record_id: Some(record.id.clone()),
-        error: None,
-    })
+    let outcome = Outcome::Completed(Box::new(completed.result));
+    Ok(Ended { id: completed.evaluation_id, config, outcome, recorded_at })
 }

@@ -4,32 +4,35 @@
 //! and what is claimed rests on bootstrap intervals of paired differences. Results are recorded in the
 //! ledger, so that any process can tell them later.
 
+mod at_work;
 mod config;
 pub mod conversion;
 mod error;
 mod evaluations;
 mod known_limits;
 mod ledger;
+mod metrics;
 mod plan;
 pub mod report_page;
 mod routes;
 mod state;
+mod worker;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use client::{Deadline, Endpoint, Remembrancer};
-use service_kit::{ConfigError, Metrics, Readiness, ServiceInfo};
+use service_kit::{ConfigError, Metrics, ServiceInfo};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
 
 pub use config::Config;
 
 use crate::{
-    evaluations::{Evaluations, Gauges},
-    ledger::Ledger,
-    routes::routes,
-    state::State,
+    at_work::AtWork, evaluations::Evaluations, known_limits::KnownLimits, ledger::Ledger,
+    metrics::AppMetrics, routes::routes, state::AppState, worker::Worker,
 };
 
 const INFO: ServiceInfo = ServiceInfo {
@@ -40,39 +43,35 @@ const INFO: ServiceInfo = ServiceInfo {
                   the ledger.",
 };
 
-/// The service, ready to be served. Evaluations at work stop when `shutdown` is cancelled.
+/// The service, at work: evaluations that nobody works on are found in the background. Must be called inside a Tokio
+/// runtime. When `shutdown` is cancelled the work stops, and another evaluator, or the next start, begins it again.
 ///
 /// # Errors
 /// A setting that cannot be.
 pub async fn build(config: Config, shutdown: CancellationToken) -> Result<Router, ConfigError> {
-    if config.max_concurrent_evaluations == 0 {
-        return Err(ConfigError::new("max_concurrent_evaluations is 0: expected at least 1"));
-    }
+    config.check()?;
     let endpoint = Endpoint::new(&config.remembrancer_url).with_api_key(config.remembrancer_api_key.clone());
     let remembrancer = Remembrancer::new(endpoint)
         .map_err(|error| ConfigError::new(format!("remembrancer_url or remembrancer_api_key: {error}")))?;
-    let metrics = Metrics::new();
-    let gauges = Gauges {
-        unfinished: metrics.gauge(
-            "ai_mesh_evaluations_unfinished",
-            "Evaluations at work or waiting for their turn.",
-            &[],
-        ),
-        completed: ended(&metrics, "completed"),
-        failed: ended(&metrics, "failed"),
-        episodes: metrics.counter("ai_mesh_evaluation_episodes_total", "Episodes played.", &[]),
-        limits_solved: limit_steps(&metrics, "solved"),
-        limits_known: limit_steps(&metrics, "known"),
+    let asked = client::Ledger::new(remembrancer.clone(), Deadline::shutting_down(shutdown.clone()));
+    let ledger = Ledger::new(remembrancer, asked);
+    let registry = Metrics::new();
+    let metrics = AppMetrics::new(&registry);
+    let (at_work, accepted) = (AtWork::new(metrics.at_work.clone()), Arc::new(Notify::new()));
+    let worker = Worker {
+        ledger: ledger.clone(),
+        known_limits: KnownLimits::new(ledger.clone()),
+        at_work: at_work.clone(),
+        accepted: accepted.clone(),
+        metrics,
+        holder: format!("evaluator-{}", Uuid::now_v7()),
+        lease_ttl: Duration::from_secs(config.lease_seconds),
+        shutdown,
     };
-    let ledger = Ledger::new(client::Ledger::new(remembrancer, Deadline::shutting_down(shutdown.clone())));
-    let evaluations = Evaluations::new(ledger, config.max_concurrent_evaluations, gauges, shutdown);
-    let asked = evaluations.clone();
-    let readiness: Readiness = Arc::new(move || {
-        let asked = asked.clone();
-        Box::pin(async move { asked.missing().await })
-    });
-    let routes = routes().with_state(State { evaluations });
-    Ok(service_kit::app(INFO, routes, &config.http, metrics, readiness))
+    tokio::spawn(Arc::new(worker).run(config.max_concurrent_evaluations));
+    let state = AppState { evaluations: Evaluations::new(ledger, at_work, accepted) };
+    let readiness = state.readiness();
+    Ok(service_kit::app(INFO, routes().with_state(state), &config.http, registry, readiness))
 }
 
 /// The service's OpenAPI document, as `/openapi.json` gives it.
@@ -80,14 +79,4 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<Router
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let (_, document) = routes().split_for_parts();
     service_kit::openapi(&INFO, OpenApiRouter::with_openapi(document)).1
-}
-
-fn limit_steps(metrics: &Metrics, source: &str) -> metrics::Counter {
-    let help = "Steps whose physical limit was solved, or was known from an earlier evaluation.";
-    metrics.counter("ai_mesh_evaluation_limit_steps_total", help, &[("source", source.to_owned())])
-}
-
-fn ended(metrics: &Metrics, status: &str) -> metrics::Counter {
-    let help = "Evaluations that have ended, by status.";
-    metrics.counter("ai_mesh_evaluations_total", help, &[("status", status.to_owned())])
 }

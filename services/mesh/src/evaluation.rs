@@ -22,33 +22,24 @@ use crate::output::table;
 pub(crate) async fn evaluate(evaluator: &Evaluator, request: &NewEvaluation) -> anyhow::Result<Evaluation> {
     let bar = ProgressBar::new(0).with_style(style());
     let never = CancellationToken::new();
-    'started: loop {
-        let key = Uuid::now_v7().to_string();
-        let waiting = |wait: client::Wait<'_>| bar.set_message(format!("waiting: {}", wait.error));
-        let started =
-            retry_while_transient(&never, || evaluator.create_evaluation(request, Some(&key)), waiting)
-                .await?;
-        bar.set_length(started.episodes_total);
-        loop {
-            let asked = retry_while_transient(&never, || evaluator.evaluation(started.id), waiting).await;
-            let evaluation = match asked {
-                Ok(evaluation) => evaluation,
-                // an evaluator that was restarted meanwhile has forgotten what it had not recorded
-                Err(error) if error.is_not_found() => continue 'started,
-                Err(error) => return Err(error.into()),
-            };
-            bar.set_message(at_work(&evaluation));
-            bar.set_position(evaluation.episodes_done);
-            match evaluation.status {
-                EvaluationStatus::Running => tokio::time::sleep(Duration::from_millis(200)).await,
-                EvaluationStatus::Completed => {
-                    bar.finish_and_clear();
-                    return Ok(evaluation);
-                }
-                EvaluationStatus::Failed => {
-                    let why = evaluation.error.unwrap_or_else(|| "it did not say why".into());
-                    anyhow::bail!("evaluation {} failed: {why}", evaluation.id);
-                }
+    let key = Uuid::now_v7().to_string();
+    let waiting = |wait: client::Wait<'_>| bar.set_message(format!("waiting: {}", wait.error));
+    let started =
+        retry_while_transient(&never, || evaluator.create_evaluation(request, Some(&key)), waiting).await?;
+    bar.set_length(started.episodes_total);
+    loop {
+        let evaluation = retry_while_transient(&never, || evaluator.evaluation(started.id), waiting).await?;
+        bar.set_message(at_work(&evaluation));
+        bar.set_position(evaluation.episodes_done);
+        match evaluation.status {
+            EvaluationStatus::Running => tokio::time::sleep(Duration::from_millis(200)).await,
+            EvaluationStatus::Completed => {
+                bar.finish_and_clear();
+                return Ok(evaluation);
+            }
+            EvaluationStatus::Failed => {
+                let why = evaluation.error.unwrap_or_else(|| "it did not say why".into());
+                anyhow::bail!("evaluation {} failed: {why}", evaluation.id);
             }
         }
     }

@@ -312,6 +312,12 @@ pub struct RecordQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(example = "run")]
     pub kind: Option<RecordKind>,
+    /// Only records whose subject has no record of these kinds, or of their special cases: kinds, separated by commas.
+    /// This finds what was begun and has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(length(bytes, min = 1, max = 1000)))]
+    #[param(min_length = 1, max_length = 1000, example = "evaluation.completed,evaluation.failed")]
+    pub without: Option<String>,
     /// Only records with this subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,

@@ -27,7 +27,10 @@ const COMPLETED: Kind = Kind {
     formerly: Some("evaluation"),
 };
 
-pub(crate) const KINDS: &[Kind] = &[EVALUATION, CREATED, COMPLETED];
+const FAILED: Kind =
+    Kind { name: "evaluation.failed", description: "why the evaluation found nothing", formerly: None };
+
+pub(crate) const KINDS: &[Kind] = &[EVALUATION, CREATED, COMPLETED, FAILED];
 
 /// The subject of all records about an evaluation.
 #[must_use]
@@ -65,7 +68,27 @@ pub struct Completed {
     pub result: EvaluationResult,
 }
 
+/// An evaluation could not be done. It has the id that a result would have: an evaluation ends once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failed {
+    /// The evaluation, which only the record's id names.
+    #[serde(skip)]
+    pub evaluation_id: Uuid,
+    /// What was asked for.
+    pub config: NewEvaluation,
+    /// `config` as text: a record's canonical JSON sorts keys, but the order of a workload mix matters.
+    pub config_text: String,
+    /// Why, in a sentence.
+    pub error: String,
+}
+
 impl Created {
+    /// The id of the record about an evaluation's beginning.
+    #[must_use]
+    pub fn id_of(evaluation: Uuid) -> String {
+        format!("{evaluation}:created")
+    }
+
     /// Of an evaluation that begins.
     ///
     /// # Errors
@@ -118,15 +141,50 @@ impl Completed {
     }
 }
 
+impl Failed {
+    /// Of an evaluation that cannot be done.
+    ///
+    /// # Errors
+    /// As [`Created::new`].
+    pub fn new(evaluation_id: Uuid, config: NewEvaluation, error: String) -> Result<Self, serde_json::Error> {
+        let config_text = serde_json::to_string(&config)?;
+        Ok(Self { evaluation_id, config, config_text, error })
+    }
+
+    /// The configuration exactly as it was asked for.
+    ///
+    /// # Errors
+    /// As [`Created::exact_config`].
+    pub fn exact_config(&self) -> Result<NewEvaluation, serde_json::Error> {
+        serde_json::from_str(&self.config_text)
+    }
+}
+
 impl Body for Created {
     const KIND: Kind = CREATED;
 
     fn id(&self) -> String {
-        format!("{}:created", self.evaluation_id)
+        Self::id_of(self.evaluation_id)
     }
 
     fn subject(&self) -> String {
         subject(self.evaluation_id)
+    }
+}
+
+impl Body for Failed {
+    const KIND: Kind = FAILED;
+
+    fn id(&self) -> String {
+        Completed::id_of(self.evaluation_id)
+    }
+
+    fn subject(&self) -> String {
+        subject(self.evaluation_id)
+    }
+
+    fn complete(&mut self, record: &Record) {
+        self.evaluation_id = record.id.parse().unwrap_or_default(); // the id of nobody's record, if it is none
     }
 }
 

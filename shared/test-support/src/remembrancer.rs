@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod decisions;
+mod leases;
 mod records;
 
 use std::{
@@ -54,6 +55,7 @@ struct Ledger {
     runs: BTreeMap<Hash, decisions::Run>,
     records: Vec<Record>,
     artifacts: BTreeMap<Hash, (Artifact, Bytes)>,
+    leases: BTreeMap<String, leases::Entry>,
     /// The decisions of each batch that came, repetitions included.
     batches: Vec<(usize, Option<Vec<Hash>>)>,
 }
@@ -74,6 +76,11 @@ impl FakeRemembrancer {
             .route("/v1/log/evidence", get(decisions::evidence))
             .route("/v1/records", post(records::append).get(records::list))
             .route("/v1/records/{id}", get(records::get))
+            .route("/v1/leases", get(leases::list))
+            .route("/v1/leases/{name}", get(leases::get))
+            .route("/v1/leases/{name}/claim", post(leases::claim))
+            .route("/v1/leases/{name}/renew", post(leases::renew))
+            .route("/v1/leases/{name}/release", post(leases::release))
             .route("/v1/artifacts/{sha256}", put(artifacts::put).get(artifacts::get))
             .layer(DefaultBodyLimit::disable())
             .layer(from_fn_with_state(faults.clone(), inject))
@@ -141,6 +148,11 @@ impl FakeRemembrancer {
     /// Loses an artifact.
     pub fn forget_artifact(&self, sha256: Hash) {
         self.ledger().artifacts.remove(&sha256);
+    }
+
+    /// Lets the time of all leases be over: whoever comes first gets them.
+    pub fn run_out_leases(&self) {
+        self.ledger().leases.values_mut().for_each(leases::Entry::run_out);
     }
 
     /// A run's decisions in their order; none of an unknown run.

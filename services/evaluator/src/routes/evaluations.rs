@@ -3,7 +3,7 @@ use api::{
     evaluator::{Evaluation, EvaluationQuery, NewEvaluation},
 };
 use axum::{
-    extract::State as Shared,
+    extract::State,
     http::{StatusCode, header},
     response::IntoResponse,
 };
@@ -12,9 +12,9 @@ use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{conversion::from_wire, error::EvaluationError, routes::completed, state::State};
+use crate::{conversion::from_wire, error::EvaluationError, routes::completed, state::AppState};
 
-pub(super) fn routes() -> OpenApiRouter<State> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(start_evaluation, list_evaluations))
         .routes(routes!(get_evaluation))
@@ -24,13 +24,13 @@ pub(super) fn routes() -> OpenApiRouter<State> {
 /// Start an evaluation
 ///
 /// Every policy and every hand rule meets the same held-out episodes. Fields, policies and seeds are
-/// checked before the answer; the work is done after it: follow `Location`. The result is recorded in
-/// the ledger.
+/// checked and the evaluation is recorded before the answer; the work is done after it, by whichever evaluator of the
+/// ledger is free, and begun again when that one dies: follow `Location`. The result is recorded in the ledger.
 #[utoipa::path(post, path = "/v1/evaluations", tag = "evaluations", request_body = NewEvaluation,
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$",
-        description = "The same key with the same request gets the same evaluation, as long as the process lives.")),
+        description = "The same key with the same request gets the same evaluation, from every evaluator of the ledger.")),
     responses(
-        (status = 202, description = "Accepted and at work.", body = Evaluation,
+        (status = 202, description = "Accepted: it waits for its turn, or is at work.", body = Evaluation,
             headers(("Location" = String, description = "Where the evaluation stands."))),
         (status = 404, description = "`policy_not_found`: PUT the policy to the remembrancer first."),
         (status = 409, description = "`policy_mismatch`: trained for other providers or tenants; `seeds_overlap`: \
@@ -39,22 +39,22 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         (status = 429, description = "`too_many_evaluations`: too many wait for their turn."),
         (status = 503, description = "`remembrancer_unavailable`.")))]
 async fn start_evaluation(
-    Shared(state): Shared<State>,
+    State(state): State<AppState>,
     IdempotencyKey(key): IdempotencyKey,
     Json(request): Json<NewEvaluation>,
 ) -> ApiResult<impl IntoResponse> {
-    let evaluation = state.evaluations.start(request, key, chrono::Utc::now()).await?;
+    let evaluation = state.evaluations.accept(request, key.as_deref()).await?;
     let location = format!("/v1/evaluations/{}", evaluation.id);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(evaluation)))
 }
 
 /// List evaluations
 ///
-/// The newest first: those of this process, then those that earlier ones recorded in the ledger.
+/// The newest first, whichever evaluator of the ledger accepted them.
 #[utoipa::path(get, path = "/v1/evaluations", tag = "evaluations", params(EvaluationQuery),
     responses((status = 200, description = "A page of evaluations.", body = Page<Evaluation>)))]
 async fn list_evaluations(
-    Shared(state): Shared<State>,
+    State(state): State<AppState>,
     Query(query): Query<EvaluationQuery>,
 ) -> ApiResult<Json<Page<Evaluation>>> {
     Ok(Json(state.evaluations.list(query.limit.unwrap_or(100), query.cursor).await?))
@@ -62,13 +62,13 @@ async fn list_evaluations(
 
 /// Get an evaluation
 ///
-/// Its progress, and its result once it is recorded.
+/// Its progress, as far as this evaluator works on it, and its result once it is recorded.
 #[utoipa::path(get, path = "/v1/evaluations/{id}", tag = "evaluations",
     params(("id" = Uuid, Path, description = "The evaluation's id.")),
     responses(
         (status = 200, description = "The evaluation.", body = Evaluation),
         (status = 404, description = "`evaluation_not_found`.")))]
-async fn get_evaluation(Shared(state): Shared<State>, Path(id): Path<Uuid>) -> ApiResult<Json<Evaluation>> {
+async fn get_evaluation(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<Json<Evaluation>> {
     Ok(Json(state.evaluations.get(id).await?))
 }
 
@@ -82,7 +82,10 @@ async fn get_evaluation(Shared(state): Shared<State>, Path(id): Path<Uuid>) -> A
         (status = 200, description = "The result.", body = String, content_type = "text/csv"),
         (status = 404, description = "`evaluation_not_found`."),
         (status = 409, description = "`evaluation_not_completed`.")))]
-async fn get_results_csv(Shared(state): Shared<State>, Path(id): Path<Uuid>) -> ApiResult<impl IntoResponse> {
+async fn get_results_csv(
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+) -> ApiResult<impl IntoResponse> {
     let (_, result) = completed(&state, id).await?;
     let csv = to_csv(&from_wire(&result)).map_err(EvaluationError::from)?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv))

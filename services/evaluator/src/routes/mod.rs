@@ -1,7 +1,6 @@
 //! The routes, one file per resource.
 
 mod evaluations;
-mod problems;
 mod reports;
 
 use api::evaluator::{Evaluation, EvaluationResult};
@@ -9,10 +8,10 @@ use routing_env::Preset;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-use crate::{error::EvaluationError, state::State};
+use crate::{error::EvaluationError, state::AppState};
 
 /// All routes with their documents.
-pub(crate) fn routes() -> OpenApiRouter<State> {
+pub(crate) fn routes() -> OpenApiRouter<AppState> {
     let mut routes = service_kit::with_tags(evaluations::routes().merge(reports::routes()), &TAGS);
     let presets = Preset::ALL.map(|preset| (preset.name(), preset.description()));
     service_kit::list_values(routes.get_openapi_mut(), "EnvironmentSpec", "preset", &presets);
@@ -25,7 +24,7 @@ const TAGS: [(&str, &str); 2] = [
 ];
 
 /// An evaluation with its result, which one that is at work or has failed does not have.
-async fn completed(state: &State, id: Uuid) -> Result<(Evaluation, EvaluationResult), EvaluationError> {
+async fn completed(state: &AppState, id: Uuid) -> Result<(Evaluation, EvaluationResult), EvaluationError> {
     let mut evaluation = state.evaluations.get(id).await?;
     match evaluation.result.take() {
         Some(result) => Ok((evaluation, result)),

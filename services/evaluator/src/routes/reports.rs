@@ -1,6 +1,6 @@
 use api::evaluator::{Evaluation, EvaluationResult};
 use axum::{
-    extract::State as Shared,
+    extract::State,
     http::header,
     response::{Html, IntoResponse},
 };
@@ -10,10 +10,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    conversion::from_wire, error::EvaluationError, report_page::report_page, routes::completed, state::State,
+    conversion::from_wire, error::EvaluationError, report_page::report_page, routes::completed,
+    state::AppState,
 };
 
-pub(super) fn routes() -> OpenApiRouter<State> {
+pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get_report)).routes(routes!(get_plot))
 }
 
@@ -27,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         (status = 200, description = "The page.", body = String, content_type = "text/html"),
         (status = 404, description = "`evaluation_not_found`."),
         (status = 409, description = "`evaluation_not_completed`.")))]
-async fn get_report(Shared(state): Shared<State>, Path(id): Path<Uuid>) -> ApiResult<impl IntoResponse> {
+async fn get_report(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<impl IntoResponse> {
     let (evaluation, result) = completed(&state, id).await?;
     Ok(Html(drawn(move || report_page(&evaluation, &result)?.html()).await?))
 }
@@ -49,7 +50,7 @@ async fn get_report(Shared(state): Shared<State>, Path(id): Path<Uuid>) -> ApiRe
         (status = 404, description = "`evaluation_not_found`; `plot_not_found`: `detail` lists those that there are."),
         (status = 409, description = "`evaluation_not_completed`.")))]
 async fn get_plot(
-    Shared(state): Shared<State>,
+    State(state): State<AppState>,
     Path((id, file)): Path<(Uuid, String)>,
 ) -> ApiResult<impl IntoResponse> {
     let (_, result): (Evaluation, EvaluationResult) = completed(&state, id).await?;

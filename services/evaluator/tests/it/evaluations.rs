@@ -220,26 +220,34 @@ async fn the_same_key_gets_the_same_evaluation_and_no_other_request() {
 }
 
 #[tokio::test]
-async fn while_the_remembrancer_is_away_results_wait_and_policies_cannot_be_asked_for() {
+async fn while_the_remembrancer_is_away_results_wait_and_nothing_is_accepted() {
     let ledger = FakeRemembrancer::start().await;
     let service = evaluator(ledger.url()).await;
+    let mut longer = request(&[]);
+    longer["steps"] = json!(120);
+    let id = service.accepted(&longer).await.id;
+    service.under_way(id).await;
     ledger.faults().set(Fault::Refuse);
-    let answer = service.post(&request(&[Hash([9; 32])]), None).await;
+    let answer = service.post(&request(&[]), None).await;
     assert_eq!(answer.status(), 503);
     assert!(answer.headers().contains_key("retry-after"));
     assert_eq!(answer.json::<api::Problem>().await.unwrap().code, "remembrancer_unavailable");
     assert_eq!(service.get("/readyz").await.status(), 503);
 
-    let id = service.accepted(&request(&[])).await.id;
+    let path = format!("/v1/evaluations/{id}");
+    eventually("all episodes are played", async || {
+        let waiting: Evaluation = service.get(&path).await.json().await.unwrap();
+        if waiting.episodes_done == 24 { Ok(()) } else { Err(waiting) }
+    })
+    .await;
     let failed = ledger.faults().failed();
     eventually("the result has been offered twice", async || {
         let since = ledger.faults().failed() - failed;
         if since >= 2 { Ok(()) } else { Err(since) }
     })
     .await;
-    let path = format!("/v1/evaluations/{id}");
     let waiting: Evaluation = service.get(&path).await.json().await.unwrap();
-    assert_eq!((waiting.status, waiting.episodes_done), (EvaluationStatus::Running, 24));
+    assert_eq!(waiting.status, EvaluationStatus::Running);
     let csv = service.get(&format!("{path}/results.csv")).await;
     assert_eq!(csv.status(), 409);
     ledger.faults().clear();
@@ -248,7 +256,7 @@ async fn while_the_remembrancer_is_away_results_wait_and_policies_cannot_be_aske
 }
 
 #[tokio::test]
-async fn pages_follow_one_another_from_this_process_into_the_ledger() {
+async fn pages_follow_one_another_whoever_recorded_what_is_on_them() {
     let ledger = FakeRemembrancer::start().await;
     let earlier = evaluator(ledger.url()).await;
     let recorded = earlier.completed(&request(&[])).await.id;

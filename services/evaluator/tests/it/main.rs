@@ -6,3 +6,4 @@ mod evaluations;
 mod limits;
 mod reports;
 mod support;
+mod survival;

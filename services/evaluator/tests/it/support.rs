@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use api::evaluator::{Evaluation, EvaluationStatus};
-use policy::{PolicyFile, StepReport, Swarm, SwarmConfig, Training};
-use routing_env::{Environment, Episode, Reward};
+use policy::{PolicyFile, Swarm, SwarmConfig, Training};
+use routing_env::{Environment, Reward};
 use serde_json::{Value, json};
 use test_support::eventually;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -16,11 +16,14 @@ pub(crate) struct Service {
     _stop: DropGuard,
 }
 
-/// Starts an evaluator.
+/// Starts an evaluator whose leases last for an hour, so that they end by being given back, or by the test's will.
 pub(crate) async fn evaluator(remembrancer_url: &str) -> Service {
     let stop = CancellationToken::new();
-    let config =
-        evaluator::Config { remembrancer_url: remembrancer_url.into(), ..evaluator::Config::default() };
+    let config = evaluator::Config {
+        remembrancer_url: remembrancer_url.into(),
+        lease_seconds: 3600,
+        ..evaluator::Config::default()
+    };
     let app = evaluator::build(config, stop.clone()).await.unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -28,7 +31,60 @@ pub(crate) async fn evaluator(remembrancer_url: &str) -> Service {
     Service { url, http: reqwest::Client::new(), _stop: stop.drop_guard() }
 }
 
+/// An evaluator in a runtime of its own, which ends as a killed process does: nothing is said, nothing given back.
+pub(crate) struct Killable {
+    runtime: Option<tokio::runtime::Runtime>,
+    service: Service,
+}
+
+impl Killable {
+    pub(crate) async fn start(remembrancer_url: &str) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let url = remembrancer_url.to_owned();
+        let service = runtime.spawn(async move { evaluator(&url).await }).await.unwrap();
+        Self { runtime: Some(runtime), service }
+    }
+
+    pub(crate) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background(); // a runtime may not be dropped within another
+        }
+    }
+}
+
+impl Drop for Killable {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 impl Service {
+    /// The figure of a metric, all labels together.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").await.text().await.unwrap();
+        let figures = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        figures.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    }
+
+    /// An evaluation once this service works on it.
+    pub(crate) async fn under_way(&self, id: uuid::Uuid) -> Evaluation {
+        eventually("the evaluation is under way", async || {
+            let evaluation: Evaluation =
+                self.get(&format!("/v1/evaluations/{id}")).await.json().await.unwrap();
+            if evaluation.episodes_done > 0 { Ok(evaluation) } else { Err(evaluation) }
+        })
+        .await
+    }
+
     pub(crate) async fn post(&self, body: &Value, key: Option<&str>) -> reqwest::Response {
         let mut request = self.http.post(format!("{}/v1/evaluations", self.url)).json(body);
         if let Some(key) = key {
@@ -82,11 +138,7 @@ pub(crate) fn policy_file(environment: &Environment, first_seed: u64) -> PolicyF
     let config =
         SwarmConfig::new("q-learning", &json!({"discount": 0.9, "replay": {"enabled": false}}), 2).unwrap();
     let mut swarm = Swarm::new(config, environment).unwrap();
-    let mut episode = Episode::new(environment, first_seed, Reward::EXCESS_COST);
-    let mut report = StepReport::new(environment);
-    swarm.begin_episode(first_seed);
-    while swarm.run_step(&mut episode, Reward::EXCESS_COST, &mut report) {}
-    swarm.end_episode();
+    swarm.play(environment, first_seed, Reward::EXCESS_COST);
     let training = Training {
         preset: environment.preset().name().into(),
         reward: "excess-cost".into(),

@@ -17,6 +17,8 @@ pub struct Filter {
     pub text: Option<String>,
     /// Of this kind, or of one that it includes.
     pub kind: Option<RecordKind>,
+    /// About things about which there is nothing of these kinds.
+    pub without: Vec<RecordKind>,
     /// About this thing.
     pub subject: Option<String>,
     /// Recorded at this time or later.
@@ -122,6 +124,13 @@ fn conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
         // a kind has no character that LIKE takes for a wildcard
         query.push(" AND (kind = ").push_bind(kind.to_string());
         query.push(" OR kind LIKE ").push_bind(format!("{kind}.%")).push(")");
+    }
+    for kind in &filter.without {
+        query.push(
+            " AND NOT EXISTS (SELECT FROM records AS other WHERE other.subject = records.subject AND (other.kind = ",
+        );
+        query.push_bind(kind.to_string());
+        query.push(" OR other.kind LIKE ").push_bind(format!("{kind}.%")).push("))");
     }
     if let Some(subject) = &filter.subject {
         query.push(" AND subject = ").push_bind(subject.clone());

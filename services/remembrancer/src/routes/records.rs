@@ -1,6 +1,8 @@
 use api::{
     Page,
-    remembrancer::{FenceQuery, NewRecord, Record, RecordQuery, RecordReceipt},
+    remembrancer::{
+        FenceQuery, InvalidRecordKind, NewRecord, Record, RecordKind, RecordQuery, RecordReceipt,
+    },
 };
 use axum::{extract::State, http::StatusCode};
 use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query};
@@ -83,6 +85,7 @@ async fn list(
     let filter = Filter {
         text: query.q,
         kind: query.kind,
+        without: kinds(query.without.as_deref().unwrap_or_default())?,
         subject: query.subject,
         from: query.from,
         until: query.until,
@@ -96,6 +99,13 @@ async fn list(
     });
     let items = page.items.iter().map(|found| found.record.to_api()).collect::<Result<Vec<_>>>()?;
     Ok(Json(Page { items, next_cursor: page.next_cursor }))
+}
+
+fn kinds(text: &str) -> Result<Vec<RecordKind>> {
+    let kinds = text.split(',').filter(|kind| !kind.is_empty()).map(str::parse);
+    kinds
+        .collect::<std::result::Result<_, InvalidRecordKind>>()
+        .map_err(|error| LogError::invalid("?without", error.to_string()))
 }
 
 /// Get a record

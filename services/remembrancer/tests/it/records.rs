@@ -312,3 +312,29 @@ async fn a_huge_body_is_recorded_although_its_words_do_not_fit_a_search_column()
     let words: String = (0..14_000).map(|n| format!("w{n:05}.")).collect();
     append(&service, &note("large", json!({"words": words}))).await;
 }
+
+#[tokio::test]
+async fn what_was_begun_and_has_not_ended_is_found_by_what_it_is_without() {
+    let service = fixture().await;
+    let record = |subject: &str, kind: &str| {
+        let id = format!("{subject}:{kind}");
+        json!({"id": id, "kind": kind, "subject": subject, "body": {"of": subject}})
+    };
+    for subject in ["a", "b", "c", "d"] {
+        append(&service, &record(subject, "thing.created")).await;
+    }
+    append(&service, &record("a", "thing.ended")).await;
+    append(&service, &record("c", "thing.lost.twice")).await;
+    append(&service, &record("d", "thing.endless")).await;
+    let subjects = async |query: &str| {
+        let page: Page<Record> = service.get_json(&format!("/v1/records?{query}")).await;
+        page.items.into_iter().map(|record| record.subject).collect::<Vec<_>>()
+    };
+    assert_eq!(subjects("kind=thing.created&without=thing.ended,thing.lost").await, ["b", "d"]);
+    assert_eq!(subjects("kind=thing.created&without=thing.ended").await, ["b", "c", "d"]);
+    assert_eq!(subjects("without=thing.created").await, Vec::<String>::new());
+    assert_eq!(subjects("q=thing&without=thing.ended,thing.lost&newest_first=false").await, ["b", "d", "d"]);
+    let wrong = service.get("/v1/records?without=Thing").await;
+    let problem: Problem = json_of(wrong, StatusCode::UNPROCESSABLE_ENTITY).await;
+    assert_eq!(problem.errors[0].pointer, "?without");
+}

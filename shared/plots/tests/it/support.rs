@@ -80,16 +80,17 @@ const RULES: [(&str, f64); 11] = [
     ("nothing-special", 40.0),
 ];
 
-/// The charts of a result whose learned policies are told apart by their places.
+/// The charts of a result whose learned policies are told apart by their artifacts.
 pub(crate) fn figures(result: &EvaluationResult) -> Vec<Figure> {
     plots::evaluation_figures(result, &titles(result))
 }
 
 pub(crate) fn titles(result: &EvaluationResult) -> Vec<String> {
-    let title = |(i, policy): (usize, &PolicyResult)| {
-        if policy.learned { format!("{} ({i:08x})", policy.name) } else { policy.name.clone() }
+    let title = |policy: &PolicyResult| match policy.policy_sha256 {
+        Some(sha256) => format!("{} ({})", policy.name, &sha256.to_string()[..8]),
+        None => policy.name.clone(),
     };
-    result.policies.iter().enumerate().map(title).collect()
+    result.policies.iter().map(title).collect()
 }
 
 pub(crate) fn evaluation(size: &Size) -> EvaluationResult {

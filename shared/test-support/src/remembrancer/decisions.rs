@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use api::{
     Hash,
-    remembrancer::{BatchReceipts, Decision, DecisionBatch, Evidence, LeafQuery, Receipt, RunHead},
+    remembrancer::{
+        BatchReceipts, Decision, DecisionBatch, Evidence, FenceQuery, LeafQuery, Receipt, RunHead,
+    },
 };
 use axum::{
     Json,
@@ -163,8 +165,15 @@ fn leaf_hash(decision: &Decision) -> merkle_log::Hash {
     canonical_leaf_hash(decision).expect("what came as JSON is canonical JSON too")
 }
 
-pub(super) async fn append(State(shared): State<Arc<Shared>>, Json(batch): Json<DecisionBatch>) -> Response {
+pub(super) async fn append(
+    State(shared): State<Arc<Shared>>,
+    Query(fence): Query<FenceQuery>,
+    Json(batch): Json<DecisionBatch>,
+) -> Response {
     let mut ledger = lock(&shared.ledger);
+    if let Err(refusal) = ledger.check(&fence) {
+        return refusal;
+    }
     ledger.batches.push((batch.decisions.len(), batch.frontier.clone()));
     match ledger.append(&batch) {
         Ok(receipts) if receipts.recorded > 0 => (StatusCode::CREATED, Json(receipts)).into_response(),

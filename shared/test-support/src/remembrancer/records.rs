@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use api::{
     Hash, Page,
-    remembrancer::{NewRecord, Record, RecordQuery, RecordReceipt},
+    remembrancer::{FenceQuery, NewRecord, Record, RecordKind, RecordQuery, RecordReceipt},
 };
 use axum::{
     Json,
@@ -22,6 +22,7 @@ use crate::problem;
 pub(super) async fn append(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
+    Query(fence): Query<FenceQuery>,
     Json(new): Json<NewRecord>,
 ) -> Response {
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned);
@@ -33,6 +34,9 @@ pub(super) async fn append(
     let body = canonical_json(&new.body).expect("a body that came as JSON");
     let body = serde_json::from_slice(&body).expect("canonical JSON is JSON");
     let mut ledger = lock(&shared.ledger);
+    if let Err(refusal) = ledger.check(&fence) {
+        return refusal;
+    }
     let (status, record) = match ledger.records.iter().find(|record| record.id == id) {
         Some(known)
             if same_kind(&known.kind, &new.kind) && known.subject == new.subject && known.body == body =>
@@ -86,7 +90,8 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, Query(query): Query<
         Some(place) if newest_first => record.log_index < place,
         Some(place) => record.log_index > place,
     };
-    let mut found: Vec<_> = ledger.records.iter().filter(|record| matches(record, &query)).collect();
+    let mut found: Vec<_> =
+        ledger.records.iter().filter(|record| matches(record, &query, &ledger.records)).collect();
     if newest_first {
         found.reverse();
     }
@@ -100,11 +105,16 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, Query(query): Query<
 }
 
 /// Words are looked for as they are, in any order: the real one knows their inflections too.
-fn matches(record: &Record, query: &RecordQuery) -> bool {
+fn matches(record: &Record, query: &RecordQuery, all: &[Record]) -> bool {
+    let without = query.without.iter().flat_map(|kinds| kinds.split(','));
+    let mut without = without.filter_map(|kind| kind.parse::<RecordKind>().ok());
     let text =
         || format!("{} {} {}", record.kind, record.subject, serde_json::json!(record.body)).to_lowercase();
     query.kind.as_ref().is_none_or(|kind| kind.includes(&record.kind))
         && query.subject.as_ref().is_none_or(|subject| *subject == record.subject)
+        && without.all(|kind| {
+            all.iter().all(|other| other.subject != record.subject || !kind.includes(&other.kind))
+        })
         && query.from.is_none_or(|from| record.recorded_at >= from)
         && query.until.is_none_or(|until| record.recorded_at < until)
         && query.q.as_ref().is_none_or(|q| {
