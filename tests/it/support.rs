@@ -66,7 +66,10 @@ impl Stack {
         let app = remembrancer::build(settings.remembrancer.clone()).await.unwrap();
         let remembrancer = Proxy::start(serve(app, &stop).await).await.unwrap();
         let config = psi_field::Config { remembrancer_url: Some(remembrancer.url()), ..settings.psi_field };
-        let psi_field = Proxy::start(serve(psi_field::build(config).unwrap(), &stop).await).await.unwrap();
+        let psi_field =
+            Proxy::start(serve(psi_field::build(config, stop.clone()).await.unwrap(), &stop).await)
+                .await
+                .unwrap();
         let config = trainer::Config {
             remembrancer_url: remembrancer.url(),
             psi_field_url: psi_field.url(),

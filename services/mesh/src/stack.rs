@@ -184,8 +184,9 @@ impl Stack {
                 remembrancer_url: Some(urls.remembrancer.clone()),
                 ..psi_field::Config::default()
             };
-            let app = psi_field::build(config).context("psi-field")?;
-            self.serve(psi_field, app, CancellationToken::new());
+            let stop = CancellationToken::new();
+            let app = psi_field::build(config, stop.clone()).await.context("psi-field")?;
+            self.serve(psi_field, app, stop);
             ready("psi-field", READY_LIMIT, || async {
                 PsiField::new(Endpoint::new(&urls.psi_field))?.ready().await
             })

@@ -13,17 +13,17 @@ mod routes;
 mod state;
 mod swarm;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::Router;
 use client::{Deadline, Ledger};
-use service_kit::{ConfigError, Metrics, Readiness, ServiceInfo};
+use service_kit::{ConfigError, Metrics, ServiceInfo};
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 
 use ledger::SwarmLedger;
-use metrics::FieldMetrics;
+use metrics::AppMetrics;
 use state::AppState;
 
 /// What the service says of itself.
@@ -34,15 +34,16 @@ pub const INFO: ServiceInfo = ServiceInfo {
                   field's state and zero or more interventions. The same window again gets the same answer.",
 };
 
-/// The whole service. Nothing is called yet.
+/// The whole service. Nothing is called yet, and nothing works in the background: `shutdown` ends what waits for the
+/// remembrancer.
 ///
 /// # Errors
 /// A setting makes no sense, or the remembrancer's URL or key cannot be used.
-pub fn build(config: Config) -> Result<Router, ConfigError> {
+pub async fn build(config: Config, shutdown: CancellationToken) -> Result<Router, ConfigError> {
     config.check()?;
-    let metrics = FieldMetrics::new(Metrics::new());
-    let state = AppState::new(config.clone(), ledger(&config)?, metrics);
-    let readiness = readiness(state.clone());
+    let metrics = AppMetrics::new(Metrics::new());
+    let state = AppState::new(config.clone(), ledger(&config, shutdown)?, metrics);
+    let readiness = state.readiness();
     let registry = state.metrics().registry().clone();
     Ok(service_kit::app(INFO, routes::all(state), &config.http, registry, readiness))
 }
@@ -50,11 +51,11 @@ pub fn build(config: Config) -> Result<Router, ConfigError> {
 /// The service's OpenAPI document, as `/openapi.json` answers it.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let state = AppState::new(Config::default(), None, FieldMetrics::new(Metrics::new()));
+    let state = AppState::new(Config::default(), None, AppMetrics::new(Metrics::new()));
     service_kit::openapi(&INFO, routes::all(state)).1
 }
 
-fn ledger(config: &Config) -> Result<Option<SwarmLedger>, ConfigError> {
+fn ledger(config: &Config, shutdown: CancellationToken) -> Result<Option<SwarmLedger>, ConfigError> {
     let Some(url) = config.remembrancer_url.as_deref().filter(|url| !url.is_empty()) else {
         tracing::warn!(
             "remembrancer_url is not set: snapshots and interventions are recorded nowhere, and no swarm outlives \
@@ -68,23 +69,6 @@ fn ledger(config: &Config) -> Result<Option<SwarmLedger>, ConfigError> {
         client::Endpoint::new(url).with_api_key(config.remembrancer_api_key.clone()).with_timeout(deadline);
     let remembrancer = client::Remembrancer::new(endpoint)
         .map_err(|error| ConfigError::new(format!("`remembrancer_url`: {error}")))?;
-    // No call here outlives the request that it is made for, so that none has to be told of a shutdown.
-    let ledger = Ledger::new(remembrancer, Deadline::shutting_down(CancellationToken::new()));
+    let ledger = Ledger::new(remembrancer, Deadline::shutting_down(shutdown));
     Ok(Some(SwarmLedger::new(ledger, deadline)))
-}
-
-fn readiness(state: AppState) -> Readiness {
-    Arc::new(move || {
-        let state = state.clone();
-        Box::pin(async move {
-            let Some(ledger) = state.ledger() else { return Vec::new() };
-            match tokio::time::timeout(Duration::from_secs(1), ledger.ready()).await {
-                Ok(Ok(())) => Vec::new(),
-                _ => vec![
-                    "the remembrancer does not answer, and windows that change an intervention wait for it"
-                        .to_owned(),
-                ],
-            }
-        })
-    })
 }

@@ -8,5 +8,5 @@ use service_kit::cli::{self, Program};
 fn main() -> ExitCode {
     let about = "Watches over swarms: metrics of each window in, the field's state and interventions out.";
     let program = Program { name: "psi-field", parts: |config: &Config| (&config.http, &config.log) };
-    cli::main(program, about, |config, _shutdown| async { build(config) })
+    cli::main(program, about, build)
 }

@@ -9,7 +9,7 @@ pub(crate) const DEFAULT_SWARM: &str = "default";
 
 /// The service's own metrics, and the gauges that existing dashboards read.
 #[derive(Clone)]
-pub(crate) struct FieldMetrics {
+pub(crate) struct AppMetrics {
     registry: Metrics,
     windows: Counter,
     anomalies: Counter,
@@ -25,7 +25,7 @@ pub(crate) struct FieldMetrics {
     time_dilation: Gauge,
 }
 
-impl FieldMetrics {
+impl AppMetrics {
     /// Registers everything, so that a scrape shows it from the start.
     #[must_use]
     pub(crate) fn new(registry: Metrics) -> Self {
@@ -131,8 +131,8 @@ impl FieldMetrics {
     }
 }
 
-impl std::fmt::Debug for FieldMetrics {
+impl std::fmt::Debug for AppMetrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FieldMetrics").finish_non_exhaustive()
+        f.debug_struct("AppMetrics").finish_non_exhaustive()
     }
 }

@@ -8,6 +8,7 @@ use api::psi_field::{InterventionRecord, NewIntervention, Snapshot, Swarm, Windo
 use chrono::Utc;
 use psi::Wish;
 use serde_json::Map;
+use service_kit::Readiness;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     error::SwarmError,
     existing::Params,
     ledger::SwarmLedger,
-    metrics::FieldMetrics,
+    metrics::AppMetrics,
     swarm::{Entry, Taken},
 };
 
@@ -28,7 +29,7 @@ pub(crate) struct AppState(Arc<Shared>);
 struct Shared {
     config: Config,
     ledger: Option<SwarmLedger>,
-    metrics: FieldMetrics,
+    metrics: AppMetrics,
     swarms: RwLock<BTreeMap<String, Arc<Slot>>>,
     /// What existing clients set for the swarm `default`.
     params: StdMutex<Params>,
@@ -50,7 +51,7 @@ pub(crate) struct Held {
 impl AppState {
     /// A service without swarms.
     #[must_use]
-    pub(crate) fn new(config: Config, ledger: Option<SwarmLedger>, metrics: FieldMetrics) -> Self {
+    pub(crate) fn new(config: Config, ledger: Option<SwarmLedger>, metrics: AppMetrics) -> Self {
         Self(Arc::new(Shared {
             config,
             ledger,
@@ -74,8 +75,26 @@ impl AppState {
 
     /// The metrics.
     #[must_use]
-    pub(crate) fn metrics(&self) -> &FieldMetrics {
+    pub(crate) fn metrics(&self) -> &AppMetrics {
         &self.0.metrics
+    }
+
+    /// What is missing to serve: the ledger, when it does not answer.
+    pub(crate) fn readiness(&self) -> Readiness {
+        let state = self.clone();
+        Arc::new(move || {
+            let state = state.clone();
+            Box::pin(async move {
+                let Some(ledger) = state.ledger() else { return Vec::new() };
+                match tokio::time::timeout(Duration::from_secs(1), ledger.ready()).await {
+                    Ok(Ok(())) => Vec::new(),
+                    _ => vec![
+                        "the remembrancer does not answer, and windows that change an intervention wait for it"
+                            .to_owned(),
+                    ],
+                }
+            })
+        })
     }
 
     /// What existing clients set.

@@ -6,6 +6,7 @@ use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use serde_json::Value;
 use test_support::FakeRemembrancer;
+use tokio_util::sync::CancellationToken;
 
 /// A running service on a free port. Dropped, it is as if killed.
 pub(crate) struct Service {
@@ -18,7 +19,7 @@ impl Service {
     pub(crate) async fn start(config: Config) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let app = build(config).unwrap();
+        let app = build(config, CancellationToken::new()).await.unwrap();
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { base, http: reqwest::Client::new(), task }
     }
