@@ -10,10 +10,9 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use axum::Router;
 use client::{ClientError, Endpoint, Evaluator, PsiField, Remembrancer, Trainer};
 use embedded_postgres::{Cluster, Durability, Settings};
-use service_kit::HttpConfig;
+use service_kit::{App, HttpConfig};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -218,9 +217,9 @@ impl Stack {
     }
 
     /// Serves; what is started later is stopped earlier.
-    fn serve(&mut self, place: ReservedPort, app: Router, stop: CancellationToken) {
+    fn serve(&mut self, place: ReservedPort, app: impl Into<App>, stop: CancellationToken) {
         let grace = HttpConfig::default().shutdown_grace();
-        let task = tokio::spawn(service_kit::serve(place.listener, app, grace, stop.clone()));
+        let task = tokio::spawn(service_kit::serve(place.listener, app.into(), grace, stop.clone()));
         self.services.insert(0, Service { name: place.name, url: place.url, stop, task });
     }
 }

@@ -321,6 +321,9 @@ pub struct RecordQuery {
     /// Only records with this subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// Only records after this index in the log. Whoever has read the log up to there asks for what is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_log_index: Option<u64>,
     /// True for the newest first, false for the oldest first. When absent, the best match comes first with `q`, else
     /// the oldest.
     #[serde(default, skip_serializing_if = "Option::is_none")]

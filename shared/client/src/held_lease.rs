@@ -1,6 +1,7 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::remembrancer::{Fence, LeaseClaim, LeaseRelease, LeaseRenewal};
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{ClientError, Remembrancer};
@@ -14,8 +15,11 @@ use crate::{ClientError, Remembrancer};
 pub struct HeldLease {
     remembrancer: Remembrancer,
     fence: Fence,
+    ttl: Duration,
+    /// When the call was begun that renewed it last.
+    renewed: watch::Receiver<Instant>,
     lost: CancellationToken,
-    _stop_renewing: DropGuard,
+    renewing: DropGuard,
 }
 
 impl HeldLease {
@@ -30,16 +34,15 @@ impl HeldLease {
         holder: &str,
         ttl: Duration,
     ) -> Result<Self, ClientError> {
-        let ttl_ms = milliseconds(ttl);
-        let claimed =
-            remembrancer.claim_lease(name, &LeaseClaim { holder: holder.to_owned(), ttl_ms }).await?;
+        let claim = LeaseClaim { holder: holder.to_owned(), ttl_ms: milliseconds(ttl) };
+        let (renewed, watched) = watch::channel(Instant::now());
+        let claimed = remembrancer.claim_lease(name, &claim).await?;
         let fence = Fence { lease: claimed.name, token: claimed.token };
         let (lost, stop) = (CancellationToken::new(), CancellationToken::new());
-        let renewing = renew_until_lost(remembrancer.clone(), fence.clone(), ttl, lost.clone());
-        let stopped = stop.clone();
-        tokio::spawn(async move { stopped.run_until_cancelled(renewing).await });
+        let renewing = renew_until_lost(remembrancer.clone(), fence.clone(), ttl, renewed, lost.clone());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(renewing));
         let remembrancer = remembrancer.fenced(&fence);
-        Ok(Self { remembrancer, fence, lost, _stop_renewing: stop.drop_guard() })
+        Ok(Self { remembrancer, fence, ttl, renewed: watched, lost, renewing: stop.drop_guard() })
     }
 
     /// The client whose appends are refused once this claim is over.
@@ -60,22 +63,48 @@ impl HeldLease {
         &self.lost
     }
 
-    /// Gives the lease back, so that somebody else can go on at once.
+    /// True when the lease may have run out: no renewal has succeeded for as long as it lasts, because the
+    /// remembrancer was away or this process stood still. Whether it is lost is not known before the next one.
+    #[must_use]
+    pub fn is_overdue(&self) -> bool {
+        !self.lost.is_cancelled() && self.renewed.borrow().elapsed() >= self.ttl
+    }
+
+    /// Waits until the lease is not [overdue](Self::is_overdue) (any more): renewed, or lost.
+    pub async fn settled(&self) {
+        let mut renewed = self.renewed.clone();
+        while self.is_overdue() {
+            tokio::select! {
+                () = self.lost.cancelled() => return,
+                changed = renewed.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Gives the lease back, so that somebody else can go on at once, and ends the renewals.
     ///
     /// # Errors
     /// The call's. The lease then runs out.
     pub async fn release(self) -> Result<(), ClientError> {
-        let release = LeaseRelease { token: self.fence.token };
-        self.remembrancer.release_lease(&self.fence.lease, &release).await.map(drop)
+        let Self { remembrancer, fence, renewing, .. } = self;
+        drop(renewing);
+        remembrancer.release_lease(&fence.lease, &LeaseRelease { token: fence.token }).await.map(drop)
     }
 }
 
-async fn renew_until_lost(remembrancer: Remembrancer, fence: Fence, ttl: Duration, lost: CancellationToken) {
+async fn renew_until_lost(
+    remembrancer: Remembrancer,
+    fence: Fence,
+    ttl: Duration,
+    renewed: watch::Sender<Instant>,
+    lost: CancellationToken,
+) {
     let renewal = LeaseRenewal { token: fence.token, ttl_ms: milliseconds(ttl) };
     loop {
         tokio::time::sleep(ttl / 3).await;
+        let began = Instant::now();
         match remembrancer.renew_lease(&fence.lease, &renewal).await {
-            Ok(_) => {}
+            Ok(_) => drop(renewed.send_replace(began)),
             Err(error) if error.is_lease_lost() => {
                 tracing::warn!(lease = fence.lease, token = fence.token, "the lease is somebody else's now");
                 return lost.cancel();

@@ -5,14 +5,13 @@
 
 use std::{error::Error, fmt::Write as _, future::Future, path::PathBuf, process::ExitCode};
 
-use axum::Router;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use crate::{
-    ConfigError, HttpConfig, Setting,
+    App, ConfigError, HttpConfig, Setting,
     healthcheck::healthcheck,
     listen, load_config, run, serve,
     server::Signals,
@@ -68,14 +67,15 @@ pub enum Command {
 ///     service_kit::cli::main(program, "Trains swarms.", |config, _shutdown| async { build(config) })
 /// }
 /// ```
-pub fn main<C, F, E>(
+pub fn main<C, F, A, E>(
     program: Program<C>,
     about: &'static str,
     build: impl FnOnce(C, CancellationToken) -> F,
 ) -> ExitCode
 where
     C: Serialize + DeserializeOwned + Default + ToSchema,
-    F: Future<Output = Result<Router, E>>,
+    F: Future<Output = Result<A, E>>,
+    A: Into<App>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let name = program.name;
@@ -92,14 +92,15 @@ where
 }
 
 /// Does what one of the common commands asks for, with these settings.
-pub fn run_command<C, F, E>(
+pub fn run_command<C, F, A, E>(
     program: Program<C>,
     command: Command,
     config: impl FnOnce() -> Result<C, ConfigError>,
     build: impl FnOnce(C, CancellationToken) -> F,
 ) -> ExitCode
 where
-    F: Future<Output = Result<Router, E>>,
+    F: Future<Output = Result<A, E>>,
+    A: Into<App>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     run(program.name, async {
@@ -155,13 +156,14 @@ struct WholeLine {
     command: Option<Command>,
 }
 
-async fn serve_until_signalled<F, E>(
+async fn serve_until_signalled<F, A, E>(
     name: &str,
     http: &HttpConfig,
     build: impl FnOnce(CancellationToken) -> F,
 ) -> Result<(), Box<dyn Error + Send + Sync>>
 where
-    F: Future<Output = Result<Router, E>>,
+    F: Future<Output = Result<A, E>>,
+    A: Into<App>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     // Watched from the start: a process with the id 1 that does not handle SIGTERM cannot be ended by it.

@@ -38,7 +38,7 @@ pub use metrics::Metrics;
 pub use openapi::{ServiceInfo, list_values, openapi, with_tags};
 pub use operations::Readiness;
 pub use run::run;
-pub use server::{BindError, bind, listen, serve, shutdown_signal};
+pub use server::{App, BindError, bind, listen, serve, shutdown_signal};
 pub use settings::{Setting, settings};
 
 /// A future on the heap.

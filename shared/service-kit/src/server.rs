@@ -16,7 +16,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use tokio::net::TcpListener;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::{
+    sync::{CancellationToken, WaitForCancellationFutureOwned},
+    task::TaskTracker,
+};
 
 use crate::{ApiError, ConfigError, HttpConfig};
 
@@ -68,6 +71,28 @@ pub async fn listen(http: &HttpConfig) -> Result<TcpListener, BindError> {
     bind(http.bind).await
 }
 
+/// A service to be served: its routes, and the work that it does beside requests.
+#[derive(Clone, Debug)]
+pub struct App {
+    router: Router,
+    work: TaskTracker,
+}
+
+impl App {
+    /// A service that is served until the tasks of `work` have ended too: they see to it themselves when it shuts
+    /// down, and have a few seconds for it. There they put down what others are to take up.
+    #[must_use]
+    pub fn with_work(router: Router, work: TaskTracker) -> Self {
+        Self { router, work }
+    }
+}
+
+impl From<Router> for App {
+    fn from(router: Router) -> Self {
+        Self { router, work: TaskTracker::new() }
+    }
+}
+
 /// Serves until `shutdown` is cancelled, and then finishes what it accepted:
 ///
 /// 1. It takes no more connections, and closes those that are idle. A connection that is at work is
@@ -75,13 +100,32 @@ pub async fn listen(http: &HttpConfig) -> Result<TcpListener, BindError> {
 /// 2. Running requests and streams get `grace` to end.
 /// 3. What still runs then is cut off: a request that has no answer yet gets 503 `shutting_down` with
 ///    `Retry-After`, a body under way breaks off without its end, so that nobody takes it for whole.
+/// 4. The service's own work gets five seconds to come to its end.
 ///
-/// It returns as soon as nothing runs any more, at the latest a second after the grace. What was answered
+/// It returns as soon as nothing runs any more. What was answered
 /// with 202 is no request any more: each service keeps such work where the next start finds it.
 ///
 /// # Errors
 /// The listener failed.
 pub async fn serve(
+    listener: TcpListener,
+    app: impl Into<App>,
+    grace: Duration,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let App { router, work } = app.into();
+    let served = serve_requests(listener, router, grace, shutdown).await;
+    work.close();
+    if tokio::time::timeout(WORK_LIMIT, work.wait()).await.is_err() {
+        tracing::warn!(tasks = work.len(), "work did not come to its end in time and is given up");
+    }
+    served
+}
+
+/// How long the service's own work may take to come to its end.
+const WORK_LIMIT: Duration = Duration::from_secs(5);
+
+async fn serve_requests(
     listener: TcpListener,
     app: Router,
     grace: Duration,

@@ -25,6 +25,8 @@ pub struct Filter {
     pub from: Option<DateTime<Utc>>,
     /// Recorded before this time.
     pub until: Option<DateTime<Utc>>,
+    /// After this place in the log.
+    pub after_log_index: Option<u64>,
     /// Which come first.
     pub order: Order,
     /// Only what comes after this place.
@@ -134,6 +136,9 @@ fn conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     }
     if let Some(subject) = &filter.subject {
         query.push(" AND subject = ").push_bind(subject.clone());
+    }
+    if let Some(log_index) = filter.after_log_index {
+        query.push(" AND log_index > ").push_bind(signed(log_index));
     }
     if let Some(from) = filter.from {
         query.push(" AND recorded_at >= ").push_bind(from);

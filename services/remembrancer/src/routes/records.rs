@@ -89,6 +89,7 @@ async fn list(
         subject: query.subject,
         from: query.from,
         until: query.until,
+        after_log_index: query.after_log_index,
         order,
         after,
     };

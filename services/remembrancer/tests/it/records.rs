@@ -159,6 +159,8 @@ async fn records_are_listed_by_kind_and_subject_in_both_directions() {
     assert_eq!(ids("kind=run&limit=5").await, (1..25).step_by(2).collect::<Vec<_>>());
     assert_eq!(ids("subject=thing:3&newest_first=true&limit=2").await, [23, 18, 13, 8, 3]);
     assert_eq!(ids("subject=thing:3&kind=run&limit=2").await, [3, 13, 23]);
+    assert_eq!(ids("subject=thing:3&after_log_index=13&limit=1").await, [18, 23]);
+    assert_eq!(ids("after_log_index=22&newest_first=true&limit=1").await, [24, 23]);
     assert_eq!(ids("kind=deployment").await, Vec::<u64>::new());
     for kind in ["run.created", "run.created.twice", "run-time", "runner"] {
         append(&service, &json!({"kind": kind, "subject": "thing:9", "body": {}})).await;
