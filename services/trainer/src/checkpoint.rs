@@ -65,7 +65,7 @@ pub enum CheckpointError {
     NotACheckpoint(String),
     /// A run with other settings made it.
     #[error(
-        "the checkpoint is of a run that differs in {}: a run goes on only with the settings that it began with",
+        "the checkpoint is of a run that differs in {}: a run resumes only with the settings that it started with",
         .0.join(", ")
     )]
     OfAnotherRun(Vec<String>),

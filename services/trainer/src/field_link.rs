@@ -123,7 +123,7 @@ impl FieldLink {
         self.pending = answer.as_ref().map(|answer| self.commanded(answer)).unwrap_or_default();
         if answer.is_none() && self.complete {
             self.complete = false;
-            tracing::warn!(run = %self.run, "the run goes on without psi-field and cannot be repeated exactly");
+            tracing::warn!(run = %self.run, "the run continues without psi-field and cannot be repeated exactly");
         }
         if self.mode == PsiFieldMode::BestEffort && self.unsent() * agents > MOST_UNSENT {
             self.give_up("it was away for too long");
@@ -250,7 +250,7 @@ impl FieldLink {
         self.count_resync(why)?;
         self.renamed += 1;
         self.swarm = format!("{}-{}", self.run, self.renamed);
-        tracing::warn!(run = %self.run, swarm = self.swarm, why, "the run goes on as another swarm of psi-field");
+        tracing::warn!(run = %self.run, swarm = self.swarm, why, "the run continues as another swarm of psi-field");
         self.restore()
     }
 
@@ -260,7 +260,7 @@ impl FieldLink {
         let Some(snapshot) = self.snapshot.clone() else {
             if self.base > 0 {
                 // The checkpoint was made while psi-field was away: the windows before it are gone.
-                self.give_up("it has no state of this run to go on from");
+                self.give_up("it has no state of this run to resume from");
             }
             return Ok(()); // window 0 makes a new swarm
         };
@@ -312,7 +312,7 @@ impl FieldLink {
     }
 
     fn give_up(&mut self, why: &str) {
-        tracing::warn!(run = %self.run, why, "the run goes on without psi-field until its end");
+        tracing::warn!(run = %self.run, why, "the run continues without psi-field until its end");
         self.given_up = true;
         self.complete = false;
         self.kept = Vec::new();

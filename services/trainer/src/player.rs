@@ -207,7 +207,7 @@ impl<'a> Player<'a> {
             tracing::info!(run = %self.run.id, window = self.windows_done, "the run is paused");
             self.waiting.wait_for(self.turn.pause())?;
             self.run.state().start_clock();
-            tracing::info!(run = %self.run.id, window = self.windows_done, "the run goes on");
+            tracing::info!(run = %self.run.id, window = self.windows_done, "the run resumes");
         }
         Ok(())
     }

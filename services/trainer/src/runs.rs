@@ -169,7 +169,7 @@ impl Runs {
         let unfinished: Vec<_> =
             self.table().by_id.values().filter(|run| !run.state().status.is_final()).cloned().collect();
         for run in unfinished {
-            tracing::info!(run = %run.id, checkpoint = ?run.goes_on_from(), "the run goes on");
+            tracing::info!(run = %run.id, checkpoint = ?run.goes_on_from(), "the run resumes");
             self.enqueue(run);
         }
         self.publish();
@@ -211,11 +211,11 @@ impl Runs {
             // An error: the sender is gone, that is, the thread has ended.
             Ok(_detached) => drop(end.await),
             Err(error) => {
-                tracing::error!(run = %shown.id, %error, "no thread for the run; it goes on at the next start");
+                tracing::error!(run = %shown.id, %error, "no thread for the run; it resumes at the next start");
                 let mut state = shown.state();
                 state.status = RunStatus::Failed;
                 state.error = Some(
-                    "the machine gave no thread to play the run on; it goes on when the trainer is started again"
+                    "the machine gave no thread to play the run on; it resumes when the trainer is started again"
                         .to_owned(),
                 );
             }

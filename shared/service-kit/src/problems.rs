@@ -144,7 +144,7 @@ const PROBLEMS: [Meaning; 7] = [
         description: "The caller sends more requests a second than the operator allows.",
         example: (
             "rate_limited",
-            "More than 100 requests a second came with one API key. Wait as long as Retry-After says, then go on \
+            "More than 100 requests per second came with one API key. Wait as long as Retry-After says, then continue \
              more slowly.",
         ),
         retry_after: true,

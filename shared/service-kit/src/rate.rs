@@ -59,7 +59,7 @@ pub(crate) async fn rate(State(limit): State<Arc<RateLimit>>, request: Request, 
         Caller::Address(_) => "from one address",
     };
     let detail = format!(
-        "More than {} requests a second came {whom}. Wait as long as Retry-After says, then go on more slowly.",
+        "More than {} requests per second came {whom}. Wait as long as Retry-After says, then continue more slowly.",
         limit.requests_per_second
     );
     ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(wait).into_response()

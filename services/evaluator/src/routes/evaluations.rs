@@ -23,20 +23,20 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Start an evaluation
 ///
-/// Every policy and every hand rule meets the same held-out episodes. Fields, policies and seeds are
-/// checked and the evaluation is recorded before the answer; the work is done after it, by whichever evaluator of the
-/// ledger is free, and begun again when that one dies: follow `Location`. The result is recorded in the ledger.
+/// Every policy and every hand rule plays the same held-out episodes. Fields, policies and seeds are checked, and the
+/// evaluation is recorded, before the answer. The work is done after it, by whichever evaluator of the ledger is free, and
+/// started again when that one dies: follow `Location`. The result is recorded in the ledger.
 #[utoipa::path(post, path = "/v1/evaluations", tag = "evaluations", request_body = NewEvaluation,
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$",
         description = "The same key with the same request gets the same evaluation, from every evaluator of the ledger.")),
     responses(
-        (status = 202, description = "Accepted: it waits for its turn, or is at work.", body = Evaluation,
+        (status = 202, description = "Accepted: it is queued, or already in progress.", body = Evaluation,
             headers(("Location" = String, description = "Where the evaluation stands."))),
         (status = 404, description = "`policy_not_found`: PUT the policy to the remembrancer first."),
         (status = 409, description = "`policy_mismatch`: trained for other providers or tenants; `seeds_overlap`: \
             trained on test seeds; `idempotency_key_reused`."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field; `invalid_policy`."),
-        (status = 429, description = "`too_many_evaluations`: too many wait for their turn."),
+        (status = 429, description = "`too_many_evaluations`: too many are queued."),
         (status = 503, description = "`remembrancer_unavailable`.")))]
 async fn start_evaluation(
     State(state): State<AppState>,

@@ -20,8 +20,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Get an evaluation's report
 ///
-/// One page that stands alone: what was found, tables and charts, the command that gets it again, and how to verify
-/// its ledger record. It asks for nothing from outside and runs no script. The same evaluation has the same bytes.
+/// One page that needs no other file: findings, tables and charts, the command that makes it again, and how to verify its
+/// ledger record. It loads nothing and runs no script. The same evaluation has the same bytes.
 #[utoipa::path(get, path = "/v1/evaluations/{id}/report.html", tag = "reports",
     params(("id" = Uuid, Path, description = "The evaluation's id.")),
     responses(
@@ -38,7 +38,7 @@ async fn get_report(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiR
 /// `policy_comparison` (every policy beside baseline and physical limit), `learning_curve` (where policies of the same
 /// algorithm were trained for longer and shorter), `gain_over_time` (in each part of the episodes),
 /// `reward_by_seed` (each seed's difference to the baseline), `fill_by_tenant` and `fill_by_job_size`, each as `.svg`
-/// or `.png`. A chart without any data is not there.
+/// or `.png`. A chart without data does not exist.
 #[utoipa::path(get, path = "/v1/evaluations/{id}/plots/{file}", tag = "reports",
     params(
         ("id" = Uuid, Path, description = "The evaluation's id."),
@@ -47,7 +47,7 @@ async fn get_report(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiR
     responses(
         (status = 200, description = "The chart: SVG 900 pixels wide, PNG 1800.",
             content((String = "image/svg+xml"), (Vec<u8> = "image/png"))),
-        (status = 404, description = "`evaluation_not_found`; `plot_not_found`: `detail` lists those that there are."),
+        (status = 404, description = "`evaluation_not_found`; `plot_not_found`: `detail` lists the charts that exist."),
         (status = 409, description = "`evaluation_not_completed`.")))]
 async fn get_plot(
     State(state): State<AppState>,

@@ -45,7 +45,7 @@ struct Initialised {
     timestamp: f64,
 }
 
-/// The parameters that hold.
+/// The current parameters.
 #[derive(Debug, Serialize, ToSchema)]
 struct CurrentParams {
     #[serde(flatten)]
@@ -69,7 +69,7 @@ struct EngineHealth {
 
 /// Take a step
 ///
-/// One window of the swarm `default`. What is not yet known is 0.
+/// One window of the swarm `default`. A value that is not yet known is 0.
 #[utoipa::path(post, path = "/step", tag = "existing-clients", request_body = NewStep,
     responses(
         (status = 200, description = "The field after the step.", body = existing::State),
@@ -88,7 +88,7 @@ async fn state(State(state): State<AppState>) -> ApiResult<Json<existing::State>
 
 /// Begin anew
 ///
-/// The swarm `default` forgets everything and goes on with these parameters.
+/// The swarm `default` forgets everything and continues with these parameters.
 #[utoipa::path(post, path = "/init", tag = "existing-clients",
     request_body(content = Params, example = json!({"dt": 0.2, "W_r": 3.0, "H": 2.0, "N": 8})),
     responses(
@@ -102,7 +102,7 @@ async fn init(State(state): State<AppState>, Json(params): Json<Params>) -> ApiR
 
 /// Get the parameters
 #[utoipa::path(get, path = "/params", tag = "existing-clients",
-    responses((status = 200, description = "The parameters that hold.", body = CurrentParams)))]
+    responses((status = 200, description = "The current parameters.", body = CurrentParams)))]
 async fn params(State(state): State<AppState>) -> ApiResult<Json<CurrentParams>> {
     let set = state.params().clone();
     let swarm = state.swarm(DEFAULT_SWARM).await.ok();

@@ -95,7 +95,7 @@ async fn albedo(State(state): State<AppState>) -> ApiResult<Json<Applied>> {
 
 /// Get the guardian's view
 #[utoipa::path(get, path = "/guardian/status", tag = "existing-clients",
-    responses((status = 200, description = "What it thinks of the last step.", body = Status)))]
+    responses((status = 200, description = "Its view of the last step.", body = Status)))]
 async fn status(State(state): State<AppState>) -> ApiResult<Json<Status>> {
     let view = on_default(&state, existing::guardian).await?;
     let (current_threat, current_threat_reason) = (view.red_flag, view.reason.clone());

@@ -18,7 +18,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// List interventions
 ///
-/// Oldest first, each as it stands: issued, acknowledged, assessed or expired. The last 1,000 of a swarm are kept
+/// Oldest first, each with its state: issued, acknowledged, assessed or expired. The last 1,000 of a swarm are kept
 /// here; all of them are in the remembrancer.
 #[utoipa::path(get, path = "/v1/swarms/{id}/interventions", tag = "interventions",
     params(SwarmId, PageQuery),

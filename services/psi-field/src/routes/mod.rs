@@ -31,9 +31,9 @@ pub(crate) fn all(state: AppState) -> OpenApiRouter {
 const TAGS: [(&str, &str); 5] = [
     ("windows", "A swarm's metrics in, the field's state and interventions out"),
     ("swarms", "What is known of each swarm"),
-    ("interventions", "What was sent to a swarm and what became of it; one by hand"),
-    ("snapshots", "The field's whole state, to go on from elsewhere"),
-    ("existing-clients", "The routes of the API before this one, unchanged"),
+    ("interventions", "What was sent to a swarm and its effect; interventions by hand"),
+    ("snapshots", "The field's whole state, to continue from elsewhere"),
+    ("existing-clients", "The routes of the earlier API, unchanged"),
 ];
 
 /// A swarm's id as it stands in paths, and in the subjects of records.

@@ -12,7 +12,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Get a swarm's state
 ///
-/// Opaque to callers, with exact floats: put back, the swarm goes on bit for bit as before.
+/// Opaque to callers, with exact floats: put back, the swarm continues bit for bit as before.
 #[utoipa::path(get, path = "/v1/swarms/{id}/snapshot", tag = "snapshots",
     params(SwarmId),
     responses(
@@ -23,16 +23,16 @@ async fn get(State(state): State<AppState>, Path(SwarmId(id)): Path<SwarmId>) ->
     Ok(Json(state.swarm(&id).await?.snapshot()?))
 }
 
-/// Begin a swarm from a snapshot
+/// Start a swarm from a snapshot
 ///
-/// It may be another swarm's: a run that goes on elsewhere has another id there. A swarm that is exactly there
-/// already stays as it is.
+/// It may be another swarm's: a run that resumes elsewhere has another id there. A swarm that already has exactly this
+/// state stays as it is.
 #[utoipa::path(put, path = "/v1/swarms/{id}/snapshot", tag = "snapshots",
     params(SwarmId),
     request_body(content = Snapshot, description = "As it was given by `GET` or by a checkpoint."),
     responses(
-        (status = 200, description = "The swarm stands there.", body = Swarm),
-        (status = 409, description = "`snapshot_conflict`: the swarm exists and stands elsewhere."),
+        (status = 200, description = "The swarm has this state.", body = Swarm),
+        (status = 409, description = "`snapshot_conflict`: the swarm exists in another state."),
         (status = 413, description = "`body_too_large`."),
         (status = 422, description = "`invalid_snapshot`: not as it was given."),
         (status = 429, description = "`too_many_swarms`."),

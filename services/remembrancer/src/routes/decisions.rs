@@ -63,12 +63,12 @@ async fn record(
 /// be ended, and one of which nothing is taken for a minute, breaks off without the end that HTTP asks for.
 #[utoipa::path(get, path = "/v1/decisions", tag = "decisions", params(DecisionQuery),
     responses(
-        (status = 200, description = "Decisions with their places in the log: a page, or all of them as a stream.",
+        (status = 200, description = "Decisions with their log indexes: a page, or all of them as a stream.",
             content((Page<RecordedDecision> = "application/json"), (String = "application/x-ndjson"),
                 (String = "text/csv"))),
         (status = 422, description = "`invalid_request`: a filter or the cursor is not valid, or a stream was asked \
             for with `limit` or `cursor`."),
-        (status = 503, description = "`database_unavailable`; `overloaded`: as many exports as may are at work.")))]
+        (status = 503, description = "`database_unavailable`; `overloaded`: the highest number of concurrent exports is reached.")))]
 async fn list(
     State(state): State<AppState>,
     Query(query): Query<DecisionQuery>,

@@ -114,7 +114,7 @@ async fn evidence(
 
 /// Get the log's key
 ///
-/// Compare it with one that you know from elsewhere before you trust it.
+/// Compare it with a copy from another source before you trust it.
 #[utoipa::path(get, path = "/v1/log/key", tag = "log",
     responses((status = 200, description = "The key that checkpoints are signed with.", body = LogKey)))]
 async fn key(State(state): State<AppState>) -> Json<LogKey> {

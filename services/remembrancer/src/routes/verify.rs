@@ -18,8 +18,8 @@ struct Body(#[garde(skip)] Evidence);
 
 /// Verify evidence
 ///
-/// Computes the proof anew, from the evidence alone: nothing that is stored here is looked at, and the record may be
-/// of any log. For those who have only curl; `mesh verify` does the same offline, where nobody has to be trusted.
+/// Checks the proof from the evidence alone: nothing that is stored here is used, and the record may be of any log. This
+/// is for those who have only curl; `mesh verify` does the same offline, where nobody has to be trusted.
 #[utoipa::path(post, path = "/v1/verify", tag = "log",
     request_body(content = Evidence, description = "As `GET /v1/log/evidence` gives it.", example = json!({
         "record": {"text": "hello"}, "log_index": 0, "inclusion_path": [],

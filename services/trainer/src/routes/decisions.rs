@@ -16,7 +16,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Look at a served decision.
 ///
-/// As the ledger has it, with its proof, and what became of it once that has been told.
+/// As it is in the ledger, with its proof, and its outcome once that has been reported.
 #[utoipa::path(get, path = "/v1/decisions/{id}", tag = "policies",
     params(("id" = Uuid, Path, description = "The decision.", example = "29a7758f-290a-814c-8000-000000000000")),
     responses(
@@ -31,7 +31,7 @@ async fn get_decision(
     Ok(Json(state.serving().details(id).await?))
 }
 
-/// Tell what became of a decision.
+/// Report the outcome of a decision.
 ///
 /// What really happened to the request that was routed, once: it is recorded in the ledger beside the decision.
 /// The same outcome again gets the same receipt.

@@ -32,12 +32,11 @@ const END: &str = "end";
 
 /// Follow a run.
 ///
-/// Server-sent events: `progress` (where the run stands and how far it is), `window` (its metrics; the
-/// event's id is the window's number), `intervention` (applied; before its window), and at last `end` (the
-/// run as it ended), after which the stream closes. A comment is sent every 15 s when there is nothing to
-/// tell. It begins with the oldest window that is kept, or after the one in `Last-Event-ID`, which browsers
-/// send by themselves when they connect again; who had the end gets 204 and need not ask any more. When the
-/// trainer shuts down the stream closes without `end`.
+/// Server-sent events: `progress` (the run's state and progress), `window` (its metrics; the event's id is the
+/// window's number), `intervention` (applied; it comes before its window), and finally `end` (the run as it ended), after
+/// which the stream closes. A comment is sent every 15 s when nothing happens. The stream begins with the oldest window
+/// that is kept, or after the one in `Last-Event-ID`, which browsers send by themselves when they reconnect; a client that
+/// has seen the end gets 204. When the trainer shuts down, the stream closes without `end`.
 #[utoipa::path(get, path = "/v1/runs/{id}/events", tag = "runs",
     params(("id" = Uuid, Path, description = "The run."),
         ("Last-Event-ID" = Option<String>, Header,

@@ -10,7 +10,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(label_run))
 }
 
-/// Name a run, tag it, write notes.
+/// Change a run's name, tags or notes.
 ///
 /// A JSON merge patch (RFC 7396): what is absent stays, null clears, a list of tags takes the place of the
 /// old one. It may be sent at any time, also after the run's end; nothing that the run decides changes, nor

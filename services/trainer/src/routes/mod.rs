@@ -42,10 +42,10 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
 }
 
 const TAGS: [(&str, &str); 2] = [
-    ("runs", "Train a swarm: begin, follow, pause, cancel, rewind, compare, go on"),
+    ("runs", "Train a swarm: start, follow, pause, resume, cancel, rewind, compare"),
     (
         "policies",
-        "Ask what was learned, or a hand rule, where to send real requests, and tell what became of them",
+        "Ask a learned policy, or a hand rule, where to send real requests, and report the outcomes",
     ),
 ];
 

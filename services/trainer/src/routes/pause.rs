@@ -14,14 +14,13 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Pause a run.
 ///
-/// It stands still from the end of the step under way on, with the status `paused`, and takes up no place
-/// among the runs at work, only its memory; one that waits for its turn is paused at once. It stays paused
-/// when the trainer is started again, and then goes on from its last checkpoint. Pausing changes none of
-/// its decisions.
+/// It halts at the end of the current step, with the status `paused`, and gives its place to another run; a queued run
+/// is paused at once. It stays paused when the trainer is restarted, and resumes then from its last checkpoint. Pausing
+/// changes none of its decisions.
 #[utoipa::path(post, path = "/v1/runs/{id}/pause", tag = "runs",
     params(("id" = Uuid, Path, description = "The run.")),
     responses(
-        (status = 202, description = "It will stand still.", body = Run,
+        (status = 202, description = "It will pause.", body = Run,
             headers(("Location" = String, description = "Where the run is."))),
         (status = 404, description = "`run_not_found`."),
         (status = 409, description = "`run_already_ended`, `run_is_ending`, `run_already_paused`."),
@@ -36,11 +35,11 @@ async fn pause_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiRe
 
 /// Resume a run.
 ///
-/// It goes on where it stands, as soon as there is a place for it; until then it is `queued`.
+/// It continues where it halted, as soon as a place is free; until then it is `queued`.
 #[utoipa::path(post, path = "/v1/runs/{id}/resume", tag = "runs",
     params(("id" = Uuid, Path, description = "The run.")),
     responses(
-        (status = 202, description = "It will go on.", body = Run,
+        (status = 202, description = "It will resume.", body = Run,
             headers(("Location" = String, description = "Where the run is."))),
         (status = 404, description = "`run_not_found`."),
         (status = 409, description = "`run_already_ended`, `run_is_ending`, `run_not_paused`."),
@@ -58,17 +57,17 @@ impl From<PauseError> for ApiError {
         match error {
             PauseError::Ended(status) => conflict(
                 "run_already_ended",
-                format!("The run has already ended ({}): it neither pauses nor goes on.", status_name(status)),
+                format!("The run has already ended ({}): it can neither be paused nor resumed.", status_name(status)),
             ),
             PauseError::Cancelled => conflict(
                 "run_is_ending",
-                "The run was cancelled and ends after the episode under way. To go on from its checkpoint then, \
+                "The run was cancelled and ends after the episode under way. To continue from its checkpoint then, \
                  start a run with `resume_from`."
                     .into(),
             ),
             PauseError::AlreadyPaused => conflict(
                 "run_already_paused",
-                "The run is paused, or will be at the end of its step; POST to its `resume` to let it go on."
+                "The run is paused, or will be at the end of its step; POST to its `resume` to continue it."
                     .into(),
             ),
             PauseError::NotPaused => conflict(

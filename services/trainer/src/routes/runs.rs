@@ -28,8 +28,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Start a training run.
 ///
-/// `{}` is a valid run. The answer comes as soon as the run is in the ledger; it begins when a place is
-/// free. Follow it at its `Location`. With `resume_from` it goes on from a checkpoint: PUT the file to the
+/// `{}` is a valid run. The answer comes as soon as the run is in the ledger; it starts when a place is
+/// free. Follow it at its `Location`. With `resume_from` it resumes from a checkpoint: PUT the file to the
 /// remembrancer first, and leave the other fields as they are in the checkpoint's `config`.
 #[utoipa::path(post, path = "/v1/runs", tag = "runs", request_body = NewRun,
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$",
@@ -55,8 +55,8 @@ async fn create_run(
 
 /// List runs, newest first.
 ///
-/// The labels are looked for as they are now; a page goes on after the last run of the page before, whatever
-/// was begun or changed in between.
+/// Labels are compared as they are now; a page continues after the last run of the page before, whatever was started or
+/// changed in between.
 #[utoipa::path(get, path = "/v1/runs", tag = "runs", params(RunQuery),
     responses((status = 200, description = "A page of runs.", body = Page<Run>)))]
 async fn list_runs(
@@ -76,7 +76,7 @@ async fn list_runs(
 #[utoipa::path(get, path = "/v1/runs/{id}", tag = "runs",
     params(("id" = Uuid, Path, description = "The run.")),
     responses(
-        (status = 200, description = "The run as it stands.", body = Run),
+        (status = 200, description = "The run as it is now.", body = Run),
         (status = 404, description = "`run_not_found`.")))]
 async fn get_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<Json<Run>> {
     Ok(Json(state.run(id)?.to_wire()))
@@ -84,8 +84,8 @@ async fn get_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResu
 
 /// Cancel a run.
 ///
-/// It ends after the episode under way, with a checkpoint that another run can go on from; a run that
-/// has not begun ends at once. One that is paused goes on to the end of its episode.
+/// It ends after the current episode, with a checkpoint that another run can resume from; a run that has not started
+/// ends at once. A paused run continues to the end of its episode.
 #[utoipa::path(post, path = "/v1/runs/{id}/cancel", tag = "runs",
     params(("id" = Uuid, Path, description = "The run.")),
     responses(

@@ -447,7 +447,7 @@ async fn a_caller_who_sends_too_much_is_told_when_to_go_on_and_others_are_not() 
     assert_eq!(refused.headers()["retry-after"], "1");
     let told = problem(refused, 429, "rate_limited").await;
     assert!(
-        told.detail.contains("1 requests a second") && told.detail.contains("one API key"),
+        told.detail.contains("1 requests per second") && told.detail.contains("one API key"),
         "{}",
         told.detail
     );
