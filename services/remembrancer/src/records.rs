@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
-pub use query::{Filter, Found, Order, Place, list};
+pub use query::{Filter, Found, ListPosition, Order, list};
 
 use crate::{
     error::{InvalidField, LogError, NotFound, Result, uncanonical},

@@ -30,7 +30,7 @@ pub struct Filter {
     /// Which come first.
     pub order: Order,
     /// Only what comes after this place.
-    pub after: Option<Place>,
+    pub after: Option<ListPosition>,
 }
 
 /// Which records come first.
@@ -45,9 +45,9 @@ pub enum Order {
     BestMatch,
 }
 
-/// A record's place in a list. The log never changes, so that a place stays where it is.
+/// A record's position in a list, at which the next page starts. The log only grows, so it stays valid.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Place {
+pub struct ListPosition {
     /// How well the record matches the text (`ts_rank`); 0 without a text.
     pub rank: f32,
     /// Its index in the log.
@@ -60,7 +60,7 @@ pub struct Found {
     /// The record.
     pub record: Stored,
     /// Where it stands in the list.
-    pub place: Place,
+    pub place: ListPosition,
 }
 
 /// The first `limit` records that match, in the filter's order.
@@ -84,7 +84,7 @@ pub async fn list(db: &PgPool, filter: &Filter, limit: u32) -> Result<Vec<Found>
     }
     conditions(&mut query, filter);
     query.push(") AS found");
-    if let Some(Place { rank, log_index }) = filter.after {
+    if let Some(ListPosition { rank, log_index }) = filter.after {
         match filter.order {
             Order::Oldest => query.push(" WHERE log_index > "),
             Order::Newest => query.push(" WHERE log_index < "),
@@ -116,7 +116,7 @@ impl TryFrom<Ranked> for Found {
 
     fn try_from(Ranked { columns, rank }: Ranked) -> Result<Self> {
         let record = Stored::try_from(columns)?;
-        let place = Place { rank, log_index: record.log_index };
+        let place = ListPosition { rank, log_index: record.log_index };
         Ok(Self { record, place })
     }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{leases, page};
 use crate::{
     error::{LogError, Result},
-    records::{self, Draft, Filter, Order, Place},
+    records::{self, Draft, Filter, ListPosition, Order},
     state::AppState,
 };
 
@@ -80,8 +80,9 @@ async fn list(
     };
     let ranked = order == Order::BestMatch;
     let request = page::Request::new(query.limit, query.cursor.as_deref(), ranked)?;
-    let after =
-        request.after.map(|after| Place { rank: after.rank.unwrap_or_default(), log_index: after.log_index });
+    let after = request
+        .after
+        .map(|after| ListPosition { rank: after.rank.unwrap_or_default(), log_index: after.log_index });
     let filter = Filter {
         text: query.q,
         kind: query.kind,

@@ -15,7 +15,7 @@ use super::{
     ServeError,
     alternatives::alternatives,
     requests::given,
-    stream::{Desk, Place, Stream},
+    stream::{CallPosition, Desk, Stream},
 };
 use crate::decisions::{Position, decisions};
 
@@ -30,7 +30,7 @@ pub(super) struct Decided {
 pub(super) async fn decide(
     stream: OwnedMutexGuard<Stream>,
     asked: Arc<DecisionRequest>,
-    place: Place,
+    place: CallPosition,
 ) -> Result<(OwnedMutexGuard<Stream>, Decided), ServeError> {
     let work = move || {
         let mut stream = stream;
@@ -50,9 +50,9 @@ fn decide_step(
     desk: &mut Desk,
     asked: &DecisionRequest,
     digest: Hash,
-    place: Place,
+    place: CallPosition,
 ) -> Result<Decided, ServeError> {
-    let Place { session, call, first_sequence } = place;
+    let CallPosition { session, call, first_sequence } = place;
     let Desk { environment, swarm, reward } = desk;
     let (requests, market) = given(environment, asked).map_err(ServeError::Invalid)?;
     let mut episode = Episode::of_step(environment, market.clone(), requests, first_sequence, *reward);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn decide(desk: &mut Desk, asked: &DecisionRequest, first_sequence: u64) -> Decided {
-        let place = Place { session: 2, call: 9, first_sequence };
+        let place = CallPosition { session: 2, call: 9, first_sequence };
         decide_step(desk, asked, Hash([7; 32]), place).unwrap()
     }
 

@@ -31,7 +31,7 @@ struct Session {
 
 /// The place of a call's decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct CallPosition {
     pub(super) session: u32,
     pub(super) call: u32,
     pub(super) first_sequence: u64,
@@ -63,7 +63,7 @@ impl Stream {
 impl Serving {
     /// Makes a stream ready to decide one call; the place of its decisions. Until the caller says where it
     /// stands then, the stream counts as closed.
-    pub(super) async fn open(&self, stream: &mut Stream) -> Result<Place, ServeError> {
+    pub(super) async fn open(&self, stream: &mut Stream) -> Result<CallPosition, ServeError> {
         if stream.desk.is_none() {
             stream.desk = Some(self.desk(&stream.policy).await?);
         }
@@ -78,7 +78,7 @@ impl Serving {
                 self.ledger().run_head(&digest).await?.map_or(0, |head| head.next_sequence)
             }
         };
-        let place = Place { session: session.number, call: session.calls, first_sequence };
+        let place = CallPosition { session: session.number, call: session.calls, first_sequence };
         session.calls += 1;
         Ok(place)
     }
