@@ -61,6 +61,25 @@ fn calls() -> Vec<(Method, String, Value)> {
         get("/v1/records?kind=note&limit=1&newest_first=true".into()),
         get("/v1/records?kind=run".into()),
         get("/v1/records?cursor=zz".into()),
+        get("/v1/records?after_log_index=8".into()),
+        get("/v1/leases/l".into()),
+        post("/v1/leases/l/renew", json!({"token": 1, "ttl_ms": 60_000})),
+        post("/v1/leases/l/claim", json!({"holder": "a", "ttl_ms": 60_000})),
+        post("/v1/leases/l/claim", json!({"holder": "b", "ttl_ms": 60_000})),
+        post("/v1/leases/l/claim", json!({"holder": "a", "ttl_ms": 60_000})),
+        post("/v1/leases/l/renew", json!({"token": 1, "ttl_ms": 60_000})),
+        post("/v1/leases/l/renew", json!({"token": 2, "ttl_ms": 60_000})),
+        post("/v1/records?lease=l&token=1", record("r4", "s", 4)),
+        post("/v1/records?lease=l", record("r4", "s", 4)),
+        post("/v1/decisions?lease=l&token=3", batch(7..8)),
+        post("/v1/decisions?lease=l&token=2", batch(7..8)),
+        post("/v1/leases/l/release", json!({"token": 1})),
+        post("/v1/leases/l/release", json!({"token": 2})),
+        post("/v1/leases/l/release", json!({"token": 2})),
+        post("/v1/decisions?lease=l&token=2", batch(8..9)),
+        get("/v1/leases".into()),
+        get("/v1/leases?held=true".into()),
+        get("/v1/leases?prefix=m".into()),
         (Method::PUT, format!("/v1/artifacts/{abc}"), json!("abc")),
         (Method::PUT, format!("/v1/artifacts/{abc}"), json!("abc")),
         (Method::PUT, format!("/v1/artifacts/{zeros}"), json!("abc")),
@@ -98,7 +117,8 @@ fn strip(value: &mut Value) {
                 fields["next_cursor"] = json!(!fields["next_cursor"].is_null());
             }
             // a record's leaf has its time in it, and all roots after it
-            fields.retain(|name, _| !["recorded_at", "leaf_hash", "checks"].contains(&name.as_str()));
+            let own = ["recorded_at", "expires_at", "leaf_hash", "checks"];
+            fields.retain(|name, _| !own.contains(&name.as_str()));
             fields.values_mut().for_each(strip);
         }
         Value::Array(items) => items.iter_mut().for_each(strip),

@@ -112,6 +112,7 @@ fn matches(record: &Record, query: &RecordQuery, all: &[Record]) -> bool {
         || format!("{} {} {}", record.kind, record.subject, serde_json::json!(record.body)).to_lowercase();
     query.kind.as_ref().is_none_or(|kind| kind.includes(&record.kind))
         && query.subject.as_ref().is_none_or(|subject| *subject == record.subject)
+        && query.after_log_index.is_none_or(|after| record.log_index > after)
         && without.all(|kind| {
             all.iter().all(|other| other.subject != record.subject || !kind.includes(&other.kind))
         })
