@@ -36,6 +36,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Up(commands::up::Up),
+    Proxy(commands::proxy::Proxy),
     Train(Box<commands::train::Train>),
     Evaluate(commands::evaluate::Evaluate),
     Visualize(commands::visualize::Visualize),
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     exit::code(match cli.command {
         Command::Up(command) => command.run(),
+        Command::Proxy(command) => command.run(),
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Visualize(command) => command.run(),
