@@ -155,7 +155,7 @@ async fn serve(app: axum::Router, stop: &CancellationToken) -> SocketAddr {
 }
 
 pub(crate) fn run() -> Value {
-    json!({"agents": 3, "episodes": 6, "steps_per_episode": 20, "seed": 7, "checkpoint_every": 2,
+    json!({"algorithm": "q-learning", "agents": 3, "episodes": 6, "steps_per_episode": 20, "seed": 7, "checkpoint_every": 2,
         "environment": {"preset": "contended"}})
 }
 

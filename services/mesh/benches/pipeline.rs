@@ -11,9 +11,10 @@ use std::{
     time::Duration,
 };
 
-use api::trainer::{EnvironmentSpec, NewRun, ReplaySpec, Run, RunStatus};
+use api::trainer::{AlgorithmSpec, NewRun, Run, RunStatus};
 use client::{Endpoint, Trainer};
 use divan::{Bencher, counter::ItemsCount};
+use serde_json::json;
 
 fn main() {
     divan::main();
@@ -52,8 +53,7 @@ impl Stack {
         let run = NewRun {
             episodes: 2,
             seed,
-            replay: ReplaySpec { enabled: false, ..ReplaySpec::default() },
-            environment: EnvironmentSpec { preset: Some("contended".into()), ..EnvironmentSpec::default() },
+            algorithm: Some(AlgorithmSpec::new("q-learning", json!({"replay": {"enabled": false}}))),
             ..NewRun::default()
         };
         self.runtime.block_on(async {

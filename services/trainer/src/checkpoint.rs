@@ -141,7 +141,7 @@ impl CheckpointDocument {
     /// [`CheckpointError::NotACheckpoint`] when its configuration or what its swarm knows is damaged.
     pub fn policy(&self) -> Result<PolicyFile, CheckpointError> {
         let damaged = |what: String| CheckpointError::NotACheckpoint(format!("it is damaged: {what}"));
-        let plan = RunPlan::new(&self.config).map_err(|errors| {
+        let plan = RunPlan::of_record(&self.config).map_err(|errors| {
             let errors: Vec<_> =
                 errors.iter().map(|e| format!("`config{}`: {}", e.pointer, e.detail)).collect();
             damaged(errors.join("; "))
@@ -149,16 +149,16 @@ impl CheckpointDocument {
         let mut swarm =
             Swarm::new(plan.swarm.clone(), &plan.environment).map_err(|e| damaged(e.to_string()))?;
         swarm.restore(&self.swarm).map_err(|e| damaged(e.to_string()))?;
-        Ok(plan.policy(&swarm, &self.config, self.episodes_done, self.decisions))
+        Ok(plan.policy(&swarm, self.episodes_done, self.decisions))
     }
 
     /// Checks that a run can go on from here.
     ///
     /// # Errors
     /// It is another run's, or nothing is left to do.
-    pub fn check(&self, run: &NewRun, plan: &RunPlan) -> Result<(), CheckpointError> {
+    pub fn check(&self, plan: &RunPlan) -> Result<(), CheckpointError> {
         if self.digest != plan.digest {
-            let mut names = self.differences(run, plan);
+            let mut names = self.differences(&plan.run, plan);
             if names.is_empty() {
                 names.push("the version of the program that made it".to_owned());
             }
@@ -171,8 +171,8 @@ impl CheckpointDocument {
     ///
     /// # Errors
     /// It differs in more than it may, or nothing is left to do.
-    pub fn check_fork(&self, run: &NewRun, plan: &RunPlan) -> Result<(), CheckpointError> {
-        let mut names = self.differences(&NewRun { fork: self.config.fork, ..run.clone() }, plan);
+    pub fn check_fork(&self, plan: &RunPlan) -> Result<(), CheckpointError> {
+        let mut names = self.differences(&NewRun { fork: self.config.fork, ..plan.run.clone() }, plan);
         names.retain(|name| !OF_A_FORK.contains(&name.as_str()));
         if !names.is_empty() {
             return Err(CheckpointError::NotForkable(names));
@@ -181,7 +181,7 @@ impl CheckpointDocument {
     }
 
     fn differences(&self, run: &NewRun, plan: &RunPlan) -> Vec<String> {
-        let here = RunPlan::new(&self.config)
+        let here = RunPlan::of_record(&self.config)
             .map(|plan| plan.environment_sha256)
             .unwrap_or_else(|_| environment_sha256(&plan.environment));
         differences((run, plan.environment_sha256), (&self.config, here))
@@ -197,17 +197,31 @@ impl CheckpointDocument {
 
 #[cfg(test)]
 mod tests {
+    use api::trainer::AlgorithmSpec;
+    use serde_json::json;
+
     use super::*;
 
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
     fn document() -> CheckpointDocument {
-        let config = NewRun { agents: 1, episodes: 3, steps_per_episode: 4, ..NewRun::default() };
+        let plan = RunPlan::new(&NewRun {
+            agents: 1,
+            episodes: 3,
+            steps_per_episode: 4,
+            algorithm: Some("q-learning".into()),
+            ..NewRun::default()
+        })
+        .unwrap();
         let agent = Agent { agent: 0, q_table_size: 0, avg_reward: None, epsilon: 0.1, decisions: 0 };
         let episode =
             EpisodeMetrics { avg_reward: Some(0.1 + 0.2), epsilon: 0.1, ..EpisodeMetrics::default() };
         CheckpointDocument {
             format: CHECKPOINT_FORMAT.into(),
-            digest: RunPlan::new(&config).unwrap().digest,
-            config,
+            digest: plan.digest,
+            config: plan.run,
             episodes_done: 1,
             windows_done: 4,
             decisions: 0,
@@ -265,16 +279,27 @@ mod tests {
     #[test]
     fn a_run_that_leaves_the_path_changes_only_how_it_learns_and_how_long() {
         let document = document();
-        let check = |run: &NewRun| document.check_fork(run, &RunPlan::new(run).unwrap());
+        let check = |run: &NewRun| document.check_fork(&RunPlan::new(run).unwrap());
         let fork = Some(api::trainer::Fork { checkpoint: Hash([1; 32]), branch: 0 });
         let run = NewRun { fork, ..document.config.clone() };
         assert_eq!(check(&run), Ok(()));
-        let learns = NewRun { learning_rate: 0.5, discount: 0.5, epsilon: 0.5, episodes: 9, ..run.clone() };
+        let told = |settings| Some(AlgorithmSpec::new("q-learning", settings));
+        let algorithm = told(json!({"learning_rate": 0.5, "discount": 0.5, "epsilon": 0.5}));
+        let learns = NewRun { algorithm, episodes: 9, ..run.clone() };
         assert_eq!(check(&learns), Ok(()));
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert_eq!(
-            check(&NewRun { seed: 9, steps_per_episode: 5, epsilon: 0.5, ..run.clone() }),
-            Err(CheckpointError::NotForkable(names(&["steps_per_episode", "seed", "environment"])))
+            check(&NewRun {
+                seed: 9,
+                steps_per_episode: 5,
+                algorithm: told(json!({"merge_every": 3})),
+                ..run.clone()
+            }),
+            Err(CheckpointError::NotForkable(names(&[
+                "steps_per_episode",
+                "merge_every",
+                "seed",
+                "environment"
+            ])))
         );
         assert_eq!(
             check(&NewRun { episodes: 1, ..run }),
@@ -285,12 +310,20 @@ mod tests {
     #[test]
     fn only_the_run_that_made_it_goes_on_from_it_and_only_when_something_is_left_to_do() {
         let document = document();
-        let check = |run: &NewRun| document.check(run, &RunPlan::new(run).unwrap());
+        let check = |run: &NewRun| document.check(&RunPlan::new(run).unwrap());
         let run = NewRun { stop_after: Some(2), checkpoint_every: 1, ..document.config.clone() };
         assert_eq!(check(&run), Ok(()));
         assert_eq!(
-            check(&NewRun { seed: 9, learning_rate: 0.5, ..run.clone() }),
-            Err(CheckpointError::OfAnotherRun(vec!["learning_rate".into(), "seed".into()]))
+            check(&NewRun { seed: 9, algorithm: Some("cem".into()), ..run.clone() }),
+            Err(CheckpointError::OfAnotherRun(names(&[
+                "algorithm",
+                "seed",
+                "learning_rate",
+                "discount",
+                "replay",
+                "feasibility_mask",
+                "merge_every"
+            ])))
         );
         assert_eq!(
             check(&NewRun { stop_after: Some(1), ..run }),

@@ -145,7 +145,10 @@ fn side_by_side(a: Option<f64>, b: Option<f64>) -> SideBySide {
 
 #[cfg(test)]
 mod tests {
-    use api::{Hash, trainer::NewRun};
+    use api::{
+        Hash,
+        trainer::{AlgorithmSpec, NewRun},
+    };
     use serde_json::json;
     use uuid::Uuid;
 
@@ -196,8 +199,9 @@ mod tests {
 
     #[test]
     fn differences_of_the_configuration_are_pointed_at_as_deep_as_they_go() {
-        let config = |learning_rate, workloads| {
-            let mut config = NewRun { learning_rate, ..NewRun::default() };
+        let config = |learning_rate: f64, workloads| {
+            let algorithm = AlgorithmSpec::new("q-learning", json!({"learning_rate": learning_rate}));
+            let mut config = NewRun { algorithm: Some(algorithm), ..NewRun::default() };
             config.environment.workloads = Some(workloads);
             side(config, &[], &[])
         };
@@ -209,7 +213,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                place("/learning_rate", json!(0.1), json!(0.2)),
+                place("/algorithm/learning_rate", json!(0.1), json!(0.2)),
                 place("/environment/workloads/mix/x~1y", json!(1), json!(3)),
                 place("/environment/workloads/list/1", json!(2), json!(5)),
                 place("/environment/workloads/other", json!([1]), json!([])),

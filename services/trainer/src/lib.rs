@@ -5,6 +5,7 @@
 //! found again at the next start ([`recovery`]). What was learned, and what is imported ([`policies`]), can be
 //! asked for decisions about real requests ([`serving`]).
 
+pub mod algorithm;
 pub mod checkpoint;
 pub mod comparison;
 pub mod decisions;

@@ -69,7 +69,7 @@ impl<'a> Player<'a> {
         run: &'a Arc<Run>,
         turn: Turn,
     ) -> Result<Self, Halt> {
-        let plan = RunPlan::new(&run.config).map_err(|errors| {
+        let plan = RunPlan::of_record(&run.config).map_err(|errors| {
             let errors: Vec<_> = errors.iter().map(|e| format!("{}: {}", e.pointer, e.detail)).collect();
             Halt::Failed(format!("the run's settings are not valid any more: {}", errors.join("; ")))
         })?;
@@ -343,8 +343,7 @@ impl<'a> Player<'a> {
         self.ledger.flush()?;
         self.compare_roots(status)?;
         let policy_sha256 = if status == RunStatus::Completed && self.swarm.is_learner() {
-            let file =
-                self.plan.policy(&self.swarm, &self.run.config, self.episodes_done, self.frontier.len());
+            let file = self.plan.policy(&self.swarm, self.episodes_done, self.frontier.len());
             let bytes = serde_json::to_vec(&file)
                 .map_err(|error| Halt::Failed(format!("writing the policy: {error}")))?;
             Some(self.ledger.put_json("the policy", bytes)?)
@@ -404,9 +403,9 @@ fn fetch_checkpoint(
     let document = CheckpointDocument::parse(&bytes).map_err(|error| Halt::Failed(error.to_string()))?;
     let begins_here = run.config.fork.is_some_and(|fork| fork.checkpoint == name);
     if begins_here {
-        document.check_fork(&run.config, plan).map_err(|error| Halt::Failed(error.to_string()))?;
+        document.check_fork(plan).map_err(|error| Halt::Failed(error.to_string()))?;
     } else if document.digest != run.digest {
-        let error = document.check(&run.config, plan).err().map(|error| error.to_string());
+        let error = document.check(plan).err().map(|error| error.to_string());
         return Err(Halt::Failed(error.unwrap_or_else(|| "the checkpoint is of another run".to_owned())));
     }
     Ok(document)

@@ -182,7 +182,7 @@ impl Policies {
                 id: run.id,
                 name: None,
                 source: Source::Learned(state.policy_sha256?),
-                algorithm: run.config.algorithm.clone(),
+                algorithm: run.config.algorithm_name().to_owned(),
                 agents: run.config.agents,
                 run: Some(run.id),
                 environment: run.config.environment.clone(),

@@ -20,6 +20,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::algorithm;
+
 /// The newest windows that are kept of a run.
 pub const WINDOWS_KEPT: usize = 100_000;
 
@@ -216,7 +218,7 @@ impl Run {
             id: self.id,
             digest: self.digest,
             status: state.status,
-            config: self.config.clone(),
+            config: algorithm::shown(&self.config),
             rewound_from: self.rewound_from,
             labels: state.labels.clone(),
             created_at: self.created_at(),

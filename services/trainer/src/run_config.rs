@@ -6,15 +6,20 @@ use api::{
     FIRST_HELD_OUT_SEED, FieldError, Hash,
     trainer::{EnvironmentSpec, NewRun},
 };
-use policy::{Algorithm, PolicyFile, SettingError, Swarm, SwarmConfig, SwarmError, Training};
+use policy::{Algorithm, PolicyFile, Swarm, SwarmConfig, SwarmError, Training};
 use routing_env::{Document, Environment, InputError, Reward};
-use serde_json::json;
 
-use crate::digest::{environment_sha256, run_digest};
+use crate::{
+    algorithm,
+    digest::{environment_sha256, is_over_flat_form, run_digest},
+};
 
 /// A validated run.
 #[derive(Clone, Debug)]
 pub struct RunPlan {
+    /// The run as it is recorded: its algorithm with all settings. One that an earlier version recorded stays as it was
+    /// written, where its digest is over that.
+    pub run: NewRun,
     /// The environment, with episodes as long as the run's.
     pub environment: Arc<Environment>,
     /// How the swarm is made.
@@ -30,66 +35,81 @@ pub struct RunPlan {
 }
 
 impl RunPlan {
-    /// Validates a run.
+    /// Validates a run that is asked for.
     ///
     /// # Errors
     /// Every field that is wrong, by JSON pointer.
     pub fn new(run: &NewRun) -> Result<Self, Vec<FieldError>> {
+        Self::of(run, algorithm::asked(run))
+    }
+
+    /// The plan of a run that has been recorded, or that goes on from one that was: an earlier version may have written
+    /// settings that decided nothing.
+    ///
+    /// # Errors
+    /// Every field that this version cannot play.
+    pub fn of_record(run: &NewRun) -> Result<Self, Vec<FieldError>> {
+        Self::of(run, algorithm::recorded(run))
+    }
+
+    fn of(run: &NewRun, algorithm: Result<Algorithm, Vec<FieldError>>) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
         let reward = run.reward.parse::<Reward>();
         if let Err(error) = &reward {
             errors.push(field("/reward", error.to_string()));
         }
-        if run.algorithm == "adaptive" && reward == Ok(Reward::Seed) {
+        let end = run.seed.saturating_add(run.episodes.into());
+        if end > FIRST_HELD_OUT_SEED {
+            let detail = format!(
+                "expected seed + episodes of at most 2^32, because seeds from there on are held out for evaluation; \
+                 found {end}"
+            );
+            errors.push(field("/seed", detail));
+        }
+        if let Err(mistakes) = &algorithm {
+            errors.extend(mistakes.iter().cloned());
+        }
+        let environment = environment(&run.environment).map(|e| e.with_steps(run.steps_per_episode));
+        if let Err(mistakes) = &environment {
+            errors.extend(mistakes.iter().cloned());
+        }
+        if let (Ok(algorithm), Ok(environment)) = (&algorithm, &environment) {
+            // one agent is enough to find every mistake
+            let single = SwarmConfig { algorithm: algorithm.clone(), agents: 1 };
+            errors.extend(Swarm::new(single, environment).err().map(|error| of_swarm(&error)));
+        }
+        if algorithm.as_ref().is_ok_and(|a| a.name() == "adaptive") && reward == Ok(Reward::Seed) {
             let detail = "expected excess-cost: adaptive plans with that reward; cem, afterstate and q-learning learn from \
                           the one that is given";
             errors.push(field("/reward", detail.into()));
         }
-        if run.seed + u64::from(run.episodes) > FIRST_HELD_OUT_SEED {
-            let detail = format!(
-                "expected seed + episodes of at most 2^32, because seeds from there on are held out for evaluation; \
-                 found {}",
-                run.seed + u64::from(run.episodes)
-            );
-            errors.push(field("/seed", detail));
-        }
-        let swarm = swarm_config(run);
-        if let Err(mistakes) = &swarm {
-            errors.extend(mistakes.iter().cloned());
-        }
-        let environment = environment(&run.environment).map(|e| e.with_steps(run.steps_per_episode));
-        match &environment {
-            Ok(environment) => {
-                let swarm = swarm.as_ref().ok().map(|swarm| Swarm::new(single_agent(swarm), environment));
-                errors.extend(swarm.and_then(Result::err).map(|error| of_swarm(&error)));
-            }
-            Err(mistakes) => errors.extend(mistakes.iter().cloned()),
-        }
-        match (environment, reward, swarm) {
-            (Ok(environment), Ok(reward), Ok(swarm)) if errors.is_empty() => {
-                let environment_sha256 = environment_sha256(&environment);
-                let digest = run_digest(run, environment_sha256)
-                    .map_err(|error| vec![field(&error.pointer(), error.problem().to_owned())])?;
-                Ok(Self {
-                    environment: Arc::new(environment),
-                    swarm,
-                    reward,
-                    last_episode: run.stop_after.unwrap_or(run.episodes).min(run.episodes),
-                    environment_sha256,
-                    digest,
-                })
-            }
-            _ => Err(errors),
-        }
+        let (Ok(environment), Ok(reward), Ok(algorithm), true) =
+            (environment, reward, algorithm, errors.is_empty())
+        else {
+            return Err(errors);
+        };
+        let run = if is_over_flat_form(run) { run.clone() } else { algorithm::written(run, &algorithm) };
+        let environment_sha256 = environment_sha256(&environment);
+        let digest = run_digest(&run, environment_sha256)
+            .map_err(|error| vec![field(&error.pointer(), error.problem().to_owned())])?;
+        Ok(Self {
+            environment: Arc::new(environment),
+            swarm: SwarmConfig { algorithm, agents: run.agents },
+            reward,
+            last_episode: run.stop_after.unwrap_or(run.episodes).min(run.episodes),
+            environment_sha256,
+            digest,
+            run,
+        })
     }
 
     /// What the swarm has learned in the run's first episodes.
     #[must_use]
-    pub fn policy(&self, swarm: &Swarm, run: &NewRun, episodes: u32, decisions: u64) -> PolicyFile {
+    pub fn policy(&self, swarm: &Swarm, episodes: u32, decisions: u64) -> PolicyFile {
         let training = Training {
             preset: self.environment.preset().name().to_owned(),
             reward: self.reward.to_string(),
-            first_seed: run.seed,
+            first_seed: self.run.seed,
             episodes,
             decisions,
         };
@@ -112,39 +132,6 @@ pub(crate) fn environment(spec: &EnvironmentSpec) -> Result<Environment, Vec<Fie
     asked.build().map_err(|errors| errors.into_iter().map(field).collect())
 }
 
-fn swarm_config(run: &NewRun) -> Result<SwarmConfig, Vec<FieldError>> {
-    let settings = json!({
-        "learning_rate": run.learning_rate,
-        "discount": run.discount,
-        "epsilon": run.epsilon,
-        "replay": {
-            "enabled": run.replay.enabled,
-            "capacity": run.replay.capacity,
-            "batch_size": run.replay.batch_size,
-            "kind": run.replay.kind,
-        },
-        "feasibility_mask": run.feasibility_mask,
-        "merge_every": run.merge_every,
-    });
-    let settings = settings.as_object().cloned().unwrap_or_default();
-    let algorithm = Algorithm::of_union(&run.algorithm, &settings).map_err(|errors| {
-        let of_setting = |error: SettingError| {
-            let expected = format!("expected {}", error.expected);
-            match error.setting.as_str() {
-                "name" => field("/algorithm", format!("unknown algorithm `{}`: {expected}", run.algorithm)),
-                setting => field(&format!("/{}", setting.replace('.', "/")), expected),
-            }
-        };
-        errors.into_iter().map(of_setting).collect::<Vec<_>>()
-    })?;
-    Ok(SwarmConfig { algorithm, agents: run.agents })
-}
-
-/// One agent is enough to find every mistake.
-fn single_agent(config: &SwarmConfig) -> SwarmConfig {
-    SwarmConfig { agents: 1, ..config.clone() }
-}
-
 fn of_swarm(error: &SwarmError) -> FieldError {
     let pointer = match error {
         SwarmError::TooManyProviders { .. } => "/environment/providers",
@@ -159,8 +146,10 @@ fn field(pointer: &str, detail: String) -> FieldError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use routing_env::Workloads;
+    use serde_json::json;
+
+    use super::*;
 
     fn pointers(run: &NewRun) -> Vec<String> {
         RunPlan::new(run).unwrap_err().into_iter().map(|error| error.pointer).collect()
@@ -175,13 +164,14 @@ mod tests {
         let plan = RunPlan::new(&NewRun::default()).unwrap();
         assert_eq!(plan.environment.steps(), 120);
         assert_eq!(plan.last_episode, 50);
-        assert_eq!(plan.swarm, SwarmConfig::new("q-learning", &json!({}), 10).unwrap());
+        assert_eq!(plan.swarm, SwarmConfig::new("adaptive", &json!({}), 10).unwrap());
+        assert_eq!(plan.environment.preset().name(), "contended");
     }
 
     #[test]
     fn every_mistake_is_named_at_once() {
         let run = NewRun {
-            algorithm: "magic".into(),
+            algorithm: Some("magic".into()),
             reward: "money".into(),
             seed: FIRST_HELD_OUT_SEED - 50 + 1,
             ..NewRun::default()
@@ -191,10 +181,10 @@ mod tests {
 
     #[test]
     fn adaptive_is_refused_a_reward_that_it_would_not_heed() {
-        let run = NewRun { algorithm: "adaptive".into(), reward: "seed".into(), ..NewRun::default() };
+        let run = NewRun { algorithm: Some("adaptive".into()), reward: "seed".into(), ..NewRun::default() };
         assert_eq!(pointers(&run), ["/reward"]);
         assert!(RunPlan::new(&NewRun { reward: "excess-cost".into(), ..run.clone() }).is_ok());
-        assert!(RunPlan::new(&NewRun { algorithm: "cem".into(), ..run }).is_ok());
+        assert!(RunPlan::new(&NewRun { algorithm: Some("cem".into()), ..run }).is_ok());
     }
 
     #[test]
@@ -227,17 +217,19 @@ mod tests {
         let providers: Vec<_> = (0..200).map(provider).collect();
         let mut workloads: serde_json::Value = serde_json::to_value(Workloads::built_in()).unwrap();
         workloads["scenarios"] = json!([]);
-        let run = on(json!({"providers": {"providers": providers}, "workloads": workloads}));
+        let environment = on(json!({"providers": {"providers": providers}, "workloads": workloads}));
+        let run = NewRun { algorithm: Some("q-learning".into()), ..environment };
         assert_eq!(pointers(&run), ["/environment/providers"]);
-        assert!(RunPlan::new(&NewRun { algorithm: "cheapest".into(), ..run }).is_ok());
+        assert!(RunPlan::new(&NewRun { algorithm: Some("cheapest".into()), ..run }).is_ok());
     }
 
     #[test]
     fn the_preset_and_the_length_of_episodes_enter_the_digest_but_the_files_own_length_does_not() {
         let digest = |run: &NewRun| RunPlan::new(run).unwrap().digest;
-        let plain = digest(&NewRun::default());
+        let plain = digest(&on(json!({})));
         assert_ne!(digest(&on(json!({"preset": "contended"}))), plain);
-        assert_ne!(digest(&NewRun { steps_per_episode: 60, ..NewRun::default() }), plain);
+        assert_eq!(digest(&on(json!({"preset": "contended"}))), digest(&NewRun::default()));
+        assert_ne!(digest(&NewRun { steps_per_episode: 60, ..on(json!({})) }), plain);
         let mut workloads: serde_json::Value = serde_json::to_value(Workloads::built_in()).unwrap();
         workloads["simulation"]["steps"] = json!(7);
         assert_eq!(digest(&on(json!({"workloads": workloads}))), plain);

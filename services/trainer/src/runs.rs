@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    algorithm,
     checkpoint::CheckpointDocument,
     digest::sha256,
     ledger::FILE_DEADLINE,
@@ -156,6 +157,7 @@ impl Runs {
     /// `config` is its exact configuration.
     pub fn adopt(&self, created: &Created, config: NewRun) {
         let id = created.run_id;
+        let config = algorithm::kept(&config);
         let mut table = self.table();
         if let (Some(key), Ok(bytes)) = (&created.idempotency_key, serde_json::to_vec(&config)) {
             table.keys.insert(key.clone(), Key { request: sha256(&bytes), run: id });

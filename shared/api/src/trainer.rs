@@ -3,15 +3,18 @@
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{Format, Hash, psi_field::Intervention};
 
+mod algorithm;
 mod comparison;
 mod labels;
 mod rewind;
 
+pub use algorithm::AlgorithmSpec;
 pub use comparison::{
     ComparedRun, ComparisonFormat, ComparisonQuery, ConfigurationDifference, MetricDifference, PartedRoots,
     RunComparison, SideBySide,
@@ -35,49 +38,6 @@ pub struct EnvironmentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub workloads: Option<serde_json::Value>,
-}
-
-/// Experience replay of the tabular learner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, Validate)]
-#[serde(deny_unknown_fields, default)]
-pub struct ReplaySpec {
-    /// Whether to replay at all.
-    #[garde(skip)]
-    pub enabled: bool,
-    /// Transitions kept for each agent; the oldest is dropped first.
-    #[garde(range(min = 1, max = 1_000_000))]
-    #[schema(minimum = 1, maximum = 1_000_000)]
-    pub capacity: u32,
-    /// Transitions replayed by each agent after each step.
-    #[garde(range(min = 1, max = 10_000))]
-    #[schema(minimum = 1, maximum = 10_000)]
-    pub batch_size: u32,
-    /// How they are drawn.
-    #[serde(skip_serializing_if = "is_default")]
-    #[garde(skip)]
-    pub kind: ReplayKind,
-}
-
-impl Default for ReplaySpec {
-    fn default() -> Self {
-        Self { enabled: true, capacity: 2000, batch_size: 32, kind: ReplayKind::default() }
-    }
-}
-
-/// How transitions are drawn from the replay memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ReplayKind {
-    /// All are equally likely.
-    #[default]
-    Uniform,
-    /// The more likely, the more wrong the agent was about them when it last learned from them (Schaul et al. 2016).
-    Prioritized,
-}
-
-/// True for what a field is when it is absent: where one was added, what was written before keeps its bytes.
-pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 /// What the run does while psi-field is away.
@@ -107,7 +67,7 @@ pub enum Recording {
 /// A training run to start. Every field has a default; `{}` is a valid run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields, default)]
-#[schema(example = json!({"agents": 10, "episodes": 2, "algorithm": "q-learning", "seed": 7, "environment": {"preset": "contended"}}))]
+#[schema(example = json!({"agents": 10, "episodes": 2, "algorithm": {"name": "q-learning", "learning_rate": 0.2}, "seed": 7, "environment": {"preset": "contended"}}))]
 pub struct NewRun {
     /// Agents in the swarm, 1 to 1000.
     #[garde(range(min = 1, max = 1000))]
@@ -121,42 +81,50 @@ pub struct NewRun {
     #[garde(range(min = 1, max = 100_000))]
     #[schema(minimum = 1, maximum = 100_000)]
     pub steps_per_episode: u32,
-    /// A learner (`adaptive`, `afterstate`, `cem` or `q-learning`), or a hand rule to record without learning.
-    #[garde(length(bytes, min = 1, max = 100))]
-    #[schema(min_length = 1, max_length = 100)]
-    pub algorithm: String,
-    /// α in (0, 1].
-    #[garde(range(min = 1e-9, max = 1.0))]
-    #[schema(minimum = 1e-9, maximum = 1)]
-    pub learning_rate: f64,
-    /// γ in [0, 1].
-    #[garde(range(min = 0.0, max = 1.0))]
-    #[schema(minimum = 0, maximum = 1)]
-    pub discount: f64,
-    /// ε in [0, 1].
-    #[garde(range(min = 0.0, max = 1.0))]
-    #[schema(minimum = 0, maximum = 1)]
-    pub epsilon: f64,
-    /// Experience replay.
-    #[garde(dive)]
-    pub replay: ReplaySpec,
-    /// Whether an agent may choose only feasible providers. Without it an infeasible choice drops the request.
+    /// The algorithm with its settings; the best learner when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
-    pub feasibility_mask: bool,
-    /// Steps between two merges of the agents' tables, in which each estimate counts by the number of its updates; 0
-    /// means never.
-    #[serde(skip_serializing_if = "is_default")]
-    #[garde(range(max = 1_000_000))]
-    #[schema(maximum = 1_000_000)]
-    pub merge_every: u32,
-    /// The reward that is learned from: `excess-cost` or `seed`.
+    #[schema(value_type = Option<AlgorithmSpec>)]
+    pub algorithm: Option<AlgorithmSpec>,
+    /// `algorithm.learning_rate` in the flat form of earlier versions, which is still read; never both forms of one
+    /// setting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    #[schema(value_type = Option<f64>)]
+    pub learning_rate: Option<Value>,
+    /// `algorithm.discount` in the flat form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    #[schema(value_type = Option<f64>)]
+    pub discount: Option<Value>,
+    /// `algorithm.epsilon` in the flat form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    #[schema(value_type = Option<f64>)]
+    pub epsilon: Option<Value>,
+    /// `algorithm.replay` in the flat form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    #[schema(value_type = Option<Object>)]
+    pub replay: Option<Value>,
+    /// `algorithm.feasibility_mask` in the flat form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    #[schema(value_type = Option<bool>)]
+    pub feasibility_mask: Option<Value>,
+    /// `algorithm.merge_every` in the flat form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    #[schema(value_type = Option<u32>)]
+    pub merge_every: Option<Value>,
+    /// The reward that is learned from, one of those listed.
     #[garde(skip)]
     pub reward: String,
     /// Episode e is drawn from seed + e, which must stay below 2^32.
     #[garde(range(max = crate::FIRST_HELD_OUT_SEED - 1))]
     #[schema(maximum = 4_294_967_295_i64)]
     pub seed: u64,
-    /// Providers, tenants and demand.
+    /// Providers, tenants and demand; the preset `contended` of the built-in ones when absent.
     #[garde(dive)]
     pub environment: EnvironmentSpec,
     /// What to do with psi-field.
@@ -202,6 +170,37 @@ pub struct NewRun {
 }
 
 impl NewRun {
+    /// The algorithm's name; empty where nobody has said which it is.
+    #[must_use]
+    pub fn algorithm_name(&self) -> &str {
+        self.algorithm.as_ref().map_or("", |algorithm| &algorithm.name)
+    }
+
+    /// The settings in the flat form, by name.
+    pub fn flat_settings(&mut self) -> [(&'static str, &mut Option<Value>); 6] {
+        [
+            ("learning_rate", &mut self.learning_rate),
+            ("discount", &mut self.discount),
+            ("epsilon", &mut self.epsilon),
+            ("replay", &mut self.replay),
+            ("feasibility_mask", &mut self.feasibility_mask),
+            ("merge_every", &mut self.merge_every),
+        ]
+    }
+
+    /// Tells the algorithm a setting, in the form in which the run has it already.
+    pub(crate) fn set(&mut self, setting: &str, value: Value) {
+        for (name, told) in self.flat_settings() {
+            if name == setting && told.is_some() {
+                *told = Some(value);
+                return;
+            }
+        }
+        if let Some(algorithm) = &mut self.algorithm {
+            algorithm.settings.insert(setting.to_owned(), value);
+        }
+    }
+
     /// Takes name, tags and notes out: what is left says what the run does.
     pub fn take_labels(&mut self) -> Labels {
         Labels { name: self.name.take(), tags: std::mem::take(&mut self.tags), notes: self.notes.take() }
@@ -214,16 +213,16 @@ impl Default for NewRun {
             agents: 10,
             episodes: 50,
             steps_per_episode: 120,
-            algorithm: "q-learning".into(),
-            learning_rate: 0.1,
-            discount: 0.99,
-            epsilon: 0.1,
-            replay: ReplaySpec::default(),
-            feasibility_mask: true,
-            merge_every: 0,
+            algorithm: None,
+            learning_rate: None,
+            discount: None,
+            epsilon: None,
+            replay: None,
+            feasibility_mask: None,
+            merge_every: None,
             reward: "excess-cost".into(),
             seed: 1,
-            environment: EnvironmentSpec::default(),
+            environment: EnvironmentSpec { preset: Some("contended".into()), ..EnvironmentSpec::default() },
             psi_field: PsiFieldMode::default(),
             recording: Recording::default(),
             checkpoint_every: 10,

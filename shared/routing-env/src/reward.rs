@@ -26,6 +26,20 @@ impl Reward {
     /// Those that have a name on the wire.
     pub const NAMED: [(&'static str, Self); 2] = [("excess-cost", Self::EXCESS_COST), ("seed", Self::Seed)];
 
+    /// What it pays for, in one sentence.
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Preference(_) => {
+                "Each request that is served, less what it cost beyond the list price and the latency that it met."
+            }
+            Self::Seed => {
+                "The share of requests that is served, less the mean cost and latency of those: it pays for dropping \
+                 expensive jobs."
+            }
+        }
+    }
+
     /// A request's own reward. For `seed` it is the request's share where all are routed.
     #[must_use]
     pub fn of_request(self, resolution: &Resolution) -> f64 {

@@ -20,6 +20,11 @@ use crate::{ApiError, ApiResult, limits, objects::Objects};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json<T>(pub T);
 
+/// A JSON body as [`Json`], with what is wrong with its fields instead of a refusal: for a handler that finds more mistakes
+/// itself, so that all are told at once. It must refuse the request where there are any ([`invalid_request`]).
+#[derive(Clone, Debug, Default)]
+pub struct Parsed<T>(pub T, pub Vec<api::FieldError>);
+
 /// The query string, parsed strictly, then validated: 422 `invalid_request` with `?name` pointers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Query<T>(pub T);
@@ -29,6 +34,21 @@ pub struct Query<T>(pub T);
 pub struct Path<T>(pub T);
 
 impl<S, T> FromRequest<S> for Json<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match Parsed::from_request(request, state).await? {
+            Parsed(value, errors) if errors.is_empty() => Ok(Self(value)),
+            Parsed(_, errors) => Err(invalid_request(errors)),
+        }
+    }
+}
+
+impl<S, T> FromRequest<S> for Parsed<T>
 where
     S: Send + Sync,
     T: DeserializeOwned + Validate<Context = ()>,
@@ -50,8 +70,8 @@ where
             }
         })?;
         let value = parse(&body)?;
-        validate(&value, |path| pointer(&path))?;
-        Ok(Self(value))
+        let errors = mistakes(&value, |path| pointer(&path));
+        Ok(Self(value, errors))
     }
 }
 
@@ -103,8 +123,8 @@ where
             let name = if path == "." { repeated(&detail).unwrap_or_default() } else { &path };
             invalid("query string", vec![api::FieldError { pointer: format!("?{name}"), detail }])
         })?;
-        validate(&value, |path| format!("?{}", path.join(".")))?;
-        Ok(Self(value))
+        let errors = mistakes(&value, |path| format!("?{}", path.join(".")));
+        if errors.is_empty() { Ok(Self(value)) } else { Err(invalid_request(errors)) }
     }
 }
 
@@ -183,17 +203,22 @@ fn malformed(error: &serde_json::Error) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", format!("The body is not JSON: {error}."))
 }
 
-fn validate<T: Validate<Context = ()>>(
+fn mistakes<T: Validate<Context = ()>>(
     value: &T,
     pointer: impl Fn(Vec<String>) -> String,
-) -> Result<(), ApiError> {
-    value.validate().map_err(|report| {
-        let errors = report.iter().map(|(path, error)| {
-            let detail = expectation(error.message());
-            api::FieldError { pointer: pointer(garde_segments(path)), detail }
-        });
-        invalid("request", errors.collect())
-    })
+) -> Vec<api::FieldError> {
+    let Err(report) = value.validate() else { return Vec::new() };
+    let errors = report.iter().map(|(path, error)| {
+        let detail = expectation(error.message());
+        api::FieldError { pointer: pointer(garde_segments(path)), detail }
+    });
+    errors.collect()
+}
+
+/// 422 `invalid_request` for a request with these wrong fields.
+#[must_use]
+pub fn invalid_request(errors: Vec<api::FieldError>) -> ApiError {
+    invalid("request", errors)
 }
 
 /// The page of a list that only grows at its end: its cursors are positions.

@@ -32,10 +32,12 @@ pub use app::app;
 pub use boundary::Routine;
 pub use config::{ConfigError, HttpConfig, load_config, load_config_from};
 pub use error::{ApiError, ApiResult};
-pub use extract::{IdempotencyKey, Json, Path, Query, cursor, invalid_parameter, page};
+pub use extract::{
+    IdempotencyKey, Json, Parsed, Path, Query, cursor, invalid_parameter, invalid_request, page,
+};
 pub use limits::{BodyLimit, BodyLimited, body_limit};
 pub use metrics::Metrics;
-pub use openapi::{ServiceInfo, list_values, openapi, with_tags};
+pub use openapi::{ServiceInfo, list_values, openapi, set_schema, with_tags};
 pub use operations::Readiness;
 pub use run::run;
 pub use server::{App, BindError, bind, listen, serve, shutdown_signal};

@@ -100,6 +100,22 @@ pub fn list_values(document: &mut OpenApi, schema: &str, property: &str, values:
     }
 }
 
+/// Puts a schema (JSON Schema, without its description) in the place of one that the wire types leave open, whose
+/// description it keeps.
+///
+/// # Panics
+/// When it is no schema: a mistake of the caller's code.
+#[allow(clippy::expect_used)]
+pub fn set_schema(document: &mut OpenApi, name: &str, mut schema: Value) {
+    let Some(components) = document.components.as_mut() else { return };
+    let before = components.schemas.get(name).and_then(|schema| serde_json::to_value(schema).ok());
+    if let Some(description) = before.and_then(|schema| schema.get("description").cloned()) {
+        schema["description"] = description;
+    }
+    let schema = serde_json::from_value(schema).expect("a JSON Schema");
+    components.schemas.insert(name.to_owned(), schema);
+}
+
 const LICENSE: &str = env!("CARGO_PKG_LICENSE");
 /// What holds for every service, told at the top of its documents.
 const CONVENTIONS: &str = "\

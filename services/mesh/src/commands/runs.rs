@@ -115,7 +115,7 @@ fn row(run: &Run) -> Vec<String> {
     vec![
         run.id.to_string(),
         status_name(run.status),
-        run.config.algorithm.clone(),
+        run.config.algorithm_name().to_owned(),
         run.config.agents.to_string(),
         format!("{}/{}", progress.episodes_done, progress.episodes_total),
         progress.decisions.to_string(),

@@ -23,6 +23,7 @@ use crate::{
         curve::policies_on_the_way,
         follow::follow,
         outcome::{RunFiles, quoted, retrying},
+        settings::by_algorithm,
     },
 };
 
@@ -34,15 +35,7 @@ use crate::{
 /// .png), training_report.html and report.html. Ctrl-C stops the run at the end of its episode with a checkpoint
 /// and prints the command that resumes it (exit code 3).
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  mesh train
-  mesh train --agents 50 --episodes 200 --seed 7 --output out
-  mesh train --episodes 100 --stop-after 40 --output out
-  mesh train --preset drifting --episodes 20 --checkpoint-every 1 --learning-curve
-  mesh train --load out/swarm_checkpoint.json --output out
-  mesh train --workloads workloads.json --providers providers.json --psi-field off --json
-  mesh train --trainer http://127.0.0.1:8001 --remembrancer http://127.0.0.1:8002 \\
-    --evaluator http://127.0.0.1:8003")]
+#[command(after_help = after_help())]
 pub(crate) struct Train {
     #[command(flatten)]
     run: RunArgs,
@@ -66,6 +59,20 @@ pub(crate) struct Train {
     json: bool,
     #[command(flatten)]
     stack: StackArgs,
+}
+
+const EXAMPLES: &str = "Examples:
+  mesh train
+  mesh train --agents 50 --episodes 200 --seed 7 --output out
+  mesh train --episodes 100 --stop-after 40 --output out
+  mesh train --preset drifting --episodes 20 --checkpoint-every 1 --learning-curve
+  mesh train --load out/swarm_checkpoint.json --output out
+  mesh train --workloads workloads.json --providers providers.json --psi-field off --json
+  mesh train --trainer http://127.0.0.1:8001 --remembrancer http://127.0.0.1:8002 \\
+    --evaluator http://127.0.0.1:8003";
+
+fn after_help() -> String {
+    format!("{}\n\n{EXAMPLES}", by_algorithm())
 }
 
 /// Seeds of the comparison when nobody says how many.

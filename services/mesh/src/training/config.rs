@@ -2,15 +2,17 @@
 
 use std::{fmt::Display, path::Path, str::FromStr};
 
-use api::trainer::{EnvironmentSpec, NewRun, PsiFieldMode, Recording, ReplayKind, ReplaySpec};
+use api::trainer::{AlgorithmSpec, EnvironmentSpec, NewRun, PsiFieldMode, Recording};
 use clap::value_parser;
-use routing_env::{Document, Preset};
-use trainer::{checkpoint::CheckpointDocument, run_config::RunPlan};
+use policy::registry;
+use routing_env::{Document, Preset, Reward};
+use trainer::{algorithm, checkpoint::CheckpointDocument, run_config::RunPlan};
 
 use crate::{
     environment::{EnvironmentArgs, built, document},
     exit::usage,
     files::read,
+    training::settings::{self, SettingArgs},
 };
 
 /// Flags that shape a run. All are optional, so that one that was given can be told from a default.
@@ -26,34 +28,15 @@ pub(crate) struct RunArgs {
     /// Steps of an episode [default: 120]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
     steps_per_episode: Option<u32>,
-    /// α, above 0 and at most 1 [default: 0.1]
-    #[arg(long, value_name = "A", value_parser = positive_share)]
-    learning_rate: Option<f64>,
-    /// γ, 0 to 1 [default: 0.99]
-    #[arg(long, value_name = "G", value_parser = share)]
-    discount: Option<f64>,
-    /// ε, 0 to 1 [default: 0.1; of adaptive 0.01]
-    #[arg(long, value_name = "E", value_parser = share)]
-    epsilon: Option<f64>,
-    /// A learner (adaptive, afterstate, cem, q-learning), or a hand rule to record without learning [default:
-    /// adaptive]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = algorithm_help())]
     algorithm: Option<String>,
+    #[command(flatten)]
+    settings: SettingArgs,
     /// Episode e is drawn from this seed plus e; both below 2^32 [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// What is learned from: excess-cost or seed [default: excess-cost]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = reward_help())]
     reward: Option<String>,
-    /// Experience replay: uniform, prioritized or none [default: uniform]
-    #[arg(long, value_name = "KIND", value_enum)]
-    replay: Option<ReplayArg>,
-    /// Merge the agents' tables every so many steps; never when 0 [default: 0]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=1_000_000))]
-    merge_every: Option<u32>,
-    /// Let agents choose infeasible providers, which drops the request
-    #[arg(long)]
-    no_mask: bool,
     /// psi-field: required, best-effort, off, or the URL of one elsewhere [default: required]
     #[arg(long, value_name = "MODE|URL")]
     psi_field: Option<PsiFieldArg>,
@@ -76,14 +59,6 @@ pub(crate) enum PsiFieldArg {
     At(String),
 }
 
-/// Which experience is learned from again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum ReplayArg {
-    Uniform,
-    Prioritized,
-    None,
-}
-
 /// Which decisions go to the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum RecordArg {
@@ -91,11 +66,15 @@ pub(crate) enum RecordArg {
     None,
 }
 
-/// What is trained when nobody names another one. The wire's own default is the specified agent, q-learning.
-const BEST_LEARNER: &str = "adaptive";
+fn algorithm_help() -> String {
+    let (algorithms, default) = (registry::algorithms(), registry::DEFAULT_LEARNER);
+    format!("{algorithms}; a rule is recorded without learning [default: {default}]")
+}
 
-/// It learns from every request and from rehearsing, so that what it tries at random costs more than it tells.
-const BEST_LEARNERS_EPSILON: f64 = 0.01;
+fn reward_help() -> String {
+    let names = Reward::NAMED.map(|(name, _)| name).join(" or ");
+    format!("What is learned from: {names} [default: {}]", Reward::default())
+}
 
 /// A run to be started.
 pub(crate) struct Wanted {
@@ -129,7 +108,8 @@ impl RunArgs {
         run.checkpoint_every = self.checkpoint_every.unwrap_or(run.checkpoint_every);
         run.recording = self.record.map_or(run.recording, Into::into);
         run.stop_after = stop_after;
-        let plan = RunPlan::new(&run).map_err(|errors| {
+        let plan = if load.is_some() { RunPlan::of_record(&run) } else { RunPlan::new(&run) };
+        let plan = plan.map_err(|errors| {
             let told: Vec<String> =
                 errors.iter().map(|e| format!("{}: {}", flag(&e.pointer), e.detail)).collect();
             usage(told.join("; "))
@@ -154,19 +134,12 @@ impl RunArgs {
 
     fn fresh(&self) -> anyhow::Result<NewRun> {
         let default = NewRun::default();
-        let algorithm = self.algorithm.clone().unwrap_or_else(|| BEST_LEARNER.into());
-        let epsilon = if algorithm == BEST_LEARNER { BEST_LEARNERS_EPSILON } else { default.epsilon };
+        let name = self.algorithm.as_deref().unwrap_or(registry::DEFAULT_LEARNER);
         Ok(NewRun {
             agents: self.agents.unwrap_or(default.agents),
             episodes: self.episodes.unwrap_or(default.episodes),
             steps_per_episode: self.steps_per_episode.unwrap_or(default.steps_per_episode),
-            algorithm,
-            learning_rate: self.learning_rate.unwrap_or(default.learning_rate),
-            discount: self.discount.unwrap_or(default.discount),
-            epsilon: self.epsilon.unwrap_or(epsilon),
-            replay: self.replay.map_or(default.replay, |kind| kind.spec(default.replay)),
-            feasibility_mask: !self.no_mask,
-            merge_every: self.merge_every.unwrap_or(default.merge_every),
+            algorithm: Some(AlgorithmSpec::new(name, self.settings.on_the_wire())),
             reward: self.reward.clone().unwrap_or(default.reward.clone()),
             seed: self.seed.unwrap_or(default.seed),
             environment: self.environment.spec()?,
@@ -179,16 +152,11 @@ impl RunArgs {
         same("--agents", self.agents.as_ref(), &config.agents)?;
         same("--episodes", self.episodes.as_ref(), &config.episodes)?;
         same("--steps-per-episode", self.steps_per_episode.as_ref(), &config.steps_per_episode)?;
-        same("--learning-rate", self.learning_rate.as_ref(), &config.learning_rate)?;
-        same("--discount", self.discount.as_ref(), &config.discount)?;
-        same("--epsilon", self.epsilon.as_ref(), &config.epsilon)?;
-        same("--algorithm", self.algorithm.as_ref(), &config.algorithm)?;
+        same("--algorithm", self.algorithm.as_deref(), config.algorithm_name())?;
         same("--seed", self.seed.as_ref(), &config.seed)?;
         same("--reward", self.reward.as_ref(), &config.reward)?;
-        same("--replay", self.replay.as_ref(), &ReplayArg::of(&config.replay))?;
-        same("--merge-every", self.merge_every.as_ref(), &config.merge_every)?;
-        if self.no_mask && config.feasibility_mask {
-            return Err(contradiction("--no-mask", "without the mask", "with it"));
+        if let Some((flag, given, began_with)) = self.settings.contradiction(&algorithm::shown(config)) {
+            return Err(contradiction(&flag, given, began_with));
         }
         if let Some(wanted) =
             self.psi_field.as_ref().map(PsiFieldArg::mode).filter(|m| *m != config.psi_field)
@@ -249,35 +217,6 @@ impl FromStr for PsiFieldArg {
     }
 }
 
-impl ReplayArg {
-    fn of(spec: &ReplaySpec) -> Self {
-        match spec.kind {
-            _ if !spec.enabled => Self::None,
-            ReplayKind::Uniform => Self::Uniform,
-            ReplayKind::Prioritized => Self::Prioritized,
-        }
-    }
-
-    /// The same replay, drawn in this way.
-    fn spec(self, like: ReplaySpec) -> ReplaySpec {
-        let kind = match self {
-            Self::Prioritized => ReplayKind::Prioritized,
-            Self::Uniform | Self::None => ReplayKind::Uniform,
-        };
-        ReplaySpec { enabled: self != Self::None, kind, ..like }
-    }
-}
-
-impl Display for ReplayArg {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Uniform => "uniform",
-            Self::Prioritized => "prioritized",
-            Self::None => "none",
-        })
-    }
-}
-
 impl From<RecordArg> for Recording {
     fn from(which: RecordArg) -> Self {
         match which {
@@ -295,7 +234,11 @@ fn mode_name(mode: PsiFieldMode) -> &'static str {
     }
 }
 
-fn same<T: PartialEq + Display>(flag: &str, given: Option<&T>, began_with: &T) -> anyhow::Result<()> {
+fn same<T: PartialEq + Display + ?Sized>(
+    flag: &str,
+    given: Option<&T>,
+    began_with: &T,
+) -> anyhow::Result<()> {
     match given {
         Some(given) if given != began_with => Err(contradiction(flag, given, began_with)),
         _ => Ok(()),
@@ -313,30 +256,16 @@ fn contradiction(flag: &str, given: impl Display, began_with: impl Display) -> a
 fn flag(pointer: &str) -> String {
     match pointer.trim_start_matches('/').split('/').collect::<Vec<_>>().as_slice() {
         ["environment", part, ..] => format!("--{part}"),
+        ["algorithm", path @ ..] if !path.is_empty() => settings::flag(&path.join(".")),
         [field, ..] => format!("--{}", field.replace('_', "-")),
         [] => pointer.to_owned(),
     }
 }
 
-/// A number from 0 to 1.
-pub(crate) fn share(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|v| (0.0..=1.0).contains(v))
-        .ok_or_else(|| "expected a number from 0 to 1".into())
-}
-
-/// A number above 0 and at most 1.
-pub(crate) fn positive_share(text: &str) -> Result<f64, String> {
-    share(text)
-        .ok()
-        .filter(|v| *v >= 1e-9)
-        .ok_or_else(|| "expected a number above 0 (at least 1e-9) and at most 1".into())
-}
-
 #[cfg(test)]
 mod tests {
     use routing_env::Workloads;
+    use serde_json::json;
 
     use super::*;
 
@@ -344,45 +273,99 @@ mod tests {
         args.check_against(config).unwrap_err().to_string()
     }
 
+    fn args(flags: &[&str]) -> RunArgs {
+        #[derive(clap::Parser)]
+        struct Parsed {
+            #[command(flatten)]
+            run: RunArgs,
+        }
+        let words = ["mesh"].iter().chain(flags);
+        <Parsed as clap::Parser>::try_parse_from(words).unwrap().run
+    }
+
+    fn planned(flags: &[&str]) -> RunPlan {
+        args(flags).wanted(None, None).unwrap().plan
+    }
+
+    fn refused(flags: &[&str]) -> String {
+        args(flags).wanted(None, None).err().unwrap().to_string()
+    }
+
     #[test]
-    fn without_flags_the_best_learner_is_trained_on_contended() {
-        let wanted = RunArgs::default().wanted(None, None).unwrap();
-        let environment = EnvironmentSpec { preset: Some("contended".into()), ..EnvironmentSpec::default() };
-        let algorithm = "adaptive".into();
-        assert_eq!(wanted.run, NewRun { environment, algorithm, epsilon: 0.01, ..NewRun::default() });
-        let specified = RunArgs { algorithm: Some("q-learning".into()), ..RunArgs::default() };
-        assert_eq!(specified.wanted(None, None).unwrap().run.epsilon, 0.1);
+    fn without_flags_it_is_the_run_of_an_empty_request() {
+        let asked = RunPlan::new(&serde_json::from_str("{}").unwrap()).unwrap();
+        let here = planned(&[]);
+        assert_eq!((here.run, here.digest), (asked.run.clone(), asked.digest));
+        assert_eq!(asked.run.algorithm, Some(AlgorithmSpec::new("adaptive", json!({"epsilon": 0.01}))));
+        assert_eq!(asked.run.environment.preset.as_deref(), Some("contended"));
+        assert_eq!((asked.run.agents, asked.run.episodes), (10, 50));
+    }
+
+    #[test]
+    fn flags_tell_the_settings_that_the_algorithm_has() {
+        let told =
+            planned(&["--algorithm", "q-learning", "--replay", "prioritized", "--replay-capacity", "9"]);
+        let settings = &told.run.algorithm.unwrap().settings;
+        let replay = json!({"enabled": true, "capacity": 9, "batch_size": 32, "kind": "prioritized"});
+        assert_eq!((&settings["replay"], &settings["epsilon"]), (&replay, &json!(0.1)));
+        let none = planned(&["--algorithm", "q-learning", "--replay", "none", "--no-mask"]);
+        let settings = &none.run.algorithm.unwrap().settings;
+        assert_eq!(
+            (&settings["replay"]["enabled"], &settings["feasibility_mask"]),
+            (&json!(false), &json!(false))
+        );
+    }
+
+    #[test]
+    fn flags_that_the_algorithm_does_not_heed_are_all_refused_by_name_with_those_that_it_has() {
+        let error = refused(&[
+            "--algorithm",
+            "adaptive",
+            "--learning-rate",
+            "0.9",
+            "--replay",
+            "prioritized",
+            "--no-mask",
+            "--merge-every",
+            "5",
+        ]);
+        for flag in ["--learning-rate", "--replay", "--no-mask", "--merge-every"] {
+            let told = format!("{flag}: adaptive has no such setting: expected one of epsilon");
+            assert!(error.contains(&told), "{error}");
+        }
+        let error = refused(&["--epsilon", "1.5", "--reward", "money"]);
+        assert!(
+            error.contains("--reward: unknown reward") && error.contains("--epsilon: expected a number"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_flag_that_repeats_the_checkpoint_is_fine_and_one_that_contradicts_it_is_named() {
-        let config = RunArgs::default().wanted(None, None).unwrap().run;
-        let same = RunArgs {
-            agents: Some(10),
-            seed: Some(1),
-            environment: EnvironmentArgs { preset: Some("contended".into()), ..EnvironmentArgs::default() },
-            ..RunArgs::default()
-        };
-        same.check_against(&config).unwrap();
-        let other = RunArgs { agents: Some(11), ..RunArgs::default() };
-        assert!(
-            message(&other, &config)
-                .starts_with("--agents (11) contradicts the checkpoint, whose run began with 10")
-        );
-        for replay in [ReplayArg::None, ReplayArg::Prioritized] {
-            let other = RunArgs { replay: Some(replay), ..RunArgs::default() };
-            let begun = "contradicts the checkpoint, whose run began with uniform";
-            assert!(message(&other, &config).starts_with(&format!("--replay ({replay}) {begun}")));
-            // and the run that was asked for in this way is one that the flag repeats
-            other.check_against(&other.wanted(None, None).unwrap().run).unwrap();
+        let config = planned(&["--algorithm", "q-learning"]).run;
+        args(&["--agents", "10", "--seed", "1", "--preset", "contended"]).check_against(&config).unwrap();
+        args(&["--algorithm", "q-learning", "--epsilon", "0.1", "--replay", "uniform"])
+            .check_against(&config)
+            .unwrap();
+        for (flags, named) in [
+            (vec!["--agents", "11"], "--agents (11)"),
+            (vec!["--algorithm", "cem"], "--algorithm (cem)"),
+            (vec!["--epsilon", "0.2"], "--epsilon (0.2)"),
+            (vec!["--replay", "none"], "--replay (none)"),
+            (vec!["--replay", "prioritized"], "--replay (prioritized)"),
+            (vec!["--no-mask"], "--no-mask (false)"),
+            (vec!["--merge-every", "5"], "--merge-every (5)"),
+            (vec!["--psi-field", "off"], "--psi-field (off)"),
+            (vec!["--preset", "steady"], "--preset (steady)"),
+        ] {
+            let told = message(&args(&flags), &config);
+            assert!(told.starts_with(&format!("{named} contradicts the checkpoint")), "{told}");
         }
-        let other = RunArgs { merge_every: Some(5), ..RunArgs::default() };
-        assert!(message(&other, &config).contains("--merge-every (5)"));
-        let other = RunArgs { psi_field: Some("off".parse().unwrap()), ..RunArgs::default() };
-        assert!(message(&other, &config).contains("--psi-field (off)"));
-        let preset = EnvironmentArgs { preset: Some("steady".into()), ..EnvironmentArgs::default() };
-        let other = RunArgs { environment: preset, ..RunArgs::default() };
-        assert!(message(&other, &config).contains("--preset (steady)"));
+        let told = message(&args(&["--replay", "none"]), &config);
+        assert!(told.contains("whose run began with uniform"), "{told}");
+        let adaptive = planned(&[]).run;
+        let told = message(&args(&["--merge-every", "5"]), &adaptive);
+        assert!(told.contains("an algorithm that has no such setting"), "{told}");
     }
 
     #[test]
@@ -408,8 +391,7 @@ mod tests {
 
     #[test]
     fn what_only_the_domain_can_refuse_is_told_by_its_flag() {
-        let args = RunArgs { seed: Some(1 << 32), ..RunArgs::default() };
-        let error = args.wanted(None, None).err().unwrap().to_string();
+        let error = refused(&["--seed", "4294967296"]);
         assert!(error.starts_with("--seed: "), "{error}");
     }
 }

@@ -62,9 +62,9 @@ async fn checkpoints(trainer: &Trainer, run: &Run) -> anyhow::Result<Vec<Checkpo
 
 fn untrained(run: &Run) -> anyhow::Result<PolicyFile> {
     let invalid = |errors: Vec<api::FieldError>| anyhow::anyhow!("the run's configuration: {errors:?}");
-    let plan = RunPlan::new(&run.config).map_err(invalid)?;
+    let plan = RunPlan::of_record(&run.config).map_err(invalid)?;
     let swarm = Swarm::new(plan.swarm.clone(), &plan.environment)?;
-    Ok(plan.policy(&swarm, &run.config, 0, 0))
+    Ok(plan.policy(&swarm, 0, 0))
 }
 
 /// At most [`MOST_POINTS`], evenly spread from the first to the last.

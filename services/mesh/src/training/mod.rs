@@ -4,3 +4,4 @@ pub(crate) mod config;
 pub(crate) mod curve;
 pub(crate) mod follow;
 pub(crate) mod outcome;
+pub(crate) mod settings;

@@ -104,9 +104,11 @@ async fn a_run_is_labelled_found_paused_resumed_rewound_and_compared() {
     assert_eq!((ends[0].digest, ends[0].run_root), (ends[1].digest, ends[1].run_root));
     let rewound = ends[0].id.to_string();
     let compared = ask(&["compare", &id, &rewound]).stdout;
-    for part in
-        ["/epsilon: 0.1 | 0.5", "differ at the first checkpoint of both, after episode 3", "avg_reward"]
-    {
+    for part in [
+        "/algorithm/epsilon: 0.1 | 0.5",
+        "differ at the first checkpoint of both, after episode 3",
+        "avg_reward",
+    ] {
         assert!(compared.contains(part), "{part} is not in {compared}");
     }
     let wrong =

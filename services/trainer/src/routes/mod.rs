@@ -1,7 +1,6 @@
 //! The REST API, one file a resource.
 
 use client::LedgerError;
-use routing_env::Preset;
 use service_kit::ApiError;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -14,6 +13,7 @@ mod decisions;
 mod events;
 mod interventions;
 mod labels;
+mod lists;
 mod metrics;
 mod pause;
 mod policies;
@@ -36,8 +36,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(policies::routes())
         .merge(decisions::routes());
     let mut routes = service_kit::with_tags(routes, &TAGS);
-    let presets = Preset::ALL.map(|preset| (preset.name(), preset.description()));
-    service_kit::list_values(routes.get_openapi_mut(), "EnvironmentSpec", "preset", &presets);
+    lists::fill_in(routes.get_openapi_mut());
     routes
 }
 

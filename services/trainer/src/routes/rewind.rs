@@ -5,7 +5,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::runs::accepted;
-use crate::{runs::RewindError, state::AppState};
+use crate::{
+    runs::{CreateError, RewindError},
+    state::AppState,
+};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(rewind_run))
@@ -68,6 +71,13 @@ impl From<RewindError> for ApiError {
                 let detail =
                     format!("The run has no such checkpoint. {there}; `GET` its `checkpoints` lists all.");
                 Self::new(StatusCode::NOT_FOUND, "checkpoint_not_found", detail)
+            }
+            RewindError::Create(CreateError::Invalid(mut errors)) => {
+                // the settings are beside the other fields of a rewind
+                for error in &mut errors {
+                    error.pointer = error.pointer.replacen("/algorithm/", "/", 1);
+                }
+                super::invalid_body("rewind", errors)
             }
             RewindError::Create(error) => error.into(),
         }

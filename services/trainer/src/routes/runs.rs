@@ -8,13 +8,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use records::run::status_name;
-use service_kit::{ApiError, ApiResult, IdempotencyKey, Json, Path, Query};
+use service_kit::{ApiError, ApiResult, IdempotencyKey, Json, Parsed, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
     checkpoint::CheckpointError,
     run,
+    run_config::RunPlan,
     runs::{AlreadyEnded, CreateError},
     state::AppState,
 };
@@ -44,8 +45,13 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 async fn create_run(
     State(state): State<AppState>,
     IdempotencyKey(key): IdempotencyKey,
-    Json(new): Json<NewRun>,
+    Parsed(new, mut errors): Parsed<NewRun>,
 ) -> ApiResult<Response> {
+    if !errors.is_empty() {
+        let more = RunPlan::new(&new).err().unwrap_or_default();
+        errors.extend(more.into_iter().filter(|one| new_place(one, &errors)).collect::<Vec<_>>());
+        return Err(service_kit::invalid_request(errors));
+    }
     let runs = state.runs()?.clone();
     // A task of its own: a caller that hangs up must not leave a run that is recorded but not queued.
     let run =
@@ -97,6 +103,11 @@ async fn cancel_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiR
     let run = state.run(id)?;
     state.runs()?.cancel(&run)?;
     Ok(accepted(&run))
+}
+
+/// Whether nothing is told of this field yet.
+fn new_place(error: &api::FieldError, told: &[api::FieldError]) -> bool {
+    told.iter().all(|known| known.pointer != error.pointer)
 }
 
 /// 202 with where the run is.

@@ -69,12 +69,16 @@ impl Runs {
         key: Option<String>,
         rewound_from: Option<Uuid>,
     ) -> Result<Arc<Run>, CreateError> {
+        // What goes on from a checkpoint has the settings of the run that made it, whatever version that was.
+        let goes_on = config.resume_from.is_some() || config.fork.is_some();
+        let plan = if goes_on { RunPlan::of_record(&config) } else { RunPlan::new(&config) };
+        let plan = plan.map_err(CreateError::Invalid)?;
+        let config = plan.run.clone();
         let request = sha256(&serde_json::to_vec(&config).map_err(|e| CreateError::Internal(e.to_string()))?);
         if let Some(run) = self.started_with(key.as_deref(), request)? {
             return Ok(run);
         }
-        let plan = RunPlan::new(&config).map_err(CreateError::Invalid)?;
-        self.check_checkpoint(&config, &plan).await?;
+        self.check_checkpoint(&plan).await?;
         let id = self.reserve(key.as_deref(), request)?;
         let created = Created {
             run_id: id,
@@ -140,7 +144,8 @@ impl Runs {
     }
 
     /// The checkpoint that it begins at, if it does.
-    async fn check_checkpoint(&self, config: &NewRun, plan: &RunPlan) -> Result<(), CreateError> {
+    async fn check_checkpoint(&self, plan: &RunPlan) -> Result<(), CreateError> {
+        let config = &plan.run;
         let (pointer, name) = match (config.resume_from, config.fork) {
             (Some(name), _) => ("/resume_from", name),
             (None, Some(fork)) => ("/fork/checkpoint", fork.checkpoint),
@@ -153,8 +158,8 @@ impl Runs {
             .await
             .map_err(|error| CreateError::Internal(error.to_string()))?;
         let checked = document.and_then(|document| match config.resume_from {
-            Some(_) => document.check(config, plan),
-            None => document.check_fork(config, plan),
+            Some(_) => document.check(plan),
+            None => document.check_fork(plan),
         });
         checked.map_err(|error| CreateError::Checkpoint { pointer, error })
     }

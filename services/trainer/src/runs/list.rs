@@ -38,7 +38,7 @@ impl<'a> Wanted<'a> {
         let RunQuery { status, tag, name, algorithm, preset, from, until, .. } = self.query;
         let created = run.created_at();
         let preset_of_run = run.config.environment.preset.as_deref().unwrap_or("default");
-        if algorithm.as_ref().is_some_and(|wanted| *wanted != run.config.algorithm)
+        if algorithm.as_ref().is_some_and(|wanted| wanted != run.config.algorithm_name())
             || preset.as_deref().is_some_and(|wanted| wanted != preset_of_run)
             || from.is_some_and(|from| created < from)
             || until.is_some_and(|until| created >= until)
@@ -80,6 +80,7 @@ mod tests {
     fn found(query: &str) -> bool {
         let environment = EnvironmentSpec { preset: Some("steady".into()), ..EnvironmentSpec::default() };
         let run = NewRun {
+            algorithm: Some("q-learning".into()),
             environment,
             name: Some("Without Replay".into()),
             tags: vec!["paper".into(), "ablation".into()],
@@ -119,7 +120,8 @@ mod tests {
 
     #[test]
     fn a_run_that_names_no_preset_is_in_the_default_one() {
-        let run = Run::new(ID.parse().unwrap(), Hash([0; 32]), NewRun::default());
+        let run = NewRun { environment: EnvironmentSpec::default(), ..NewRun::default() };
+        let run = Run::new(ID.parse().unwrap(), Hash([0; 32]), run);
         let query = RunQuery { preset: Some("default".into()), ..RunQuery::default() };
         assert!(Wanted::new(&query).is(&run));
     }

@@ -90,7 +90,7 @@ async fn two_runs_are_compared_by_what_was_asked_for_what_was_decided_and_what_c
     assert_eq!(comparison.parted.as_ref().unwrap().episodes_done, 3);
     assert_eq!(comparison.b.run_root, rewound.run_root);
     let places: Vec<_> = comparison.configuration.iter().map(|d| d.pointer.as_str()).collect();
-    assert_eq!(places, ["/epsilon", "/fork"]);
+    assert_eq!(places, ["/algorithm/epsilon", "/fork"]);
     assert!(!no_difference(&comparison));
     let epsilon = comparison.metrics.iter().find(|metric| metric.metric == "epsilon").unwrap();
     assert_eq!(epsilon.last.b, Some(0.9));

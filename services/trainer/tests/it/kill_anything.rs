@@ -2,9 +2,10 @@
 
 use api::{
     Hash,
-    trainer::{MetricsQuery, NewRun, PsiFieldMode, Run, RunQuery, RunStatus},
+    trainer::{AlgorithmSpec, MetricsQuery, NewRun, PsiFieldMode, Run, RunQuery, RunStatus},
 };
 use client::PageQuery;
+use serde_json::json;
 use test_support::{Fault, Restart, eventually};
 
 use crate::support::{Stack, slow, small_run};
@@ -62,7 +63,8 @@ async fn a_run_goes_on_only_from_its_own_checkpoint() {
     let run = stack.play(&small_run()).await;
     let resume_from = run.checkpoint.map(|c| c.sha256);
     let create = async |run: NewRun| stack.client().create_run(&run, None).await.unwrap_err();
-    let other = create(NewRun { resume_from, seed: 8, epsilon: 0.2, ..small_run() }).await;
+    let algorithm = Some(AlgorithmSpec::new("q-learning", json!({"epsilon": 0.2})));
+    let other = create(NewRun { resume_from, seed: 8, algorithm, ..small_run() }).await;
     assert_eq!((other.status(), other.code()), (Some(409), Some("checkpoint_of_another_run")));
     assert!(other.to_string().contains("epsilon, seed"), "{other}");
     let complete = create(NewRun { resume_from, ..small_run() }).await;
@@ -111,7 +113,7 @@ async fn a_best_effort_run_goes_on_without_its_field_and_says_that_it_cannot_be_
     assert_eq!((alone.status, alone.reproducible), (RunStatus::Completed, false), "{:?}", alone.error);
     assert_eq!(
         stack.ledger.record(&format!("{}:completed", alone.id)).unwrap().body["reproducible"],
-        serde_json::json!(false)
+        json!(false)
     );
     assert_eq!(stack.client().interventions(alone.id, &PageQuery::default()).await.unwrap().items, []);
 }

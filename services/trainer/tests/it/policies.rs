@@ -93,7 +93,7 @@ async fn a_policy_is_imported_once_and_still_there_after_a_restart() {
 async fn what_a_run_learned_is_a_policy_under_the_runs_id_also_after_a_restart() {
     let mut stack = Stack::start().await;
     let run = stack.play(&small_run()).await;
-    stack.play(&NewRun { algorithm: "fastest".into(), ..small_run() }).await;
+    stack.play(&NewRun { algorithm: Some("fastest".into()), ..small_run() }).await;
     for _ in 0..2 {
         let client = stack.client();
         let policy = client.policy(run.id).await.unwrap();

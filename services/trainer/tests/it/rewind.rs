@@ -107,6 +107,13 @@ async fn a_rewind_that_leads_nowhere_is_refused() {
     assert_eq!(refused(NewRewind::default()).await.0, 422);
     assert_eq!(refused(back_to(4)).await.1, "run_already_complete");
     assert_eq!(refused(NewRewind { epsilon: Some(1.5), ..back_to(2) }).await.0, 422);
+    let rule = stack.play(&NewRun { algorithm: Some("cheapest".into()), ..small_run() }).await;
+    let rewind = NewRewind { learning_rate: Some(0.5), ..back_to(2) };
+    let error = stack.client().rewind_run(rule.id, &rewind, None).await.unwrap_err().to_string();
+    assert!(
+        error.contains("`/learning_rate`: expected no setting: the hand rule cheapest has none"),
+        "{error}"
+    );
 
     // by hand too, only how it learns may change
     let fork = old.checkpoint.as_ref().map(|c| Fork { checkpoint: c.sha256, branch: 0 });

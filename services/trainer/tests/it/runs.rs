@@ -1,9 +1,10 @@
 //! What a run leaves behind, and what callers see of it.
 
 use api::{
-    remembrancer::Action,
+    remembrancer::{Action, NewRecord},
     trainer::{
-        EnvironmentSpec, MetricsQuery, NewRun, PsiFieldMode, Recording, Resolution, RunQuery, RunStatus,
+        AlgorithmSpec, EnvironmentSpec, MetricsQuery, NewRewind, NewRun, PsiFieldMode, Recording, Resolution,
+        RunQuery, RunStatus,
     },
 };
 use client::PageQuery;
@@ -11,7 +12,7 @@ use merkle_log::{Frontier, canonical_leaf_hash};
 use policy::PolicyFile;
 use serde_json::json;
 use test_support::eventually;
-use trainer::checkpoint::CheckpointDocument;
+use trainer::{checkpoint::CheckpointDocument, run_config::RunPlan};
 
 use crate::support::{Stack, slow, small_run};
 
@@ -117,7 +118,7 @@ async fn the_same_run_again_on_the_same_log_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hand_rule_is_recorded_without_learning_or_obeying() {
     let stack = Stack::start().await;
-    let run = stack.play(&NewRun { algorithm: "cheapest".into(), ..small_run() }).await;
+    let run = stack.play(&NewRun { algorithm: Some("cheapest".into()), ..small_run() }).await;
     assert_eq!(run.status, RunStatus::Completed, "{:?}", run.error);
     assert_eq!(run.policy_sha256, None);
     assert!(stack.ledger.decisions(run.digest).iter().all(|d| !d.explored && d.propensity == 1.0));
@@ -178,7 +179,7 @@ async fn the_checkpoint_document_holds_nothing_of_the_run_that_made_it() {
     assert!(!String::from_utf8(bytes.clone()).unwrap().contains(&run.id.to_string()));
     let document = CheckpointDocument::parse(&bytes).unwrap();
     assert_eq!((document.episodes_done, document.windows_done), (3, 15));
-    assert_eq!(document.config, small_run());
+    assert_eq!(document.config, RunPlan::new(&small_run()).unwrap().run);
     assert_eq!(document.field.unwrap().next_window, 15);
 }
 
@@ -272,7 +273,10 @@ async fn a_bad_request_is_told_where_it_is_wrong() {
         (json!({"seed": 4_294_967_290_u64}), 422, "/seed"),
         (json!({"algorithm": "magic"}), 422, "/algorithm"),
         (json!({"reward": "money"}), 422, "/reward"),
-        (json!({"replay": {"capacity": 0}}), 422, "/replay/capacity"),
+        (json!({"algorithm": "q-learning", "replay": {"capacity": 0}}), 422, "/replay/capacity"),
+        (json!({"algorithm": {"name": "q-learning", "replay": {"size": 9}}}), 422, "/algorithm/replay/size"),
+        (json!({"algorithm": {"name": "q-learning", "epsilon": 0.1}, "epsilon": 0.1}), 422, "/epsilon"),
+        (json!({"algorithm": {"epsilon": 0.1}}), 422, "/algorithm"),
         (json!({"checkpoint_every": 0}), 422, "/checkpoint_every"),
         (json!({"stop_after": 0}), 422, "/stop_after"),
         (json!({"environment": {"preset": "easy"}}), 422, "/environment/preset"),
@@ -291,6 +295,13 @@ async fn a_bad_request_is_told_where_it_is_wrong() {
         let problem: api::Problem = answer.json().await.unwrap();
         assert!(problem.errors.iter().any(|error| error.pointer == pointer), "{body}: {problem:?}");
     }
+    let nothing_to_adaptive = json!({"learning_rate": 0.9, "replay": {"kind": "prioritized"}, "feasibility_mask": false,
+        "merge_every": 5});
+    let answer = http.post(&url).json(&nothing_to_adaptive).send().await.unwrap();
+    let problem: api::Problem = answer.json().await.unwrap();
+    let places: Vec<&str> = problem.errors.iter().map(|error| error.pointer.as_str()).collect();
+    assert_eq!(places, ["/learning_rate", "/replay", "/feasibility_mask", "/merge_every"]);
+    assert!(problem.detail.contains("adaptive has no such setting: expected one of epsilon"), "{problem:?}");
     let answer = http.post(&url).json(&json!({"agnets": 3})).send().await.unwrap();
     assert_eq!(answer.status(), 422);
     let answer = http.post(&url).header("idempotency-key", "").json(&json!({})).send().await.unwrap();
@@ -331,4 +342,36 @@ async fn the_document_that_is_served_is_the_one_that_openapi_makes() {
         example.environment,
         EnvironmentSpec { preset: Some("contended".into()), ..Default::default() }
     );
+}
+
+/// What the first version of the trainer recorded of a run of `cem`: the settings of all learners, and a digest over them.
+fn record_of_the_first_version(run: uuid::Uuid, digest: &str) -> NewRecord {
+    let config = json!({"agents": 3, "episodes": 4, "steps_per_episode": 40, "algorithm": "cem", "learning_rate": 0.1,
+        "discount": 0.99, "epsilon": 0.1, "replay": {"enabled": true, "capacity": 2000, "batch_size": 32},
+        "feasibility_mask": true, "reward": "excess-cost", "seed": 11, "environment": {"preset": "contended"},
+        "psi_field": "required", "recording": "all", "checkpoint_every": 2});
+    serde_json::from_value(
+        json!({"id": format!("{run}:created"), "kind": "run", "subject": format!("run:{run}"),
+        "body": {"run_id": run, "digest": digest, "environment_sha256": "00".repeat(32), "config": config}}),
+    )
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_an_earlier_version_began_goes_on_under_its_digest_and_can_be_gone_on_from() {
+    let digest = "34fbcb755c074969cb5d2c2c5f82f1998cad12b32618d0edc2694cb6dcacccca";
+    let mut stack = Stack::without_trainer().await;
+    let id = uuid::Uuid::now_v7();
+    let remembrancer = client::Remembrancer::new(client::Endpoint::new(stack.ledger.url())).unwrap();
+    remembrancer.post_record(&record_of_the_first_version(id, digest)).await.unwrap();
+    stack.start_trainer().await;
+    stack.ready().await;
+    let run = stack.completed(id).await;
+    assert_eq!(run.digest.to_string(), digest);
+    assert_eq!(run.config.algorithm, Some(AlgorithmSpec::new("cem", json!({"epsilon": 0.1}))));
+    assert_eq!(run.config.learning_rate, None);
+    let rewind = NewRewind { episodes_done: Some(2), epsilon: Some(0.2), ..NewRewind::default() };
+    let rewound = stack.client().rewind_run(id, &rewind, None).await.unwrap();
+    let rewound = stack.completed(rewound.id).await;
+    assert_eq!(rewound.config.algorithm, Some(AlgorithmSpec::new("cem", json!({"epsilon": 0.2}))));
 }

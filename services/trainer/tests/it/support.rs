@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::trainer::{NewRun, Run, RunStatus};
+use api::trainer::{EnvironmentSpec, NewRun, Run, RunStatus};
 use client::{Endpoint, Trainer};
 use service_kit::HttpConfig;
 use test_support::{FakePsiField, FakeRemembrancer, Fault, eventually};
@@ -132,7 +132,16 @@ impl Drop for Stack {
 
 /// A run of 4 episodes with 5 steps each, checkpointed after every second.
 pub(crate) fn small_run() -> NewRun {
-    NewRun { agents: 3, episodes: 4, steps_per_episode: 5, checkpoint_every: 2, seed: 7, ..NewRun::default() }
+    NewRun {
+        agents: 3,
+        episodes: 4,
+        steps_per_episode: 5,
+        checkpoint_every: 2,
+        seed: 7,
+        algorithm: Some("q-learning".into()),
+        environment: EnvironmentSpec::default(),
+        ..NewRun::default()
+    }
 }
 
 /// Calls take so many ms.

@@ -21,7 +21,7 @@ pub struct Fork {
 /// A new run from a checkpoint of an old one. A field that is absent is as in the old run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields, default)]
-#[schema(example = json!({"episodes_done": 10, "learning_rate": 0.05, "name": "slower from episode 10"}))]
+#[schema(example = json!({"episodes_done": 10, "epsilon": 0.05, "name": "explores less from episode 10"}))]
 pub struct NewRewind {
     /// The checkpoint made after this many episodes. Give either this or `checkpoint`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +39,7 @@ pub struct NewRewind {
     #[garde(inner(range(min = 1, max = 10_000_000)))]
     #[schema(minimum = 1, maximum = 10_000_000)]
     pub episodes: Option<u32>,
-    /// α in (0, 1].
+    /// α in (0, 1]; of a run whose algorithm has this setting, as the two below.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1e-9, max = 1.0)))]
     #[schema(minimum = 1e-9, maximum = 1)]
@@ -77,11 +77,8 @@ impl NewRewind {
     /// The new run, from the old run's settings and the checkpoint that it starts from.
     #[must_use]
     pub fn run(self, old: &NewRun, checkpoint: Hash) -> NewRun {
-        NewRun {
+        let mut run = NewRun {
             episodes: self.episodes.unwrap_or(old.episodes),
-            learning_rate: self.learning_rate.unwrap_or(old.learning_rate),
-            discount: self.discount.unwrap_or(old.discount),
-            epsilon: self.epsilon.unwrap_or(old.epsilon),
             stop_after: self.stop_after,
             resume_from: None,
             fork: Some(Fork { checkpoint, branch: self.branch }),
@@ -89,6 +86,14 @@ impl NewRewind {
             tags: self.tags,
             notes: self.notes,
             ..old.clone()
+        };
+        let told =
+            [("learning_rate", self.learning_rate), ("discount", self.discount), ("epsilon", self.epsilon)];
+        for (setting, value) in told {
+            if let Some(value) = value {
+                run.set(setting, value.into());
+            }
         }
+        run
     }
 }

@@ -11,7 +11,6 @@ use crate::{
     output::{say, say_json},
     remote::{RemoteArgs, RunName, trainer_error},
     runtime,
-    training::config::{positive_share, share},
 };
 
 #[derive(Debug, Subcommand)]
@@ -186,4 +185,20 @@ impl Label {
             },
         )
     }
+}
+
+/// A number from 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|v| (0.0..=1.0).contains(v))
+        .ok_or_else(|| "expected a number from 0 to 1".into())
+}
+
+/// A number above 0 and at most 1.
+fn positive_share(text: &str) -> Result<f64, String> {
+    share(text)
+        .ok()
+        .filter(|v| *v >= 1e-9)
+        .ok_or_else(|| "expected a number above 0 (at least 1e-9) and at most 1".into())
 }
