@@ -7,7 +7,6 @@ use crate::evaluations::Evaluations;
 /// What the routes share. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct AppState {
-    /// The evaluations.
     pub(crate) evaluations: Evaluations,
 }
 

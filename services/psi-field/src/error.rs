@@ -15,7 +15,6 @@ pub enum SwarmError {
         "window {given} of swarm `{swarm}` was posted, but window {expected} is expected; post it and those after it first"
     )]
     Gap {
-        /// The swarm.
         swarm: String,
         /// The number given.
         given: u64,
@@ -27,7 +26,6 @@ pub enum SwarmError {
         "window {given} of swarm `{swarm}` was answered already, with another body; window {expected} is expected next"
     )]
     OtherBody {
-        /// The swarm.
         swarm: String,
         /// The number given.
         given: u64,
@@ -40,7 +38,6 @@ pub enum SwarmError {
          {oldest}); window {expected} is expected next"
     )]
     TooOld {
-        /// The swarm.
         swarm: String,
         /// The number given.
         given: u64,
@@ -55,7 +52,6 @@ pub enum SwarmError {
          post windows from {expected} on, or use another swarm id"
     )]
     SnapshotConflict {
-        /// The swarm.
         swarm: String,
         /// Where the snapshot stands.
         given: u64,
@@ -90,13 +86,11 @@ pub enum SwarmError {
     RecordConflict {
         /// The record's id.
         id: String,
-        /// The swarm.
         swarm: String,
     },
     /// A snapshot that the ledger names cannot be had.
     #[error("the snapshot {sha256} of swarm `{swarm}` cannot be read: {what}")]
     DamagedSnapshot {
-        /// The swarm.
         swarm: String,
         /// The artifact.
         sha256: Hash,

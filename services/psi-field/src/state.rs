@@ -73,7 +73,6 @@ impl AppState {
         self.0.ledger.as_ref()
     }
 
-    /// The metrics.
     #[must_use]
     pub(crate) fn metrics(&self) -> &AppMetrics {
         &self.0.metrics

@@ -27,15 +27,10 @@ const PART: u64 = 40 * TILE_WIDTH as u64;
 pub struct Report {
     /// Leaves, which are decisions and records.
     pub leaves: u64,
-    /// Decisions.
     pub decisions: u64,
-    /// Records.
     pub records: u64,
-    /// Tiles.
     pub tiles: u64,
-    /// Runs.
     pub runs: u64,
-    /// Artifacts.
     pub artifacts: u64,
 }
 

@@ -31,11 +31,8 @@ pub struct Draft {
 /// A record as it is stored.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// Its index in the log.
     pub log_index: u64,
-    /// Its id.
     pub id: String,
-    /// Its kind.
     pub kind: RecordKind,
     /// What it is about.
     pub subject: String,

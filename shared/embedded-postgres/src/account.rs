@@ -55,7 +55,6 @@ impl Account {
     }
 }
 
-/// Runs `command` as the account.
 pub(crate) fn run_as(command: &mut Command, account: Option<&Account>) {
     if let Some(account) = account {
         // std drops the supplementary groups with the uid.

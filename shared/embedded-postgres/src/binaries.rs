@@ -44,7 +44,6 @@ impl Binaries {
 pub struct Lookup {
     /// `PG_BINDIR`: when set, this folder and no other.
     pub bindir: Option<PathBuf>,
-    /// `PATH`.
     pub path: Option<OsString>,
     /// Folders that hold one folder for each version, which has a `bin`.
     pub version_folders: Vec<PathBuf>,

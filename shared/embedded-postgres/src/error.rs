@@ -18,7 +18,6 @@ pub enum Error {
         .folder.display()
     )]
     WrongBindir {
-        /// The folder.
         folder: PathBuf,
         /// What is not there.
         missing: &'static str,
@@ -58,7 +57,6 @@ pub enum Error {
     NotReachable {
         /// The first folder on the way that it cannot enter.
         blocked: PathBuf,
-        /// The user.
         user: String,
     },
     /// The process is root and there is no other user for the server.
@@ -105,7 +103,6 @@ pub enum Error {
     /// A program could not be started.
     #[error("cannot run {}", .program.display())]
     Run {
-        /// The program.
         program: PathBuf,
         /// Why not.
         #[source]
@@ -119,7 +116,6 @@ pub enum Error {
     Database {
         /// What was tried, e.g. `cannot create`.
         action: &'static str,
-        /// The database.
         database: String,
         /// Why not.
         #[source]

@@ -29,7 +29,6 @@ impl TestDatabase {
         &self.url
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

@@ -123,7 +123,6 @@ impl FakeRemembrancer {
         self.ledger().records.iter().filter(|record| record.kind.as_str() == kind).cloned().collect()
     }
 
-    /// The record of an id.
     #[must_use]
     pub fn record(&self, id: &str) -> Option<Record> {
         self.ledger().records.iter().find(|record| record.id == id).cloned()

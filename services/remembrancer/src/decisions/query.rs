@@ -14,11 +14,8 @@ use crate::{
 /// Which decisions to list. All that is given must match.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Of this run.
     pub run: Option<api::Hash>,
-    /// Of this episode.
     pub episode: Option<u32>,
-    /// Of this step.
     pub step: Option<u32>,
     /// By this agent.
     pub agent: Option<u32>,

@@ -25,9 +25,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// A decision in the database.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Its index in the log.
     pub log_index: u64,
-    /// The decision.
     pub decision: Decision,
 }
 

@@ -50,14 +50,12 @@ pub enum Order {
 pub struct ListPosition {
     /// How well the record matches the text (`ts_rank`); 0 without a text.
     pub rank: f32,
-    /// Its index in the log.
     pub log_index: u64,
 }
 
 /// A record that was found.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The record.
     pub record: Stored,
     /// Where it stands in the list.
     pub place: ListPosition,
