@@ -21,7 +21,7 @@ use crate::{
     plan::plan,
 };
 
-/// How many may wait or be at work, over all evaluators of the ledger: whoever asks for more is told to come back.
+/// How many may be queued or in progress, over all evaluators of the ledger; one more is refused for now.
 const MOST_UNFINISHED: u32 = 16;
 
 /// Results that are asked for at the same time for a page.
@@ -140,7 +140,7 @@ impl Evaluations {
         Ok(Page { items, next_cursor: page.next_cursor.map(|next| format!("early:{next}")) })
     }
 
-    /// Where an accepted evaluation stands.
+    /// The state of an accepted evaluation.
     async fn told(&self, accepted: Accepted) -> Result<Evaluation, EvaluationError> {
         if let Some((accepted, progress)) = self.at_work.get(accepted.id) {
             return Ok(unfinished(accepted, &progress));
@@ -152,7 +152,7 @@ impl Evaluations {
     }
 }
 
-/// An evaluation that waits or is at work.
+/// An evaluation that is queued or in progress.
 fn unfinished(accepted: Accepted, progress: &Progress) -> Evaluation {
     let plan = plan(&accepted.config).ok();
     Evaluation {

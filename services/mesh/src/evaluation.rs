@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::output::table;
 
-/// Has an evaluation done and waits for its result.
+/// Starts an evaluation and waits for its result.
 ///
 /// # Errors
 /// The evaluator refuses it, or it fails.
@@ -45,7 +45,7 @@ pub(crate) async fn evaluate(evaluator: &Evaluator, request: &NewEvaluation) -> 
     }
 }
 
-/// What the evaluation is at.
+/// What the evaluation is doing.
 fn at_work(evaluation: &Evaluation) -> String {
     let Evaluation { limit_steps_done: done, limit_steps_total: total, .. } = evaluation;
     if evaluation.episodes_done == evaluation.episodes_total && done < total {
@@ -55,7 +55,7 @@ fn at_work(evaluation: &Evaluation) -> String {
     }
 }
 
-/// The result for people: a table, and what the figures say.
+/// The result for people: a table, and its findings in sentences.
 pub(crate) fn tables(result: &EvaluationResult) -> String {
     let report = from_wire(result);
     let summary = summary(&report);

@@ -6,10 +6,10 @@ use std::{
     process::ExitCode,
 };
 
-/// What a command that could do its work answers.
+/// The answer of a command that could do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// All is good: 0.
+    /// Success: 0.
     Yes,
     /// The work was done, and its answer is no: 1.
     No,
@@ -27,19 +27,19 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// A wrong use as an error.
+/// An error for wrong usage.
 pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
 }
 
-/// The exit code, after an error was told in one line on standard error: 2 for wrong usage, 3 for what
+/// The exit code, after printing an error as one line on standard error: 2 for wrong usage, 3 for work that
 /// could not be done.
 pub(crate) fn code(result: anyhow::Result<Answer>) -> ExitCode {
     match result {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
         Err(error) => {
-            // nobody is left to be told when standard error is closed
+            // when standard error is closed, nobody is left to read it
             let _ = writeln!(io::stderr(), "mesh: {}", line(&error));
             ExitCode::from(if error.chain().any(|cause| cause.is::<Usage>()) { 2 } else { 3 })
         }

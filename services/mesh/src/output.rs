@@ -33,7 +33,7 @@ pub(crate) fn table(header: &[impl AsRef<str>], rows: impl IntoIterator<Item = V
     table.trim_fmt()
 }
 
-/// A figure with so many decimals; `-` where there is none.
+/// A number with this many decimals; `-` where there is none.
 pub(crate) fn figure(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(|| "-".into(), |v| format!("{v:.decimals$}"))
 }

@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use data_dir::DataDir;
 
-/// How a stack is to be.
+/// The settings of a stack.
 #[derive(Clone, Debug)]
 pub(crate) struct StackSettings {
     /// The folder of the database and of the log's key; the user's data folder when absent.
@@ -47,7 +47,7 @@ pub(crate) struct Stack {
     cluster: Option<Cluster>,
     database_url: String,
     data_dir: DataDir,
-    /// Tells when the disk is full; none beside a database that is elsewhere.
+    /// Warns when the disk is full; none with a database elsewhere.
     _disk: Option<AbortOnDropHandle<()>>,
 }
 
@@ -67,7 +67,7 @@ impl Stack {
     /// been started is stopped again.
     pub(crate) async fn start(settings: StackSettings) -> anyhow::Result<Self> {
         let data_dir = DataDir::lock(settings.data_dir.clone())?;
-        // ports first: that one is in use is found out at once, and not after the database has started
+        // ports first, so that one in use is noticed at once and not after the database has started
         let remembrancer = ReservedPort::take("remembrancer", settings.ports.remembrancer).await?;
         let psi_field = match &settings.psi_field_url {
             None => Some(ReservedPort::take("psi-field", settings.ports.psi_field).await?),
@@ -134,14 +134,14 @@ impl Stack {
         for service in self.services {
             service.stop.cancel();
             if service.task.is_finished() {
-                continue; // its end has been told, and a task is waited for only once
+                continue; // its end has been reported, and a task can be awaited only once
             }
             if let Ok(Err(error)) = service.task.await {
                 tracing::warn!(service = service.name, %error, "did not stop well");
             }
         }
         if let Some(cluster) = self.cluster {
-            // it waits for the server's end, and only the folder's lock goes after it
+            // this waits until the server has ended; only then may the folder's lock be released
             let stopped = tokio::task::spawn_blocking(move || cluster.stop()).await;
             if stopped.is_err() {
                 tracing::warn!("PostgreSQL did not stop well");
@@ -273,10 +273,10 @@ const DATABASE: &str = "ai_mesh";
 /// trainer reads the runs that it resumes.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
-/// A given database that is not there for so long will not come.
+/// A given database that does not answer for this long is not going to.
 const DATABASE_LIMIT: Duration = Duration::from_secs(15);
 
-/// A service is asked whether it is ready after this and then ever longer pauses.
+/// The pauses between two questions whether a service is ready: they double from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -288,7 +288,7 @@ where
     let begun = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
-        // First a pause: a service that has only just begun is not ready, and would log that as a failed request.
+        // First a pause: a service that has just started is not ready, and would log the question as a failed request.
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
         match ask().await {

@@ -55,7 +55,7 @@ pub(crate) fn state(state: &FieldState) -> wire::FieldState {
     wire::FieldState { psi, continuity, futurity, phase_coherence, entropy, prediction_error, memory }
 }
 
-/// An intervention and what became of it, as it travels.
+/// An intervention with its state and effect, on the wire.
 pub(crate) fn record(record: InterventionRecord) -> wire::InterventionRecord {
     wire::InterventionRecord {
         intervention: intervention(record.intervention),

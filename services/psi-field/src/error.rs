@@ -46,16 +46,16 @@ pub enum SwarmError {
         /// The number expected.
         expected: u64,
     },
-    /// The swarm stands elsewhere than the snapshot.
+    /// The swarm is in another state than the snapshot.
     #[error(
         "swarm `{swarm}` stands before window {expected} and the snapshot before window {given} of another past; \
          post windows from {expected} on, or use another swarm id"
     )]
     SnapshotConflict {
         swarm: String,
-        /// Where the snapshot stands.
+        /// The snapshot's next window.
         given: u64,
-        /// Where the swarm stands.
+        /// The swarm's next window.
         expected: u64,
     },
     /// An operator's command would fall among decisions that the ledger holds already.

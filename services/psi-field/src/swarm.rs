@@ -40,7 +40,7 @@ struct Answered {
 pub(crate) struct Step {
     /// The answer for the swarm.
     pub(crate) answer: WindowAnswer,
-    /// Every intervention whose standing changed, as it stands now, in the order in which it happened.
+    /// Every intervention whose state changed, in its new state, in the order of the changes.
     pub(crate) changed: Vec<InterventionRecord>,
 }
 
@@ -253,7 +253,7 @@ impl Entry {
         Ok(snapshot)
     }
 
-    /// Begins the swarm from a snapshot. Where the swarm stands exactly there already, nothing changes.
+    /// Starts the swarm from a snapshot. When it already has exactly this state, nothing changes.
     ///
     /// # Errors
     /// [`SwarmError::SnapshotConflict`] when the swarm is elsewhere, and others; nothing has then changed.
@@ -282,7 +282,7 @@ impl Entry {
         Ok(())
     }
 
-    /// Begins the swarm anew, whatever it was.
+    /// Starts the swarm again, whatever its state was.
     pub(crate) fn begin(&mut self, field: Field) {
         self.adopt(field, false);
         self.restored_at = None;

@@ -99,7 +99,7 @@ pub enum LogError {
         /// The log's size.
         size: u64,
     },
-    /// As many exports as may are at work.
+    /// The highest number of concurrent exports is reached.
     #[error("as many exports as may are at work")]
     TooManyExports,
     /// The database cannot be reached, or went away in the middle.

@@ -64,7 +64,7 @@ impl From<sqlx::Error> for FsckError {
     }
 }
 
-/// Computes everything again, as it stands at one moment; the service may go on meanwhile.
+/// Computes everything again from one snapshot of the database; the service may keep running.
 ///
 /// # Errors
 /// The first difference, or that the database cannot be read.

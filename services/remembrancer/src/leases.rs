@@ -179,7 +179,7 @@ async fn lost(db: &PgPool, claim: Fence) -> Result<LogError> {
     Ok(over(claim, last))
 }
 
-/// The error that says what became of the lease since: the token of its last claim, and who holds it.
+/// The error that says what happened to the lease since: the token of its last claim, and who holds it.
 fn over(claim: Fence, last: Option<(i64, Option<String>)>) -> LogError {
     let reason = match last {
         None => "nobody ever claimed it".to_owned(),

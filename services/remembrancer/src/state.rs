@@ -89,7 +89,7 @@ impl AppState {
     /// Leave to export, until the permit is dropped.
     ///
     /// # Errors
-    /// [`LogError::TooManyExports`] when as many as may are at work.
+    /// [`LogError::TooManyExports`] when the highest number of concurrent exports is reached.
     pub(crate) fn begin_export(&self) -> Result<OwnedSemaphorePermit> {
         Arc::clone(&self.exports).try_acquire_owned().map_err(|_| LogError::TooManyExports)
     }

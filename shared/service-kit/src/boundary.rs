@@ -196,7 +196,7 @@ fn count(metrics: &Metrics, method: &Method, route: Option<&str>, status: Status
         .increment(1);
 }
 
-/// Counts a request for as long as it is at work, also when its caller hangs up and it is dropped.
+/// Counts a request for as long as it is served, also when its caller hangs up and it is dropped.
 struct InFlight(metrics::Gauge);
 
 impl InFlight {

@@ -152,7 +152,7 @@ pub(crate) fn too_large(limit: Option<BodyLimit>) -> ApiError {
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
-/// Turns away what comes while `limit` requests are at work. Waiting instead would pile up requests
+/// Refuses a request while `limit` others are being served. Waiting instead would pile up requests
 /// whose callers have long given up.
 pub(crate) async fn concurrency(
     State(permits): State<Arc<Semaphore>>,

@@ -23,7 +23,7 @@ const TAGS: [(&str, &str); 2] = [
     ("reports", "What an evaluation found, as a page and as charts"),
 ];
 
-/// An evaluation with its result, which one that is at work or has failed does not have.
+/// An evaluation with its result, which one that is in progress or has failed does not have.
 async fn completed(state: &AppState, id: Uuid) -> Result<(Evaluation, EvaluationResult), EvaluationError> {
     let mut evaluation = state.evaluations.get(id).await?;
     match evaluation.result.take() {

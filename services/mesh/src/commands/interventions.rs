@@ -200,7 +200,7 @@ fn reason(text: &str) -> Result<String, String> {
     fits.then(|| text.to_owned()).ok_or_else(|| "expected 1 to 2000 bytes of text".into())
 }
 
-/// The kind as it stands on the wire.
+/// The kind's name on the wire.
 pub(crate) fn kind_name(kind: InterventionKind) -> &'static str {
     match kind {
         InterventionKind::Nigredo => "nigredo",

@@ -124,7 +124,7 @@ fn row(run: &Run) -> Vec<String> {
     ]
 }
 
-/// The status as it stands on the wire.
+/// The status's name on the wire.
 pub(crate) fn status_name(status: RunStatus) -> String {
     match serde_json::to_value(status) {
         Ok(serde_json::Value::String(name)) => name,

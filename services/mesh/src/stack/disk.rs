@@ -1,4 +1,4 @@
-//! Tells when the disk of the data folder is full, and when there is room again.
+//! Warns when the disk of the data folder is full, and says when there is room again.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,7 +9,7 @@ const LITTLE_BYTES: u64 = 32 << 20;
 
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 
-/// Looks at the folder's disk for as long as it is polled.
+/// Watches the folder's disk as long as it is polled.
 pub(super) async fn watch(data_dir: PathBuf) {
     let mut full = false;
     loop {
@@ -38,7 +38,7 @@ pub(super) async fn watch(data_dir: PathBuf) {
     }
 }
 
-/// What this user may still write; `None` where that cannot be told.
+/// How many bytes this user may still write; `None` where that is unknown.
 async fn free_bytes(data_dir: PathBuf) -> Option<u64> {
     // a disk somewhere in the network may take its time
     let stat = tokio::task::spawn_blocking(move || statvfs(&data_dir)).await.ok()?.ok()?;

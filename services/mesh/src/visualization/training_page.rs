@@ -54,7 +54,7 @@ pub(super) fn page(
     })
 }
 
-/// A figure's name, its decimals, and where it stands.
+/// A metric's name, its decimals, and where it is read.
 type Line = (&'static str, usize, fn(&EpisodeMetrics) -> Option<f64>);
 
 /// First episode, last episode, and the mean over the last tenth.

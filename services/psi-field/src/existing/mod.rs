@@ -68,7 +68,7 @@ pub(crate) async fn look(state: &AppState, now: DateTime<Utc>) -> Result<State, 
     }
 }
 
-/// Begins the swarm `default` anew.
+/// Restarts the swarm `default`.
 ///
 /// # Errors
 /// There is no room for it, or its beginning cannot be stored.

@@ -88,7 +88,7 @@ pub(crate) fn view(entry: &Entry, params: &Params, now: DateTime<Utc>, guarded: 
     }
 }
 
-/// What the guardian thinks of a swarm as it stands.
+/// The guardian's view of a swarm now.
 #[must_use]
 pub(crate) fn guardian(entry: &Entry) -> GuardianView {
     let defaults = Settings::default();

@@ -34,7 +34,7 @@ struct NewStep {
     apply_guardian: bool,
 }
 
-/// The field begins anew.
+/// The field starts again.
 #[derive(Debug, Serialize, ToSchema)]
 struct Initialised {
     /// Always `initialized`.
@@ -86,7 +86,7 @@ async fn state(State(state): State<AppState>) -> ApiResult<Json<existing::State>
     Ok(Json(existing::look(&state, Utc::now()).await?))
 }
 
-/// Begin anew
+/// Start again
 ///
 /// The swarm `default` forgets everything and continues with these parameters.
 #[utoipa::path(post, path = "/init", tag = "existing-clients",

@@ -36,7 +36,7 @@ const TAGS: [(&str, &str); 5] = [
     ("existing-clients", "The routes of the earlier API, unchanged"),
 ];
 
-/// A swarm's id as it stands in paths, and in the subjects of records.
+/// A swarm's id in paths and in the subjects of records.
 #[derive(Clone, Debug, PartialEq, Eq, utoipa::IntoParams)]
 #[into_params(names("id"), parameter_in = Path)]
 struct SwarmId(

@@ -110,7 +110,7 @@ pub async fn in_range(db: &mut PgConnection, indexes: Range<u64>) -> Result<Vec<
     rows.iter().map(|row| Ok((row.try_get("run_id")?, rows::from_row(row)?))).collect()
 }
 
-/// Where a run's decision stands in the log.
+/// The log index of a run's decision.
 ///
 /// # Errors
 /// The database's; this log does not hold it.
@@ -134,7 +134,7 @@ pub async fn locate(db: &PgPool, run: api::Hash, sequence: u64) -> Result<u64> {
     Ok(unsigned(row.first_log_index)? + offset)
 }
 
-/// Where a run stands in this log.
+/// How far a run is in this log.
 ///
 /// # Errors
 /// The database's; the log does not know the run.

@@ -57,7 +57,7 @@ pub struct ListPosition {
 #[derive(Clone, Debug)]
 pub struct Found {
     pub record: Stored,
-    /// Where it stands in the list.
+    /// Its position in the list.
     pub place: ListPosition,
 }
 
