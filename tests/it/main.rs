@@ -12,5 +12,6 @@ mod market;
 mod metrics;
 mod modules;
 mod openapi;
+mod rolling;
 mod services;
 mod support;

@@ -147,10 +147,10 @@ impl Stack {
     }
 }
 
-async fn serve(app: axum::Router, stop: &CancellationToken) -> SocketAddr {
+async fn serve(app: impl Into<service_kit::App>, stop: &CancellationToken) -> SocketAddr {
     let listener = service_kit::listen(&HttpConfig::on_port(0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(service_kit::serve(listener, app, Duration::from_millis(100), stop.clone()));
+    tokio::spawn(service_kit::serve(listener, app.into(), Duration::from_millis(100), stop.clone()));
     address
 }
 

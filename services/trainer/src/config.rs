@@ -21,6 +21,9 @@ pub struct Config {
     pub psi_field_api_key: Option<String>,
     /// Runs that are trained at the same time, at least 1, each in a thread of its own; the others are queued.
     pub max_concurrent_runs: usize,
+    /// How long a run stays this trainer's after its last sign of life, in seconds, 1 to 3600. Another trainer on the
+    /// same remembrancer takes over what nobody holds.
+    pub lease_seconds: u64,
     /// What is logged, and how it looks.
     pub log: LogConfig,
 }
@@ -35,6 +38,7 @@ impl Default for Config {
             psi_field_url: "http://127.0.0.1:8000".into(),
             psi_field_api_key: None,
             max_concurrent_runs: 2,
+            lease_seconds: 15,
             log: LogConfig::default(),
         }
     }
@@ -49,6 +53,7 @@ impl std::fmt::Debug for Config {
             .field("remembrancer_public_url", &self.remembrancer_public_url)
             .field("psi_field_url", &self.psi_field_url)
             .field("max_concurrent_runs", &self.max_concurrent_runs)
+            .field("lease_seconds", &self.lease_seconds)
             .field("log", &self.log)
             .finish_non_exhaustive()
     }

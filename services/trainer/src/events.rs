@@ -7,17 +7,20 @@ use std::{collections::VecDeque, sync::Arc};
 
 use api::{
     psi_field::Intervention,
-    trainer::{RunEvent, RunProgress, WindowMetrics},
+    trainer::{Run, RunEvent, RunProgress, WindowMetrics},
 };
 
-use crate::run::Run;
+use crate::{
+    run::{self, History},
+    runs::{HistoryError, Runs},
+};
 
 /// The most windows that are copied at once.
 const BATCH: usize = 256;
 
 /// One reader's place in a run.
 pub struct Follower {
-    run: Arc<Run>,
+    run: Arc<run::Run>,
     /// The window that comes next.
     next: u64,
     told: Option<RunProgress>,
@@ -27,18 +30,42 @@ pub struct Follower {
 impl Follower {
     /// From the window after `after` on; from the oldest that is kept when there is none.
     #[must_use]
-    pub fn new(run: Arc<Run>, after: Option<u64>) -> Self {
+    pub fn new(run: Arc<run::Run>, after: Option<u64>) -> Self {
         Self { run, next: after.map_or(0, |window| window.saturating_add(1)), told: None, ended: false }
     }
 
     /// What is new, in order; empty when nothing is. The last event of all is [`RunEvent::End`].
-    pub fn read(&mut self) -> Vec<RunEvent> {
+    ///
+    /// Of a run that another trainer plays, windows come with its checkpoints.
+    pub async fn read(&mut self, runs: &Runs) -> Vec<RunEvent> {
         if self.ended {
             return Vec::new();
         }
         // Before the windows: whatever the run did until it ended is then among them.
         let shown = self.run.to_wire();
-        let (windows, mut interventions) = self.fetch();
+        let figures = async {
+            let windows = runs.windows(&self.run, self.next, BATCH).await?;
+            Ok::<_, HistoryError>((windows, runs.with_history(&self.run, |h| self.interventions(h)).await?))
+        };
+        let (windows, interventions) = figures.await.unwrap_or_else(|error| {
+            tracing::warn!(run = %self.run.id, %error, "a follower misses figures of the run");
+            Default::default()
+        });
+        self.tell(shown, windows, interventions)
+    }
+
+    /// The interventions from the next window on.
+    fn interventions(&self, history: &History) -> VecDeque<Intervention> {
+        let begin = history.interventions.partition_point(|i| i.issued_at_window < self.next);
+        history.interventions.range(begin..).cloned().collect()
+    }
+
+    fn tell(
+        &mut self,
+        shown: Run,
+        windows: Vec<WindowMetrics>,
+        mut interventions: VecDeque<Intervention>,
+    ) -> Vec<RunEvent> {
         let caught_up = windows.len() < BATCH;
         let mut events = Vec::new();
         for window in windows {
@@ -60,19 +87,6 @@ impl Follower {
             self.ended = true;
         }
         events
-    }
-
-    /// The next windows, and the interventions from there on.
-    fn fetch(&self) -> (Vec<WindowMetrics>, VecDeque<Intervention>) {
-        let state = self.run.state();
-        let Some(history) = &state.history else { return (Vec::new(), VecDeque::new()) };
-        // Numbers grow by one from window to window.
-        let first = history.windows.front().map_or(0, |window| window.window);
-        let skipped = usize::try_from(self.next.saturating_sub(first)).unwrap_or(usize::MAX);
-        let windows = history.windows.iter().skip(skipped).take(BATCH).cloned().collect();
-        let interventions = &history.interventions;
-        let begin = interventions.partition_point(|i| i.issued_at_window < self.next);
-        (windows, interventions.range(begin..).cloned().collect())
     }
 }
 
@@ -97,11 +111,11 @@ mod tests {
 
     use super::*;
 
-    fn run() -> Arc<Run> {
-        Arc::new(Run::new(Uuid::now_v7(), Hash([0; 32]), NewRun::default()))
+    fn run() -> Arc<run::Run> {
+        Arc::new(run::Run::new(Uuid::now_v7(), Hash([0; 32]), NewRun::default()))
     }
 
-    fn play(run: &Run, windows: std::ops::Range<u64>) {
+    fn play(run: &run::Run, windows: std::ops::Range<u64>) {
         for number in windows {
             let mut state = run.state();
             state.decisions += 1;
@@ -132,6 +146,19 @@ mod tests {
         }
     }
 
+    /// What is new of a run whose figures are all in memory.
+    fn read(follower: &mut Follower) -> Vec<RunEvent> {
+        if follower.ended {
+            return Vec::new();
+        }
+        let (shown, run) = (follower.run.to_wire(), follower.run.clone());
+        let state = run.state();
+        let Some(history) = &state.history else { return Vec::new() };
+        let windows = history.windows.iter().filter(|window| window.window >= follower.next);
+        let windows = windows.take(BATCH).cloned().collect();
+        follower.tell(shown, windows, follower.interventions(history))
+    }
+
     /// `3` is window 3, `i2` the intervention of window 2, `p` progress, `end` the end.
     fn told(follower: &mut Follower) -> String {
         let name = |event: &RunEvent| match event {
@@ -140,7 +167,7 @@ mod tests {
             RunEvent::Intervention(intervention) => format!("i{}", intervention.issued_at_window),
             RunEvent::End(_) => "end".to_owned(),
         };
-        follower.read().iter().map(name).collect::<Vec<_>>().join(" ")
+        read(follower).iter().map(name).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -185,7 +212,7 @@ mod tests {
         let mut follower = Follower::new(run, None);
         let (mut windows, mut reads) = (Vec::new(), 0);
         while !follower.ended {
-            let events = follower.read();
+            let events = read(&mut follower);
             windows.extend(events.into_iter().filter_map(|event| match event {
                 RunEvent::Window(window) => Some(window.window),
                 _ => None,

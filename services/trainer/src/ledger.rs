@@ -6,9 +6,12 @@ use api::{
     Hash,
     remembrancer::{Decision, RunHead},
 };
-use client::{Ledger, LedgerError, Recorder, RecorderOptions};
+use client::{Deadline, Ledger, LedgerError, RecordError, Recorder, RecorderOptions};
 use merkle_log::Frontier;
-use records::run::RunRecord;
+use records::{
+    Body as _,
+    run::{Checkpointed, RunRecord},
+};
 
 use crate::waiting::{Halt, Waiting};
 
@@ -17,6 +20,9 @@ pub const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long it waits for a policy file or a checkpoint, which may be large.
 pub const FILE_DEADLINE: Duration = Duration::from_secs(25);
+
+/// How long a reader waits for what other trainers did meanwhile, before it gets what is known here.
+pub const GLANCE: Duration = Duration::from_millis(500);
 
 /// Decisions in a post, at most.
 const BATCH: usize = 4000;
@@ -28,7 +34,8 @@ const QUEUE_BATCHES: usize = 4;
 const WHOM: &str = "remembrancer";
 
 /// The ledger for one run, asked from the run's own thread. While the remembrancer is away the run says that it waits
-/// for it, and waits until the trainer shuts down.
+/// for it, and waits until the trainer shuts down. All that is written comes under the run's lease: when another trainer
+/// has the run, the ledger refuses it.
 pub struct RunLedger {
     ledger: Ledger,
     waiting: Waiting,
@@ -40,7 +47,10 @@ impl RunLedger {
     #[must_use]
     pub fn new(ledger: &Ledger, waiting: Waiting) -> Self {
         let shown = waiting.clone();
-        let ledger = ledger.with_observer(move |error| shown.show(WHOM, error));
+        let ledger = ledger
+            .with_deadline(Deadline::shutting_down(waiting.stop().clone()))
+            .with_observer(move |error| shown.show(WHOM, error))
+            .fenced(waiting.lease().fence());
         Self { ledger, waiting, recorder: None }
     }
 
@@ -52,7 +62,7 @@ impl RunLedger {
             batch: BATCH,
             queue_batches: QUEUE_BATCHES,
             opening_frontier: (!frontier.is_empty()).then_some((frontier.len(), hashes)),
-            cancel: self.waiting.shutdown().clone(),
+            cancel: self.waiting.stop().clone(),
         };
         let _inside = self.waiting.runtime().enter();
         let recorder = Arc::new(self.ledger.recorder(options));
@@ -64,7 +74,7 @@ impl RunLedger {
     /// nothing.
     ///
     /// # Errors
-    /// The trainer shuts down, or the remembrancer refused decisions.
+    /// The trainer shuts down or has lost the run, or the remembrancer refused decisions.
     pub fn record(&self, decisions: Vec<Decision>) -> Result<(), Halt> {
         let Some(recorder) = &self.recorder else { return Ok(()) };
         recorder.record(decisions).map_err(|error| self.refused(&error))
@@ -82,9 +92,17 @@ impl RunLedger {
     /// Stores an artifact; its name.
     ///
     /// # Errors
-    /// The trainer shuts down, or the remembrancer refuses it.
+    /// The trainer shuts down or has lost the run, or the remembrancer refuses it.
     pub fn put_json(&self, what: &str, bytes: Vec<u8>) -> Result<Hash, Halt> {
-        self.wait(format_args!("storing {what}"), self.ledger.put_artifact("application/json", bytes))
+        self.put(what, "application/json", bytes)
+    }
+
+    /// As [`RunLedger::put_json`], for content of another type.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn put(&self, what: &str, media_type: &str, bytes: Vec<u8>) -> Result<Hash, Halt> {
+        self.wait(format_args!("storing {what}"), self.ledger.put_artifact(media_type, bytes))
     }
 
     /// Fetches an artifact; `None` when the remembrancer does not have it.
@@ -105,6 +123,31 @@ impl RunLedger {
         self.wait(format_args!("recording {}", record.id()), append).map(|_receipt| ())
     }
 
+    /// Records a checkpoint; the one that the ledger has. That may be another than this one: whoever played the run
+    /// before may have recorded it at the last moment, and what psi-field says of itself in it (times, identities)
+    /// differs from one process to the next. The same decisions up to the same episode make it as good as one's own.
+    ///
+    /// # Errors
+    /// As [`RunLedger::put_json`]; also when the recorded one is of other decisions.
+    pub fn append_checkpoint(&self, own: Checkpointed) -> Result<Checkpointed, Halt> {
+        let doing = format!("recording {}", own.id());
+        let append = async { self.ledger.append(&own.to_record()?).await };
+        match self.waiting.runtime().block_on(append) {
+            Err(error) if error.code() == Some("record_conflict") => {
+                let recorded = self.wait(&doing, self.ledger.body::<Checkpointed>(&own.id()))?;
+                let recorded = recorded.filter(|there| {
+                    (there.digest, there.episodes_done, there.decisions, there.run_root)
+                        == (own.digest, own.episodes_done, own.decisions, own.run_root)
+                });
+                let adopted =
+                    recorded.ok_or_else(|| Halt::Failed(format!("{doing}: {error}, of other decisions")))?;
+                tracing::info!(run = %own.run_id, episodes_done = own.episodes_done, "a recorded checkpoint is adopted");
+                Ok(adopted)
+            }
+            answer => answer.map(|_receipt| own).map_err(|error| self.refused_call(&doing, error)),
+        }
+    }
+
     /// Where the run's decisions stand in the log; `None` when it has none of them.
     ///
     /// # Errors
@@ -118,20 +161,29 @@ impl RunLedger {
         doing: impl Display,
         asked: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<T, Halt> {
-        self.waiting.runtime().block_on(asked).map_err(|error| match error {
-            LedgerError::ShuttingDown => Halt::Shutdown,
-            error => Halt::Failed(format!("{doing}: {error}")),
-        })
+        self.waiting.runtime().block_on(asked).map_err(|error| self.refused_call(doing, error))
     }
 
-    fn refused(&self, error: &impl Display) -> Halt {
-        match self.waiting.check() {
-            Err(shutdown) => shutdown,
-            Ok(()) => Halt::Failed(format!(
-                "the remembrancer refused the run's decisions: {error}. If the log holds other decisions of a run with \
-                 this configuration (one that went on without psi-field, or met interventions by hand), start this one \
-                 with another seed or on another log"
-            )),
+    fn refused_call(&self, doing: impl Display, error: LedgerError) -> Halt {
+        match error {
+            LedgerError::ShuttingDown => self.waiting.halt(),
+            error if error.is_lease_lost() => Halt::Lost,
+            error => Halt::Failed(format!("{doing}: {error}")),
+        }
+    }
+
+    fn refused(&self, error: &RecordError) -> Halt {
+        match error {
+            RecordError::Cancelled => self.waiting.halt(),
+            RecordError::Refused { error, .. } if error.is_lease_lost() => Halt::Lost,
+            error => match self.waiting.check() {
+                Err(halt) => halt,
+                Ok(()) => Halt::Failed(format!(
+                    "the remembrancer refused the run's decisions: {error}. If the log holds other decisions of a run \
+                     with this configuration (one that went on without psi-field, or met interventions by hand), start \
+                     this one with another seed or on another log"
+                )),
+            },
         }
     }
 }

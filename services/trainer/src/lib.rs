@@ -22,6 +22,7 @@ pub mod run_config;
 pub mod runs;
 pub mod serving;
 pub mod waiting;
+pub mod windows;
 pub mod worker;
 
 mod config;
@@ -29,10 +30,10 @@ mod player;
 mod routes;
 mod state;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use client::{ClientError, Deadline, Endpoint, Ledger, PsiField, Remembrancer};
-use service_kit::{ConfigError, Metrics, Readiness, ServiceInfo};
+use service_kit::{App, ConfigError, Metrics, Readiness, ServiceInfo};
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -52,19 +53,23 @@ const INFO: ServiceInfo = ServiceInfo {
                   remembrancer before a checkpoint counts on it; psi-field watches every step and may intervene.",
 };
 
-/// The service, at work: runs that an earlier process left unfinished are read in the background and go
-/// on. Must be called inside a Tokio runtime. When `shutdown` is cancelled the runs stop at their next
-/// step, without a final record, so that the next start takes them up.
+/// The service, at work: unfinished runs that no other trainer has are found in the background and go on. Must be
+/// called inside a Tokio runtime. When `shutdown` is cancelled the runs stop at their next step, without a final
+/// record, and their leases are given back, so that another trainer, or the next start, takes them up.
 ///
 /// # Errors
 /// A URL or a key in the settings cannot be used.
-pub async fn build(config: Config, shutdown: CancellationToken) -> Result<axum::Router, ConfigError> {
+pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, ConfigError> {
     let wrong = |setting: &str| {
         let setting = setting.to_owned();
         move |error: ClientError| ConfigError::new(format!("{setting}: {error}"))
     };
     if config.max_concurrent_runs == 0 {
         return Err(ConfigError::new("max_concurrent_runs: expected at least 1, found 0"));
+    }
+    if !(1..=3600).contains(&config.lease_seconds) {
+        let found = config.lease_seconds;
+        return Err(ConfigError::new(format!("lease_seconds: expected 1 to 3600, found {found}")));
     }
     let endpoint = |url: &str, key: &Option<String>| Endpoint::new(url).with_api_key(key.clone());
     let remembrancer = Remembrancer::new(endpoint(&config.remembrancer_url, &config.remembrancer_api_key))
@@ -75,7 +80,9 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<axum::
     let metrics = Metrics::new();
     let gauges = Gauges::new(&metrics);
     let outside = Outside { ledger: ledger.clone(), psi_field, gauges };
-    let runs = Runs::new(outside, config.max_concurrent_runs, shutdown.clone());
+    let lease_ttl = Duration::from_secs(config.lease_seconds);
+    let runs = Runs::new(outside, config.max_concurrent_runs, lease_ttl, shutdown.clone());
+    let work = runs.work().clone();
     let recovery = Recovery::new();
     let policies = Policies::new(ledger.clone(), runs.clone());
     let ledger_url = config.remembrancer_public_url.unwrap_or(config.remembrancer_url);
@@ -87,7 +94,8 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<axum::
         let missing = [recovery.missing(), policies.missing()];
         Box::pin(async move { missing.into_iter().flatten().collect() })
     });
-    Ok(service_kit::app(INFO, routes::routes().with_state(state), &config.http, metrics, readiness))
+    let router = service_kit::app(INFO, routes::routes().with_state(state), &config.http, metrics, readiness);
+    Ok(App::with_work(router, work))
 }
 
 /// The service's OpenAPI document: what `/openapi.json` answers.

@@ -14,7 +14,7 @@ use api::{
 };
 use merkle_log::{Frontier, canonical_leaf_hash};
 use policy::{Command, StepReport, Swarm};
-use records::run::{Checkpointed, Ended, RunRecord};
+use records::run::{Checkpointed, Ended, Windows};
 use routing_env::Episode;
 
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
     run_config::RunPlan,
     runs::Turn,
     waiting::{Halt, Waiting},
+    windows,
     worker::{Outside, finish},
 };
 
@@ -50,6 +51,8 @@ pub(crate) struct Player<'a> {
     report: StepReport,
     episodes_done: u32,
     windows_done: u64,
+    /// Windows before this one are in the ledger with the checkpoints.
+    windows_recorded: u64,
     /// False when this run, or the one that its checkpoint is of, went on without psi-field.
     reproducible: bool,
     /// Sequence number of the first decision that this thread makes.
@@ -123,6 +126,7 @@ impl<'a> Player<'a> {
             frontier,
             episodes_done: from.as_ref().map_or(0, |document| document.episodes_done),
             windows_done,
+            windows_recorded: windows_done,
             reproducible: from.as_ref().is_none_or(|document| document.reproducible),
         };
         let interventions = fetch_interventions(&player.ledger, run)?;
@@ -313,6 +317,7 @@ impl<'a> Player<'a> {
             let list = serde_json::to_vec(&interventions).map_err(unwritable)?;
             Some(self.ledger.put_json("the interventions", list)?)
         };
+        let windows = self.put_windows()?;
         let body = Checkpointed {
             run_id: self.run.id,
             digest: self.plan.digest,
@@ -321,15 +326,28 @@ impl<'a> Player<'a> {
             run_root: Hash(self.frontier.root()),
             checkpoint_sha256,
             interventions_sha256,
+            windows,
             reproducible: self.reproducible,
         };
-        self.ledger.append(&RunRecord::Checkpointed(body.clone()))?;
-        let mut state = self.run.state();
-        state.checkpoints.push(body.checkpoint());
-        state.interventions_sha256 = interventions_sha256;
-        state.run_root = Some(body.run_root);
-        state.reproducible = self.reproducible;
+        let recorded = self.ledger.append_checkpoint(body)?;
+        self.windows_recorded = self.windows_done;
+        self.run.state().add_checkpoint(&recorded);
         Ok(())
+    }
+
+    /// Stores the windows since the last checkpoint; of a long way only the newest are in memory.
+    fn put_windows(&self) -> Result<Option<Windows>, Halt> {
+        let windows: Vec<_> = {
+            let mut state = self.run.state();
+            let all = &state.history_mut().windows;
+            let recorded = all.partition_point(|window| window.window < self.windows_recorded);
+            all.range(recorded..).cloned().collect()
+        };
+        let Some(first) = windows.first().map(|window| window.window) else { return Ok(None) };
+        let artifact = windows::encode(&windows)
+            .map_err(|error| Halt::Failed(format!("writing the windows of a checkpoint: {error}")))?;
+        let sha256 = self.ledger.put("the windows", windows::MEDIA_TYPE, artifact)?;
+        Ok(Some(Windows { sha256, first, count: windows.len() as u64 }))
     }
 
     fn end(self) -> Result<(), Halt> {

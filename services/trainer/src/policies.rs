@@ -104,6 +104,8 @@ struct Inner {
     ledger: Ledger,
     runs: Runs,
     recovered: AtomicBool,
+    /// The last record of an imported policy that was read, by its place in the log.
+    position: tokio::sync::Mutex<Option<u64>>,
     table: Mutex<Table>,
 }
 
@@ -118,8 +120,8 @@ impl Policies {
     /// The policies of these runs, and none imported yet.
     #[must_use]
     pub fn new(ledger: Ledger, runs: Runs) -> Self {
-        let (recovered, table) = (AtomicBool::new(false), Mutex::default());
-        Self(Arc::new(Inner { ledger, runs, recovered, table }))
+        let (recovered, position) = (AtomicBool::new(false), tokio::sync::Mutex::default());
+        Self(Arc::new(Inner { ledger, runs, recovered, position, table: Mutex::default() }))
     }
 
     /// What it waits for, in a sentence; `None` when the imported policies are there.
@@ -132,11 +134,17 @@ impl Policies {
     /// A policy by its id.
     #[must_use]
     pub fn get(&self, id: Uuid) -> Option<Arc<Policy>> {
-        if let Some(known) = self.table().by_id.get(&id) {
-            return Some(known.clone());
+        if let Some(known) = self.known(id) {
+            return Some(known);
         }
         let run = self.0.runs.get(id)?;
         self.of_run(&run)
+    }
+
+    /// A policy that somebody asked for before.
+    #[must_use]
+    pub fn known(&self, id: Uuid) -> Option<Arc<Policy>> {
+        self.table().by_id.get(&id).cloned()
     }
 
     /// The policy whose decisions have this in their ids ([`identity::decision_id`]).

@@ -10,7 +10,8 @@ use api::{
     Hash,
     psi_field::Intervention,
     trainer::{
-        Agent, Checkpoint, EpisodeMetrics, Labels, NewRun, Progress, Run as WireRun, RunStatus, WindowMetrics,
+        Agent, Checkpoint, EpisodeMetrics, Labels, NewRun, Progress, Recording, Run as WireRun, RunStatus,
+        WindowMetrics,
     },
 };
 use chrono::{DateTime, Utc};
@@ -43,6 +44,8 @@ pub struct Run {
     /// Held while a caller's command is recorded and carried out, so that the ledger has them in their order.
     pub commands: tokio::sync::Mutex<()>,
     paused: watch::Sender<bool>,
+    /// Whether another trainer has its lease.
+    elsewhere: watch::Sender<bool>,
     state: Mutex<RunState>,
 }
 
@@ -56,6 +59,10 @@ pub struct RunState {
     pub ended_at: Option<DateTime<Utc>>,
     /// How many times it was paused.
     pub pauses: u32,
+    /// Who has its lease, as far as is known: this trainer or another.
+    pub holder: Option<String>,
+    /// True while this trainer has the lease: it then knows better than the ledger how far the run is.
+    pub held_here: bool,
     /// Episodes done.
     pub episodes_done: u32,
     /// Steps done in the episode under way.
@@ -80,6 +87,12 @@ pub struct RunState {
     pub error: Option<String>,
     /// Its figures; `None` when they are in its last checkpoint and have not been asked for.
     pub history: Option<History>,
+    /// The ledger's windows, the oldest first: a part with each checkpoint.
+    pub windows: Vec<records::run::Windows>,
+    /// The last record that was taken over, by its place in the log.
+    seen: Option<u64>,
+    /// The record that gave it its labels, likewise.
+    labelled: Option<u64>,
     speed: Option<Speed>,
     recorded: Recorded,
 }
@@ -123,6 +136,8 @@ impl Run {
             labels: config.take_labels(),
             ended_at: None,
             pauses: 0,
+            holder: None,
+            held_here: false,
             episodes_done: 0,
             step: 0,
             decisions: 0,
@@ -135,6 +150,9 @@ impl Run {
             record_id: None,
             error: None,
             history: Some(History::default()),
+            windows: Vec::new(),
+            seen: None,
+            labelled: None,
             speed: None,
             recorded: Recorded::Count(0),
         };
@@ -146,6 +164,7 @@ impl Run {
             cancel: CancellationToken::new(),
             commands: tokio::sync::Mutex::default(),
             paused: watch::Sender::new(false),
+            elsewhere: watch::Sender::new(false),
             state: Mutex::new(state),
         }
     }
@@ -174,18 +193,84 @@ impl Run {
         let _ = self.paused.subscribe().wait_for(|paused| !paused).await;
     }
 
-    /// Takes over that it was paused or resumed; nothing more happens to a run that has ended.
-    pub fn apply_pause(&self, body: &Pause) {
+    /// Waits until no other trainer has its lease (any more).
+    pub async fn free(&self) {
+        // An error: as above.
+        let _ = self.elsewhere.subscribe().wait_for(|elsewhere| !elsewhere).await;
+    }
+
+    /// Whether another trainer has its lease.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        *self.elsewhere.borrow()
+    }
+
+    /// Takes over who has its lease, when that is not this trainer; nothing more happens to a run that has ended.
+    pub fn played_elsewhere(&self, holder: Option<String>) {
         let mut state = self.state();
-        if state.status.is_final() {
+        if state.held_here {
             return;
         }
-        state.pauses = state.pauses.max(body.number);
+        if !state.status.is_final() {
+            state.status = match (&holder, self.is_paused()) {
+                (_, true) => RunStatus::Paused,
+                (Some(_), false) => RunStatus::Running,
+                (None, false) => RunStatus::Queued,
+            };
+        }
+        self.elsewhere.send_replace(holder.is_some() && !state.status.is_final());
+        state.holder = holder;
+    }
+
+    /// Takes over that this trainer does not play it any more.
+    pub fn let_go(&self) {
+        let mut state = self.state();
+        state.held_here = false;
+        state.holder = None;
+        state.settle(); // what was not recorded yet is given up
+    }
+
+    /// Takes over that it was paused or resumed, once; nothing more happens to a run that has ended.
+    pub fn apply_pause(&self, body: &Pause) {
+        let mut state = self.state();
+        // Commands come from callers and again from the ledger, where others give them too.
+        let is_old = (body.number, body.resumed) <= (state.pauses, !self.is_paused());
+        if state.status.is_final() || is_old {
+            return;
+        }
+        state.pauses = body.number;
         self.paused.send_replace(!body.resumed);
+        let elsewhere = self.is_elsewhere();
         match (body.resumed, state.status) {
             // One that is at work gives its place up at the end of its step.
             (false, RunStatus::Queued) => state.status = RunStatus::Paused,
-            (true, RunStatus::Paused) => state.status = RunStatus::Queued,
+            (true, RunStatus::Paused) if !elsewhere => state.status = RunStatus::Queued,
+            (true, RunStatus::Paused) => state.status = RunStatus::Running,
+            _ => {}
+        }
+    }
+
+    /// Takes over a record from the ledger, unless that was done before. Of a run that this trainer plays only
+    /// commands count: the rest it wrote itself.
+    pub fn take_over(&self, record: &RunRecord, log_index: u64, recorded_at: DateTime<Utc>) {
+        match record {
+            RunRecord::Pause(body) => self.apply_pause(body),
+            RunRecord::Cancelling(_) => self.cancel.cancel(),
+            RunRecord::Labelled(body) => self.state().label(body.labels.clone(), log_index),
+            RunRecord::Created(_) | RunRecord::Checkpointed(_) | RunRecord::Ended(_) => {}
+        }
+        let mut state = self.state();
+        if state.held_here || state.seen.is_some_and(|seen| log_index <= seen) {
+            return;
+        }
+        state.seen = Some(log_index);
+        let recording = self.config.recording == Recording::All;
+        match record {
+            RunRecord::Checkpointed(body) => state.checkpointed(body, recording),
+            RunRecord::Ended(body) => {
+                state.ended(body, record.id(), recorded_at);
+                self.elsewhere.send_replace(false);
+            }
             _ => {}
         }
     }
@@ -221,6 +306,7 @@ impl Run {
             config: algorithm::shown(&self.config),
             rewound_from: self.rewound_from,
             labels: state.labels.clone(),
+            trainer: state.holder.clone(),
             created_at: self.created_at(),
             ended_at: state.ended_at,
             progress: Progress {
@@ -269,25 +355,47 @@ impl RunState {
         self.waiting_for = None;
     }
 
-    /// Takes over what a record says, in the order of the records.
-    pub fn replay(&mut self, record: &RunRecord, recorded_at: DateTime<Utc>, recording: bool) {
-        match record {
-            RunRecord::Created(_) | RunRecord::Pause(_) => {}
-            RunRecord::Labelled(body) => self.labels = body.labels.clone(),
-            RunRecord::Checkpointed(body) => self.checkpointed(body, recording),
-            RunRecord::Ended(body) => self.ended(body, record.id(), recorded_at),
+    /// Forgets how far it is, so that the ledger can tell it again from the beginning.
+    pub fn forget(&mut self) {
+        self.status = RunStatus::Queued;
+        (self.episodes_done, self.step, self.decisions) = (0, 0, 0);
+        (self.waiting_for, self.run_root, self.reproducible) = (None, None, true);
+        self.checkpoints.clear();
+        self.windows.clear();
+        self.interventions_sha256 = None;
+        self.history = Some(History::default());
+        self.speed = None;
+        self.recorded = Recorded::Count(0);
+        self.seen = None;
+    }
+
+    /// Gives it these labels, unless those of a later record are there.
+    pub fn label(&mut self, labels: Labels, log_index: u64) {
+        if self.labelled.is_none_or(|last| last < log_index) {
+            self.labels = labels;
+            self.labelled = Some(log_index);
         }
     }
 
     fn checkpointed(&mut self, body: &Checkpointed, recording: bool) {
-        self.checkpoints.push(body.checkpoint());
-        self.interventions_sha256 = body.interventions_sha256;
-        self.reproducible = body.reproducible;
-        self.run_root = Some(body.run_root);
+        // One that this trainer made itself, before it gave the run back.
+        if self.checkpoints.last().is_some_and(|last| last.episodes_done >= body.episodes_done) {
+            return;
+        }
+        self.add_checkpoint(body);
         self.episodes_done = body.episodes_done;
         self.decisions = body.decisions;
         self.recorded = Recorded::Count(if recording { body.decisions } else { 0 });
         self.history = None;
+    }
+
+    /// Takes a checkpoint that is in the ledger into the list.
+    pub fn add_checkpoint(&mut self, body: &Checkpointed) {
+        self.checkpoints.push(body.checkpoint());
+        self.windows.extend(body.windows);
+        self.interventions_sha256 = body.interventions_sha256;
+        self.reproducible = body.reproducible;
+        self.run_root = Some(body.run_root);
     }
 
     /// Takes over how it ended.
@@ -303,6 +411,7 @@ impl RunState {
         self.error = body.error.clone();
         self.record_id = Some(record_id);
         self.step = 0;
+        self.holder = None;
     }
 
     /// Decisions that the ledger holds.

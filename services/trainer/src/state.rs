@@ -29,38 +29,46 @@ impl AppState {
         Self { recovery, runs, policies, serving }
     }
 
-    /// The runs.
+    /// The runs, with what other trainers did until now.
     ///
     /// # Errors
     /// 503 while earlier runs are still being read: until then a run that exists could be called unknown,
     /// and a key that was used could be taken for a new one.
-    pub fn runs(&self) -> ApiResult<&Runs> {
-        match self.recovery.missing() {
-            None => Ok(&self.runs),
-            Some(what) => Err(recovering(what)),
+    pub async fn runs(&self) -> ApiResult<&Runs> {
+        if let Some(what) = self.recovery.missing() {
+            return Err(recovering(what));
         }
+        self.runs.glance().await;
+        Ok(&self.runs)
     }
 
-    /// The policies.
+    /// The policies, with what other trainers did until now.
     ///
     /// # Errors
     /// 503 while earlier runs and imported policies are still being read.
-    pub fn policies(&self) -> ApiResult<&Policies> {
-        self.runs()?;
-        match self.policies.missing() {
-            None => Ok(&self.policies),
-            Some(what) => Err(recovering(what)),
+    pub async fn policies(&self) -> ApiResult<&Policies> {
+        self.runs().await?;
+        if let Some(what) = self.policies.missing() {
+            return Err(recovering(what));
         }
+        self.policies.glance().await;
+        Ok(&self.policies)
     }
 
     /// One policy.
     ///
     /// # Errors
     /// As [`AppState::policies`]; 404 when there is none.
-    pub fn policy(&self, id: Uuid) -> ApiResult<Arc<Policy>> {
-        self.policies()?.get(id).ok_or_else(|| {
+    pub async fn policy(&self, id: Uuid) -> ApiResult<Arc<Policy>> {
+        // A policy never changes, so that nobody needs to be asked about one that is known.
+        if self.recovery.missing().is_none()
+            && let Some(known) = self.policies.known(id)
+        {
+            return Ok(known);
+        }
+        self.policies().await?.get(id).ok_or_else(|| {
             let detail = format!(
-                "There is no policy `{id}` on this trainer: a run has one when it is completed and has learned; \
+                "There is no policy `{id}` in the ledger: a run has one when it is completed and has learned; \
                  `GET /v1/policies` lists them."
             );
             ApiError::new(StatusCode::NOT_FOUND, "policy_not_found", detail)
@@ -77,9 +85,9 @@ impl AppState {
     ///
     /// # Errors
     /// As [`AppState::runs`]; 404 when there is none.
-    pub fn run(&self, id: Uuid) -> ApiResult<Arc<Run>> {
-        self.runs()?.get(id).ok_or_else(|| {
-            let detail = format!("There is no run `{id}` on this trainer; `GET /v1/runs` lists them.");
+    pub async fn run(&self, id: Uuid) -> ApiResult<Arc<Run>> {
+        self.runs().await?.get(id).ok_or_else(|| {
+            let detail = format!("There is no run `{id}` in the ledger; `GET /v1/runs` lists them.");
             ApiError::new(StatusCode::NOT_FOUND, "run_not_found", detail)
         })
     }

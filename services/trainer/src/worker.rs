@@ -27,18 +27,32 @@ pub struct Outside {
     pub gauges: Gauges,
 }
 
-/// Plays a run to its end and writes down how it ended. When the trainer shuts down it returns without
-/// a final record: the run is taken up again at the next start.
-pub fn play(outside: &Outside, waiting: &Waiting, run: &Arc<Run>, turn: Turn) {
+/// What became of a run in this trainer's hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has ended, and the ledger says how.
+    Ended,
+    /// The trainer shuts down: somebody else goes on with it.
+    PutDown,
+    /// Another trainer has it.
+    Lost,
+    /// It has failed, and the ledger could not be told.
+    Untold,
+}
+
+/// Plays a run to its end and writes down how it ended. When the trainer shuts down, or loses the run, it returns
+/// without a final record: whoever has the run next goes on from its last checkpoint.
+pub fn play(outside: &Outside, waiting: &Waiting, run: &Arc<Run>, turn: Turn) -> Outcome {
     let ledger = RunLedger::new(&outside.ledger, waiting.clone());
     let played = std::panic::catch_unwind(AssertUnwindSafe(|| {
         Player::new(outside, waiting, run, turn).and_then(Player::play)
     }));
     let failure = match played {
-        Ok(Ok(())) => return,
+        Ok(Ok(())) => return Outcome::Ended,
+        Ok(Err(Halt::Shutdown)) => return Outcome::PutDown,
+        Ok(Err(Halt::Lost)) => return Outcome::Lost,
         // A runtime that shuts down may make what waits on it panic.
-        _ if waiting.check().is_err() => return,
-        Ok(Err(Halt::Shutdown)) => return,
+        _ if waiting.stop().is_cancelled() => return outcome(&waiting.halt()),
         Ok(Err(Halt::Failed(why))) => why,
         Err(panic) => format!(
             "the run's thread met an error in the program: {}. Its last checkpoint can be resumed",
@@ -62,15 +76,13 @@ pub fn play(outside: &Outside, waiting: &Waiting, run: &Arc<Run>, turn: Turn) {
             error: Some(failure),
         }
     };
-    finish(&ledger, run, ended).unwrap_or_else(|halt| {
-        tracing::error!(run = %run.id, ?halt, "the failed run's record could not be written");
-    });
+    told(run, finish(&ledger, run, ended))
 }
 
 /// Records how a run ended, then shows it.
 ///
 /// # Errors
-/// The trainer shuts down. When the remembrancer refuses the record the run is shown as failed.
+/// The trainer shuts down or has lost the run. When the remembrancer refuses the record the run is shown as failed.
 pub fn finish(ledger: &RunLedger, run: &Run, ended: Ended) -> Result<(), Halt> {
     let record = RunRecord::Ended(ended.clone());
     match ledger.append(&record) {
@@ -79,7 +91,6 @@ pub fn finish(ledger: &RunLedger, run: &Run, ended: Ended) -> Result<(), Halt> {
             tracing::info!(run = %run.id, status = status_name(ended.status), decisions = ended.decisions, "the run ended");
             Ok(())
         }
-        Err(Halt::Shutdown) => Err(Halt::Shutdown),
         Err(Halt::Failed(why)) if ended.status == RunStatus::Failed => {
             let mut state = run.state();
             state.ended(&ended, record.id(), Utc::now());
@@ -91,7 +102,7 @@ pub fn finish(ledger: &RunLedger, run: &Run, ended: Ended) -> Result<(), Halt> {
 }
 
 /// Ends a run that was cancelled before its turn.
-pub fn end_unplayed(outside: &Outside, waiting: &Waiting, run: &Run) {
+pub fn end_unplayed(outside: &Outside, waiting: &Waiting, run: &Run) -> Outcome {
     let ledger = RunLedger::new(&outside.ledger, waiting.clone());
     let ended = {
         let state = run.state();
@@ -108,8 +119,24 @@ pub fn end_unplayed(outside: &Outside, waiting: &Waiting, run: &Run) {
             error: None,
         }
     };
-    if let Err(halt) = finish(&ledger, run, ended) {
-        tracing::warn!(run = %run.id, ?halt, "the cancelled run's record was not written");
+    told(run, finish(&ledger, run, ended))
+}
+
+fn told(run: &Run, finished: Result<(), Halt>) -> Outcome {
+    match finished {
+        Ok(()) => Outcome::Ended,
+        Err(halt) => {
+            tracing::warn!(run = %run.id, ?halt, "the record of the run's end was not written");
+            outcome(&halt)
+        }
+    }
+}
+
+fn outcome(halt: &Halt) -> Outcome {
+    match halt {
+        Halt::Shutdown => Outcome::PutDown,
+        Halt::Lost => Outcome::Lost,
+        Halt::Failed(_) => Outcome::Untold,
     }
 }
 

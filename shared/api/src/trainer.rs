@@ -288,7 +288,7 @@ pub struct Progress {
 /// A training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Run {
-    /// Its id on this trainer.
+    /// Its id.
     pub id: Uuid,
     /// SHA-256 of its canonical configuration: the `run` of its decisions.
     pub digest: Hash,
@@ -307,6 +307,10 @@ pub struct Run {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<DateTime<Utc>>,
+    /// The trainer that plays it, while one does: the holder of its lease in the remembrancer. Of a run that another
+    /// trainer plays, this one knows what is in the ledger, so that `progress` stands at the last checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trainer: Option<String>,
     /// Its progress.
     pub progress: Progress,
     /// RFC 6962 root over its decisions so far in order; set at every checkpoint.
@@ -458,7 +462,7 @@ pub enum Resolution {
     /// One row per episode: the columns of `training_metrics.csv`.
     #[default]
     Episode,
-    /// One row per window; the last 100,000 are kept.
+    /// One row per window.
     Window,
 }
 
@@ -479,6 +483,15 @@ pub struct MetricsQuery {
     /// Only rows from this episode or window on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
+    /// At most so many rows, 2 to 10,000, which keep the extremes of `metric`; by default all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 2, max = 10_000)))]
+    #[param(minimum = 2, maximum = 10_000)]
+    pub points: Option<u32>,
+    /// The column whose extremes `points` keeps (default `avg_reward`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(example = "avg_reward")]
+    pub metric: Option<String>,
     /// Rows per page, 1 to 10,000 (default 1000); a stream has all rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 10_000)))]

@@ -19,7 +19,8 @@ pub struct HeldLease {
     /// When the call was begun that renewed it last.
     renewed: watch::Receiver<Instant>,
     lost: CancellationToken,
-    renewing: DropGuard,
+    stop: CancellationToken,
+    _stop_renewing: DropGuard,
 }
 
 impl HeldLease {
@@ -41,8 +42,8 @@ impl HeldLease {
         let (lost, stop) = (CancellationToken::new(), CancellationToken::new());
         let renewing = renew_until_lost(remembrancer.clone(), fence.clone(), ttl, renewed, lost.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(renewing));
-        let remembrancer = remembrancer.fenced(&fence);
-        Ok(Self { remembrancer, fence, ttl, renewed: watched, lost, renewing: stop.drop_guard() })
+        let (remembrancer, _stop_renewing) = (remembrancer.fenced(&fence), stop.clone().drop_guard());
+        Ok(Self { remembrancer, fence, ttl, renewed: watched, lost, stop, _stop_renewing })
     }
 
     /// The client whose appends are refused once this claim is over.
@@ -85,10 +86,10 @@ impl HeldLease {
     ///
     /// # Errors
     /// The call's. The lease then runs out.
-    pub async fn release(self) -> Result<(), ClientError> {
-        let Self { remembrancer, fence, renewing, .. } = self;
-        drop(renewing);
-        remembrancer.release_lease(&fence.lease, &LeaseRelease { token: fence.token }).await.map(drop)
+    pub async fn release(&self) -> Result<(), ClientError> {
+        self.stop.cancel();
+        let release = LeaseRelease { token: self.fence.token };
+        self.remembrancer.release_lease(&self.fence.lease, &release).await.map(drop)
     }
 }
 

@@ -4,19 +4,19 @@ mod deadline;
 mod error;
 mod records;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ::records::Body;
 use api::{
     Hash, Page,
     remembrancer::{
-        BatchReceipts, DecisionBatch, Evidence, Fence, LeafQuery, NewRecord, Record, RecordQuery,
-        RecordReceipt, RunHead,
+        BatchReceipts, DecisionBatch, Evidence, Fence, LeafQuery, Lease, LeaseQuery, NewRecord, Record,
+        RecordQuery, RecordReceipt, RunHead,
     },
 };
 use bytes::Bytes;
 
-use crate::{ClientError, Recorder, RecorderOptions, Remembrancer, retry_while_transient};
+use crate::{ClientError, HeldLease, Recorder, RecorderOptions, Remembrancer, retry_while_transient};
 
 pub use deadline::Deadline;
 pub use error::LedgerError;
@@ -54,7 +54,7 @@ impl Ledger {
 
     /// The same ledger, where all calls together end so long from now at the latest.
     #[must_use]
-    pub fn within(&self, time: std::time::Duration) -> Self {
+    pub fn within(&self, time: Duration) -> Self {
         self.with_deadline(self.deadline.within(time))
     }
 
@@ -150,6 +150,35 @@ impl Ledger {
     /// A leaf, and all that is needed to verify it offline.
     pub async fn evidence(&self, leaf: &LeafQuery) -> Result<Option<Evidence>, LedgerError> {
         found(self.ask(|| self.remembrancer.evidence(leaf)).await)
+    }
+
+    /// Claims a lease, which is renewed until it is given back or dropped: [`LedgerError::is_lease_held`] when somebody
+    /// else has it.
+    pub async fn claim_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        ttl: Duration,
+    ) -> Result<HeldLease, LedgerError> {
+        self.ask(|| HeldLease::claim(&self.remembrancer, name, holder, ttl)).await
+    }
+
+    /// A lease, whoever holds it; `None` when nobody ever claimed it.
+    pub async fn lease(&self, name: &str) -> Result<Option<Lease>, LedgerError> {
+        found(self.ask(|| self.remembrancer.lease(name)).await)
+    }
+
+    /// All leases that the query finds, page by page.
+    pub async fn leases(&self, query: &LeaseQuery) -> Result<Vec<Lease>, LedgerError> {
+        let (mut leases, mut query) = (Vec::new(), query.clone());
+        loop {
+            let page = self.ask(|| self.remembrancer.leases(&query)).await?;
+            leases.extend(page.items);
+            match page.next_cursor {
+                Some(next) => query.cursor = Some(next),
+                None => return Ok(leases),
+            }
+        }
     }
 
     /// Starts to record a run's decisions from a thread that computes them, until the process shuts down.

@@ -25,9 +25,10 @@ const CHECKPOINTED: Kind = kind("run.checkpointed", "a checkpoint that the run c
 const LABELLED: Kind = kind("run.labelled", "the run's name, tags and notes");
 const PAUSED: Kind = kind("run.paused", "the run was paused");
 const RESUMED: Kind = kind("run.resumed", "the run was resumed");
+const CANCELLING: Kind = kind("run.cancelling", "the run was told to end after its episode");
 const ENDED: Kind = kind("run.ended", "the run's status at its end, with its root and its policy");
 
-pub(crate) const KINDS: &[Kind] = &[RUN, CREATED, CHECKPOINTED, LABELLED, PAUSED, RESUMED, ENDED];
+pub(crate) const KINDS: &[Kind] = &[RUN, CREATED, CHECKPOINTED, LABELLED, PAUSED, RESUMED, CANCELLING, ENDED];
 
 /// A run was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,8 +71,30 @@ pub struct Checkpointed {
     /// The artifact that lists the interventions applied so far, when there are some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interventions_sha256: Option<Hash>,
+    /// The artifact that holds the windows since the checkpoint before; absent in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
     /// False when the run went on without psi-field at some time.
     pub reproducible: bool,
+}
+
+/// A part of a run's windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Windows {
+    /// The artifact: CSV with a header, compressed by gzip.
+    pub sha256: Hash,
+    /// The number of the first window in it.
+    pub first: u64,
+    /// How many there are; their numbers grow by one.
+    pub count: u64,
+}
+
+impl Windows {
+    /// The number after the last.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.first + self.count
+    }
 }
 
 /// A run was given other labels.
@@ -98,6 +121,15 @@ pub struct Pause {
     pub number: u32,
     /// False when the pause begins, true when it ends.
     pub resumed: bool,
+}
+
+/// A run was cancelled: it ends after the episode under way, whoever plays it then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelling {
+    /// The run.
+    pub run_id: Uuid,
+    /// Its digest.
+    pub digest: Hash,
 }
 
 /// A run ended: the record that binds the run's id to its digest and its root.
@@ -175,6 +207,18 @@ impl Body for Pause {
     fn id(&self) -> String {
         let event = if self.resumed { "resumed" } else { "paused" };
         format!("{}:{event}:{}", self.run_id, self.number)
+    }
+
+    fn subject(&self) -> String {
+        subject(self.run_id)
+    }
+}
+
+impl Body for Cancelling {
+    const KIND: Kind = CANCELLING;
+
+    fn id(&self) -> String {
+        format!("{}:cancelling", self.run_id)
     }
 
     fn subject(&self) -> String {

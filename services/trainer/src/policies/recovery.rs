@@ -1,14 +1,14 @@
-//! Finding the imported policies again.
+//! Finding the imported policies again, and those that are imported on other trainers meanwhile.
 
 use std::sync::atomic::Ordering;
 
 use api::remembrancer::{Record, RecordQuery};
 use client::LedgerError;
-use records::policy::Imported;
+use records::{Body as _, policy::Imported};
 use tokio_util::sync::CancellationToken;
 
 use super::{Origin, Policies, Policy, Source};
-use crate::recovery::PAUSE;
+use crate::{ledger::GLANCE, recovery::PAUSE};
 
 impl Policies {
     /// Reads every imported policy from the ledger. Ends when that is done or the trainer shuts down.
@@ -16,7 +16,11 @@ impl Policies {
         let mut bodies = self.0.ledger.bodies::<Imported>(&RecordQuery::default());
         loop {
             match bodies.next().await {
-                Ok(Some((record, imported))) => self.take_over(&record, imported),
+                Ok(Some((record, imported))) => {
+                    let mut position = self.0.position.lock().await;
+                    *position = (*position).max(Some(record.log_index));
+                    self.take_over(&record, imported);
+                }
                 Ok(None) => break,
                 Err(LedgerError::ShuttingDown) => return,
                 Err(error) => {
@@ -29,6 +33,31 @@ impl Policies {
             }
         }
         self.0.recovered.store(true, Ordering::Release);
+    }
+
+    /// Reads which policies were imported since, for somebody who asks: as long as the remembrancer is away, those that
+    /// are known must do.
+    pub async fn glance(&self) {
+        let read = async {
+            let mut position = self.0.position.lock().await;
+            let query = RecordQuery {
+                kind: Some(Imported::KIND.record_kind()),
+                after_log_index: *position,
+                ..RecordQuery::default()
+            };
+            let mut records = self.0.ledger.within(GLANCE).records(query);
+            while let Some(record) = records.next().await? {
+                match Imported::read(&record) {
+                    Ok(imported) => self.take_over(&record, imported),
+                    Err(error) => tracing::warn!(%error, "a record is passed over"),
+                }
+                *position = Some(record.log_index);
+            }
+            Ok::<_, LedgerError>(())
+        };
+        if let Err(error) = read.await {
+            tracing::warn!(%error, "the remembrancer does not say which policies were imported; those that are known are shown");
+        }
     }
 
     fn take_over(&self, record: &Record, imported: Imported) {

@@ -23,8 +23,11 @@ async fn list_agents(
     Path(id): Path<Uuid>,
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<Agent>>> {
-    let run = state.run(id)?;
-    let page =
-        state.runs()?.with_history(&run, |history| page(&query, history.agents.iter().cloned())).await?;
+    let run = state.run(id).await?;
+    let page = state
+        .runs()
+        .await?
+        .with_history(&run, |history| page(&query, history.agents.iter().cloned()))
+        .await?;
     page.map(Json)
 }

@@ -23,7 +23,7 @@ async fn list_checkpoints(
     Path(id): Path<Uuid>,
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<Checkpoint>>> {
-    let run = state.run(id)?;
+    let run = state.run(id).await?;
     let page = page(&query, run.state().checkpoints.iter().cloned())?;
     Ok(Json(page))
 }

@@ -39,7 +39,7 @@ async fn compare_runs(
     Query(query): Query<ComparisonQuery>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let runs = state.runs()?;
+    let runs = state.runs().await?;
     let (a, b) = match (runs.get(query.a), runs.get(query.b)) {
         (Some(a), Some(b)) => (a, b),
         (a, b) => return Err(unknown(&query, &a, &b)),

@@ -27,7 +27,7 @@ async fn get_decision(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
 ) -> ApiResult<Json<DecisionDetails>> {
-    state.policies()?;
+    state.policies().await?;
     Ok(Json(state.serving().details(id).await?))
 }
 
@@ -52,7 +52,7 @@ async fn tell_outcome(
     Path(id): Path<Uuid>,
     Json(outcome): Json<Outcome>,
 ) -> ApiResult<Response> {
-    state.policies()?;
+    state.policies().await?;
     let (recorded, is_new) = state.serving().tell(id, outcome).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, [(header::LOCATION, format!("/v1/decisions/{id}"))], Json(recorded)).into_response())

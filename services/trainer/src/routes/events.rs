@@ -11,11 +11,10 @@ use axum::{
 };
 use futures_util::stream;
 use service_kit::{ApiError, ApiResult, Path};
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{events::Follower, state::AppState};
+use crate::{events::Follower, runs::Runs, state::AppState};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(follow_run))
@@ -52,20 +51,20 @@ async fn follow_run(
     Path(id): Path<Uuid>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let run = state.run(id)?;
+    let run = state.run(id).await?;
     let after = match headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default()) {
         None | Some("") => None,
         Some(END) => return Ok(StatusCode::NO_CONTENT.into_response()),
         Some(window) => Some(window.parse::<u64>().map_err(|_| not_an_id())?),
     };
-    let runs = state.runs()?;
+    let runs = state.runs().await?;
     // What was told before a restart is in the run's checkpoint.
     runs.with_history(&run, |_| ()).await?;
     let reader = Reader {
         follower: Follower::new(run, after),
         events: VecDeque::new(),
         ended: false,
-        shutdown: runs.shutdown().clone(),
+        runs: runs.clone(),
     };
     let events = stream::unfold(reader, |mut reader| async {
         let event = reader.next().await?;
@@ -78,7 +77,7 @@ struct Reader {
     follower: Follower,
     events: VecDeque<RunEvent>,
     ended: bool,
-    shutdown: CancellationToken,
+    runs: Runs,
 }
 
 impl Reader {
@@ -93,14 +92,14 @@ impl Reader {
             }
             // Asked before reading: what was kept when the trainer began to shut down is still told, because the
             // next start keeps no window from before the run's checkpoint.
-            let closing = self.shutdown.is_cancelled();
-            self.events = self.follower.read().into();
+            let closing = self.runs.shutdown().is_cancelled();
+            self.events = self.follower.read(&self.runs).await.into();
             if self.events.is_empty() {
                 if closing {
                     return None;
                 }
                 let pause = tokio::time::sleep(LOOK_EVERY);
-                self.shutdown.run_until_cancelled(pause).await;
+                self.runs.shutdown().run_until_cancelled(pause).await;
             }
         }
     }

@@ -24,9 +24,10 @@ async fn list_interventions(
     Path(id): Path<Uuid>,
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<Intervention>>> {
-    let run = state.run(id)?;
+    let run = state.run(id).await?;
     let page = state
-        .runs()?
+        .runs()
+        .await?
         .with_history(&run, |history| page(&query, history.interventions.iter().cloned()))
         .await?;
     page.map(Json)

@@ -27,7 +27,7 @@ async fn label_run(
     Path(id): Path<Uuid>,
     Json(patch): Json<RunPatch>,
 ) -> ApiResult<Json<Run>> {
-    let (run, runs) = (state.run(id)?, state.runs()?.clone());
+    let (run, runs) = (state.run(id).await?, state.runs().await?.clone());
     let labelled = run.clone();
     // A task of its own: a caller that hangs up must not leave it recorded but not shown.
     let labels = tokio::spawn(async move { runs.label(&labelled, patch).await });

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use api::{
     Page,
     trainer::{EpisodeMetrics, MetricsQuery, Resolution, WindowMetrics},
@@ -8,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use service_kit::{ApiResult, Json, Path, Query};
+use service_kit::{ApiResult, Json, Lines, Path, Query};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -23,8 +25,9 @@ use crate::{run::Run, runs::Runs, state::AppState};
 
 mod rows;
 mod stream;
+mod thinned;
 
-use rows::{Row, rows};
+use rows::Row;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(run_metrics))
@@ -66,42 +69,75 @@ impl ToSchema for Rows {
 ///
 /// One row an episode (the columns of `training_metrics.csv`) or a window; a figure without data is null,
 /// in CSV an empty field. JSON comes in pages: `next_cursor` is the next page's `from`. NDJSON and CSV are
-/// streams of all rows that there are now, from `from` on. Episodes are kept for ever, in the checkpoints. The
-/// last 100,000 windows are kept, and only while the trainer runs: older ones, and those from before its last
-/// start, are gone. Who needs every window reads `events` while the run is at work.
+/// streams of all rows that there are now, from `from` on. Episodes and windows are kept for ever, with the
+/// checkpoints; those after the last checkpoint are known only to the trainer that plays the run. Of more than
+/// 100,000 windows between two checkpoints the newest are kept.
+///
+/// With `points` the rows are thinned: cut into `points / 2` buckets of equal length, of each of which the rows with
+/// the least and the greatest `metric` are kept, whole and in their order; of equal ones the first, and the first row
+/// of a bucket without any figure. The extremes of what is shown are those of the run.
 #[utoipa::path(get, path = "/v1/runs/{id}/metrics", tag = "runs",
     params(("id" = Uuid, Path, description = "The run."), MetricsQuery),
     responses(
         (status = 200, description = "The rows, the oldest first.",
             content((Rows = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
-        (status = 404, description = "`run_not_found`.")))]
+        (status = 404, description = "`run_not_found`."),
+        (status = 422, description = "`invalid_request`: a parameter is not valid, `metric` is no column of figures, \
+            or `points` came with `limit`.")))]
 async fn run_metrics(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
     Query(query): Query<MetricsQuery>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let (run, runs) = (state.run(id)?, state.runs()?);
-    match (service_kit::Lines::asked(query.format, &headers), query.resolution) {
-        (None, Resolution::Episode) => {
-            Ok(Json(Rows::Episodes(page(runs, &run, &query).await?)).into_response())
-        }
-        (None, Resolution::Window) => {
-            Ok(Json(Rows::Windows(page(runs, &run, &query).await?)).into_response())
-        }
-        (Some(lines), Resolution::Episode) => {
-            stream::all::<EpisodeMetrics>(runs.clone(), run, query.from, lines).await
-        }
-        (Some(lines), Resolution::Window) => {
-            stream::all::<WindowMetrics>(runs.clone(), run, query.from, lines).await
-        }
+    let (run, runs) = (state.run(id).await?, state.runs().await?);
+    let lines = service_kit::Lines::asked(query.format, &headers);
+    match query.resolution {
+        Resolution::Episode => answer::<EpisodeMetrics>(runs, run, &query, lines, Rows::Episodes).await,
+        Resolution::Window => answer::<WindowMetrics>(runs, run, &query, lines, Rows::Windows).await,
     }
 }
 
-async fn page<T: Row>(runs: &Runs, run: &Run, query: &MetricsQuery) -> ApiResult<Page<T>> {
-    let (from, limit) = (query.from.unwrap_or(0), query.limit.unwrap_or(1000) as usize);
-    let mut items = runs.with_history(run, |history| rows(T::of(history), from, limit + 1)).await?;
+async fn answer<T: Row>(
+    runs: &Runs,
+    run: Arc<Run>,
+    query: &MetricsQuery,
+    lines: Option<Lines>,
+    shown: impl FnOnce(Page<T>) -> Rows,
+) -> ApiResult<Response> {
+    let from = query.from.unwrap_or(0);
+    let Some(points) = query.points else {
+        return match lines {
+            Some(lines) => stream::all::<T>(runs.clone(), run, query.from, lines).await,
+            None => Ok(Json(shown(page(runs, &run, from, query.limit).await?)).into_response()),
+        };
+    };
+    let metric = metric::<T>(query)?;
+    let items = thinned::thinned(runs, &run, from, points as usize, metric).await?;
+    match lines {
+        Some(lines) => stream::these::<T>(&items, lines),
+        None => Ok(Json(shown(Page { items, next_cursor: None })).into_response()),
+    }
+}
+
+async fn page<T: Row>(runs: &Runs, run: &Run, from: u64, limit: Option<u32>) -> ApiResult<Page<T>> {
+    let limit = limit.unwrap_or(1000) as usize;
+    let mut items = T::read(runs, run, from, limit + 1).await?;
     let next = items.get(limit).map(|row: &T| row.number().to_string());
     items.truncate(limit);
     Ok(Page { items, next_cursor: next })
+}
+
+/// The figure by which rows are thinned.
+fn metric<T: Row>(query: &MetricsQuery) -> ApiResult<&str> {
+    let metric = query.metric.as_deref().unwrap_or("avg_reward");
+    if query.limit.is_some() {
+        let detail = "thinned rows come at once: leave `limit` out, or `points`";
+        return Err(service_kit::invalid_parameter("limit", detail));
+    }
+    if !T::COLUMNS.contains(&metric) {
+        let detail = format!("expected one of {}, got `{metric}`", T::COLUMNS.join(", "));
+        return Err(service_kit::invalid_parameter("metric", &detail));
+    }
+    Ok(metric)
 }

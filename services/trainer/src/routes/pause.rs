@@ -26,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 409, description = "`run_already_ended`, `run_is_ending`, `run_already_paused`."),
         (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
 async fn pause_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<Response> {
-    let (run, runs) = (state.run(id)?, state.runs()?.clone());
+    let (run, runs) = (state.run(id).await?, state.runs().await?.clone());
     let paused = run.clone();
     // A task of its own: a caller that hangs up must not leave it recorded but not done.
     tokio::spawn(async move { runs.pause(&paused).await }).await.map_err(ApiError::internal)??;
@@ -45,7 +45,7 @@ async fn pause_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiRe
         (status = 409, description = "`run_already_ended`, `run_is_ending`, `run_not_paused`."),
         (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
 async fn resume_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<Response> {
-    let (run, runs) = (state.run(id)?, state.runs()?.clone());
+    let (run, runs) = (state.run(id).await?, state.runs().await?.clone());
     let resumed = run.clone();
     tokio::spawn(async move { runs.resume(&resumed).await }).await.map_err(ApiError::internal)??;
     Ok(accepted(&run))

@@ -45,7 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
             `policy_of_another_catalog`: it was trained for other providers or tenants than the environment's."),
         (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
 async fn import_policy(State(state): State<AppState>, Json(new): Json<NewPolicy>) -> ApiResult<Response> {
-    let (policy, is_new) = state.policies()?.import(new).await?;
+    let (policy, is_new) = state.policies().await?.import(new).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let location = format!("/v1/policies/{}", policy.id);
     Ok((status, [(header::LOCATION, location)], Json(policy.to_wire())).into_response())
@@ -68,7 +68,7 @@ async fn list_policies(
             && query.run.is_none_or(|run| policy.run == Some(run))
     };
     let limit = query.limit.unwrap_or(100) as usize;
-    let mut found = state.policies()?.list(wanted, after, limit + 1);
+    let mut found = state.policies().await?.list(wanted, after, limit + 1);
     let more = found.len() > limit;
     found.truncate(limit);
     let next_cursor = found.last().filter(|_| more).map(|policy| cursor(policy));
@@ -83,7 +83,7 @@ async fn list_policies(
         (status = 404, description = "`policy_not_found`."),
         (status = 503, description = "`recovering`.")))]
 async fn get_policy(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<Json<Policy>> {
-    Ok(Json(state.policy(id)?.to_wire()))
+    Ok(Json(state.policy(id).await?.to_wire()))
 }
 
 /// Export a policy's file.
@@ -97,7 +97,7 @@ async fn get_policy(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiR
             all there is to it; `policy_file_missing`."),
         (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
 async fn get_policy_file(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<Response> {
-    let policy = state.policy(id)?;
+    let policy = state.policy(id).await?;
     let Some(name) = policy.file() else {
         let detail = format!(
             "The policy `{id}` is the hand rule `{}`, which has no file: import it elsewhere by its name.",
@@ -105,7 +105,7 @@ async fn get_policy_file(State(state): State<AppState>, Path(id): Path<Uuid>) ->
         );
         return Err(ApiError::new(StatusCode::NOT_FOUND, "policy_has_no_file", detail));
     };
-    let bytes = state.policies()?.file(name).await.map_err(ServeError::from)?;
+    let bytes = state.policies().await?.file(name).await.map_err(ServeError::from)?;
     let bytes = bytes.ok_or(ServeError::FileMissing(name))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
 }
@@ -134,7 +134,7 @@ async fn decide(
     IdempotencyKey(key): IdempotencyKey,
     Json(request): Json<DecisionRequest>,
 ) -> ApiResult<Json<ServedDecisions>> {
-    let policy = state.policy(id)?;
+    let policy = state.policy(id).await?;
     Ok(Json(state.serving().decide(&policy, request, key.as_deref()).await?))
 }
 

@@ -39,7 +39,7 @@ async fn rewind_run(
     IdempotencyKey(key): IdempotencyKey,
     Json(rewind): Json<NewRewind>,
 ) -> ApiResult<Response> {
-    let (old, runs) = (state.run(id)?, state.runs()?.clone());
+    let (old, runs) = (state.run(id).await?, state.runs().await?.clone());
     // A task of its own: a caller that hangs up must not leave a run that is recorded but not queued.
     let task = tokio::spawn(async move { runs.rewind(&old, rewind, key).await });
     let run = task.await.map_err(ApiError::internal)??;

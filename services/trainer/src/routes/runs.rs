@@ -12,11 +12,12 @@ use service_kit::{ApiError, ApiResult, IdempotencyKey, Json, Parsed, Path, Query
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
+use super::ledger_problem;
 use crate::{
     checkpoint::CheckpointError,
     run,
     run_config::RunPlan,
-    runs::{AlreadyEnded, CreateError},
+    runs::{CancelError, CreateError},
     state::AppState,
 };
 
@@ -52,7 +53,7 @@ async fn create_run(
         errors.extend(more.into_iter().filter(|one| new_place(one, &errors)).collect::<Vec<_>>());
         return Err(service_kit::invalid_request(errors));
     }
-    let runs = state.runs()?.clone();
+    let runs = state.runs().await?.clone();
     // A task of its own: a caller that hangs up must not leave a run that is recorded but not queued.
     let run =
         tokio::spawn(async move { runs.create(new, key).await }).await.map_err(ApiError::internal)??;
@@ -71,7 +72,7 @@ async fn list_runs(
 ) -> ApiResult<Json<Page<Run>>> {
     let after = service_kit::cursor(query.cursor.as_deref(), |cursor| cursor.parse::<Uuid>().ok())?;
     let limit = query.limit.unwrap_or(100) as usize;
-    let mut runs = state.runs()?.list(&query, after, limit + 1);
+    let mut runs = state.runs().await?.list(&query, after, limit + 1);
     let more = runs.len() > limit;
     runs.truncate(limit);
     let next_cursor = runs.last().filter(|_| more).map(|run| run.id.to_string());
@@ -85,23 +86,27 @@ async fn list_runs(
         (status = 200, description = "The run as it is now.", body = Run),
         (status = 404, description = "`run_not_found`.")))]
 async fn get_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<Json<Run>> {
-    Ok(Json(state.run(id)?.to_wire()))
+    Ok(Json(state.run(id).await?.to_wire()))
 }
 
 /// Cancel a run.
 ///
 /// It ends after the current episode, with a checkpoint that another run can resume from; a run that has not started
-/// ends at once. A paused run continues to the end of its episode.
+/// ends at once. A paused run continues to the end of its episode. The ledger has it before the answer: it is carried out
+/// also when another trainer plays the run, or claims it later.
 #[utoipa::path(post, path = "/v1/runs/{id}/cancel", tag = "runs",
     params(("id" = Uuid, Path, description = "The run.")),
     responses(
         (status = 202, description = "It will end.", body = Run,
             headers(("Location" = String, description = "Where the run is."))),
         (status = 404, description = "`run_not_found`."),
-        (status = 409, description = "`run_already_ended`.")))]
+        (status = 409, description = "`run_already_ended`."),
+        (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
 async fn cancel_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<Response> {
-    let run = state.run(id)?;
-    state.runs()?.cancel(&run)?;
+    let run = state.run(id).await?;
+    let (runs, cancelled) = (state.runs().await?.clone(), run.clone());
+    // A task of its own: a caller that hangs up must not leave it recorded but not done.
+    tokio::spawn(async move { runs.cancel(&cancelled).await }).await.map_err(ApiError::internal)??;
     Ok(accepted(&run))
 }
 
@@ -151,15 +156,19 @@ impl From<CreateError> for ApiError {
                      /v1/artifacts/{name}"
                 ),
             ),
-            CreateError::Ledger(cause) => super::ledger_problem(cause),
+            CreateError::Ledger(cause) => ledger_problem(cause),
             CreateError::Internal(cause) => Self::internal(cause),
         }
     }
 }
 
-impl From<AlreadyEnded> for ApiError {
-    fn from(error: AlreadyEnded) -> Self {
-        let status = status_name(error.0);
+impl From<CancelError> for ApiError {
+    fn from(error: CancelError) -> Self {
+        let status = match error {
+            CancelError::Ended(status) => status,
+            CancelError::Ledger(error) => return ledger_problem(error),
+        };
+        let status = status_name(status);
         let detail = format!("The run has already ended ({status}); there is nothing to cancel.");
         Self::new(StatusCode::CONFLICT, "run_already_ended", detail)
     }

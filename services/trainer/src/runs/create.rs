@@ -1,9 +1,12 @@
 //! Starting a run: checked, recorded, then queued.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use api::{FieldError, Hash, trainer::NewRun};
-use client::LedgerError;
+use client::{HeldLease, LedgerError};
 use records::{Body as _, run::Created};
 use uuid::Uuid;
 
@@ -11,7 +14,7 @@ use super::{Key, MOST_UNFINISHED, Runs};
 use crate::{
     checkpoint::{CheckpointDocument, CheckpointError},
     digest::sha256,
-    ledger::FILE_DEADLINE,
+    ledger::{FILE_DEADLINE, REQUEST_DEADLINE},
     run::Run,
     run_config::RunPlan,
 };
@@ -52,6 +55,27 @@ pub enum CreateError {
     Internal(String),
 }
 
+/// How long a key stays with a trainer that dies while it starts a run.
+const KEY_TTL: Duration = Duration::from_secs(10);
+
+/// The pause before a key that somebody else has is asked for again.
+const KEY_PAUSE: Duration = Duration::from_millis(50);
+
+/// An Idempotency-Key's lease; it is given back with this value.
+struct KeyLease(Option<HeldLease>);
+
+impl Drop for KeyLease {
+    fn drop(&mut self) {
+        if let Some(lease) = self.0.take() {
+            tokio::spawn(async move {
+                if let Err(error) = lease.release().await {
+                    tracing::warn!(%error, "a key's lease was not given back: it runs out");
+                }
+            });
+        }
+    }
+}
+
 impl Runs {
     /// Starts a run, or finds the one that the same key started. It is in the ledger before this
     /// returns, so that it is not forgotten from then on.
@@ -75,6 +99,10 @@ impl Runs {
         let plan = plan.map_err(CreateError::Invalid)?;
         let config = plan.run.clone();
         let request = sha256(&serde_json::to_vec(&config).map_err(|e| CreateError::Internal(e.to_string()))?);
+        let _one_at_a_time = match &key {
+            Some(key) => Some(self.alone_with(key).await?),
+            None => None,
+        };
         if let Some(run) = self.started_with(key.as_deref(), request)? {
             return Ok(run);
         }
@@ -101,9 +129,31 @@ impl Runs {
         let (run, is_new) = self.insert(run);
         if is_new {
             tracing::info!(run = %run.id, digest = %run.digest, "run created");
-            self.enqueue(run.clone());
+            self.see_to(run.clone());
         }
         Ok(run)
+    }
+
+    /// Keeps other trainers from starting a run with the same key meanwhile, and reads what they started before.
+    async fn alone_with(&self, key: &str) -> Result<KeyLease, LedgerError> {
+        let deadline = Instant::now() + REQUEST_DEADLINE;
+        let ledger = self.0.outside.ledger.within(REQUEST_DEADLINE);
+        let name = format!("run-key:{}", sha256(key.as_bytes()));
+        let lease = loop {
+            // One holder a call: two calls of this trainer, too, come one after the other.
+            let holder = format!("{}/{}", self.0.holder, Uuid::now_v7());
+            match ledger.claim_lease(&name, &holder, KEY_TTL).await {
+                Ok(lease) => break KeyLease(Some(lease)),
+                // Whoever has it starts a run, and soon gives it back; a deadline ends the waiting.
+                Err(error) if error.is_lease_held() && Instant::now() < deadline => {
+                    tokio::time::sleep(KEY_PAUSE).await;
+                }
+                Err(error) if error.is_lease_held() => return Err(LedgerError::Away(error.to_string())),
+                Err(error) => return Err(error),
+            }
+        };
+        self.catch_up(&ledger).await?;
+        Ok(lease)
     }
 
     fn started_with(&self, key: Option<&str>, request: Hash) -> Result<Option<Arc<Run>>, CreateError> {
@@ -134,7 +184,7 @@ impl Runs {
     }
 
     /// Two calls with the same key may come here with the same run; the first one counts.
-    fn insert(&self, run: Arc<Run>) -> (Arc<Run>, bool) {
+    pub(super) fn insert(&self, run: Arc<Run>) -> (Arc<Run>, bool) {
         let mut table = self.table();
         if let Some(there) = table.by_id.get(&run.id) {
             return (there.clone(), false);

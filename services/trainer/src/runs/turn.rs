@@ -43,10 +43,13 @@ impl Turn {
         self.runs.publish();
     }
 
-    /// True when the run is at work from now on; false when it was paused while it waited.
+    /// True when the run is at work from now on, or has ended elsewhere; false when it was paused while it waited.
     fn begins(&self) -> bool {
         {
             let mut state = self.run.state();
+            if state.status.is_final() {
+                return true;
+            }
             if self.run.is_paused() && !self.run.cancel.is_cancelled() {
                 return false;
             }

@@ -50,6 +50,48 @@ async fn a_stream_has_every_row_of_the_pages_whichever_way_it_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_run_is_shown_in_few_rows_that_keep_the_extremes() {
+    let mut stack = Stack::start().await;
+    let run = NewRun { steps_per_episode: 600, agents: 1, psi_field: PsiFieldMode::Off, ..small_run() };
+    let run = stack.play(&run).await;
+    let path = format!("{}/metrics?resolution=window&format=ndjson", run.id);
+    let rows = async |stack: &Stack, query: &str| -> Vec<WindowMetrics> {
+        let (status, _, lines) = get(stack, &format!("{path}{query}"), "*/*").await;
+        assert_eq!(status, 200, "{lines}");
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let all = rows(&stack, "").await;
+    let thinned = rows(&stack, "&points=100&metric=avg_cost_usd").await;
+    assert!(thinned.len() <= 100 && thinned.len() > 50, "{}", thinned.len());
+    assert!(thinned.iter().all(|row| all[row.window as usize] == *row), "rows are whole");
+    assert!(thinned.is_sorted_by_key(|row| row.window));
+    let extremes = |rows: &[WindowMetrics]| {
+        let figures = rows.iter().filter_map(|row| row.avg_cost_usd);
+        figures.fold((f64::MAX, f64::MIN), |(least, most), figure| (least.min(figure), most.max(figure)))
+    };
+    assert_eq!(extremes(&thinned), extremes(&all));
+    assert_eq!(rows(&stack, "&points=10000").await, all, "there are no more");
+    assert_eq!(rows(&stack, "&points=4&from=2390").await.len(), 4);
+
+    let (_, _, page) = get(&stack, &format!("{}/metrics?resolution=window&points=100", run.id), "*/*").await;
+    let page: Value = serde_json::from_str(&page).unwrap();
+    assert_eq!(page["next_cursor"], Value::Null);
+    let by_reward = rows(&stack, "&points=100").await;
+    assert_eq!(page["items"], serde_json::to_value(&by_reward).unwrap(), "JSON and NDJSON alike");
+    let csv =
+        get(&stack, &format!("{}/metrics?resolution=window&points=100&format=csv", run.id), "*/*").await.2;
+    assert_eq!(csv.lines().count(), 1 + by_reward.len());
+
+    // the same from the ledger
+    stack.kill_trainer().await;
+    stack.start_trainer().await;
+    stack.ready().await;
+    assert_eq!(rows(&stack, "&points=100&metric=avg_cost_usd").await, thinned);
+    let episodes = get(&stack, &format!("{}/metrics?points=2", run.id), "*/*").await.2;
+    assert_eq!(serde_json::from_str::<Value>(&episodes).unwrap()["items"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn figures_of_an_ended_run_are_streamed_after_a_restart_too_and_are_a_problem_without_the_ledger() {
     let mut stack = Stack::start().await;
     let run = stack.play(&small_run()).await;

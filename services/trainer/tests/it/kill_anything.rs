@@ -2,7 +2,7 @@
 
 use api::{
     Hash,
-    trainer::{AlgorithmSpec, MetricsQuery, NewRun, PsiFieldMode, Run, RunQuery, RunStatus},
+    trainer::{AlgorithmSpec, MetricsQuery, NewRun, PsiFieldMode, Resolution, Run, RunQuery, RunStatus},
 };
 use client::PageQuery;
 use serde_json::json;
@@ -138,10 +138,12 @@ async fn a_field_that_comes_back_to_a_best_effort_run_is_told_what_it_missed() {
 async fn a_remembrancer_that_is_away_for_a_while_loses_nothing() {
     let expected = undisturbed(&small_run()).await;
     // in the middle of decisions, artifacts and records, wherever the call happens to be
-    for calls in [1, 2, 4, 7, 9] {
+    for calls in [0, 1, 3, 6, 8] {
         let stack = Stack::start().await;
-        stack.ledger.faults().set_after(calls, Fault::Refuse);
+        stack.field.faults().set(Fault::Hang);
         let run = stack.client().create_run(&small_run(), None).await.unwrap();
+        stack.ledger.faults().set_after(calls, Fault::Refuse);
+        stack.field.faults().clear();
         let waits = |run: &Run| run.progress.waiting_for.as_deref() == Some("remembrancer");
         stack.until(run.id, "waits", waits).await;
         assert!(stack.ledger.faults().failed() > 0);
@@ -227,6 +229,9 @@ async fn finished_runs_are_there_again_after_a_restart_with_their_figures() {
     let before = stack.play(&small_run()).await;
     let client = stack.client();
     let csv = client.metrics_csv(before.id, &MetricsQuery::default()).await.unwrap();
+    let windows = MetricsQuery { resolution: Resolution::Window, ..MetricsQuery::default() };
+    let csv_of_windows = client.metrics_csv(before.id, &windows).await.unwrap();
+    assert_eq!(csv_of_windows.lines().count(), 1 + 20);
     let interventions = client.interventions(before.id, &PageQuery::default()).await.unwrap();
     let agents = client.agents(before.id, &PageQuery::default()).await.unwrap();
     assert!(!interventions.items.is_empty());
@@ -243,6 +248,11 @@ async fn finished_runs_are_there_again_after_a_restart_with_their_figures() {
     assert_eq!(after.progress.decisions_recorded, before.progress.decisions_recorded);
     assert!(after.ended_at.is_some());
     assert_eq!(client.metrics_csv(before.id, &MetricsQuery::default()).await.unwrap(), csv);
+    assert_eq!(client.metrics_csv(before.id, &windows).await.unwrap(), csv_of_windows);
+    let later = MetricsQuery { from: Some(13), limit: Some(3), ..windows };
+    let page = client.window_metrics(before.id, &later).await.unwrap();
+    assert_eq!(page.items.iter().map(|row| row.window).collect::<Vec<_>>(), [13, 14, 15]);
+    assert_eq!(page.next_cursor.as_deref(), Some("16"));
     assert_eq!(client.interventions(before.id, &PageQuery::default()).await.unwrap(), interventions);
     assert_eq!(client.agents(before.id, &PageQuery::default()).await.unwrap(), agents);
     assert_eq!(client.checkpoints(before.id, &PageQuery::default()).await.unwrap().items.len(), 2);

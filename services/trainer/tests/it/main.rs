@@ -12,3 +12,4 @@ mod policies;
 mod rewind;
 mod runs;
 mod support;
+mod two_trainers;

@@ -296,7 +296,7 @@ async fn the_same_key_gets_the_same_answer_also_after_a_restart_and_other_reques
 /// Cuts the line to the ledger after each of the calls that an answer under a key takes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_broke_off_anywhere_is_answered_once_under_its_key() {
-    let scenarios = (1..=8).flat_map(|calls| [(calls, false), (calls, true)]);
+    let scenarios = (1..=16).flat_map(|calls| [(calls, false), (calls, true)]);
     let outcomes = join_all(scenarios.map(async |(calls, overtaken)| {
         let mut stack = Stack::start().await;
         let policy = cheapest(&stack).await;

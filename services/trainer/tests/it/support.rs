@@ -18,7 +18,8 @@ pub(crate) struct Stack {
     trainer: Option<Running>,
 }
 
-struct Running {
+/// A trainer at work.
+pub(crate) struct Running {
     url: String,
     shutdown: CancellationToken,
     server: tokio::task::JoinHandle<()>,
@@ -38,6 +39,17 @@ impl Stack {
     }
 
     pub(crate) async fn start_trainer(&mut self) {
+        self.trainer = Some(self.run_trainer().await);
+    }
+
+    /// One more, on the same ledger and the same field.
+    pub(crate) async fn another_trainer(&self) -> Running {
+        let trainer = self.run_trainer().await;
+        eventually("the other trainer is ready", async || trainer.client().ready().await).await;
+        trainer
+    }
+
+    async fn run_trainer(&self) -> Running {
         let config = Config {
             http: HttpConfig::on_port(0),
             remembrancer_url: self.ledger.url().to_owned(),
@@ -53,16 +65,12 @@ impl Stack {
         let server = tokio::spawn(async move {
             service_kit::serve(listener, app, Duration::from_millis(100), stop).await.unwrap();
         });
-        self.trainer = Some(Running { url, shutdown, server });
+        Running { url, shutdown, server }
     }
 
     /// Ends the trainer where it is: runs under way leave nothing behind but what the ledger has.
     pub(crate) async fn kill_trainer(&mut self) {
-        let Running { shutdown, server, .. } = self.trainer.take().unwrap();
-        shutdown.cancel();
-        server.await.unwrap();
-        // The threads of runs end at their next step; nothing may come from them any more.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.trainer.take().unwrap().stop().await;
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -122,11 +130,24 @@ impl Stack {
     }
 }
 
-impl Drop for Stack {
+impl Running {
+    pub(crate) fn client(&self) -> Trainer {
+        Trainer::new(Endpoint::new(&self.url)).unwrap()
+    }
+
+    pub(crate) async fn run(&self, id: Uuid) -> Run {
+        self.client().run(id).await.unwrap()
+    }
+
+    async fn stop(mut self) {
+        self.shutdown.cancel();
+        (&mut self.server).await.unwrap();
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(running) = &self.trainer {
-            running.shutdown.cancel();
-        }
+        self.shutdown.cancel();
     }
 }
 

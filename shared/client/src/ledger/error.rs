@@ -59,6 +59,18 @@ impl LedgerError {
         self.status() == Some(409)
     }
 
+    /// Whether the claim of a lease under which this was sent is over ([`ClientError::is_lease_lost`]).
+    #[must_use]
+    pub fn is_lease_lost(&self) -> bool {
+        self.code() == Some("lease_lost")
+    }
+
+    /// Whether somebody else holds the lease that was to be claimed.
+    #[must_use]
+    pub fn is_lease_held(&self) -> bool {
+        self.code() == Some("lease_held")
+    }
+
     /// Whether the same may succeed later without anybody changing it.
     #[must_use]
     pub fn is_away(&self) -> bool {

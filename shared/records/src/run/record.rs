@@ -1,7 +1,7 @@
 use api::remembrancer::{NewRecord, Record};
 use uuid::Uuid;
 
-use super::{Checkpointed, Created, Ended, Labelled, Pause};
+use super::{Cancelling, Checkpointed, Created, Ended, Labelled, Pause};
 use crate::Body as _;
 
 /// Any of the records about a run.
@@ -15,6 +15,8 @@ pub enum RunRecord {
     Labelled(Labelled),
     /// It was paused, or resumed.
     Pause(Pause),
+    /// It was cancelled.
+    Cancelling(Cancelling),
     /// It ended.
     Ended(Ended),
 }
@@ -28,6 +30,7 @@ impl RunRecord {
             Self::Checkpointed(body) => body.run_id,
             Self::Labelled(body) => body.run_id,
             Self::Pause(body) => body.run_id,
+            Self::Cancelling(body) => body.run_id,
             Self::Ended(body) => body.run_id,
         }
     }
@@ -40,6 +43,7 @@ impl RunRecord {
             Self::Checkpointed(body) => body.id(),
             Self::Labelled(body) => body.id(),
             Self::Pause(body) => body.id(),
+            Self::Cancelling(body) => body.id(),
             Self::Ended(body) => body.id(),
         }
     }
@@ -54,6 +58,7 @@ impl RunRecord {
             Self::Checkpointed(body) => body.to_record(),
             Self::Labelled(body) => body.to_record(),
             Self::Pause(body) => body.to_record(),
+            Self::Cancelling(body) => body.to_record(),
             Self::Ended(body) => body.to_record(),
         }
     }
@@ -68,6 +73,7 @@ impl RunRecord {
             "checkpoint" => Checkpointed::read(record).map(Self::Checkpointed),
             "labelled" => Labelled::read(record).map(Self::Labelled),
             "paused" | "resumed" => Pause::read(record).map(Self::Pause),
+            "cancelling" => Cancelling::read(record).map(Self::Cancelling),
             _ => Ended::read(record).map(Self::Ended),
         };
         body.ok()

@@ -3,7 +3,10 @@
 use api::trainer::{EpisodeMetrics, WindowMetrics};
 use serde::Serialize;
 
-use crate::run::History;
+use crate::{
+    run::{History, Run},
+    runs::{HistoryError, Runs},
+};
 
 /// The columns of `training_metrics.csv`; dashboards and scripts know the first twelve by their place.
 const EPISODE_COLUMNS: [&str; 16] = [
@@ -43,15 +46,28 @@ const WINDOW_COLUMNS: [&str; 14] = [
 ];
 
 /// A row of figures. Numbers grow by one from row to row.
-pub(super) trait Row: Clone + Serialize + Send + 'static {
+pub(super) trait Row: Clone + Serialize + Send + Sync + 'static {
     /// The names of its fields, in the order in which they are written.
     const COLUMNS: &'static [&'static str];
 
     /// Its number.
     fn number(&self) -> u64;
 
-    /// All rows of this kind.
-    fn of(history: &History) -> impl ExactSizeIterator<Item = &Self>;
+    /// Up to `limit` of a run's rows from the number `from` on, or from the first that there is.
+    fn read(
+        runs: &Runs,
+        run: &Run,
+        from: u64,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Self>, HistoryError>> + Send;
+
+    /// The number after the run's last row.
+    fn end(runs: &Runs, run: &Run) -> impl Future<Output = Result<u64, HistoryError>> + Send;
+
+    /// A figure by the name of its column; `None` where the column has no figure, or is none.
+    fn figure(&self, column: &str) -> Option<f64> {
+        serde_json::to_value(self).ok()?.get(column)?.as_f64()
+    }
 }
 
 impl Row for EpisodeMetrics {
@@ -61,8 +77,14 @@ impl Row for EpisodeMetrics {
         self.episode.into()
     }
 
-    fn of(history: &History) -> impl ExactSizeIterator<Item = &Self> {
-        history.episodes.iter()
+    async fn read(runs: &Runs, run: &Run, from: u64, limit: usize) -> Result<Vec<Self>, HistoryError> {
+        let skipped = usize::try_from(from).unwrap_or(usize::MAX);
+        let read = |history: &History| history.episodes.iter().skip(skipped).take(limit).cloned().collect();
+        runs.with_history(run, read).await
+    }
+
+    async fn end(runs: &Runs, run: &Run) -> Result<u64, HistoryError> {
+        runs.with_history(run, |history| history.episodes.len() as u64).await
     }
 }
 
@@ -73,17 +95,13 @@ impl Row for WindowMetrics {
         self.window
     }
 
-    fn of(history: &History) -> impl ExactSizeIterator<Item = &Self> {
-        history.windows.iter()
+    async fn read(runs: &Runs, run: &Run, from: u64, limit: usize) -> Result<Vec<Self>, HistoryError> {
+        runs.windows(run, from, limit).await
     }
-}
 
-/// Up to `limit` rows from the number `from` on, or from the first that there is.
-pub(super) fn rows<'a, T: Row>(all: impl Iterator<Item = &'a T>, from: u64, limit: usize) -> Vec<T> {
-    let mut all = all.peekable();
-    let first = all.peek().map_or(0, |row| row.number());
-    let skipped = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX);
-    all.skip(skipped).take(limit).cloned().collect()
+    async fn end(runs: &Runs, run: &Run) -> Result<u64, HistoryError> {
+        Ok(runs.windows_end(run))
+    }
 }
 
 #[cfg(test)]
@@ -102,18 +120,5 @@ mod tests {
         let episode = r#"{"episode":0,"epsilon":0.1,"q_table_size":0,"interventions":0}"#;
         assert_eq!(columns::<EpisodeMetrics>(episode), EPISODE_COLUMNS);
         assert_eq!(columns::<WindowMetrics>(WINDOW), WINDOW_COLUMNS);
-    }
-
-    #[test]
-    fn rows_start_at_the_one_that_is_asked_for_also_when_older_ones_are_gone() {
-        let window: WindowMetrics = serde_json::from_str(WINDOW).unwrap();
-        let all: Vec<_> = (5..9).map(|number| WindowMetrics { window: number, ..window.clone() }).collect();
-        let shown =
-            |from, limit| -> Vec<u64> { rows(all.iter(), from, limit).iter().map(Row::number).collect() };
-        assert_eq!(shown(0, 2), [5, 6]);
-        assert_eq!(shown(7, 2), [7, 8]);
-        assert_eq!(shown(8, 9), [8]);
-        assert!(shown(9, 2).is_empty());
-        assert!(shown(u64::MAX, 2).is_empty());
     }
 }

@@ -10,7 +10,7 @@ use axum::{
 use futures_util::stream;
 use service_kit::{ApiError, ApiResult, Lines};
 
-use super::rows::{Row, rows};
+use super::rows::Row;
 use crate::{
     run::Run,
     runs::{HistoryError, Runs},
@@ -27,8 +27,7 @@ pub(super) async fn all<T: Row>(
     from: Option<u64>,
     lines: Lines,
 ) -> ApiResult<Response> {
-    let end =
-        runs.with_history(&run, |history| T::of(history).last().map_or(0, |row| row.number() + 1)).await?;
+    let end = T::end(&runs, &run).await?;
     let mut parts = Parts { runs, run, next: from.unwrap_or(0), end, lines };
     let first = parts.next::<T>(lines == Lines::Csv).await.map_err(|error| match error {
         PartError::History(error) => error.into(),
@@ -41,11 +40,20 @@ pub(super) async fn all<T: Row>(
         };
         Ok::<_, PartError>(part.map(|part| (part, (None, parts))))
     });
-    let media_type = match lines {
+    Ok(([(header::CONTENT_TYPE, media_type(lines))], Body::from_stream(body)).into_response())
+}
+
+/// These rows and no others.
+pub(super) fn these<T: Row>(rows: &[T], lines: Lines) -> ApiResult<Response> {
+    let body = encode(rows, lines, lines == Lines::Csv).map_err(ApiError::internal)?;
+    Ok(([(header::CONTENT_TYPE, media_type(lines))], body).into_response())
+}
+
+fn media_type(lines: Lines) -> &'static str {
+    match lines {
         Lines::Ndjson => lines.media_type(),
         Lines::Csv => "text/csv; charset=utf-8",
-    };
-    Ok(([(header::CONTENT_TYPE, media_type)], Body::from_stream(body)).into_response())
+    }
 }
 
 /// Why a stream breaks off.
@@ -72,13 +80,11 @@ struct Parts {
 }
 
 impl Parts {
-    /// The next part; `None` after the last. The run's state is held while rows are copied, and not while they
-    /// are written or taken.
+    /// The next part; `None` after the last.
     async fn next<T: Row>(&mut self, begins: bool) -> Result<Option<Bytes>, PartError> {
         let left = usize::try_from(self.end.saturating_sub(self.next)).unwrap_or(usize::MAX);
         let (from, limit) = (self.next, left.min(PART));
-        let mut part: Vec<T> =
-            self.runs.with_history(&self.run, |history| rows(T::of(history), from, limit)).await?;
+        let mut part = T::read(&self.runs, &self.run, from, limit).await?;
         part.retain(|row| row.number() < self.end);
         self.next = part.last().map_or(self.end, |row| row.number() + 1);
         if part.is_empty() && !begins {
