@@ -66,8 +66,13 @@ fn section(text: &mut String, command: &Command, level: usize) {
     }
     if let Some(after) = command.get_after_long_help().or(command.get_after_help()) {
         let after = after.to_string();
-        let examples = after.strip_prefix("Examples:\n").unwrap_or(&after).replace("\n  ", "\n");
-        let _ = write!(text, "\n```sh\n{}\n```\n", examples.trim());
+        let (more, examples) = after.split_once("Examples:\n").unwrap_or((&after, ""));
+        for (language, lines) in [("text", more), ("sh", examples)] {
+            let lines = lines.replace("\n  ", "\n");
+            if !lines.trim().is_empty() {
+                let _ = write!(text, "\n```{language}\n{}\n```\n", lines.trim());
+            }
+        }
     }
     for below in visible(command) {
         section(text, below, level + 1);
