@@ -1,9 +1,19 @@
 //! Reading a stream of server-sent events
 //! (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 
-use std::time::Duration;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use api::trainer::RunEvent;
+use bytes::Bytes;
+use eventsource_stream::{Event, EventStream, EventStreamError};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use reqwest::Response;
 
 use crate::{ClientError, connection};
@@ -16,16 +26,25 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 const LONGEST_EVENT_BYTES: usize = 16 << 20;
 
 /// A run's events, as they come.
-#[derive(Debug)]
 pub struct RunEvents {
     url: String,
-    response: Response,
-    frames: Frames,
+    status: u16,
+    events: BoxStream<'static, Result<Event, EventStreamError<ClientError>>>,
+    /// How many bytes have come since the last event.
+    bytes: Arc<AtomicUsize>,
+}
+
+impl fmt::Debug for RunEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunEvents").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 impl RunEvents {
     pub(crate) fn new(url: String, response: Response) -> Self {
-        Self { url, response, frames: Frames::default() }
+        let (status, bytes) = (response.status().as_u16(), Arc::new(AtomicUsize::new(0)));
+        let events = EventStream::new(body(url.clone(), response, bytes.clone())).boxed();
+        Self { url, status, events, bytes }
     }
 
     /// The next event; `None` when the trainer closed the stream, which it does after
@@ -35,135 +54,48 @@ impl RunEvents {
     /// The connection broke or is silent for a minute (both are transient: ask again from the last window
     /// on), or an event cannot be read.
     pub async fn next(&mut self) -> Result<Option<RunEvent>, ClientError> {
-        loop {
-            while let Some(frame) = self.frames.next() {
-                if let Some(event) = self.read(&frame)? {
-                    return Ok(Some(event));
-                }
-            }
-            let chunk = match tokio::time::timeout(LONGEST_SILENCE, self.response.chunk()).await {
-                Err(_) => return Err(self.silent()),
-                Ok(chunk) => {
-                    chunk.map_err(|source| connection::failed(&self.url, LONGEST_SILENCE, source))?
-                }
-            };
-            match chunk {
-                None => return Ok(None),
-                Some(bytes) if self.frames.buffered() + bytes.len() > LONGEST_EVENT_BYTES => {
-                    return Err(self.unexpected("an event is longer than 16 MiB".to_owned()));
-                }
-                Some(bytes) => self.frames.push(&bytes),
+        while let Some(event) = self.events.next().await {
+            self.bytes.store(0, Ordering::Relaxed);
+            let event = event.map_err(|error| match error {
+                EventStreamError::Transport(error) => error,
+                other => self.unexpected(other.to_string()),
+            })?;
+            if let Some(event) = self.read(&event)? {
+                return Ok(Some(event));
             }
         }
+        Ok(None)
     }
 
-    fn read(&self, frame: &Frame) -> Result<Option<RunEvent>, ClientError> {
-        if !matches!(frame.event.as_str(), "progress" | "window" | "intervention" | "end") {
+    fn read(&self, event: &Event) -> Result<Option<RunEvent>, ClientError> {
+        if !matches!(event.event.as_str(), "progress" | "window" | "intervention" | "end") {
             return Ok(None);
         }
-        let text = format!("{{\"event\":\"{}\",\"data\":{}}}", frame.event, frame.data);
+        let text = format!("{{\"event\":\"{}\",\"data\":{}}}", event.event, event.data);
         serde_json::from_str(&text).map(Some).map_err(|error| self.unexpected(error.to_string()))
     }
 
-    fn silent(&self) -> ClientError {
-        ClientError::TimedOut { url: self.url.clone(), after: LONGEST_SILENCE }
-    }
-
     fn unexpected(&self, detail: String) -> ClientError {
-        let status = self.response.status().as_u16();
-        ClientError::InvalidAnswer { url: self.url.clone(), status, detail }
+        ClientError::InvalidAnswer { url: self.url.clone(), status: self.status, detail }
     }
 }
 
-/// One event as it was sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Frame {
-    event: String,
-    data: String,
-}
-
-/// Bytes that came, and the event under way.
-#[derive(Debug, Default)]
-struct Frames {
-    bytes: Vec<u8>,
-    /// How many of them were read.
-    read: usize,
-    frame: Frame,
-}
-
-impl Frames {
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes.drain(..self.read);
-        self.read = 0;
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    /// Bytes that are no whole event yet.
-    fn buffered(&self) -> usize {
-        self.bytes.len() - self.read + self.frame.data.len()
-    }
-
-    /// The next event that is whole. One without data is none.
-    fn next(&mut self) -> Option<Frame> {
-        loop {
-            let line = &self.bytes[self.read..];
-            let end = line.iter().position(|byte| *byte == b'\n')?;
-            let line = String::from_utf8_lossy(&line[..end]).into_owned();
-            self.read += end + 1;
-            let line = line.strip_suffix('\r').unwrap_or(&line);
-            if line.is_empty() {
-                let frame = std::mem::take(&mut self.frame);
-                if !frame.data.is_empty() {
-                    return Some(frame);
-                }
-                continue;
-            }
-            // A line that begins with a colon is a comment.
-            let (field, value) = line.split_once(':').unwrap_or((line, ""));
-            let value = value.strip_prefix(' ').unwrap_or(value);
-            match field {
-                "event" => self.frame.event = value.to_owned(),
-                "data" => {
-                    if !self.frame.data.is_empty() {
-                        self.frame.data.push('\n');
-                    }
-                    self.frame.data.push_str(value);
-                }
-                _ => {}
-            }
+/// The answer's bytes; an error ends them when nothing comes for too long, or too much since the last event.
+fn body(
+    url: String,
+    response: Response,
+    since_event: Arc<AtomicUsize>,
+) -> impl Stream<Item = Result<Bytes, ClientError>> {
+    stream::try_unfold((url, response, since_event), async |(url, mut response, since_event)| {
+        let chunk = match tokio::time::timeout(LONGEST_SILENCE, response.chunk()).await {
+            Err(_) => return Err(ClientError::TimedOut { url, after: LONGEST_SILENCE }),
+            Ok(chunk) => chunk.map_err(|source| connection::failed(&url, LONGEST_SILENCE, source))?,
+        };
+        let Some(bytes) = chunk else { return Ok(None) };
+        if since_event.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len() > LONGEST_EVENT_BYTES {
+            let detail = "an event is longer than 16 MiB".to_owned();
+            return Err(ClientError::InvalidAnswer { url, status: response.status().as_u16(), detail });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(chunks: &[&[u8]]) -> Vec<(String, String)> {
-        let mut frames = Frames::default();
-        let mut seen = Vec::new();
-        for chunk in chunks {
-            frames.push(chunk);
-            seen.extend(std::iter::from_fn(|| frames.next()).map(|frame| (frame.event, frame.data)));
-        }
-        seen
-    }
-
-    #[test]
-    fn events_are_the_same_wherever_the_stream_is_cut() {
-        let stream =
-            "event: window\nid: 3\ndata: {\"Ψ\":1,\ndata: \"b\":2}\n\n:\n\nevent:end\r\ndata:{}\r\n\r\n";
-        let whole = read(&[stream.as_bytes()]);
-        let window = ("window".to_owned(), "{\"Ψ\":1,\n\"b\":2}".to_owned());
-        assert_eq!(whole, [window, ("end".to_owned(), "{}".to_owned())]);
-        for cut in 0..stream.len() {
-            assert_eq!(read(&[&stream.as_bytes()[..cut], &stream.as_bytes()[cut..]]), whole, "{cut}");
-        }
-    }
-
-    #[test]
-    fn comments_and_an_event_that_is_not_whole_are_no_events() {
-        assert_eq!(read(&[b":\n\n: still here\n\n"]), []);
-        assert_eq!(read(&[b"event: window\ndata: {}\n"]), []);
-    }
+        Ok(Some((bytes, (url, response, since_event))))
+    })
 }

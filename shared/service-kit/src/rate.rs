@@ -1,10 +1,13 @@
 //! How many requests a second one caller may send.
 
 use std::{
-    collections::HashMap,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -13,35 +16,30 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    middleware::NoOpMiddleware,
+    state::keyed::HashMapStateStore,
+};
 
 use crate::{ApiError, HttpConfig, auth::Access};
 
 /// The limit of one service, shared by its requests.
 pub(crate) struct RateLimit {
     access: Access,
-    requests_per_second: u32,
-    callers: Mutex<Callers>,
+    requests_per_second: NonZeroU32,
+    callers: Callers<DefaultClock>,
 }
 
 impl RateLimit {
     /// `None` when the settings have no limit.
     pub(crate) fn of(http: &HttpConfig, access: Access) -> Option<Arc<Self>> {
-        let HttpConfig { requests_per_second, burst, .. } = *http;
-        if requests_per_second == 0 {
-            return None;
-        }
-        let burst = if burst == 0 { requests_per_second } else { burst };
-        let interval = Duration::from_secs(1) / requests_per_second;
-        Some(Arc::new(Self {
-            access,
-            requests_per_second,
-            callers: Mutex::new(Callers::new(interval, burst)),
-        }))
-    }
-
-    fn admit(&self, caller: Caller) -> Result<(), Duration> {
-        // Nothing panics while it holds the lock; were it to, the map would still be whole.
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner).admit(caller, Instant::now())
+        let requests_per_second = NonZeroU32::new(http.requests_per_second)?;
+        let burst = NonZeroU32::new(http.burst).unwrap_or(requests_per_second);
+        let quota = Quota::per_second(requests_per_second).allow_burst(burst);
+        let callers = Callers::new(quota, DefaultClock::default());
+        Some(Arc::new(Self { access, requests_per_second, callers }))
     }
 }
 
@@ -53,7 +51,7 @@ pub(crate) async fn rate(State(limit): State<Arc<RateLimit>>, request: Request, 
             Caller::Address(request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| network(info.0)))
         }
     };
-    let Err(wait) = limit.admit(caller) else { return next.run(request).await };
+    let Err(wait) = limit.callers.admit(caller) else { return next.run(request).await };
     let whom = match caller {
         Caller::Key(_) => "with one API key",
         Caller::Address(_) => "from one address",
@@ -74,35 +72,27 @@ enum Caller {
     Address(Option<IpAddr>),
 }
 
-/// A generic cell rate algorithm (ITU-T I.371, the virtual scheduling form) for each caller: a caller's
-/// next request is due one interval after the one before, and may come early by what makes up the burst.
-struct Callers {
-    interval: Duration,
-    tolerance: Duration,
-    /// When the next request of a caller is due. Who is not in it has been quiet.
-    due: HashMap<Caller, Instant>,
-    /// How long the map may become before it is swept.
-    sweep_at: usize,
+/// How much each caller may still send.
+struct Callers<C: Clock> {
+    limiter: RateLimiter<Caller, HashMapStateStore<Caller>, C, NoOpMiddleware<C::Instant>>,
+    /// How many callers it may know before those that have gone quiet are forgotten.
+    sweep_at: AtomicUsize,
 }
 
-impl Callers {
-    fn new(interval: Duration, burst: u32) -> Self {
-        Self { interval, tolerance: interval * (burst - 1), due: HashMap::new(), sweep_at: SMALLEST_SWEEP }
+impl<C: Clock> Callers<C> {
+    fn new(quota: Quota, clock: C) -> Self {
+        let limiter = RateLimiter::hashmap_with_clock(quota, clock);
+        Self { limiter, sweep_at: AtomicUsize::new(SMALLEST_SWEEP) }
     }
 
     /// Counts a request, or says how long its caller has to wait; a refused one does not count.
-    fn admit(&mut self, caller: Caller, now: Instant) -> Result<(), Duration> {
-        let due = self.due.get(&caller).map_or(now, |due| (*due).max(now));
-        let early = due - now;
-        if early > self.tolerance {
-            return Err(early - self.tolerance);
+    fn admit(&self, caller: Caller) -> Result<(), Duration> {
+        // Without this, a stranger could fill the memory with addresses.
+        if self.limiter.len() >= self.sweep_at.load(Ordering::Relaxed) {
+            self.limiter.retain_recent();
+            self.sweep_at.store((self.limiter.len() * 2).max(SMALLEST_SWEEP), Ordering::Relaxed);
         }
-        if self.due.len() >= self.sweep_at {
-            self.due.retain(|_, due| *due > now);
-            self.sweep_at = (self.due.len() * 2).max(SMALLEST_SWEEP);
-        }
-        self.due.insert(caller, due + self.interval);
-        Ok(())
+        self.limiter.check_key(&caller).map_err(|refused| refused.wait_time_from(self.limiter.clock().now()))
     }
 }
 
@@ -118,42 +108,49 @@ fn network(address: SocketAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use governor::clock::FakeRelativeClock;
+
     use super::*;
 
     const ONE: Caller = Caller::Key(0);
     const OTHER: Caller = Caller::Key(1);
 
+    fn callers(requests_per_second: u32, burst: u32) -> (Callers<FakeRelativeClock>, FakeRelativeClock) {
+        let of = |number| NonZeroU32::new(number).unwrap();
+        let quota = Quota::per_second(of(requests_per_second)).allow_burst(of(burst));
+        let clock = FakeRelativeClock::default();
+        (Callers::new(quota, clock.clone()), clock)
+    }
+
     #[test]
     fn a_burst_is_let_in_and_then_one_request_an_interval() {
-        let mut callers = Callers::new(Duration::from_millis(100), 3);
-        let start = Instant::now();
-        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        let (callers, clock) = callers(10, 3);
+        let pass = |milliseconds| clock.advance(Duration::from_millis(milliseconds));
         for _ in 0..3 {
-            assert_eq!(callers.admit(ONE, at(0)), Ok(()));
+            assert_eq!(callers.admit(ONE), Ok(()));
         }
-        assert_eq!(callers.admit(ONE, at(0)), Err(Duration::from_millis(100)));
-        assert_eq!(
-            callers.admit(ONE, at(60)),
-            Err(Duration::from_millis(40)),
-            "a refused one does not count"
-        );
-        assert_eq!(callers.admit(OTHER, at(60)), Ok(()), "nobody pays for another");
-        assert_eq!(callers.admit(ONE, at(100)), Ok(()));
-        assert_eq!(callers.admit(ONE, at(150)), Err(Duration::from_millis(50)));
+        assert_eq!(callers.admit(ONE), Err(Duration::from_millis(100)));
+        pass(60);
+        assert_eq!(callers.admit(ONE), Err(Duration::from_millis(40)), "a refused one does not count");
+        assert_eq!(callers.admit(OTHER), Ok(()), "nobody pays for another");
+        pass(40);
+        assert_eq!(callers.admit(ONE), Ok(()));
+        pass(50);
+        assert_eq!(callers.admit(ONE), Err(Duration::from_millis(50)));
+        pass(850);
         for _ in 0..3 {
-            assert_eq!(callers.admit(ONE, at(1000)), Ok(()), "quiet for long enough: the whole burst again");
+            assert_eq!(callers.admit(ONE), Ok(()), "quiet for long enough: the whole burst again");
         }
-        assert!(callers.admit(ONE, at(1000)).is_err());
+        assert!(callers.admit(ONE).is_err());
     }
 
     #[test]
     fn callers_that_have_gone_quiet_take_up_no_room() {
-        let mut callers = Callers::new(Duration::from_millis(1), 1);
-        let start = Instant::now();
+        let (callers, clock) = callers(1000, 1);
         for number in 0..100_000 {
-            let now = start + Duration::from_millis(number as u64);
-            assert_eq!(callers.admit(Caller::Key(number), now), Ok(()));
-            assert!(callers.due.len() <= SMALLEST_SWEEP);
+            clock.advance(Duration::from_millis(1));
+            assert_eq!(callers.admit(Caller::Key(number)), Ok(()));
+            assert!(callers.limiter.len() <= SMALLEST_SWEEP);
         }
     }
 
