@@ -6,6 +6,7 @@ mod query;
 use ::records::{SearchText, same_kind};
 use api::remembrancer::{Fence, NewRecord, Record, RecordKind, RecordReceipt};
 use chrono::{DateTime, Utc};
+use jsonptr::Pointer;
 use merkle_log::{canonical_json, leaf_hash};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -63,10 +64,10 @@ impl Draft {
         for (pointer, text) in [("/id", &id), ("/subject", &record.subject)] {
             if text.contains('\0') {
                 let detail = "expected text without NUL characters".into();
-                wrong.push(InvalidField { pointer: pointer.into(), detail });
+                wrong.push(InvalidField { pointer: pointer.to_string(), detail });
             }
         }
-        find_nul("/body", &record.body, &mut wrong);
+        find_nul(Pointer::from_static("/body"), &record.body, &mut wrong);
         let body = match canonical_json(&record.body) {
             Ok(body) => String::from_utf8(body).unwrap_or_default(), // JSON is UTF-8
             Err(error) => {
@@ -252,26 +253,25 @@ async fn insert(db: &mut PgConnection, record: &Stored) -> Result<()> {
 }
 
 /// The search column cannot index a NUL character (PostgreSQL's text has none), so a body may have none.
-fn find_nul(base: &str, body: &Map<String, Value>, wrong: &mut Vec<InvalidField>) {
+fn find_nul(base: &Pointer, body: &Map<String, Value>, wrong: &mut Vec<InvalidField>) {
     for (key, value) in body {
-        let pointer = format!("{base}/{}", key.replace('~', "~0").replace('/', "~1"));
         if key.contains('\0') {
             let detail = "expected a key without NUL characters".into();
-            wrong.push(InvalidField { pointer: base.to_owned(), detail });
+            wrong.push(InvalidField { pointer: base.to_string(), detail });
         }
-        find_nul_in(&pointer, value, wrong);
+        find_nul_in(&base.with_trailing_token(key), value, wrong);
     }
 }
 
-fn find_nul_in(pointer: &str, value: &Value, wrong: &mut Vec<InvalidField>) {
+fn find_nul_in(pointer: &Pointer, value: &Value, wrong: &mut Vec<InvalidField>) {
     match value {
         Value::String(text) if text.contains('\0') => {
             let detail = "expected text without NUL characters".into();
-            wrong.push(InvalidField { pointer: pointer.into(), detail });
+            wrong.push(InvalidField { pointer: pointer.to_string(), detail });
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                find_nul_in(&format!("{pointer}/{index}"), item, wrong);
+                find_nul_in(&pointer.with_trailing_token(index), item, wrong);
             }
         }
         Value::Object(members) => find_nul(pointer, members, wrong),

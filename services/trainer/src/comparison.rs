@@ -4,6 +4,7 @@ use api::trainer::{
     Checkpoint, ComparedRun, ConfigurationDifference, EpisodeMetrics, MetricDifference, PartedRoots, Run,
     RunComparison, SideBySide,
 };
+use jsonptr::PointerBuf;
 use serde_json::{Map, Value};
 
 /// All that is compared of a run.
@@ -69,38 +70,36 @@ fn roots(a: &[Checkpoint], b: &[Checkpoint]) -> (Option<u32>, Option<PartedRoots
 fn configuration(a: &Side, b: &Side) -> Vec<ConfigurationDifference> {
     let config = |side: &Side| serde_json::to_value(&side.run.config).unwrap_or_default();
     let mut found = Vec::new();
-    differences(&mut String::new(), Some(&config(a)), Some(&config(b)), &mut found);
+    differences(&mut PointerBuf::new(), Some(&config(a)), Some(&config(b)), &mut found);
     found
 }
 
 /// Goes down where both are objects, or lists of the same length; elsewhere the values as a whole are compared.
 fn differences(
-    pointer: &mut String,
+    pointer: &mut PointerBuf,
     a: Option<&Value>,
     b: Option<&Value>,
     found: &mut Vec<ConfigurationDifference>,
 ) {
-    let length = pointer.len();
     match (a, b) {
         (a, b) if a == b => {}
         (Some(Value::Object(a)), Some(Value::Object(b))) => {
             let names = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)));
             for name in names {
-                pointer.push('/');
-                pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                pointer.push_back(name);
                 differences(pointer, a.get(name), b.get(name), found);
-                pointer.truncate(length);
+                pointer.pop_back();
             }
         }
         (Some(Value::Array(a)), Some(Value::Array(b))) if a.len() == b.len() => {
             for (index, (a, b)) in a.iter().zip(b).enumerate() {
-                pointer.push_str(&format!("/{index}"));
+                pointer.push_back(index);
                 differences(pointer, Some(a), Some(b), found);
-                pointer.truncate(length);
+                pointer.pop_back();
             }
         }
         (a, b) => {
-            let (pointer, a, b) = (pointer.clone(), a.cloned(), b.cloned());
+            let (pointer, a, b) = (pointer.to_string(), a.cloned(), b.cloned());
             found.push(ConfigurationDifference { pointer, a, b });
         }
     }

@@ -10,6 +10,7 @@ mod serializer;
 
 use std::fmt;
 
+use jsonptr::PointerBuf;
 use serde::Serialize;
 
 use crate::{Hash, leaf_hash};
@@ -47,11 +48,7 @@ impl CanonicalError {
     /// Where, as a JSON pointer (RFC 6901); empty for the whole value.
     #[must_use]
     pub fn pointer(&self) -> String {
-        self.segments
-            .iter()
-            .rev()
-            .map(|segment| format!("/{}", segment.replace('~', "~0").replace('/', "~1")))
-            .collect()
+        PointerBuf::from_tokens(self.segments.iter().rev()).to_string()
     }
 
     /// What is wrong there, and what was expected.

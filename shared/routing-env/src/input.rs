@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jsonptr::PointerBuf;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{DeserializeOwned, MapAccess, Visitor},
@@ -45,20 +46,16 @@ pub(crate) fn from_value<T: DeserializeOwned>(
 }
 
 fn at_path(file: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> InputError {
-    let mut pointer = String::new();
+    let mut pointer = PointerBuf::new();
     for segment in error.path() {
-        pointer.push('/');
         match segment {
-            Segment::Seq { index } => pointer.push_str(&index.to_string()),
-            Segment::Map { key } | Segment::Enum { variant: key } => pointer.push_str(&escape(key)),
-            Segment::Unknown => pointer.push('?'),
+            Segment::Seq { index } => pointer.push_back(*index),
+            Segment::Map { key } | Segment::Enum { variant: key } => pointer.push_back(key),
+            Segment::Unknown => pointer.push_back("?"),
         }
     }
+    let pointer = pointer.to_string();
     InputError { file: file.into(), pointer, expected: error.inner().to_string() }
-}
-
-fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 /// Checks values of one file and names the one that is out of range.

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use garde::Validate;
+use jsonptr::PointerBuf;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 
@@ -292,9 +293,8 @@ fn garde_segments(path: &garde::error::Path) -> Vec<String> {
     text.split('.').filter(|segment| !segment.is_empty()).map(str::to_owned).collect()
 }
 
-/// RFC 6901, section 3: `~` is `~0` and `/` is `~1`.
 fn pointer(segments: &[String]) -> String {
-    segments.iter().map(|s| format!("/{}", s.replace('~', "~0").replace('/', "~1"))).collect()
+    PointerBuf::from_tokens(segments).to_string()
 }
 
 #[cfg(test)]
