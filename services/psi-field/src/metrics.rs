@@ -1,7 +1,6 @@
 use api::psi_field::{FieldState, InterventionKind, InterventionRecord, InterventionStatus, WindowAnswer};
 use metrics::{Counter, Gauge, Histogram};
 
-use crate::conversion;
 use service_kit::Metrics;
 
 /// The swarm that existing clients, dashboards among them, mean.
@@ -90,13 +89,7 @@ impl AppMetrics {
 
     /// Counts an intervention that came to stand somewhere.
     pub(crate) fn intervention(&self, kind: InterventionKind, status: InterventionStatus) {
-        let status = match status {
-            InterventionStatus::Issued => "issued",
-            InterventionStatus::Acknowledged => "acknowledged",
-            InterventionStatus::Assessed => "assessed",
-            InterventionStatus::Expired => "expired",
-        };
-        let labels = [("kind", conversion::kind(kind).name().to_owned()), ("status", status.to_owned())];
+        let labels = [("kind", kind.name().to_owned()), ("status", status.name().to_owned())];
         self.registry
             .counter(
                 "psi_field_interventions_total",

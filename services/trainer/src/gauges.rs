@@ -4,20 +4,10 @@ use std::sync::Arc;
 
 use api::trainer::{Agent, RunStatus, WindowMetrics};
 use metrics::{Counter, Gauge};
-use records::run::status_name;
 use service_kit::Metrics;
+use strum::VariantArray as _;
 
 use crate::figures::mean_of;
-
-const STATUSES: [RunStatus; 7] = [
-    RunStatus::Queued,
-    RunStatus::Running,
-    RunStatus::Paused,
-    RunStatus::Completed,
-    RunStatus::Stopped,
-    RunStatus::Cancelled,
-    RunStatus::Failed,
-];
 
 /// Handles that are asked for once. The figures of a window are of the one that was played last, of
 /// whichever run.
@@ -44,8 +34,8 @@ impl Gauges {
     /// Registers everything.
     #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
-        let runs = |status| {
-            let labels = [("status", status_name(status).to_owned())];
+        let runs = |status: RunStatus| {
+            let labels = [("status", status.name().to_owned())];
             let gauge = metrics.gauge("ai_mesh_runs", "Runs by where they stand.", &labels);
             gauge.set(0.0);
             (status, gauge)
@@ -87,7 +77,7 @@ impl Gauges {
                 "Interventions of psi-field that swarms applied.",
                 &[],
             ),
-            runs: STATUSES.into_iter().map(runs).collect(),
+            runs: RunStatus::VARIANTS.iter().copied().map(runs).collect(),
         }))
     }
 
@@ -117,9 +107,9 @@ impl Gauges {
 
     /// Shows how many runs stand where.
     pub fn runs(&self, statuses: impl Iterator<Item = RunStatus>) {
-        let mut counts = [0_u32; STATUSES.len()];
+        let mut counts = [0_u32; RunStatus::VARIANTS.len()];
         for status in statuses {
-            if let Some(index) = STATUSES.iter().position(|known| *known == status) {
+            if let Some(index) = RunStatus::VARIANTS.iter().position(|known| *known == status) {
                 counts[index] += 1;
             }
         }

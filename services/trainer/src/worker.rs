@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use api::trainer::RunStatus;
 use chrono::Utc;
 use client::{Ledger, PsiField};
-use records::run::{Ended, RunRecord, status_name};
+use records::run::{Ended, RunRecord};
 
 use crate::{
     gauges::Gauges,
@@ -88,7 +88,7 @@ pub fn finish(ledger: &RunLedger, run: &Run, ended: Ended) -> Result<(), Halt> {
     match ledger.append(&record) {
         Ok(()) => {
             run.state().ended(&ended, record.id(), Utc::now());
-            tracing::info!(run = %run.id, status = status_name(ended.status), decisions = ended.decisions, "the run ended");
+            tracing::info!(run = %run.id, status = ended.status.name(), decisions = ended.decisions, "the run ended");
             Ok(())
         }
         Err(Halt::Failed(why)) if ended.status == RunStatus::Failed => {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -142,8 +143,9 @@ pub struct Anomaly {
 }
 
 /// What an intervention does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum InterventionKind {
     /// Reset: the targets forget what no longer holds.
     Nigredo,
@@ -151,9 +153,18 @@ pub enum InterventionKind {
     Albedo,
 }
 
+impl InterventionKind {
+    /// Its name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
 /// The state of an intervention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum InterventionStatus {
     /// Sent in an answer.
     Issued,
@@ -163,6 +174,14 @@ pub enum InterventionStatus {
     Assessed,
     /// Not acknowledged in time.
     Expired,
+}
+
+impl InterventionStatus {
+    /// Its name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// The parameters of an intervention; which fields are present depends on the kind.

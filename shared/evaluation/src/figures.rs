@@ -1,11 +1,13 @@
 //! The figures that policies are compared by: their names, where they come from, which way is better.
 
 use routing_env::Metrics;
+use strum::IntoStaticStr;
 
 use crate::statistics::Estimate;
 
 /// One figure of a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Figure {
     /// Requests routed / requested.
     FillRate,
@@ -18,10 +20,13 @@ pub enum Figure {
     /// Paid / cheapest list price for the same hours.
     CostIndex,
     /// Fill rate of jobs below 3 GPU-hours.
+    #[strum(serialize = "fill_by_size.under_3h")]
     FillUnder3h,
     /// Fill rate of jobs from 3 to below 6 GPU-hours.
+    #[strum(serialize = "fill_by_size.from_3h_to_6h")]
     FillFrom3hTo6h,
     /// Fill rate of jobs from 6 GPU-hours on.
+    #[strum(serialize = "fill_by_size.from_6h")]
     FillFrom6h,
     /// The worst tenant's GPU-hours fill.
     WorstTenantGpuHoursFill,
@@ -63,21 +68,9 @@ impl Figure {
     ];
 
     /// Its name in files.
+    #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::FillRate => "fill_rate",
-            Self::GpuHoursFill => "gpu_hours_fill",
-            Self::AvgCostUsd => "avg_cost_usd",
-            Self::CostPerGpuHourUsd => "cost_per_gpu_hour_usd",
-            Self::CostIndex => "cost_index",
-            Self::FillUnder3h => "fill_by_size.under_3h",
-            Self::FillFrom3hTo6h => "fill_by_size.from_3h_to_6h",
-            Self::FillFrom6h => "fill_by_size.from_6h",
-            Self::WorstTenantGpuHoursFill => "worst_tenant_gpu_hours_fill",
-            Self::DeferredShare => "deferred_share",
-            Self::AvgLatencyMs => "avg_latency_ms",
-            Self::Reward => "reward",
-        }
+        self.into()
     }
 
     /// Its name in a sentence.

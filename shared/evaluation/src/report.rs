@@ -1,5 +1,7 @@
 //! What an evaluation found, as data: figures of every policy with their intervals, and sentences about them.
 
+use strum::IntoStaticStr;
+
 use crate::{
     bounds::Digest,
     figures::Estimates,
@@ -85,13 +87,17 @@ pub struct TenantReport {
 }
 
 /// A job's size by its GPU-hours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum JobSize {
     /// Below 3 GPU-hours.
+    #[strum(serialize = "under_3h")]
     Under3h,
     /// From 3 to below 6.
+    #[strum(serialize = "from_3h_to_6h")]
     From3hTo6h,
     /// From 6 on.
+    #[strum(serialize = "from_6h")]
     From6h,
 }
 
@@ -102,11 +108,7 @@ impl JobSize {
     /// Its name in files.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Under3h => "under_3h",
-            Self::From3hTo6h => "from_3h_to_6h",
-            Self::From6h => "from_6h",
-        }
+        self.into()
     }
 
     /// Its name in a sentence.

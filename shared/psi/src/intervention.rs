@@ -1,11 +1,13 @@
 //! An intervention, from its issue to its assessment. It is part of a snapshot: its names there never change.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 use uuid::Uuid;
 
 /// What an intervention does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum InterventionKind {
     /// Reset: the targets forget what no longer holds.
     Nigredo,
@@ -14,13 +16,10 @@ pub enum InterventionKind {
 }
 
 impl InterventionKind {
-    /// Its name.
+    /// Its name on the wire.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Nigredo => "nigredo",
-            Self::Albedo => "albedo",
-        }
+        self.into()
     }
 }
 

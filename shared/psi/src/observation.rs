@@ -1,12 +1,15 @@
 use std::collections::BTreeMap;
 
+use strum::IntoStaticStr;
+
 use crate::{
     numbers::{mean, normalised_entropy, tame},
     window::Window,
 };
 
 /// What the field watches, in the order of every vector of channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Channel {
     /// Requests routed / requested.
     FillRate,
@@ -15,6 +18,7 @@ pub enum Channel {
     /// Mean cost of a routed request, in USD.
     AvgCost,
     /// Mean latency of a routed request, in ms.
+    #[strum(serialize = "avg_latency_ms")]
     AvgLatency,
     /// The swarm's mean reward.
     MeanReward,
@@ -42,18 +46,10 @@ impl Channel {
         Self::RoutingEntropy,
     ];
 
-    /// The channel's name on the wire.
+    /// Its name on the wire.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::FillRate => "fill_rate",
-            Self::GpuHoursFill => "gpu_hours_fill",
-            Self::AvgCost => "avg_cost",
-            Self::AvgLatency => "avg_latency_ms",
-            Self::MeanReward => "mean_reward",
-            Self::MeanAbsTdError => "mean_abs_td_error",
-            Self::RoutingEntropy => "routing_entropy",
-        }
+        self.into()
     }
 }
 

@@ -1,9 +1,6 @@
 //! What psi-field ordered in a swarm.
 
-use api::{
-    psi_field::{InterventionRecord, InterventionStatus},
-    remembrancer::Record,
-};
+use api::{psi_field::InterventionRecord, remembrancer::Record};
 use serde::{Deserialize, Serialize};
 
 use crate::{Body, Kind, psi};
@@ -28,13 +25,7 @@ impl Body for Intervention {
     const KIND: Kind = INTERVENTION;
 
     fn id(&self) -> String {
-        let status = match self.record.status {
-            InterventionStatus::Issued => "issued",
-            InterventionStatus::Acknowledged => "acknowledged",
-            InterventionStatus::Assessed => "assessed",
-            InterventionStatus::Expired => "expired",
-        };
-        format!("{}:{status}", self.record.intervention.id)
+        format!("{}:{}", self.record.intervention.id, self.record.status.name())
     }
 
     fn subject(&self) -> String {

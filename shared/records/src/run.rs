@@ -230,7 +230,7 @@ impl Body for Ended {
     const KIND: Kind = ENDED;
 
     fn id(&self) -> String {
-        format!("{}:{}", self.run_id, status_name(self.status))
+        format!("{}:{}", self.run_id, self.status.name())
     }
 
     fn subject(&self) -> String {
@@ -269,20 +269,6 @@ impl Checkpointed {
             decisions: self.decisions,
             run_root: self.run_root,
         }
-    }
-}
-
-/// A status as it stands on the wire.
-#[must_use]
-pub fn status_name(status: RunStatus) -> &'static str {
-    match status {
-        RunStatus::Queued => "queued",
-        RunStatus::Running => "running",
-        RunStatus::Paused => "paused",
-        RunStatus::Completed => "completed",
-        RunStatus::Stopped => "stopped",
-        RunStatus::Cancelled => "cancelled",
-        RunStatus::Failed => "failed",
     }
 }
 

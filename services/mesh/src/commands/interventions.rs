@@ -10,7 +10,6 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    commands::runs::status_name,
     exit::Answer,
     output::{note, say, say_json, table},
     remote::{RemoteArgs, RunName, service_error, trainer_error},
@@ -105,10 +104,7 @@ impl Interventions {
     ) -> anyhow::Result<Answer> {
         let status = trainer.run(run).await.map_err(|error| trainer_error(trainer, error))?.status;
         if status.is_final() {
-            bail!(
-                "the run {run} has ended ({}): no window of it will carry an intervention",
-                status_name(status)
-            );
+            bail!("the run {run} has ended ({}): no window of it will carry an intervention", status.name());
         }
         let new = NewIntervention { kind, targets: self.agents.clone(), reason: self.reason.clone() };
         let key = Uuid::now_v7().to_string();
@@ -128,7 +124,7 @@ impl Interventions {
             let Intervention { id, kind, targets: agents, .. } = &issued.intervention;
             say(&format!(
                 "{} {id} is on its way to the run {run}, for agents {}: the answer to the next window will carry it",
-                kind_name(*kind),
+                kind.name(),
                 targets(agents)
             ))?;
         }
@@ -179,17 +175,11 @@ async fn records(
 
 fn row(record: &InterventionRecord) -> Vec<String> {
     let intervention = &record.intervention;
-    let status = match record.status {
-        InterventionStatus::Issued => "issued",
-        InterventionStatus::Acknowledged => "acknowledged",
-        InterventionStatus::Assessed => "assessed",
-        InterventionStatus::Expired => "expired",
-    };
     vec![
         intervention.issued_at_window.to_string(),
-        kind_name(intervention.kind).into(),
+        intervention.kind.name().into(),
         targets(&intervention.targets),
-        status.into(),
+        record.status.name().into(),
         record.assessment.as_ref().map_or_else(|| "-".into(), assessment),
         intervention.reason.clone(),
     ]
@@ -198,14 +188,6 @@ fn row(record: &InterventionRecord) -> Vec<String> {
 fn reason(text: &str) -> Result<String, String> {
     let fits = (1..=2000).contains(&text.len()) && !text.contains('\0');
     fits.then(|| text.to_owned()).ok_or_else(|| "expected 1 to 2000 bytes of text".into())
-}
-
-/// The kind's name on the wire.
-pub(crate) fn kind_name(kind: InterventionKind) -> &'static str {
-    match kind {
-        InterventionKind::Nigredo => "nigredo",
-        InterventionKind::Albedo => "albedo",
-    }
 }
 
 /// The agents, as many as a line bears.

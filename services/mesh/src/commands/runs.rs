@@ -114,7 +114,7 @@ fn row(run: &Run) -> Vec<String> {
     let progress = &run.progress;
     vec![
         run.id.to_string(),
-        status_name(run.status),
+        run.status.name().to_owned(),
         run.config.algorithm_name().to_owned(),
         run.config.agents.to_string(),
         format!("{}/{}", progress.episodes_done, progress.episodes_total),
@@ -122,14 +122,6 @@ fn row(run: &Run) -> Vec<String> {
         figure(progress.decisions_per_second, 0),
         run.created_at.format("%Y-%m-%d %H:%M:%S").to_string(),
     ]
-}
-
-/// The status's name on the wire.
-pub(crate) fn status_name(status: RunStatus) -> String {
-    match serde_json::to_value(status) {
-        Ok(serde_json::Value::String(name)) => name,
-        _ => "-".into(),
-    }
 }
 
 fn status(text: &str) -> Result<RunStatus, String> {

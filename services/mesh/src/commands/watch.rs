@@ -9,10 +9,7 @@ use client::{ClientError, RunEvents, Trainer};
 use indicatif::{ProgressBar, ProgressStyle};
 use uuid::Uuid;
 
-use super::{
-    interventions::{kind_name, targets},
-    runs::status_name,
-};
+use super::interventions::targets;
 use crate::{
     exit::Answer,
     interrupts::Interrupts,
@@ -132,7 +129,7 @@ impl View {
                 let line = format!(
                     "intervention window={} kind={} targets={} reason={}",
                     applied.issued_at_window,
-                    kind_name(applied.kind),
+                    applied.kind.name(),
                     targets(&applied.targets).replace(' ', ","),
                     applied.reason
                 );
@@ -144,7 +141,7 @@ impl View {
             RunEvent::Progress(progress) => {
                 let before = self.progress.as_ref().map(|before| before.status);
                 if self.bar.is_none() && before != Some(progress.status) {
-                    say(&format!("status {}", status_name(progress.status)))?;
+                    say(&format!("status {}", progress.status.name()))?;
                 }
                 self.progress = Some(progress);
             }
@@ -163,7 +160,7 @@ impl View {
         let mut parts = Vec::new();
         if let Some(RunProgress { status, progress }) = &self.progress {
             let episode = (progress.episodes_done + 1).min(progress.episodes_total);
-            parts.push(format!("{} · episode {episode}/{}", status_name(*status), progress.episodes_total));
+            parts.push(format!("{} · episode {episode}/{}", status.name(), progress.episodes_total));
             parts.extend(progress.waiting_for.as_ref().map(|service| format!("waiting for {service}")));
         }
         parts.extend(self.window.as_ref().map(figures));
@@ -188,7 +185,7 @@ impl View {
         let mut line = format!(
             "run {} {}: {} of {} episodes, {} decisions",
             self.id,
-            status_name(run.status),
+            run.status.name(),
             run.progress.episodes_done,
             run.progress.episodes_total,
             run.progress.decisions

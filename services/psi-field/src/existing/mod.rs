@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use psi::{Field, intervention::InterventionStatus};
 use uuid::Uuid;
 
-use crate::{conversion, error::SwarmError, metrics::DEFAULT_SWARM, state::AppState, swarm::Entry};
+use crate::{error::SwarmError, metrics::DEFAULT_SWARM, state::AppState, swarm::Entry};
 
 pub(crate) use params::Params;
 pub(crate) use view::{GuardianView, State, Thresholds, guardian};
@@ -92,7 +92,7 @@ pub(crate) async fn intervene(
     state: &AppState,
     kind: InterventionKind,
 ) -> Result<api::psi_field::InterventionRecord, SwarmError> {
-    let reason = format!("{} by hand", conversion::kind(kind).name());
+    let reason = format!("{} by hand", kind.name());
     state.request(DEFAULT_SWARM, NewIntervention { kind, targets: Vec::new(), reason }, None).await
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Params;
-use crate::{conversion, swarm::Entry};
+use crate::swarm::Entry;
 
 /// The field's state by the names that existing clients know. What is not yet known is 0, here and only here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -110,7 +110,7 @@ pub(crate) fn guardian(entry: &Entry) -> GuardianView {
         red_flag: surprise.is_some() || anomaly.is_some(),
         reason: reason
             .or_else(|| surprise.map(|error| format!("Prediction error is {error:.3}, above {SURPRISE}."))),
-        intervention: intervention.map(|i| conversion::kind(i.kind).name().to_owned()),
+        intervention: intervention.map(|i| i.kind.name().to_owned()),
         steps_since_intervention: steps
             - field.and_then(Field::last_intervention_at).map_or(0, |last| (last + 1).min(steps)),
         intervention_count: field.map_or(0, Field::intervention_count),

@@ -133,7 +133,7 @@ async fn statistics(State(state): State<AppState>) -> ApiResult<Json<Statistics>
 async fn apply(state: &AppState, kind: InterventionKind) -> ApiResult<Json<Applied>> {
     let record = existing::intervene(state, kind).await?;
     Ok(Json(Applied {
-        intervention: conversion::kind(kind).name(),
+        intervention: kind.name(),
         id: record.intervention.id,
         status: "issued",
         step: record.intervention.issued_at_window + 1,

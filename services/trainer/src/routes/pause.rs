@@ -1,6 +1,5 @@
 use api::trainer::Run;
 use axum::{extract::State, http::StatusCode, response::Response};
-use records::run::status_name;
 use service_kit::{ApiError, ApiResult, Path};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -57,7 +56,7 @@ impl From<PauseError> for ApiError {
         match error {
             PauseError::Ended(status) => conflict(
                 "run_already_ended",
-                format!("The run has already ended ({}): it can neither be paused nor resumed.", status_name(status)),
+                format!("The run has already ended ({}): it can neither be paused nor resumed.", status.name()),
             ),
             PauseError::Cancelled => conflict(
                 "run_is_ending",

@@ -7,7 +7,6 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use records::run::status_name;
 use service_kit::{ApiError, ApiResult, IdempotencyKey, Json, Parsed, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -168,7 +167,7 @@ impl From<CancelError> for ApiError {
             CancelError::Ended(status) => status,
             CancelError::Ledger(error) => return ledger_problem(error),
         };
-        let status = status_name(status);
+        let status = status.name();
         let detail = format!("The run has already ended ({status}); there is nothing to cancel.");
         Self::new(StatusCode::CONFLICT, "run_already_ended", detail)
     }

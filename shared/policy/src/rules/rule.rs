@@ -1,10 +1,9 @@
 //! Hand rules: what platform engineers write today, and what a learner has to beat.
 
-use std::{fmt, str::FromStr};
-
 use rand::RngExt;
 use rand_pcg::Pcg64;
 use routing_env::{Candidate, Choice, Observation, Preference, Stream, generator};
+use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 
 use crate::{
     board::Board,
@@ -14,7 +13,12 @@ use crate::{
 };
 
 /// A rule that nobody has to train.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantNames)]
+#[strum(
+    serialize_all = "kebab-case",
+    parse_err_fn = UnknownRule::new,
+    parse_err_ty = UnknownRule
+)]
 pub enum Rule {
     /// The baseline: the highest weighted sum of 1/price, 1/latency, reputation and availability.
     WeightedScore,
@@ -58,17 +62,7 @@ impl Rule {
     /// Its name on the wire.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::WeightedScore => "weighted-score",
-            Self::Cheapest => "cheapest",
-            Self::Fastest => "fastest",
-            Self::Random => "random",
-            Self::GreedyReward => "greedy-reward",
-            Self::Reserve => "reserve",
-            Self::DeferLarge => "defer-large",
-            Self::BidPrice => "bid-price",
-            Self::BidPriceInformed => "bid-price-informed",
-        }
+        self.into()
     }
 
     /// The rule as a policy.
@@ -89,32 +83,23 @@ impl Rule {
     }
 }
 
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// No rule has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown rule `{0}`: expected {names}", names = Rule::names())]
 pub struct UnknownRule(pub String);
 
-impl Rule {
-    /// All names, for messages.
-    pub(crate) fn names() -> String {
-        let names: Vec<&str> = Self::ALL.into_iter().chain(Self::REFERENCES).map(Self::name).collect();
-        let (last, others) = names.split_last().map_or(("", &[][..]), |(last, others)| (*last, others));
-        format!("{} or {last}", others.join(", "))
+impl UnknownRule {
+    fn new(name: &str) -> Self {
+        Self(name.to_owned())
     }
 }
 
-impl FromStr for Rule {
-    type Err = UnknownRule;
-
-    fn from_str(name: &str) -> Result<Self, UnknownRule> {
-        let mut rules = Self::ALL.into_iter().chain(Self::REFERENCES);
-        rules.find(|r| r.name() == name).ok_or_else(|| UnknownRule(name.into()))
+impl Rule {
+    /// All names, for messages.
+    pub(crate) fn names() -> String {
+        let names = Self::VARIANTS;
+        let (last, others) = names.split_last().map_or(("", &[][..]), |(last, others)| (*last, others));
+        format!("{} or {last}", others.join(", "))
     }
 }
 

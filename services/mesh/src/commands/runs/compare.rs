@@ -3,7 +3,6 @@
 use api::trainer::{ComparedRun, RunComparison, SideBySide};
 use clap::Args;
 
-use super::status_name;
 use crate::{
     exit::Answer,
     output::{figure, say, say_json, table},
@@ -79,7 +78,7 @@ fn text(comparison: &RunComparison) -> String {
 
 fn run_line(letter: &str, run: &ComparedRun) -> String {
     let name = run.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
-    format!("{letter}: {}{name}, {} after {} episodes", run.id, status_name(run.status), run.episodes_done)
+    format!("{letter}: {}{name}, {} after {} episodes", run.id, run.status.name(), run.episodes_done)
 }
 
 fn roots(comparison: &RunComparison) -> String {
