@@ -1,7 +1,7 @@
 //! Leases: claimed, renewed, given back; and what is refused to whoever has lost one.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -114,19 +114,24 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Path(name): Path<Stri
     }
 }
 
-/// All on one page: nobody has so many.
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Query(query): Query<LeaseQuery>,
 ) -> Json<Page<Lease>> {
+    let limit = (query.limit.unwrap_or(100) as usize).min(shared.page_size.load(Ordering::SeqCst));
     let ledger = lock(&shared.ledger);
     let all = ledger.leases.iter().map(|(name, lease)| lease.shown(name));
     let wanted = |lease: &Lease| {
         query.prefix.as_ref().is_none_or(|prefix| lease.name.starts_with(prefix))
             && query.holder.as_ref().is_none_or(|holder| lease.holder.as_ref() == Some(holder))
             && query.held.is_none_or(|held| lease.held == held)
+            && query.cursor.as_ref().is_none_or(|after| lease.name > *after)
     };
-    Json(Page { items: all.filter(wanted).collect(), next_cursor: None })
+    let mut items: Vec<Lease> = all.filter(wanted).take(limit + 1).collect();
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next_cursor = items.last().filter(|_| more).map(|lease| lease.name.clone());
+    Json(Page { items, next_cursor })
 }
 
 fn from_now(ms: u32) -> SystemTime {
