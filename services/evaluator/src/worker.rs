@@ -10,8 +10,8 @@ use client::{HeldLease, LedgerError};
 use evaluation::{
     bounds,
     episodes::Contestant,
+    evaluate::{Found, evaluate},
     plan::Plan,
-    work::{Found, evaluate},
 };
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};

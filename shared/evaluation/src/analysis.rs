@@ -23,8 +23,9 @@ const ROUNDING: f64 = 1e-6;
 /// A figure by seed; `None` where a seed has no data.
 type BySeed = Vec<Option<f64>>;
 
-/// The result of an evaluation whose contestants achieved `achieved[contestant][seed]`, where `limits[seed]` was
-/// possible. The hand rules, the baseline among them, come after the learned policies.
+/// What an evaluation found whose contestants achieved `achieved[contestant][seed]`, where `limits[seed]` was possible.
+/// The hand rules, the baseline among them, come after the learned policies.
+#[must_use]
 pub fn analyse(
     plan: &Plan,
     contestants: &[Contestant],
@@ -40,39 +41,21 @@ pub fn analyse(
         if series[i].mean(Figure::Reward) > series[best].mean(Figure::Reward) { i } else { best }
     });
     let limit_rewards: Option<BySeed> = limits.map(|l| l.iter().map(Limit::avg_reward).collect());
-    let to_limit = limit_rewards.as_ref().map(|to| Gap { from: &series[baseline].on_limit_steps, to });
     let is_hidden = plan.environment.workloads().knowledge == Knowledge::Hidden;
     let told = named(Rule::BidPrice).zip(named(Rule::BidPriceInformed)).filter(|_| is_hidden);
     let reward = |i: usize| series[i].get(Figure::Reward);
-    let to_informed = told.map(|(trusting, informed)| Gap { from: reward(trusting), to: reward(informed) });
-    let comparison = Comparison { bootstrap: &bootstrap, plan, achieved };
-    let policies: Vec<PolicyReport> = contestants
-        .iter()
-        .map(|c| (c.name.clone(), c.artifact, c.trained_episodes, c.reference))
-        .enumerate()
-        .collect::<Vec<_>>()
-        .into_par_iter()
-        .map(|(i, (name, artifact, trained_episodes, reference))| {
-            let (own, base) = (&series[i], &series[baseline]);
-            let improved = improvements(&paired(reward(i), reward(baseline)));
-            PolicyReport {
-                name,
-                reference,
-                artifact,
-                trained_episodes,
-                metrics: Estimates::of(|f| estimate(&bootstrap, own.get(f))),
-                versus_baseline: own.versus(base, &bootstrap),
-                versus_best_rule: own.versus(&series[best_rule], &bootstrap),
-                gap_closed: to_limit.and_then(|gap| gap.closed_by(&own.on_limit_steps, &bootstrap)),
-                informed_gap_closed: to_informed.and_then(|gap| gap.closed_by(reward(i), &bootstrap)),
-                probability_of_improvement: bootstrap.estimate(&improved).map(unsigned_zero),
-                fairness: comparison.fairness(i),
-                reward_by_seed: reward(i).to_vec(),
-                gain_over_time: comparison.gain_over_time(i, baseline),
-                reward_on_limit_steps: limits.and_then(|_| estimate(&bootstrap, &own.on_limit_steps)),
-            }
-        })
-        .collect();
+    let comparison = Comparison {
+        bootstrap: &bootstrap,
+        plan,
+        achieved,
+        series: &series,
+        baseline,
+        best_rule,
+        to_limit: limit_rewards.as_ref().map(|to| Gap { from: &series[baseline].on_limit_steps, to }),
+        to_informed: told.map(|(trusting, informed)| Gap { from: reward(trusting), to: reward(informed) }),
+    };
+    let policies: Vec<PolicyReport> =
+        contestants.par_iter().enumerate().map(|(i, contestant)| comparison.policy(i, contestant)).collect();
     let limit = limits.zip(plan.sample).map(|(limits, sample)| {
         of_limit(&bootstrap, limits, &series[baseline].on_limit_steps, plan, &sample)
     });
@@ -172,14 +155,46 @@ fn of_limit(
 /// What is looked at in an episode's figures.
 type FigureOf<'a> = &'a dyn Fn(&Metrics) -> Option<f64>;
 
-/// Who gets what of whom.
+/// All contestants beside each other.
 struct Comparison<'a> {
     bootstrap: &'a Bootstrap,
     plan: &'a Plan,
     achieved: &'a [Vec<Achieved>],
+    series: &'a [Series],
+    /// Which of them is the baseline.
+    baseline: usize,
+    /// Which is the best hand rule.
+    best_rule: usize,
+    /// From the baseline to the physical limit, where there is one.
+    to_limit: Option<Gap<'a>>,
+    /// From the rule that trusts the catalog to the one that is told what is hidden, where something is.
+    to_informed: Option<Gap<'a>>,
 }
 
 impl Comparison<'_> {
+    /// What is told of a contestant.
+    fn policy(&self, i: usize, contestant: &Contestant) -> PolicyReport {
+        let (own, baseline, bootstrap) = (&self.series[i], &self.series[self.baseline], self.bootstrap);
+        let reward = own.get(Figure::Reward);
+        let improved = improvements(&paired(reward, baseline.get(Figure::Reward)));
+        PolicyReport {
+            name: contestant.name.clone(),
+            reference: contestant.reference,
+            artifact: contestant.artifact,
+            trained_episodes: contestant.trained_episodes,
+            metrics: Estimates::of(|f| estimate(bootstrap, own.get(f))),
+            versus_baseline: own.versus(baseline, bootstrap),
+            versus_best_rule: own.versus(&self.series[self.best_rule], bootstrap),
+            gap_closed: self.to_limit.and_then(|gap| gap.closed_by(&own.on_limit_steps, bootstrap)),
+            informed_gap_closed: self.to_informed.and_then(|gap| gap.closed_by(reward, bootstrap)),
+            probability_of_improvement: bootstrap.estimate(&improved).map(unsigned_zero),
+            fairness: self.fairness(i),
+            reward_by_seed: reward.to_vec(),
+            gain_over_time: self.gain_over_time(i, self.baseline),
+            reward_on_limit_steps: self.to_limit.and_then(|_| estimate(bootstrap, &own.on_limit_steps)),
+        }
+    }
+
     /// A contestant's figures by tenant and job size.
     fn fairness(&self, contestant: usize) -> Fairness {
         self.tables(&|figure| estimate(self.bootstrap, &self.by_seed(contestant, figure)))
