@@ -20,11 +20,10 @@ mod worker;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
 use client::{Deadline, Endpoint, Remembrancer};
-use service_kit::{ConfigError, Metrics, ServiceInfo};
+use service_kit::{App, ConfigError, Metrics, ServiceInfo};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
@@ -44,11 +43,12 @@ const INFO: ServiceInfo = ServiceInfo {
 };
 
 /// The service, at work: evaluations that nobody works on are found in the background. Must be called inside a Tokio
-/// runtime. When `shutdown` is cancelled the work stops, and another evaluator, or the next start, begins it again.
+/// runtime. When `shutdown` is cancelled the work stops and its leases are given back, so that another evaluator, or the next
+/// start, begins it again.
 ///
 /// # Errors
 /// A setting that cannot be.
-pub async fn build(config: Config, shutdown: CancellationToken) -> Result<Router, ConfigError> {
+pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, ConfigError> {
     config.check()?;
     let endpoint = Endpoint::new(&config.remembrancer_url).with_api_key(config.remembrancer_api_key.clone());
     let remembrancer = Remembrancer::new(endpoint)
@@ -66,12 +66,15 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<Router
         metrics,
         holder: format!("evaluator-{}", Uuid::now_v7()),
         lease_ttl: Duration::from_secs(config.lease_seconds),
+        work: TaskTracker::new(),
         shutdown,
     };
-    tokio::spawn(Arc::new(worker).run(config.max_concurrent_evaluations));
+    let work = worker.work.clone();
+    work.spawn(Arc::new(worker).run(config.max_concurrent_evaluations));
     let state = AppState { evaluations: Evaluations::new(ledger, at_work, accepted) };
     let readiness = state.readiness();
-    Ok(service_kit::app(INFO, routes().with_state(state), &config.http, registry, readiness))
+    let router = service_kit::app(INFO, routes().with_state(state), &config.http, registry, readiness);
+    Ok(App::with_work(router, work))
 }
 
 /// The service's OpenAPI document, as `/openapi.json` gives it.

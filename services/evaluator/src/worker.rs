@@ -14,7 +14,10 @@ use evaluation::{
     plan::Plan,
 };
 use tokio::sync::{Notify, Semaphore};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
 use crate::{
     at_work::{AtWork, Working},
@@ -43,6 +46,8 @@ pub(crate) struct Worker {
     pub(crate) holder: String,
     /// How long a lease lasts without renewal.
     pub(crate) lease_ttl: Duration,
+    /// What goes on in the background, so that it can be waited for.
+    pub(crate) work: TaskTracker,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -56,8 +61,8 @@ impl Worker {
                 match self.claim_next().await {
                     Ok(Some((accepted, lease))) => {
                         let worker = self.clone();
-                        tokio::spawn(async move {
-                            worker.work(accepted, lease).await;
+                        self.work.spawn(async move {
+                            worker.evaluate(accepted, lease).await;
                             drop(slot);
                         });
                         continue;
@@ -93,7 +98,7 @@ impl Worker {
         Ok(None)
     }
 
-    async fn work(&self, accepted: Accepted, lease: HeldLease) {
+    async fn evaluate(&self, accepted: Accepted, lease: HeldLease) {
         let working = self.at_work.begin(accepted.clone());
         let stop = self.shutdown.child_token();
         let _watch = stops(&stop, &lease, &working);
