@@ -63,7 +63,7 @@ impl Stack {
         };
         settings.http(&HttpConfig::on_port(0));
         change(&mut settings);
-        let app = remembrancer::build(settings.remembrancer.clone()).await.unwrap();
+        let app = remembrancer::build(settings.remembrancer.clone(), stop.clone()).await.unwrap();
         let remembrancer = Proxy::start(serve(app, &stop).await).await.unwrap();
         let config = psi_field::Config { remembrancer_url: Some(remembrancer.url()), ..settings.psi_field };
         let psi_field =

@@ -163,8 +163,9 @@ impl Stack {
             data_dir: self.data_dir.path().to_owned(),
             ..remembrancer::Config::default()
         };
-        let app = remembrancer::build(config).await.context("remembrancer")?;
-        self.serve(remembrancer, app, CancellationToken::new());
+        let stop = CancellationToken::new();
+        let app = remembrancer::build(config, stop.clone()).await.context("remembrancer")?;
+        self.serve(remembrancer, app, stop);
         let limit = if self.cluster.is_some() { READY_LIMIT } else { DATABASE_LIMIT };
         let asked = ready("remembrancer", limit, || async {
             Remembrancer::new(Endpoint::new(&urls.remembrancer))?.ready().await

@@ -134,8 +134,9 @@ impl Http {
         };
         let listener = service_kit::listen(&config.http).await?;
         let url = format!("http://{}/v1/decisions", listener.local_addr()?);
-        let app = build(config).await?;
-        tokio::spawn(service_kit::serve(listener, app, Duration::ZERO, CancellationToken::new()));
+        let shutdown = CancellationToken::new();
+        let app = build(config, shutdown.clone()).await?;
+        tokio::spawn(service_kit::serve(listener, app, Duration::ZERO, shutdown));
         Ok(Self { url, client: reqwest::Client::new() })
     }
 

@@ -53,7 +53,7 @@ pub(crate) fn run() -> ExitCode {
         None => cli::Command::default(),
     };
     let program = Program { name: NAME, parts: |config: &Config| (&config.http, &config.log) };
-    cli::run_command(program, command, config, |config, _shutdown| build(config))
+    cli::run_command(program, command, config, build)
 }
 
 const NAME: &str = "remembrancer";

@@ -9,6 +9,7 @@
 
 mod config;
 mod error;
+mod metrics;
 mod routes;
 mod state;
 
@@ -23,6 +24,7 @@ pub mod records;
 pub mod signing;
 
 use service_kit::{Metrics, ServiceInfo};
+use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use config::Config;
@@ -36,13 +38,13 @@ const INFO: ServiceInfo = ServiceInfo {
 };
 
 /// The service, whole. It opens its database and makes its key; when the database is away it is alive but
-/// not ready, and opens the log as soon as it can.
+/// not ready, and opens the log as soon as it can, until `shutdown` is cancelled.
 ///
 /// # Errors
 /// Settings with which it can never work: a key that cannot be used, or a URL that is none.
-pub async fn build(config: Config) -> Result<axum::Router, BuildError> {
+pub async fn build(config: Config, shutdown: CancellationToken) -> Result<axum::Router, BuildError> {
     let metrics = Metrics::new();
-    let state = AppState::new(&config, &metrics).await?;
+    let state = AppState::new(&config, &metrics, shutdown).await?;
     let readiness = state.readiness();
     let routes = routes::routes(&config).with_state(state);
     Ok(service_kit::app(INFO, routes, &config.http, metrics, readiness))

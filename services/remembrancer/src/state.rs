@@ -5,10 +5,10 @@ use std::{
 
 use api::remembrancer::{BatchReceipts, Fence};
 use merkle_log::note::NoteSigner;
-use metrics::{Counter, Gauge, Histogram};
 use service_kit::{Metrics, Readiness};
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
@@ -16,6 +16,7 @@ use crate::{
     decisions::{self, Batch},
     error::{LogError, Result},
     log::{self, Sequencer},
+    metrics::AppMetrics,
     records::{self, Draft, Recorded},
     signing::{SigningKeyError, open_key},
 };
@@ -29,7 +30,7 @@ pub struct AppState {
     db: PgPool,
     sequencer: Sequencer,
     pub(crate) signer: Arc<NoteSigner>,
-    figures: Figures,
+    metrics: AppMetrics,
     /// One for each export that may hold a connection at the same time.
     exports: Arc<Semaphore>,
     /// Why the log is not open; `None` when it is.
@@ -53,19 +54,22 @@ impl AppState {
     ///
     /// # Errors
     /// Settings with which no later attempt can succeed.
-    pub async fn new(config: &Config, metrics: &Metrics) -> std::result::Result<Self, BuildError> {
+    pub async fn new(
+        config: &Config,
+        metrics: &Metrics,
+        shutdown: CancellationToken,
+    ) -> std::result::Result<Self, BuildError> {
         let signer = Arc::new(open_key(&config.data_dir, &config.log_name)?);
         let db = database::pool(config).map_err(BuildError::DatabaseUrl)?;
         let closed = Arc::new(RwLock::new(Some("migrations did not run yet".to_owned())));
         let sequencer = Sequencer::new(db.clone());
         // Half of the connections, so that a few slow readers cannot keep everybody from writing.
         let exports = Arc::new(Semaphore::new((config.database_connections as usize / 2).max(1)));
-        let state = Self { db, sequencer, signer, figures: Figures::new(metrics), exports, closed };
+        let state = Self { db, sequencer, signer, metrics: AppMetrics::new(metrics), exports, closed };
         if !state.open().await {
             let state = state.clone();
             tokio::spawn(async move {
-                while !state.db.is_closed() {
-                    tokio::time::sleep(REOPEN_EVERY).await;
+                while shutdown.run_until_cancelled(tokio::time::sleep(REOPEN_EVERY)).await.is_some() {
                     if state.open().await {
                         break;
                     }
@@ -104,10 +108,10 @@ impl AppState {
         let work = async move {
             let started = Instant::now();
             let receipts = decisions::append(&state.sequencer, batch, fence.as_ref()).await?;
-            state.figures.append_seconds.record(started.elapsed());
-            state.figures.decisions.increment(receipts.recorded);
+            state.metrics.append_seconds.record(started.elapsed());
+            state.metrics.decisions.increment(receipts.recorded);
             if let Some(last) = receipts.receipts.last().filter(|_| receipts.recorded > 0) {
-                state.figures.log_size.set(last.tree_size as f64);
+                state.metrics.log_size.set(last.tree_size as f64);
             }
             Ok(receipts)
         };
@@ -124,8 +128,8 @@ impl AppState {
         let work = async move {
             let recorded = records::append(&state.sequencer, &draft, fence.as_ref(), log::now()).await?;
             if recorded.new {
-                state.figures.records.increment(1);
-                state.figures.log_size.set(recorded.receipt.tree_size as f64);
+                state.metrics.records.increment(1);
+                state.metrics.log_size.set(recorded.receipt.tree_size as f64);
             }
             Ok(recorded)
         };
@@ -166,33 +170,5 @@ impl AppState {
 
     fn why_closed(&self) -> Option<String> {
         self.closed.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
-}
-
-/// What `/metrics` tells about the log.
-#[derive(Clone)]
-struct Figures {
-    decisions: Counter,
-    records: Counter,
-    append_seconds: Histogram,
-    log_size: Gauge,
-}
-
-impl Figures {
-    fn new(metrics: &Metrics) -> Self {
-        Self {
-            decisions: metrics.counter("remembrancer_decisions_recorded_total", "Decisions recorded.", &[]),
-            records: metrics.counter("remembrancer_records_recorded_total", "Records recorded.", &[]),
-            append_seconds: metrics.histogram(
-                "remembrancer_append_seconds",
-                "From a checked batch to its commit, waiting for other writers included.",
-                &[],
-            ),
-            log_size: metrics.gauge(
-                "remembrancer_log_size",
-                "Leaves after the last append of this process.",
-                &[],
-            ),
-        }
     }
 }

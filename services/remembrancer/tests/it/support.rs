@@ -72,7 +72,7 @@ pub(crate) async fn start(config: Config) -> Service {
     let listener = service_kit::listen(&config.http).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (grace, shutdown) = (config.http.shutdown_grace(), CancellationToken::new());
-    let app = build(config).await.unwrap();
+    let app = build(config, shutdown.clone()).await.unwrap();
     let stop = shutdown.clone().drop_guard();
     tokio::spawn(service_kit::serve(listener, app, grace, shutdown));
     Service { url, client: reqwest::Client::new(), _stop: stop }

@@ -2,7 +2,6 @@
 
 mod artifacts;
 mod decisions;
-mod errors;
 mod export;
 mod leases;
 mod log;
