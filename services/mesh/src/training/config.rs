@@ -68,7 +68,7 @@ pub(crate) enum RecordArg {
 
 fn algorithm_help() -> String {
     let (algorithms, default) = (registry::algorithms(), registry::DEFAULT_LEARNER);
-    format!("{algorithms}; a rule is recorded without learning [default: {default}]")
+    format!("The algorithm: {algorithms}; a rule is recorded without learning [default: {default}]")
 }
 
 fn reward_help() -> String {

@@ -56,8 +56,14 @@ async fn a_run_is_labelled_found_paused_resumed_rewound_and_compared() {
     let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
     let up = Up::start(folder.path(), &database);
     let trainer = Trainer::new(Endpoint::new(&up.trainer)).unwrap();
-    let run =
-        NewRun { agents: 2, episodes: 4, steps_per_episode: 4, checkpoint_every: 1, ..NewRun::default() };
+    let run = NewRun {
+        algorithm: Some("q-learning".into()),
+        agents: 2,
+        episodes: 4,
+        steps_per_episode: 4,
+        checkpoint_every: 1,
+        ..NewRun::default()
+    };
     let long = NewRun { episodes: 10_000, ..run.clone() };
     let (run, long) =
         (trainer.create_run(&run, None).await.unwrap(), trainer.create_run(&long, None).await.unwrap());
