@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The crates without circles.
-const CRATES: [&str; 2] = ["evaluation", "psi"];
+const CRATES: [&str; 3] = ["evaluation", "policy", "psi"];
 
 /// Which modules each module of a crate imports; the crate's root is the empty path.
 type Imports = BTreeMap<String, BTreeSet<String>>;
@@ -21,6 +21,24 @@ fn no_module_imports_itself_by_a_detour() {
         assert!(imports.values().any(|of| !of.is_empty()), "{name}: no imports were found");
         assert_eq!(circle(&imports), None, "{name}");
     }
+}
+
+#[test]
+fn no_wing_of_the_policies_imports_another_but_prices() {
+    let folder = format!("{}/../shared/policy/src", env!("CARGO_MANIFEST_DIR"));
+    let wing = |module: &str| module.split_once("::").map_or(String::new(), |(wing, _)| wing.to_owned());
+    let mut users_of_prices = BTreeSet::new();
+    for (module, imported) in imports(Path::new(&folder)) {
+        let own = wing(&module);
+        for other in imported.iter().map(|other| wing(other)).filter(|other| !other.is_empty()) {
+            if other == "prices" && own != "prices" {
+                users_of_prices.insert(own.clone());
+            }
+            let is_shared = own.is_empty() || other == own || other == "prices";
+            assert!(is_shared, "{module} imports something of {other}");
+        }
+    }
+    assert_eq!(users_of_prices, ["adaptive", "cem", "rules"].map(str::to_owned).into());
 }
 
 #[test]

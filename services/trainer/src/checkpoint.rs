@@ -249,7 +249,7 @@ mod tests {
         document.swarm = swarm.state();
         let policy = document.policy().unwrap();
         assert_eq!((policy.training.episodes, policy.agents), (1, swarm.state().knowledge));
-        document.swarm.knowledge = vec![serde_json::json!({"rows": "none"})];
+        document.swarm.knowledge[0].learned = serde_json::json!({"rows": "none"});
         assert!(matches!(document.policy(), Err(CheckpointError::NotACheckpoint(_))));
     }
 

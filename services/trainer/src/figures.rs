@@ -11,9 +11,8 @@ use routing_env::{Environment, Metrics};
 /// not 0.
 #[must_use]
 pub fn window(number: u64, swarm: &Swarm, report: &StepReport) -> Window {
-    let agents = swarm.agents().iter().zip(&report.agents).zip(0..);
-    let agents = agents.map(|((policy, step), agent)| {
-        let (epsilon, q_table_size) = of_learner(policy.as_ref());
+    let agents = report.agents.iter().zip(0..).map(|(step, agent)| {
+        let (epsilon, q_table_size) = swarm.learning(agent as usize);
         AgentWindow {
             agent,
             mean_reward: mean(step.reward, step.decisions),
@@ -115,7 +114,7 @@ impl EpisodeTally {
     #[must_use]
     pub fn metrics(&self, swarm: &Swarm) -> EpisodeMetrics {
         let overall = &self.metrics.overall;
-        let learners = || swarm.agents().iter().map(|policy| of_learner(policy.as_ref()));
+        let learners = || (0..swarm.agents()).map(|agent| swarm.learning(agent));
         EpisodeMetrics {
             episode: self.episode,
             avg_reward: overall.avg_reward(),
@@ -147,10 +146,10 @@ impl EpisodeTally {
 /// The agents of a swarm that has not decided anything yet.
 #[must_use]
 pub fn new_agents(swarm: &Swarm) -> Vec<Agent> {
-    let numbered = (0..).zip(swarm.agents());
-    numbered
-        .map(|(agent, policy)| {
-            let (epsilon, q_table_size) = of_learner(policy.as_ref());
+    (0..)
+        .zip(0..swarm.agents())
+        .map(|(agent, number)| {
+            let (epsilon, q_table_size) = swarm.learning(number);
             Agent { agent, q_table_size, avg_reward: None, epsilon, decisions: 0 }
         })
         .collect()
@@ -158,8 +157,8 @@ pub fn new_agents(swarm: &Swarm) -> Vec<Agent> {
 
 /// Brings the agents up to date after a step.
 pub fn update_agents(agents: &mut [Agent], swarm: &Swarm, report: &StepReport) {
-    for (agent, (policy, step)) in agents.iter_mut().zip(swarm.agents().iter().zip(&report.agents)) {
-        (agent.epsilon, agent.q_table_size) = of_learner(policy.as_ref());
+    for (number, (agent, step)) in agents.iter_mut().zip(&report.agents).enumerate() {
+        (agent.epsilon, agent.q_table_size) = swarm.learning(number);
         agent.decisions += step.decisions;
     }
 }
@@ -169,11 +168,6 @@ pub fn mean_of(mut values: impl Iterator<Item = f64>) -> f64 {
     let Some(first) = values.next() else { return 0.0 };
     let (count, above) = values.fold((1.0, 0.0), |(count, sum), value| (count + 1.0, sum + (value - first)));
     first + above / count
-}
-
-/// ε and table size; a hand rule has neither.
-fn of_learner(policy: &dyn policy::Policy) -> (f64, u64) {
-    policy.learner().map_or((0.0, 0), |learner| (learner.epsilon(), learner.table_size()))
 }
 
 fn mean(sum: f64, count: u64) -> Option<f64> {

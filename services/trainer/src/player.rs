@@ -176,7 +176,7 @@ impl<'a> Player<'a> {
         self.swarm.begin_episode(seed);
         let environment = Arc::clone(&self.plan.environment);
         let mut episode = Episode::new(&environment, seed, self.plan.reward);
-        let mut tally = EpisodeTally::new(self.episodes_done, &environment, self.swarm.agents().len());
+        let mut tally = EpisodeTally::new(self.episodes_done, &environment, self.swarm.agents());
         loop {
             self.waiting.check()?;
             self.stand_still_while_paused()?;

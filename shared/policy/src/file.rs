@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    error::SwarmError,
+    knowledge::Knowledge,
     registry::Algorithm,
-    swarm::{Swarm, SwarmConfig, SwarmError},
+    swarm::{Swarm, SwarmConfig},
 };
 
 /// The file's format and version. Version 1, in which every algorithm had the settings of all, is read too.
@@ -25,7 +27,7 @@ pub struct PolicyFile {
     /// What it was trained on.
     pub training: Training,
     /// Each agent's knowledge.
-    pub agents: Vec<Value>,
+    pub agents: Vec<Knowledge>,
 }
 
 /// The names that a policy's tables refer to, in order.
@@ -74,7 +76,7 @@ impl PolicyFile {
             swarm: swarm.config().clone(),
             trained_for: Fingerprint::of(env),
             training,
-            agents: swarm.state().knowledge,
+            agents: swarm.knowledge(),
         }
     }
 
@@ -124,7 +126,7 @@ impl PolicyFile {
             )));
         }
         let mut swarm = Swarm::new(self.swarm.clone(), env)?;
-        swarm.restore_knowledge(&self.agents)?;
+        swarm.absorb(&self.agents)?;
         swarm.freeze();
         Ok(swarm)
     }

@@ -1,24 +1,34 @@
-//! Learners and hand rules behind one trait, and the swarm that they form: pure and deterministic.
+//! Learners and hand rules, and the swarms that they form: pure and deterministic.
 //!
-//! A [`Swarm`] plays the steps of a [`routing_env::Episode`]; its agents are [`Policy`]s. What it has
-//! learned is written as a [`PolicyFile`].
+//! A [`Swarm`] plays the steps of a [`routing_env::Episode`]. Its agents are a team of one kind (`team.rs`); what all kinds
+//! have in common is in `policy.rs`. What was learned is data ([`Knowledge`]): it is written as a [`PolicyFile`], read
+//! elsewhere, and merged with what others learned.
+//!
+//! Each kind of learner has a wing, a folder of its own: `settings.rs` says what it can be told, `agent.rs` how it decides
+//! and learns, `knowledge.rs` what it knows and by which law two are merged. [`registry`] lists them. The hand rules are
+//! the wing `rules`. No wing imports another, but for `prices`, on which those are built that decide by bid prices or
+//! forecasts: they can be read, changed and taken away one by one.
 
 #![warn(missing_docs)]
 
-mod board;
+mod error;
 mod file;
+mod knowledge;
+mod learning;
 mod play;
 mod policy;
 pub mod registry;
 mod settings;
 mod step_report;
 mod swarm;
+mod team;
 
 mod adaptive {
     pub(crate) mod agent;
     mod estimators;
-    pub(crate) mod model;
-    pub(crate) mod settings;
+    mod knowledge;
+    mod model;
+    mod settings;
     mod tuning;
 }
 
@@ -26,18 +36,20 @@ mod afterstate {
     pub(crate) mod agent;
     mod concave_tables;
     mod deferral;
-    pub(crate) mod request_classes;
-    pub(crate) mod scarcity;
-    pub(crate) mod settings;
+    mod knowledge;
+    mod request_classes;
+    mod scarcity;
+    mod settings;
 }
 
 mod cem {
     pub(crate) mod agent;
     mod control;
     mod distribution;
+    mod knowledge;
     mod pressure;
     mod score;
-    pub(crate) mod settings;
+    mod settings;
 }
 
 mod prices {
@@ -49,22 +61,29 @@ mod prices {
 
 mod q_learning {
     pub(crate) mod agent;
+    mod bins;
+    mod knowledge;
     mod replay;
-    pub(crate) mod settings;
+    mod settings;
     mod sum_tree;
     mod table;
 }
 
 mod rules {
+    mod bid_price;
+    mod hand_rule;
     pub(crate) mod rule;
+    mod scored;
     mod size;
 }
 
-pub use board::Board;
+pub use error::SwarmError;
 pub use file::{Fingerprint, POLICY_FORMAT, PolicyFile, Training};
-pub use policy::{Decision, Exploration, Learner, LearningWindow, Policy};
+pub use knowledge::{Knowledge, KnowledgeError};
+pub use learning::LearningWindow;
+pub use policy::Decision;
 pub use registry::Algorithm;
 pub use rules::rule::{Rule, UnknownRule};
 pub use settings::{Range, Setting, SettingError};
 pub use step_report::{AgentStep, DecidedRequest, StepReport};
-pub use swarm::{Command, Swarm, SwarmConfig, SwarmError, SwarmState};
+pub use swarm::{Command, Swarm, SwarmConfig, SwarmState};

@@ -8,37 +8,35 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
 use crate::{
-    adaptive::{self, agent::Adaptive},
-    afterstate::{self, agent::Afterstate},
-    cem::{self, agent::Cem},
-    policy::Policy,
-    q_learning::{self, agent::QLearning},
+    adaptive::agent::Adaptive,
+    afterstate::agent::Afterstate,
+    cem::agent::Cem,
+    error::SwarmError,
+    knowledge::{Knowledge, KnowledgeError, Learned},
+    policy::{self, Agent},
+    q_learning::agent::QLearning,
     rules::rule::Rule,
     settings::{Setting, SettingError, Settings, listed},
-    swarm::SwarmError,
+    team::{Team, TeamOf},
 };
 
 /// The learners.
 pub static LEARNERS: [Learner; 4] = [
-    Learner::new::<adaptive::settings::Settings>(
+    Learner::of::<Adaptive>(
         "adaptive",
         "Bid prices on a learned model of demand, failures and latencies, decided by settings that rehearsals choose.",
-        |settings, _, env| Ok(Box::new(Adaptive::new(parsed(settings), env))),
     ),
-    Learner::new::<afterstate::settings::Settings>(
+    Learner::of::<Afterstate>(
         "afterstate",
         "Bid prices learned by temporal differences: the value of what a decision leaves of every scarce thing.",
-        |settings, _, env| Ok(Box::new(Afterstate::new(parsed(settings), env))),
     ),
-    Learner::new::<cem::settings::Settings>(
+    Learner::of::<Cem>(
         "cem",
         "The cross-entropy method: the weights of a linear score, searched for by a population of them.",
-        |settings, agents, env| Ok(Box::new(Cem::new(agents, parsed(settings), env))),
     ),
-    Learner::new::<q_learning::settings::Settings>(
+    Learner::of::<QLearning>(
         "q-learning",
         "Tabular Q-learning over latency, price and capacity in bins: the specified agent, and the yardstick for better ones.",
-        |settings, _, env| Ok(Box::new(QLearning::new(parsed(settings), env)?)),
     ),
 ];
 
@@ -55,17 +53,28 @@ pub struct Learner {
     /// What it can be told.
     pub settings: &'static [Setting],
     read: fn(&Map<String, Value>) -> Result<Map<String, Value>, Vec<SettingError>>,
-    agent: fn(&Map<String, Value>, u32, &Environment) -> Result<Box<dyn Policy>, SwarmError>,
+    team: fn(&'static str, &Map<String, Value>, u32, &Environment) -> Result<Box<dyn Team>, SwarmError>,
+    merged: fn(&'static str, &Knowledge, &Knowledge) -> Result<Knowledge, String>,
 }
 
 impl Learner {
-    const fn new<S: Settings>(
-        name: &'static str,
-        summary: &'static str,
-        agent: fn(&Map<String, Value>, u32, &Environment) -> Result<Box<dyn Policy>, SwarmError>,
-    ) -> Self {
-        let read = |told: &Map<String, Value>| S::read(told).map(|settings| settings.written());
-        Self { name, summary, settings: S::LIST, read, agent }
+    const fn of<L: policy::Learner>(name: &'static str, summary: &'static str) -> Self {
+        Self {
+            name,
+            summary,
+            settings: L::Settings::LIST,
+            read: |told| L::Settings::read(told).map(|settings| settings.written()),
+            team: |name, settings, agents, env| {
+                // an algorithm's settings have been checked when it was made
+                let settings = L::Settings::read(settings).unwrap_or_default();
+                Ok(Box::new(TeamOf::new(name, L::new(settings, agents, env)?, agents)))
+            },
+            merged: |name, one, other| {
+                let mut all: <L as Agent>::Knowledge = one.read(name)?;
+                all.merge(&other.read(name)?)?;
+                Ok(Knowledge::of(name, &all))
+            },
+        }
     }
 
     /// The learner of this name.
@@ -142,15 +151,31 @@ impl Algorithm {
         }
     }
 
-    pub(crate) fn agent(&self, agents: u32, env: &Environment) -> Result<Box<dyn Policy>, SwarmError> {
+    /// So many agents that know nothing yet.
+    pub(crate) fn team(&self, agents: u32, env: &Environment) -> Result<Box<dyn Team>, SwarmError> {
         match self.kind {
-            Kind::Learner(learner) => (learner.agent)(&self.settings, agents, env),
-            Kind::Rule(rule) => Ok(rule.policy()),
+            Kind::Learner(learner) => (learner.team)(learner.name, &self.settings, agents, env),
+            Kind::Rule(rule) => Ok(rule.team(agents)),
         }
     }
 
     pub(crate) fn merge_every(&self) -> u64 {
         self.settings.get("merge_every").and_then(Value::as_u64).unwrap_or_default()
+    }
+}
+
+impl Knowledge {
+    /// Adds what another agent has learned, by the law of the learner.
+    ///
+    /// # Errors
+    /// When it is of another learner, or of another catalog.
+    pub fn merge(&mut self, other: &Self) -> Result<(), KnowledgeError> {
+        let expected = || {
+            KnowledgeError(format!("expected the knowledge of {}, found `{}`", learners(), self.algorithm))
+        };
+        let learner = Learner::find(&self.algorithm).ok_or_else(expected)?;
+        *self = (learner.merged)(learner.name, self, other).map_err(KnowledgeError)?;
+        Ok(())
     }
 }
 
@@ -232,7 +257,26 @@ pub fn algorithms() -> String {
     format!("a learner ({}) or a hand rule ({})", learners(), Rule::names())
 }
 
-/// Settings that [`Algorithm::new`] has checked.
-fn parsed<S: Settings>(settings: &Map<String, Value>) -> S {
-    S::read(settings).unwrap_or_default()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Range;
+
+    #[test]
+    fn every_learner_lists_the_settings_of_its_type_and_each_has_its_default_in_range() {
+        fn fits(list: &[Setting], defaults: &Map<String, Value>) {
+            assert!(list.iter().map(|setting| setting.name).eq(defaults.keys()), "{defaults:?}");
+            for setting in list {
+                let default = &defaults[setting.name];
+                assert!(setting.range.contains(default), "{}: {default}", setting.name);
+                assert!(!setting.doc.is_empty());
+                if let (Range::Group(list), Value::Object(defaults)) = (setting.range, default) {
+                    fits(list, defaults);
+                }
+            }
+        }
+        for learner in &LEARNERS {
+            fits(learner.settings, &learner.defaults());
+        }
+    }
 }

@@ -190,25 +190,6 @@ pub(crate) fn listed(words: &[&str], conjunction: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::LEARNERS;
-
-    #[test]
-    fn every_learner_lists_the_settings_of_its_type_and_each_has_its_default_in_range() {
-        fn fits(list: &[Setting], defaults: &Map<String, Value>) {
-            assert!(list.iter().map(|setting| setting.name).eq(defaults.keys()), "{defaults:?}");
-            for setting in list {
-                let default = &defaults[setting.name];
-                assert!(setting.range.contains(default), "{}: {default}", setting.name);
-                assert!(!setting.doc.is_empty());
-                if let (Range::Group(list), Value::Object(defaults)) = (setting.range, default) {
-                    fits(list, defaults);
-                }
-            }
-        }
-        for learner in &LEARNERS {
-            fits(learner.settings, &learner.defaults());
-        }
-    }
 
     #[test]
     fn ranges_end_where_their_words_say() {

@@ -2,7 +2,7 @@
 
 use routing_env::{Environment, Metrics, Request, Resolution};
 
-use crate::policy::LearningWindow;
+use crate::learning::LearningWindow;
 
 /// A decided request.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    board::Board,
-    policy::{Learner, Policy},
+    error::SwarmError,
+    knowledge::Knowledge,
     registry::Algorithm,
     rules::rule::Rule,
     settings::SettingError,
     step_report::{AgentStep, DecidedRequest, StepReport},
+    team::Team,
 };
 
 /// How a swarm is made.
@@ -36,27 +37,10 @@ impl SwarmConfig {
     }
 }
 
-/// Why a swarm cannot be made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SwarmError {
-    /// The catalog is too large for the learner.
-    #[error("q-learning handles at most {most} providers, this catalog has {found}")]
-    TooManyProviders {
-        /// What it handles.
-        most: usize,
-        /// What there are.
-        found: usize,
-    },
-    /// The file or checkpoint is of another swarm or environment, or damaged.
-    #[error("{0}")]
-    Mismatch(String),
-}
-
 /// The swarm.
 pub struct Swarm {
     config: SwarmConfig,
-    agents: Vec<Box<dyn Policy>>,
-    board: Board,
+    team: Box<dyn Team>,
     episode_seed: u64,
     steps_learned: u64,
     rewards: Vec<f64>,
@@ -86,7 +70,7 @@ pub struct SwarmState {
     /// How many steps were learned from.
     pub steps_learned: u64,
     /// Each agent's knowledge.
-    pub knowledge: Vec<Value>,
+    pub knowledge: Vec<Knowledge>,
     /// Each agent's progress.
     pub progress: Vec<Value>,
 }
@@ -97,28 +81,19 @@ impl Swarm {
     /// # Errors
     /// A catalog that the algorithm cannot handle.
     pub fn new(config: SwarmConfig, env: &Environment) -> Result<Self, SwarmError> {
-        let agent = config.algorithm.agent(config.agents, env)?;
-        let agents = (0..config.agents).map(|_| agent.boxed_clone()).collect();
-        Ok(Self::of(config, agents))
+        let team = config.algorithm.team(config.agents, env)?;
+        Ok(Self::of(config, team))
     }
 
     /// One agent that follows a hand rule.
     #[must_use]
     pub fn of_rule(rule: Rule) -> Self {
-        let config = SwarmConfig { algorithm: rule.into(), agents: 1 };
-        Self::of(config, vec![rule.policy()])
+        Self::of(SwarmConfig { algorithm: rule.into(), agents: 1 }, rule.team(1))
     }
 
-    fn of(config: SwarmConfig, agents: Vec<Box<dyn Policy>>) -> Self {
-        Self {
-            config,
-            agents,
-            board: Board::default(),
-            episode_seed: 0,
-            steps_learned: 0,
-            rewards: Vec::new(),
-            rewards_by_agent: Vec::new(),
-        }
+    fn of(config: SwarmConfig, team: Box<dyn Team>) -> Self {
+        let (rewards, rewards_by_agent) = (Vec::new(), Vec::new());
+        Self { config, team, episode_seed: 0, steps_learned: 0, rewards, rewards_by_agent }
     }
 
     /// How it was made.
@@ -127,30 +102,34 @@ impl Swarm {
         &self.config
     }
 
-    /// The agents.
+    /// How many agents there are.
     #[must_use]
-    pub fn agents(&self) -> &[Box<dyn Policy>] {
-        &self.agents
+    pub fn agents(&self) -> usize {
+        self.team.len()
+    }
+
+    /// The agent's exploration rate now, and how many figures it has learned: for a table, its states. Both are 0 for a
+    /// hand rule.
+    #[must_use]
+    pub fn learning(&self, agent: usize) -> (f64, u64) {
+        (self.team.epsilon(agent), self.team.size(agent))
     }
 
     /// True when it learns.
     #[must_use]
     pub fn is_learner(&self) -> bool {
-        self.agents[0].learner().is_some()
+        self.team.learns()
     }
 
     /// Stops learning and exploring: what was learned is acted on.
     pub fn freeze(&mut self) {
-        self.agents.iter_mut().filter_map(|a| a.learner_mut()).for_each(Learner::freeze);
+        self.team.freeze();
     }
 
     /// Starts an episode.
     pub fn begin_episode(&mut self, seed: u64) {
         self.episode_seed = seed;
-        self.board = Board::default();
-        for (agent, number) in self.agents.iter_mut().zip(0..) {
-            agent.begin_episode(seed, number);
-        }
+        self.team.begin_episode(seed);
     }
 
     /// Plays one step and learns from it; false when the episode is over.
@@ -158,10 +137,10 @@ impl Swarm {
         if !episode.begin_step() {
             return false;
         }
-        let count = self.agents.len();
+        let count = self.team.len();
         let turn_of = |arrival: u64| (arrival % count as u64) as usize;
         report.decisions.clear();
-        let first_arrival = {
+        {
             let outcome = episode.outcome();
             report.decisions.extend(
                 outcome.requests.iter().zip(outcome.resolutions).zip(outcome.first_arrival..).map(
@@ -177,34 +156,29 @@ impl Swarm {
                     },
                 ),
             );
-            self.board.wipe();
             // agents lead in turn, and where they begin depends on nothing but the episode
             let leader = (self.episode_seed % count as u64) as usize + outcome.step as usize;
-            self.agents[leader % count].lead_step(&mut self.board);
-            outcome.first_arrival
-        };
+            self.team.begin_step(leader % count);
+        }
         while let Some(turn) = episode.turn() {
             match turn {
                 Turn::Request(observation) => {
-                    let decision =
-                        self.agents[turn_of(observation.arrival)].decide(&observation, &mut self.board);
+                    let decision = self.team.decide(turn_of(observation.arrival), &observation);
                     let decided = &mut report.decisions[observation.index];
                     decided.explored |= decision.explored;
                     decided.propensity *= decision.propensity;
                     decided.value = decision.value;
                     episode.act(decision.choice);
                 }
-                Turn::Waiting { market, requests, waiting } => {
-                    // all that wait are ordered together, by the agent whose request has waited longest
+                Turn::Waiting { requests, waiting, .. } => {
                     let mut order = waiting.to_vec();
-                    let agent = turn_of(first_arrival + waiting[0] as u64);
-                    self.agents[agent].order_waiting(market, requests, &mut order, &mut self.board);
+                    self.team.order_waiting(requests, &mut order);
                     episode.order_waiting(&order);
                 }
             }
         }
         let outcome = episode.outcome();
-        self.agents.iter_mut().for_each(|agent| agent.observe_step(&outcome, &mut self.board));
+        self.team.observe_step(&outcome);
         report.step = outcome.step;
         report.policy_version = self.steps_learned;
         report.metrics.clone_from(outcome.metrics);
@@ -222,25 +196,25 @@ impl Swarm {
         true
     }
 
-    /// What the agent whose turn it is thinks of a candidate: see [`Policy::score`].
+    /// What the agent whose turn it is thinks of a candidate, on a scale of its own on which higher is better; `None`
+    /// where it has no figure for it. It changes nothing that is decided.
     pub fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
-        let agent = (observation.arrival % self.agents.len() as u64) as usize;
-        self.agents[agent].score(observation, candidate)
+        let agent = (observation.arrival % self.team.len() as u64) as usize;
+        self.team.score(agent, observation, candidate)
     }
 
     /// Ends an episode.
     pub fn end_episode(&mut self) {
-        self.agents.iter_mut().for_each(|agent| agent.end_episode());
+        self.team.end_episode();
     }
 
     /// Carries out a command; targets that do not exist are passed over. Hand rules take none.
     pub fn apply(&mut self, command: Command, targets: &[u32]) {
-        for &target in targets {
-            let agent = self.agents.get_mut(target as usize);
-            let Some(learner) = agent.and_then(|a| a.learner_mut()) else { continue };
+        let agents = targets.iter().map(|target| *target as usize).filter(|agent| *agent < self.team.len());
+        for agent in agents.collect::<Vec<_>>() {
             match command {
-                Command::Nigredo => learner.forget(),
-                Command::Albedo { factor, max, windows } => learner.explore(factor, max, windows),
+                Command::Nigredo => self.team.forget(agent),
+                Command::Albedo { factor, max, windows } => self.team.explore(agent, factor, max, windows),
             }
         }
     }
@@ -248,12 +222,8 @@ impl Swarm {
     /// What training goes on from. Only between episodes.
     #[must_use]
     pub fn state(&self) -> SwarmState {
-        let learners = || self.agents.iter().filter_map(|a| a.learner());
-        SwarmState {
-            steps_learned: self.steps_learned,
-            knowledge: learners().map(Learner::knowledge).collect(),
-            progress: learners().map(Learner::progress).collect(),
-        }
+        let (knowledge, progress) = (self.team.knowledge(), self.team.progress());
+        SwarmState { steps_learned: self.steps_learned, knowledge, progress }
     }
 
     /// Takes a state that a swarm of the same configuration gave.
@@ -261,36 +231,25 @@ impl Swarm {
     /// # Errors
     /// When it does not fit.
     pub fn restore(&mut self, state: &SwarmState) -> Result<(), SwarmError> {
-        self.check_count(state.knowledge.len())?;
-        self.check_count(state.progress.len())?;
+        self.absorb(&state.knowledge)?;
+        self.team.resume(&state.progress).map_err(SwarmError::Mismatch)?;
         self.steps_learned = state.steps_learned;
-        let learners = self.agents.iter_mut().filter_map(|a| a.learner_mut());
-        for (i, (learner, (knowledge, progress))) in
-            learners.zip(state.knowledge.iter().zip(&state.progress)).enumerate()
-        {
-            let result = learner.restore(knowledge, Some(progress));
-            result.map_err(|what| SwarmError::Mismatch(format!("agent {i}: {what}")))?;
-        }
         Ok(())
     }
 
-    pub(crate) fn restore_knowledge(&mut self, knowledge: &[Value]) -> Result<(), SwarmError> {
-        self.check_count(knowledge.len())?;
-        for (i, (learner, knowledge)) in
-            self.agents.iter_mut().filter_map(|a| a.learner_mut()).zip(knowledge).enumerate()
-        {
-            let result = learner.restore(knowledge, None);
-            result.map_err(|what| SwarmError::Mismatch(format!("agent {i}: {what}")))?;
-        }
-        Ok(())
+    /// What each agent has learned; hand rules, nothing.
+    #[must_use]
+    pub fn knowledge(&self) -> Vec<Knowledge> {
+        self.team.knowledge()
     }
 
-    fn check_count(&self, found: usize) -> Result<(), SwarmError> {
-        let expected = self.agents.iter().filter(|a| a.learner().is_some()).count();
-        if found == expected {
-            return Ok(());
-        }
-        Err(SwarmError::Mismatch(format!("expected the knowledge of {expected} agents, found {found}")))
+    /// Gives each agent knowledge in the place of its own, such as what it came to when it was merged with others'. It
+    /// may be acted on, and learned on from. Only between episodes.
+    ///
+    /// # Errors
+    /// When it is not of as many agents of this algorithm on this catalog.
+    pub fn absorb(&mut self, knowledge: &[Knowledge]) -> Result<(), SwarmError> {
+        self.team.absorb(knowledge).map_err(SwarmError::Mismatch)
     }
 
     fn learn(
@@ -301,7 +260,7 @@ impl Swarm {
         report: &mut StepReport,
     ) {
         if self.is_learner() {
-            let count = self.agents.len();
+            let count = self.team.len();
             reward.of_team(turns, &mut self.rewards);
             self.rewards_by_agent.resize_with(count, Vec::new);
             self.rewards_by_agent.iter_mut().for_each(Vec::clear);
@@ -312,36 +271,20 @@ impl Swarm {
                     self.rewards_by_agent[agent as usize].push(*reward);
                 }
             }
-            for ((agent, rewards), step) in
-                self.agents.iter_mut().zip(&self.rewards_by_agent).zip(&mut report.agents)
-            {
-                agent.end_step(rewards, &self.board);
-                if let Some(learner) = agent.learner_mut() {
-                    step.learning = learner.take_window();
-                }
-            }
+            let agents = &mut report.agents;
+            self.team.end_step(&self.rewards_by_agent, &mut |agent, window| agents[agent].learning = window);
         }
         self.steps_learned += 1;
         let merge_every = self.config.algorithm.merge_every();
         if merge_every > 0 && self.steps_learned.is_multiple_of(merge_every) {
-            self.merge();
-        }
-    }
-
-    /// Lets every agent go on from what all have learned.
-    fn merge(&mut self) {
-        let team: Vec<_> = self.agents.iter().filter_map(|agent| agent.learner()).collect();
-        let [first, _, ..] = team.as_slice() else { return };
-        if let Some(pooled) = first.pool(&team) {
-            self.agents.iter_mut().filter_map(|a| a.learner_mut()).for_each(|l| l.adopt(pooled.as_ref()));
+            self.team.merge();
         }
     }
 }
 
 impl Clone for Swarm {
     fn clone(&self) -> Self {
-        let agents = self.agents.iter().map(|a| a.boxed_clone()).collect();
-        let mut clone = Self::of(self.config.clone(), agents);
+        let mut clone = Self::of(self.config.clone(), self.team.boxed_clone());
         clone.steps_learned = self.steps_learned;
         clone
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use api::{Hash, trainer::NewRun};
 use merkle_log::{Frontier, canonical_json, canonical_leaf_hash};
-use policy::{Command, StepReport, Swarm, SwarmState};
+use policy::{Command, Knowledge, StepReport, Swarm, SwarmState};
 use routing_env::Episode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ struct Outcome {
     run_root: Hash,
     /// The root of the same decisions where their `run` is 32 bytes of 7: it stays when only a digest changes.
     decisions_root: Hash,
-    /// SHA-256 of what all agents know, as canonical JSON.
+    /// SHA-256 of what all agents know, as canonical JSON in the form in which it was first written.
     knowledge_sha256: Hash,
 }
 
@@ -75,6 +75,21 @@ fn merged(one: &Value, other: &Value) -> Value {
     Value::Object(fields(one).into_iter().chain(fields(other)).collect())
 }
 
+/// What agents know, without what has been added since the figures were pinned: `afterstate` did not tell its visits, and
+/// `q-learning` told only how often it was in a state, not how often it did what there.
+fn first_form(agents: Vec<Knowledge>) -> Vec<Value> {
+    let mut learned: Vec<Value> = agents.into_iter().map(|agent| agent.learned).collect();
+    for fields in learned.iter_mut().filter_map(Value::as_object_mut) {
+        fields.remove("visits");
+        fields.remove("deferral_visits");
+        for state in fields.get_mut("states").and_then(Value::as_array_mut).into_iter().flatten() {
+            let visits = state["visits"].as_array().unwrap().iter().filter_map(Value::as_u64);
+            state["visits"] = visits.sum::<u64>().into();
+        }
+    }
+    learned
+}
+
 /// Plays a run without any service. Psi-field's commands are carried out after its first episode, and after the second
 /// one another swarm goes on from the written state.
 fn outcome(run: &NewRun) -> Outcome {
@@ -111,7 +126,7 @@ fn outcome(run: &NewRun) -> Outcome {
         digest: plan.digest,
         run_root: Hash(own.root()),
         decisions_root: Hash(fixed.root()),
-        knowledge_sha256: sha256(&canonical_json(&swarm.state().knowledge).unwrap()),
+        knowledge_sha256: sha256(&canonical_json(&first_form(swarm.knowledge())).unwrap()),
     }
 }
 

@@ -8,7 +8,7 @@
 //! steps were rehearsed ([`Tuning`]). No request is experimented on: the agent that has led a step plays it again in
 //! thought.
 //!
-//! **The swarm.** Agents tell each other on the [`Board`] what they tried and rehearsed, so that all learn from all; an
+//! **The swarm.** Agents tell each other on the [`Step`] what they tried and rehearsed, so that all learn from all; an
 //! agent that is made to forget starts afresh alone.
 //!
 //! It plans with the `excess-cost` reward. A step's capacities and budgets end with it, so it needs no discount; its
@@ -19,16 +19,18 @@ use rand_pcg::Pcg64;
 use routing_env::{
     Choice, Environment, Episode, Market, Observation, Request, Reward, StepOutcome, Stream, Turn, generator,
 };
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::{
-    adaptive::model::{Memory, Model, Seen},
-    adaptive::settings::Settings,
-    adaptive::tuning::Tuning,
-    board::Board,
-    policy::{Decision, Exploration, Learner, LearningWindow, Policy},
-    prices::bid_price::{self, BidPrices, Plan},
+    adaptive::{
+        knowledge::Knowledge,
+        model::{Model, Seen, Tries},
+        settings::Settings,
+        tuning::Tuning,
+    },
+    error::SwarmError,
+    learning::{Exploration, Learning},
+    policy::{Agent, Decision, Learner, Order, Shared},
+    prices::bid_price::{self, BidPrices, Notes, Plan},
     prices::forecast::Beliefs,
 };
 
@@ -38,8 +40,7 @@ pub(crate) struct Adaptive {
     env: Environment,
     model: Model,
     tuning: Tuning,
-    exploration: Exploration,
-    frozen: bool,
+    learning: Learning,
     rng: Pcg64,
     prices: BidPrices,
     /// What is believed of this step.
@@ -47,29 +48,35 @@ pub(crate) struct Adaptive {
     /// The step that comes next, and how many have been led.
     step: u32,
     leads: bool,
-    window: LearningWindow,
+}
+
+/// What the agents tell each other of a step.
+#[derive(Default)]
+pub(crate) struct Step {
+    notes: Notes,
+    /// What was tried where.
+    tries: Tries,
+    /// The market before the step's first request.
+    opening: Option<Market>,
+    /// What the step showed, once it has ended.
+    seen: Option<Seen>,
+    /// What each of the settings would have earned in the step, where it was rehearsed.
+    rehearsed: Vec<f64>,
+}
+
+impl Shared for Step {
+    fn begin_step(&mut self) {
+        self.notes.begin_step();
+        let notes = std::mem::take(&mut self.notes);
+        *self = Self { notes, ..Self::default() };
+    }
+
+    fn end_arrivals(&mut self, requests: usize) {
+        self.notes.end_arrivals(requests);
+    }
 }
 
 impl Adaptive {
-    /// An agent that knows the catalog's word.
-    pub(crate) fn new(settings: Settings, env: &Environment) -> Self {
-        let model = Model::new(env);
-        let tuning = Tuning::new();
-        Self {
-            env: env.clone(),
-            beliefs: model.beliefs(0),
-            model,
-            prices: BidPrices::new(tuning.leader()),
-            tuning,
-            exploration: Exploration { epsilon: settings.epsilon, raised: None },
-            frozen: false,
-            rng: generator(0, Stream::Agent(0)),
-            step: 0,
-            leads: false,
-            window: LearningWindow::default(),
-        }
-    }
-
     fn begin_step(&mut self, step: u32) {
         self.step = step;
         self.beliefs = self.model.beliefs(step);
@@ -85,22 +92,23 @@ impl Adaptive {
         opening: &mut Option<Plan>,
     ) -> f64 {
         let mut prices = BidPrices::new(settings);
-        let mut board = Board { plan: opening.clone(), ..Board::default() };
+        let mut notes = Notes::at(opening.clone());
         let mut episode =
             Episode::of_step(&self.env, market.clone(), requests.to_vec(), 0, Reward::EXCESS_COST);
         episode.begin_step();
         while let Some(turn) = episode.turn() {
             match turn {
                 Turn::Request(observation) => {
-                    let decision = prices.decide(&observation, &self.beliefs, &mut board);
+                    let decision = prices.decide(&observation, &self.beliefs, &mut notes);
                     if opening.is_none() {
-                        opening.clone_from(&board.plan);
+                        opening.clone_from(&notes.plan);
                     }
                     episode.act(decision.choice);
                 }
                 Turn::Waiting { requests, waiting, .. } => {
                     let mut order = waiting.to_vec();
-                    BidPrices::order_waiting(requests, &mut order, &mut board);
+                    notes.end_arrivals(requests.len());
+                    Self::ORDER.sort(requests, &mut order);
                     episode.order_waiting(&order);
                 }
             }
@@ -109,10 +117,12 @@ impl Adaptive {
     }
 }
 
-impl Policy for Adaptive {
-    fn name(&self) -> &'static str {
-        "adaptive"
-    }
+impl Agent for Adaptive {
+    type Shared = Step;
+    type Knowledge = Knowledge;
+    type Progress = Exploration;
+
+    const ORDER: Order = Order::LongestFirst;
 
     fn begin_episode(&mut self, seed: u64, agent: u32) {
         self.rng = generator(seed, Stream::Agent(agent));
@@ -121,16 +131,16 @@ impl Policy for Adaptive {
         self.begin_step(0);
     }
 
-    fn lead_step(&mut self, _board: &mut Board) {
+    fn lead_step(&mut self, _shared: &mut Step) {
         self.leads = true;
     }
 
-    fn decide(&mut self, observation: &Observation<'_>, board: &mut Board) -> Decision {
-        if board.opening.is_none() && !self.frozen {
-            board.opening = Some(observation.market.clone());
+    fn decide(&mut self, observation: &Observation<'_>, shared: &mut Step) -> Decision {
+        if shared.opening.is_none() && !self.learning.frozen {
+            shared.opening = Some(observation.market.clone());
         }
-        let mut decision = self.prices.decide(observation, &self.beliefs, board);
-        let epsilon = self.epsilon();
+        let mut decision = self.prices.decide(observation, &self.beliefs, &mut shared.notes);
+        let epsilon = self.learning.epsilon();
         if epsilon > 0.0 {
             let count = observation.candidates.len();
             let drawn = observation.candidates[self.rng.random_range(0..count)].provider;
@@ -152,117 +162,91 @@ impl Policy for Adaptive {
         if let Choice::Route(provider) = decision.choice
             && let Some(candidate) = observation.candidates.iter().find(|c| c.provider == provider)
         {
-            board.tries.entry(observation.index).or_default().push((provider, candidate.latency_ms));
+            shared.tries.entry(observation.index).or_default().push((provider, candidate.latency_ms));
         }
         decision
     }
 
-    fn order_waiting(
-        &mut self,
-        _market: &Market,
-        requests: &[Request],
-        waiting: &mut [usize],
-        board: &mut Board,
-    ) {
-        BidPrices::order_waiting(requests, waiting, board);
-    }
-
-    fn observe_step(&mut self, outcome: &StepOutcome<'_>, board: &mut Board) {
-        if board.seen.is_none() {
-            board.seen = Some(Seen::new(&self.env, outcome, &board.tries));
+    fn observe_step(&mut self, outcome: &StepOutcome<'_>, shared: &mut Step) {
+        if shared.seen.is_none() {
+            shared.seen = Some(Seen::new(&self.env, outcome, &shared.tries));
         }
         if std::mem::take(&mut self.leads)
-            && !self.frozen
-            && let Some(market) = &board.opening
-            && let Some(weight) = board.seen.as_ref().and_then(|seen| self.tuning.weight(seen.unserved))
+            && !self.learning.frozen
+            && let Some(market) = &shared.opening
+            && let Some(weight) = shared.seen.as_ref().and_then(|seen| self.tuning.weight(seen.unserved))
         {
             let mut opening = None;
             let earned = |settings| weight * self.rehearsed(settings, market, outcome.requests, &mut opening);
-            board.rehearsed = self.tuning.all().map(earned).collect();
+            shared.rehearsed = self.tuning.all().map(earned).collect();
         }
     }
 
-    fn end_step(&mut self, _rewards: &[f64], board: &Board) {
-        if let Some(seen) = &board.seen {
-            let error = self.model.observe(self.step, seen, !self.frozen);
-            self.window.abs_td_error += error.abs();
-            self.window.updates += 1;
-            if !self.frozen {
-                self.tuning.count(seen.unserved, &board.rehearsed);
+    fn end_step(&mut self, _rewards: &[f64], shared: &Step) {
+        if let Some(seen) = &shared.seen {
+            let error = self.model.observe(self.step, seen, !self.learning.frozen);
+            self.learning.count(error);
+            if !self.learning.frozen {
+                self.tuning.count(seen.unserved, &shared.rehearsed);
             }
         }
-        self.exploration.end_window();
         self.begin_step(self.step + 1);
     }
 
-    fn boxed_clone(&self) -> Box<dyn Policy> {
-        Box::new(self.clone())
+    fn learning(&self) -> Option<&Learning> {
+        Some(&self.learning)
     }
 
-    fn learner(&self) -> Option<&dyn Learner> {
-        Some(self)
+    fn learning_mut(&mut self) -> Option<&mut Learning> {
+        Some(&mut self.learning)
     }
 
-    fn learner_mut(&mut self) -> Option<&mut dyn Learner> {
-        Some(self)
-    }
-}
-
-/// What it has learned.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Knowledge {
-    tuning: Tuning,
-    model: Memory,
-}
-
-impl Learner for Adaptive {
-    fn table_size(&self) -> u64 {
+    fn size(&self) -> u64 {
         self.model.size()
-    }
-
-    fn epsilon(&self) -> f64 {
-        if self.frozen { 0.0 } else { self.exploration.now() }
-    }
-
-    fn take_window(&mut self) -> LearningWindow {
-        std::mem::take(&mut self.window)
-    }
-
-    fn freeze(&mut self) {
-        self.frozen = true;
     }
 
     fn forget(&mut self) {
         self.model = Model::new(&self.env);
         self.tuning = Tuning::new();
-        self.exploration.raised = None;
     }
 
-    fn explore(&mut self, factor: f64, max: f64, windows: u64) {
-        self.exploration.raise(factor, max, windows);
+    fn knowledge(&self) -> Knowledge {
+        Knowledge { tuning: self.tuning.clone(), model: self.model.memory() }
     }
 
-    fn knowledge(&self) -> Value {
-        let knowledge = Knowledge { tuning: self.tuning.clone(), model: self.model.memory() };
-        serde_json::to_value(knowledge).unwrap_or_default()
-    }
-
-    fn progress(&self) -> Value {
-        serde_json::to_value(self.exploration).unwrap_or_default()
-    }
-
-    fn restore(&mut self, knowledge: &Value, progress: Option<&Value>) -> Result<(), String> {
-        let knowledge =
-            Knowledge::deserialize(knowledge).map_err(|e| format!("the agent's knowledge: {e}"))?;
+    fn absorb(&mut self, knowledge: Knowledge) -> Result<(), String> {
         knowledge.tuning.check()?;
         self.tuning = knowledge.tuning;
-        self.model.recall(knowledge.model)?;
-        if let Some(progress) = progress {
-            let progress =
-                Exploration::deserialize(progress).map_err(|e| format!("the agent's progress: {e}"))?;
-            self.exploration = progress.at_rate(self.exploration.epsilon);
-        }
+        self.model.recall(knowledge.model)
+    }
+
+    fn progress(&self) -> Exploration {
+        self.learning.exploration
+    }
+
+    fn resume(&mut self, progress: Exploration) -> Result<(), String> {
+        self.learning.exploration = progress.at_rate(self.learning.exploration.epsilon);
         Ok(())
+    }
+}
+
+impl Learner for Adaptive {
+    type Settings = Settings;
+
+    /// An agent that knows the catalog's word.
+    fn new(settings: Settings, _agents: u32, env: &Environment) -> Result<Self, SwarmError> {
+        let model = Model::new(env);
+        let tuning = Tuning::new();
+        Ok(Self {
+            env: env.clone(),
+            beliefs: model.beliefs(0),
+            model,
+            prices: BidPrices::new(tuning.leader()),
+            tuning,
+            learning: Learning::at_rate(settings.epsilon),
+            rng: generator(0, Stream::Agent(0)),
+            step: 0,
+            leads: false,
+        })
     }
 }

@@ -21,3 +21,12 @@ fn check_losses(losses: &[f64], expected: usize) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// Adds sums that belong to the same things.
+pub(super) fn add_each(sums: &mut [f64], others: &[f64]) -> Result<(), String> {
+    if sums.len() != others.len() {
+        return Err(format!("expected {} sums, found {}", sums.len(), others.len()));
+    }
+    sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
+    Ok(())
+}

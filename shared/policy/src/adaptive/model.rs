@@ -4,12 +4,13 @@
 //! has predicted best so far is believed (prequential choice, Dawid 1984). Where the catalog's word is all there is
 //! to know, the one that trusts it predicts best, and nothing is chased that is only noise.
 
+use std::collections::BTreeMap;
+
 use routing_env::{Environment, Knowledge, StepOutcome};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    adaptive::estimators::{Level, LevelMemory, Means, MeansMemory, Mix},
-    board::Tries,
+    adaptive::estimators::{Level, LevelMemory, Means, MeansMemory, Mix, add_each},
     prices::forecast::Beliefs,
 };
 
@@ -18,6 +19,10 @@ const FAILURE_PER_LOST_REPUTATION: f64 = 1.3 / 500.0;
 
 /// The catalog's word on failures and latencies counts as so many jobs.
 const CATALOG_JOBS: f64 = 10.0;
+
+/// A step's tries by request: the provider, and the latency that was advertised (in ms, the waiting included), in
+/// order.
+pub(crate) type Tries = BTreeMap<usize, Vec<(usize, f64)>>;
 
 /// What a step showed, summed up once for the whole team.
 #[derive(Clone, Debug, Default)]
@@ -87,6 +92,19 @@ pub(crate) struct Memory {
     mix: Vec<f64>,
     failures: MeansMemory,
     latencies: MeansMemory,
+}
+
+impl Memory {
+    /// Adds what another one remembers.
+    ///
+    /// # Errors
+    /// When it is of another catalog.
+    pub(crate) fn add(&mut self, other: &Self) -> Result<(), String> {
+        self.level.add(&other.level)?;
+        add_each(&mut self.mix, &other.mix).map_err(|what| format!("mix: {what}"))?;
+        self.failures.add(&other.failures).map_err(|what| format!("failures: {what}"))?;
+        self.latencies.add(&other.latencies).map_err(|what| format!("latencies: {what}"))
+    }
 }
 
 impl Model {

@@ -87,6 +87,20 @@ impl Tuning {
         }
     }
 
+    /// Adds what the settings have earned elsewhere.
+    ///
+    /// # Errors
+    /// When they are other settings.
+    pub(crate) fn add(&mut self, other: &Self) -> Result<(), String> {
+        other.check()?;
+        self.check()?;
+        self.steps += other.steps;
+        self.unserved += other.unserved;
+        self.due = (self.due + other.due) % 1.0;
+        self.tried.iter_mut().zip(&other.tried).for_each(|(own, other)| own.earned += other.earned);
+        Ok(())
+    }
+
     fn share(&self, unserved: u64) -> f64 {
         let usual = (self.unserved + unserved + 1) as f64 / (self.steps + 1) as f64;
         ((unserved as f64 + 0.1 * usual) / (1.1 * usual * REHEARSED_EVERY)).min(1.0)

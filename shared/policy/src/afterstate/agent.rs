@@ -11,25 +11,26 @@
 //! and the same for every decision). A request that was set aside has earned its reward when it was set aside. A
 //! request has no time of its own: the discount γ is that of a whole step.
 
-use std::any::Any;
-
 use rand::RngExt;
 use rand_pcg::Pcg64;
 use routing_env::{
-    Candidate, Choice, Environment, Fate, Market, Observation, Request, Resolution, Reward, Routed,
-    StepOutcome, Stream, generator,
+    Candidate, Choice, Environment, Fate, Observation, Request, Resolution, Reward, Routed, StepOutcome,
+    Stream, generator,
 };
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::{
-    afterstate::concave_tables::{ConcaveTables, PHASES, Place, TablesPool},
-    afterstate::deferral::{DeferralPool, DeferralValues},
-    afterstate::request_classes::{RequestClasses, UsualRewards},
-    afterstate::scarcity::{Expected, Scarcity, Standing},
-    afterstate::settings::Settings,
-    board::{Board, Waiting, longest_first},
-    policy::{Decision, Exploration, Learner, LearningWindow, Policy},
+    afterstate::{
+        concave_tables::{ConcaveTables, PHASES, Place},
+        deferral::DeferralValues,
+        knowledge::{Knowledge, Progress},
+        request_classes::{RequestClasses, Returns, UsualRewards},
+        scarcity::{Expected, Scarcity, Standing},
+        settings::Settings,
+    },
+    error::SwarmError,
+    learning::Learning,
+    policy::{Agent, Decision, Learner, Order, Shared},
 };
 
 /// λ from one request to the next.
@@ -55,13 +56,28 @@ pub(crate) struct Afterstate {
     deferral: DeferralValues,
     usual: UsualRewards,
     updates: u64,
-    exploration: Exploration,
-    frozen: bool,
+    learning: Learning,
     rng: Pcg64,
     /// This step's turns with requests that had just arrived, and where each led: so many places a turn.
     turns: Vec<Turn>,
     places: Vec<Place>,
-    window: LearningWindow,
+}
+
+/// What the agents tell each other of a step.
+#[derive(Default)]
+pub(crate) struct Step {
+    /// How many requests have been set aside.
+    waiting: usize,
+    /// What the whole step is expected to ask for.
+    expected: Option<Expected>,
+    /// What was earned beyond what is usual, once the step has ended.
+    returns: Option<Returns>,
+}
+
+impl Shared for Step {
+    fn begin_step(&mut self) {
+        *self = Self::default();
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -78,30 +94,6 @@ struct Options {
 }
 
 impl Afterstate {
-    /// An agent that knows nothing yet.
-    pub(crate) fn new(settings: Settings, env: &Environment) -> Self {
-        let scarcity = Scarcity::new(env);
-        let classes = RequestClasses::new(env);
-        let requests: f64 = (0..env.workloads().tenants.len()).map(|t| env.expected_requests(t)).sum();
-        Self {
-            settings,
-            discount: settings.discount.powf(1.0 / requests.max(1.0)),
-            reward: Reward::default(),
-            tables: ConcaveTables::new(scarcity.coordinates()),
-            deferral: DeferralValues::new(classes.len()),
-            usual: UsualRewards::new(&classes),
-            scarcity,
-            classes,
-            updates: 0,
-            exploration: Exploration { epsilon: settings.epsilon, raised: None },
-            frozen: false,
-            rng: generator(0, Stream::Agent(0)),
-            turns: Vec::new(),
-            places: Vec::new(),
-            window: LearningWindow::default(),
-        }
-    }
-
     /// What routing earns at once and leaves behind.
     fn routed(&self, at: &Standing<'_>, env: &Environment, request: &Request, to: &Candidate) -> f64 {
         let cost = to.price * request.hours;
@@ -186,8 +178,7 @@ impl Afterstate {
             let share = (1.0 / (1.0 + self.updates as f64 / HALF_RATE_AFTER)).max(LEAST_RATE);
             self.tables.learn(places, rate * share, target - value);
             self.updates += 1;
-            self.window.abs_td_error += (target - value).abs();
-            self.window.updates += 1;
+            self.learning.count(target - value);
         }
         self.tables.settle();
     }
@@ -205,34 +196,32 @@ fn standing<'a>(observation: &Observation<'a>, expected: &'a Expected, waiting: 
     }
 }
 
-impl Policy for Afterstate {
-    fn name(&self) -> &'static str {
-        "afterstate"
-    }
+impl Agent for Afterstate {
+    type Shared = Step;
+    type Knowledge = Knowledge;
+    type Progress = Progress;
+
+    const ORDER: Order = Order::LongestFirst;
 
     fn begin_episode(&mut self, seed: u64, agent: u32) {
         self.rng = generator(seed, Stream::Agent(agent));
     }
 
-    fn decide(&mut self, observation: &Observation<'_>, board: &mut Board) -> Decision {
-        let Observation { env, market, request, index, phase, .. } = *observation;
-        let expected = board.expected.get_or_insert_with(|| Expected::new(env, market));
+    fn decide(&mut self, observation: &Observation<'_>, shared: &mut Step) -> Decision {
+        let Observation { env, market, .. } = *observation;
+        let expected = shared.expected.get_or_insert_with(|| Expected::new(env, market));
         let is_new = observation.waited_ms.is_none() && observation.failed_at.is_none();
-        let at = standing(observation, expected, board.waiting.len());
+        let at = standing(observation, expected, shared.waiting);
         let Options { choices, best } = self.options(&at, observation);
-        let epsilon = self.epsilon();
+        let epsilon = self.learning.epsilon();
         let explored = epsilon > 0.0 && self.rng.random::<f64>() < epsilon;
         let chosen = if explored { self.rng.random_range(0..choices.len()) } else { best };
         let (choice, value) = choices[chosen];
-        if is_new && !self.frozen {
+        if is_new && !self.learning.frozen {
             self.remember(&at, observation, choice);
         }
         if choice == Choice::Defer {
-            board.waiting.push(Waiting {
-                index,
-                request: *request,
-                wait_ms: routing_env::physics::wait_ms(1.0 - phase),
-            });
+            shared.waiting += 1;
         }
         let share = epsilon / choices.len() as f64;
         Decision {
@@ -249,24 +238,14 @@ impl Policy for Afterstate {
         Some(self.routed(&standing(observation, &expected, 0), env, request, candidate))
     }
 
-    fn order_waiting(
-        &mut self,
-        _market: &Market,
-        requests: &[Request],
-        waiting: &mut [usize],
-        _board: &mut Board,
-    ) {
-        longest_first(requests, waiting);
-    }
-
-    fn observe_step(&mut self, outcome: &StepOutcome<'_>, board: &mut Board) {
-        if self.frozen {
+    fn observe_step(&mut self, outcome: &StepOutcome<'_>, shared: &mut Step) {
+        if self.learning.frozen {
             return;
         }
         self.reward = outcome.reward;
-        match &board.returns {
+        match &shared.returns {
             Some(returns) => self.usual.follow(returns),
-            None => board.returns = Some(self.usual.measure(&self.classes, outcome, self.discount)),
+            None => shared.returns = Some(self.usual.measure(&self.classes, outcome, self.discount)),
         }
         for turn in &self.turns {
             if let Some((class, phase)) = turn.deferred {
@@ -276,72 +255,24 @@ impl Policy for Afterstate {
         }
     }
 
-    fn end_step(&mut self, _rewards: &[f64], board: &Board) {
-        if let Some(returns) = board.returns.as_ref().filter(|_| !self.frozen) {
+    fn end_step(&mut self, _rewards: &[f64], shared: &Step) {
+        if let Some(returns) = shared.returns.as_ref().filter(|_| !self.learning.frozen) {
             self.learn(&returns.from);
         }
         self.turns.clear();
         self.places.clear();
-        self.exploration.end_window();
     }
 
-    fn boxed_clone(&self) -> Box<dyn Policy> {
-        Box::new(self.clone())
+    fn learning(&self) -> Option<&Learning> {
+        Some(&self.learning)
     }
 
-    fn learner(&self) -> Option<&dyn Learner> {
-        Some(self)
+    fn learning_mut(&mut self) -> Option<&mut Learning> {
+        Some(&mut self.learning)
     }
 
-    fn learner_mut(&mut self) -> Option<&mut dyn Learner> {
-        Some(self)
-    }
-}
-
-/// What it has learned.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Knowledge {
-    /// The name of the reward that it was taught.
-    reward: String,
-    /// `[coordinate][phase][knot]`: the value of what is left of each provider, of each tenant's budget, and of the
-    /// waiting places; last the rest of the step itself, which decides nothing.
-    values: Vec<Vec<Vec<f64>>>,
-    /// `[tenant, workload and size][phase]`: what a request has earned that was set aside.
-    deferral: Vec<[f64; PHASES]>,
-}
-
-/// What going on needs beside it.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Progress {
-    exploration: Exploration,
-    updates: u64,
-    tables: ConcaveTables,
-    deferral: DeferralValues,
-    usual: UsualRewards,
-}
-
-struct Pool {
-    tables: TablesPool,
-    deferral: DeferralPool,
-}
-
-impl Learner for Afterstate {
-    fn table_size(&self) -> u64 {
+    fn size(&self) -> u64 {
         self.tables.len() as u64
-    }
-
-    fn epsilon(&self) -> f64 {
-        if self.frozen { 0.0 } else { self.exploration.now() }
-    }
-
-    fn take_window(&mut self) -> LearningWindow {
-        std::mem::take(&mut self.window)
-    }
-
-    fn freeze(&mut self) {
-        self.frozen = true;
     }
 
     fn forget(&mut self) {
@@ -349,79 +280,82 @@ impl Learner for Afterstate {
         self.deferral = DeferralValues::new(self.classes.len());
         self.usual = UsualRewards::new(&self.classes);
         self.updates = 0;
-        self.exploration.raised = None;
     }
 
-    fn explore(&mut self, factor: f64, max: f64, windows: u64) {
-        self.exploration.raise(factor, max, windows);
+    fn knowledge(&self) -> Knowledge {
+        let (values, visits) = self.tables.shown();
+        let (deferral, deferral_visits) = self.deferral.shown();
+        Knowledge { reward: self.reward.to_string(), values, visits, deferral, deferral_visits }
     }
 
-    fn knowledge(&self) -> serde_json::Value {
-        let knowledge = Knowledge {
-            reward: self.reward.to_string(),
-            values: self.tables.shown(),
-            deferral: self.deferral.shown(),
-        };
-        serde_json::to_value(knowledge).unwrap_or_default()
-    }
-
-    fn progress(&self) -> serde_json::Value {
-        let progress = Progress {
-            exploration: self.exploration,
-            updates: self.updates,
-            tables: self.tables.clone(),
-            deferral: self.deferral.clone(),
-            usual: self.usual.clone(),
-        };
-        serde_json::to_value(progress).unwrap_or_default()
-    }
-
-    fn restore(
-        &mut self,
-        knowledge: &serde_json::Value,
-        progress: Option<&serde_json::Value>,
-    ) -> Result<(), String> {
-        let knowledge = Knowledge::deserialize(knowledge).map_err(|e| format!("the agent's values: {e}"))?;
+    fn absorb(&mut self, knowledge: Knowledge) -> Result<(), String> {
         let (coordinates, classes) = (self.scarcity.coordinates(), self.classes.len());
         self.reward = knowledge.reward.parse().map_err(|e| format!("the agent's values: {e}"))?;
-        if !ConcaveTables::is_shape_of(&knowledge.values, coordinates) || knowledge.deferral.len() != classes
-        {
+        if !knowledge.is_of(coordinates, classes) {
             return Err(format!(
                 "expected the values of {coordinates} coordinates and of {classes} classes of requests"
             ));
         }
-        self.tables = ConcaveTables::acting_on(&knowledge.values);
-        self.deferral = DeferralValues::acting_on(&knowledge.deferral);
-        if let Some(progress) = progress {
-            let progress =
-                Progress::deserialize(progress).map_err(|e| format!("the agent's progress: {e}"))?;
-            let tables = progress.tables.read(coordinates);
-            let fits = progress.deferral.fits(classes) && progress.usual.0.len() == classes;
-            let (Some(tables), true) = (tables, fits) else {
-                return Err("the agent's progress is of other tables than its values".into());
-            };
-            (self.tables, self.deferral, self.usual) = (tables, progress.deferral, progress.usual);
-            self.updates = progress.updates;
-            self.exploration = progress.exploration.at_rate(self.settings.epsilon);
-        }
+        self.tables = ConcaveTables::acting_on(&knowledge.values, &knowledge.visits);
+        self.deferral = DeferralValues::acting_on(&knowledge.deferral, &knowledge.deferral_visits);
         Ok(())
     }
 
-    fn pool(&self, team: &[&dyn Learner]) -> Option<Box<dyn Any + Send>> {
-        if self.frozen {
-            return None;
+    fn progress(&self) -> Progress {
+        Progress {
+            exploration: self.learning.exploration,
+            updates: self.updates,
+            tables: self.tables.clone(),
+            deferral: self.deferral.clone(),
+            usual: self.usual.clone(),
         }
-        let team: Vec<&Self> = team.iter().filter_map(|agent| (*agent as &dyn Any).downcast_ref()).collect();
-        Some(Box::new(Pool {
-            tables: ConcaveTables::pool(team.iter().map(|agent| &agent.tables)),
-            deferral: DeferralValues::pool(team.iter().map(|agent| &agent.deferral)),
-        }))
     }
 
-    fn adopt(&mut self, pooled: &dyn Any) {
-        if let Some(pool) = pooled.downcast_ref::<Pool>() {
-            self.tables.adopt(&pool.tables);
-            self.deferral.adopt(&pool.deferral);
+    fn resume(&mut self, progress: Progress) -> Result<(), String> {
+        let classes = self.classes.len();
+        let tables = progress.tables.read(self.scarcity.coordinates());
+        let fits = progress.deferral.fits(classes) && progress.usual.0.len() == classes;
+        let (Some(tables), true) = (tables, fits) else {
+            return Err("the agent's progress is of other tables than its values".into());
+        };
+        (self.tables, self.deferral, self.usual) = (tables, progress.deferral, progress.usual);
+        self.updates = progress.updates;
+        self.learning.exploration = progress.exploration.at_rate(self.settings.epsilon);
+        Ok(())
+    }
+
+    fn merge(team: &mut [Self]) {
+        let tables = ConcaveTables::pool(team.iter().map(|agent| &agent.tables));
+        let deferral = DeferralValues::pool(team.iter().map(|agent| &agent.deferral));
+        for agent in team {
+            agent.tables.adopt(&tables);
+            agent.deferral.adopt(&deferral);
         }
+    }
+}
+
+impl Learner for Afterstate {
+    type Settings = Settings;
+
+    /// An agent that knows nothing yet.
+    fn new(settings: Settings, _agents: u32, env: &Environment) -> Result<Self, SwarmError> {
+        let scarcity = Scarcity::new(env);
+        let classes = RequestClasses::new(env);
+        let requests: f64 = (0..env.workloads().tenants.len()).map(|t| env.expected_requests(t)).sum();
+        Ok(Self {
+            settings,
+            discount: settings.discount.powf(1.0 / requests.max(1.0)),
+            reward: Reward::default(),
+            tables: ConcaveTables::new(scarcity.coordinates()),
+            deferral: DeferralValues::new(classes.len()),
+            usual: UsualRewards::new(&classes),
+            scarcity,
+            classes,
+            updates: 0,
+            learning: Learning::at_rate(settings.epsilon),
+            rng: generator(0, Stream::Agent(0)),
+            turns: Vec::new(),
+            places: Vec::new(),
+        })
     }
 }

@@ -95,28 +95,28 @@ impl ConcaveTables {
         }
     }
 
-    /// Tables that are acted on as these `[coordinate][phase][knot]` and have not learned anything since.
-    pub(crate) fn acting_on(shown: &[Vec<Vec<f64>>]) -> Self {
-        let mut tables = Self::new(shown.len());
-        let knots = shown.iter().flatten().flatten();
-        for (i, value) in knots.copied().enumerate() {
-            (tables.values[i], tables.averages[i], tables.concave[i]) = (value, value, value);
-            tables.visits[i] = f64::from(u8::from(value != 0.0));
+    /// Tables that have learned these `[coordinate][phase][knot]` values in so many visits. Where they are concave, they are
+    /// acted on to the last bit.
+    pub(crate) fn acting_on(values: &[Vec<Vec<f64>>], visits: &[Vec<Vec<f64>>]) -> Self {
+        let mut tables = Self::new(values.len());
+        let knots = values.iter().flatten().flatten().zip(visits.iter().flatten().flatten());
+        for (i, (value, visits)) in knots.enumerate() {
+            (tables.values[i], tables.averages[i], tables.concave[i]) = (*value, *value, *value);
+            tables.visits[i] = *visits;
+        }
+        for table in 0..tables.steps.len() {
+            if !is_concave(&tables.concave[table * KNOTS..][..KNOTS]) {
+                tables.project(table);
+            }
         }
         tables
     }
 
-    /// What is acted on, `[coordinate][phase][knot]`.
-    pub(crate) fn shown(&self) -> Vec<Vec<Vec<f64>>> {
-        let tables: Vec<_> = self.concave.chunks(KNOTS).map(<[f64]>::to_vec).collect();
-        tables.chunks(PHASES).map(<[Vec<f64>]>::to_vec).collect()
-    }
-
-    /// True when `shown` could have come from tables of so many coordinates.
-    pub(crate) fn is_shape_of(shown: &[Vec<Vec<f64>>], coordinates: usize) -> bool {
-        shown.len() == coordinates
-            && shown.iter().all(|phases| phases.len() == PHASES)
-            && shown.iter().flatten().all(|knots| knots.len() == KNOTS && knots.iter().all(|v| v.is_finite()))
+    /// What is acted on and how often it was visited, `[coordinate][phase][knot]` each.
+    pub(crate) fn shown(&self) -> (Vec<Vec<Vec<f64>>>, Vec<Vec<Vec<f64>>>) {
+        let visits: Vec<f64> =
+            self.visits.iter().zip(&self.fresh).map(|(before, fresh)| before + fresh).collect();
+        (nested(&self.concave), nested(&visits))
     }
 
     /// Goes on from what was read: what is not written is found again.
@@ -254,6 +254,21 @@ impl ConcaveTables {
         }
         (0..self.steps.len()).for_each(|table| self.project(table));
     }
+}
+
+/// True when the values rise to 0 by ever smaller steps, up to what rounding does to them.
+fn is_concave(knots: &[f64]) -> bool {
+    let slopes = knots.windows(2).map(|pair| pair[1] - pair[0]);
+    let largest = knots.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+    let slack = 1e-9 * largest;
+    let falls = slopes.clone().zip(slopes.clone().skip(1)).all(|(slope, next)| next <= slope + slack);
+    falls && slopes.last().is_some_and(|last| last >= 0.0) && knots.last() == Some(&0.0)
+}
+
+/// `[coordinate][phase][knot]`
+fn nested(knots: &[f64]) -> Vec<Vec<Vec<f64>>> {
+    let tables: Vec<_> = knots.chunks(KNOTS).map(<[f64]>::to_vec).collect();
+    tables.chunks(PHASES).map(<[Vec<f64>]>::to_vec).collect()
 }
 
 #[cfg(test)]

@@ -27,14 +27,17 @@ impl DeferralValues {
         Self { values: vec![0.0; cells], visits: vec![0; cells], fresh: vec![0; cells] }
     }
 
-    /// Those that are acted on as these `[class][phase]`.
-    pub(crate) fn acting_on(shown: &[[f64; PHASES]]) -> Self {
-        Self { values: shown.as_flattened().to_vec(), ..Self::new(shown.len()) }
+    /// Those that came to these `[class][phase]` in so many outcomes.
+    pub(crate) fn acting_on(values: &[[f64; PHASES]], visits: &[[u64; PHASES]]) -> Self {
+        let (values, visits) = (values.as_flattened().to_vec(), visits.as_flattened().to_vec());
+        Self { fresh: vec![0; values.len()], values, visits }
     }
 
-    /// What is acted on, `[class][phase]`.
-    pub(crate) fn shown(&self) -> Vec<[f64; PHASES]> {
-        self.values.as_chunks().0.to_vec()
+    /// What is acted on and in how many outcomes it was learned, `[class][phase]` each.
+    pub(crate) fn shown(&self) -> (Vec<[f64; PHASES]>, Vec<[u64; PHASES]>) {
+        let visits: Vec<u64> =
+            self.visits.iter().zip(&self.fresh).map(|(before, fresh)| before + fresh).collect();
+        (self.values.as_chunks().0.to_vec(), visits.as_chunks().0.to_vec())
     }
 
     /// True when it is of so many classes.

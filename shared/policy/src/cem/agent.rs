@@ -4,11 +4,11 @@
 //! of at least [`POPULATION`] of them, and tries one after the other.
 //!
 //! **Credit.** In one market nobody can be judged by its own requests: what it earns, it may have taken from others. So
-//! the agent that leads a step tells the [`Board`] the member to try, all follow it, and what the team earns in the
+//! the agent that leads a step tells the others the member to try, all follow it, and what the team earns in the
 //! step is the member's, minus what a [`Control`] variate expects of such a step. Capacities and budgets are whole
 //! again in each step, so that nothing of it is owed to another step.
 //!
-//! **A generation** ends when [`GENERATION_STEPS`] steps have been led. Then all tell the board their members and what
+//! **A generation** ends when [`GENERATION_STEPS`] steps have been led. Then all tell each other their members and what
 //! these earned, and each makes the same distribution of the best of them. It draws its next members from its own
 //! stream.
 //!
@@ -24,18 +24,19 @@ use routing_env::{
     generator,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{
     control::{Control, Difficulty},
-    distribution::{Distribution, Member, Written},
+    distribution::{Distribution, Member},
+    knowledge::Knowledge,
     pressure::Pressure,
-    score::{self, WEIGHTS},
+    score,
     settings::Settings,
 };
 use crate::{
-    board::{Board, shortest_first},
-    policy::{Decision, Exploration, Learner, LearningWindow, Policy},
+    error::SwarmError,
+    learning::Learning,
+    policy::{Agent, Decision, Learner, Order, Shared},
     prices::forecast::Beliefs,
 };
 
@@ -45,16 +46,32 @@ const POPULATION: usize = 50;
 /// The steps of a generation: three for each of the least number of members.
 const GENERATION_STEPS: u32 = 150;
 
-/// What the agents tell each other of it within a step.
-#[derive(Clone, Default)]
-pub(crate) struct Notes {
+/// What is known of a step by those that decide in it.
+#[derive(Default)]
+struct Notes {
     pressure: Option<Pressure>,
     /// How many requests have been set aside.
     waiting: usize,
+}
+
+/// What the agents tell each other of a step.
+#[derive(Default)]
+pub(crate) struct Step {
+    notes: Notes,
+    /// The weights that the agent that leads the step wants to see tried by all.
+    member: Option<Vec<f64>>,
+    /// The market before the step's first request.
+    opening: Option<Market>,
     /// How difficult the step was, and what it earned in points per request.
-    step: Option<(Difficulty, f64)>,
+    outcome: Option<(Difficulty, f64)>,
     /// All members, where a generation has ended.
     generation: Vec<Member>,
+}
+
+impl Shared for Step {
+    fn begin_step(&mut self) {
+        *self = Self::default();
+    }
 }
 
 /// The learner.
@@ -75,45 +92,19 @@ pub(crate) struct Cem {
     members: Vec<Member>,
     /// Steps of this generation so far, whoever led them.
     steps: u32,
-    raised: Option<(f64, u64)>,
     /// The member that it leads the step with.
     leads: Option<usize>,
-    frozen: bool,
+    /// Its ε is how wide the distribution is.
+    learning: Learning,
     rng: Pcg64,
-    window: LearningWindow,
 }
 
 impl Cem {
-    /// One of so many agents that know nothing yet.
-    pub(crate) fn new(agents: u32, settings: Settings, env: &Environment) -> Self {
-        let agents = agents.max(1) as usize;
-        let carried = POPULATION.div_ceil(agents);
-        let beliefs = Beliefs::of_catalog(env);
-        let expected_hours =
-            beliefs.jobs_to_come(env, 0).map(|jobs| jobs.count * (jobs.hours[0] + jobs.hours[1]) / 2.0).sum();
-        Self {
-            env: env.clone(),
-            beliefs,
-            expected_hours,
-            carried,
-            population: carried * agents,
-            noise: settings.epsilon,
-            distribution: Distribution::first(),
-            control: Control::new(),
-            members: Vec::new(),
-            steps: 0,
-            raised: None,
-            leads: None,
-            frozen: false,
-            rng: generator(0, Stream::Agent(0)),
-            window: LearningWindow::default(),
-        }
-    }
-
     /// The member that it tries next: the one with the fewest steps; while the spread is raised, a new and wider one.
     fn next_member(&mut self) -> usize {
-        if self.raised.is_some() {
-            let widening = self.epsilon() / self.distribution.relative_spread().max(f64::MIN_POSITIVE);
+        if self.learning.exploration.raised.is_some() {
+            let widening =
+                self.learning.epsilon() / self.distribution.relative_spread().max(f64::MIN_POSITIVE);
             self.members.push(Member::new(self.distribution.draw(widening, &mut self.rng)));
             return self.members.len() - 1;
         }
@@ -138,7 +129,7 @@ impl Cem {
                 }
                 Turn::Waiting { requests, waiting, .. } => {
                     let mut order = waiting.to_vec();
-                    shortest_first(requests, &mut order);
+                    Self::ORDER.sort(requests, &mut order);
                     episode.order_waiting(&order);
                 }
             }
@@ -159,38 +150,45 @@ impl Cem {
         chosen
     }
 
+    /// Acts on and searches around another distribution.
+    fn follow(&mut self, distribution: Distribution) {
+        self.learning.exploration.epsilon = distribution.relative_spread();
+        self.distribution = distribution;
+    }
+
     /// How many steps a member has in a generation, on average.
     fn steps_per_member(&self) -> f64 {
         (f64::from(GENERATION_STEPS) / self.population as f64).max(1.0)
     }
 }
 
-impl Policy for Cem {
-    fn name(&self) -> &'static str {
-        "cem"
-    }
+impl Agent for Cem {
+    type Shared = Step;
+    type Knowledge = Knowledge;
+    type Progress = Progress;
+
+    const ORDER: Order = Order::ShortestFirst;
 
     fn begin_episode(&mut self, seed: u64, agent: u32) {
         self.rng = generator(seed, Stream::Agent(agent));
         self.leads = None;
-        self.window = LearningWindow::default();
     }
 
-    fn lead_step(&mut self, board: &mut Board) {
-        if !self.frozen {
+    fn lead_step(&mut self, shared: &mut Step) {
+        if !self.learning.frozen {
             let member = self.next_member();
-            board.member = Some(self.members[member].weights.clone());
+            shared.member = Some(self.members[member].weights.clone());
             self.leads = Some(member);
         }
     }
 
-    /// All follow the member on the board, so that its choice is certain.
-    fn decide(&mut self, observation: &Observation<'_>, board: &mut Board) -> Decision {
-        if !self.frozen && board.opening.is_none() {
-            board.opening = Some(observation.market.clone());
+    /// All follow the leader's member, so that its choice is certain.
+    fn decide(&mut self, observation: &Observation<'_>, shared: &mut Step) -> Decision {
+        if !self.learning.frozen && shared.opening.is_none() {
+            shared.opening = Some(observation.market.clone());
         }
-        let weights = board.member.as_ref().unwrap_or(&self.distribution.mean);
-        let (choice, score) = self.chosen(observation, weights, &mut board.cem);
+        let weights = shared.member.as_ref().unwrap_or(&self.distribution.mean);
+        let (choice, score) = self.chosen(observation, weights, &mut shared.notes);
         Decision { value: Some(score), ..Decision::certain(choice) }
     }
 
@@ -200,24 +198,14 @@ impl Policy for Cem {
         Some(score::score(observation, candidate, &pressure, phase, &self.distribution.mean).0)
     }
 
-    fn order_waiting(
-        &mut self,
-        _market: &Market,
-        requests: &[Request],
-        waiting: &mut [usize],
-        _board: &mut Board,
-    ) {
-        shortest_first(requests, waiting);
-    }
-
-    fn observe_step(&mut self, outcome: &StepOutcome<'_>, board: &mut Board) {
-        if self.frozen {
+    fn observe_step(&mut self, outcome: &StepOutcome<'_>, shared: &mut Step) {
+        if self.learning.frozen {
             return;
         }
         self.steps += 1;
         // where no request had a feasible provider, there was nothing to decide
         if let Some(leads) = self.leads.take()
-            && let Some(opening) = &board.opening
+            && let Some(opening) = &shared.opening
             && let Some(reward) = outcome.metrics.overall.avg_reward()
         {
             let requests = outcome.requests.len() as f64 / self.beliefs.demand.iter().flatten().sum::<f64>();
@@ -227,47 +215,83 @@ impl Policy for Cem {
             // a request of a busy step counts as much as one of a quiet step
             member.credit += requests * (reward - self.control.expected(&difficulty));
             member.steps += 1;
-            board.cem.step = Some((difficulty, reward));
+            shared.outcome = Some((difficulty, reward));
         }
         if self.steps >= GENERATION_STEPS {
-            board.cem.generation.extend(self.members.iter().filter(|m| m.steps > 0).cloned());
+            shared.generation.extend(self.members.iter().filter(|m| m.steps > 0).cloned());
         }
     }
 
-    fn end_step(&mut self, _rewards: &[f64], board: &Board) {
-        if self.frozen {
+    fn end_step(&mut self, _rewards: &[f64], shared: &Step) {
+        if self.learning.frozen {
             return;
         }
-        if let Some((difficulty, reward)) = &board.cem.step {
-            self.window.abs_td_error += (reward - self.control.expected(difficulty)).abs();
-            self.window.updates += 1;
+        if let Some((difficulty, reward)) = &shared.outcome {
+            self.learning.count(reward - self.control.expected(difficulty));
             self.control.observe(difficulty, *reward);
         }
         if self.steps >= GENERATION_STEPS {
-            self.distribution.refit(&board.cem.generation, self.steps_per_member(), self.noise);
+            let mut distribution = self.distribution.clone();
+            distribution.refit(&shared.generation, self.steps_per_member(), self.noise);
+            self.follow(distribution);
             self.members.clear();
             self.steps = 0;
         }
-        self.raised = self.raised.and_then(|(epsilon, left)| (left > 1).then(|| (epsilon, left - 1)));
     }
 
-    fn boxed_clone(&self) -> Box<dyn Policy> {
-        Box::new(self.clone())
+    fn learning(&self) -> Option<&Learning> {
+        Some(&self.learning)
     }
 
-    fn learner(&self) -> Option<&dyn Learner> {
-        Some(self)
+    fn learning_mut(&mut self) -> Option<&mut Learning> {
+        Some(&mut self.learning)
     }
 
-    fn learner_mut(&mut self) -> Option<&mut dyn Learner> {
-        Some(self)
+    /// How many weights it has.
+    fn size(&self) -> u64 {
+        score::WEIGHTS as u64
+    }
+
+    /// Draws anew those of its members that have earned less than was expected; what the team has learned stays.
+    fn forget(&mut self) {
+        self.members.retain(|member| member.credit >= 0.0);
+    }
+
+    fn knowledge(&self) -> Knowledge {
+        Knowledge::from(&self.distribution)
+    }
+
+    fn absorb(&mut self, knowledge: Knowledge) -> Result<(), String> {
+        self.follow(knowledge.try_into()?);
+        self.members.clear(); // they were drawn from another distribution
+        self.steps = 0;
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        let Self { control, members, steps, learning, .. } = self;
+        Progress {
+            control: *control,
+            members: members.clone(),
+            steps: *steps,
+            raised: learning.exploration.raised,
+        }
+    }
+
+    fn resume(&mut self, progress: Progress) -> Result<(), String> {
+        let Progress { control, members, steps, raised } = progress;
+        control.check()?;
+        members.iter().try_for_each(Member::check)?;
+        (self.control, self.members, self.steps) = (control, members, steps);
+        self.learning.exploration.raised = raised;
+        Ok(())
     }
 }
 
 /// What going on needs beside the distribution.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Progress {
+pub(crate) struct Progress {
     control: Control,
     members: Vec<Member>,
     steps: u32,
@@ -275,61 +299,30 @@ struct Progress {
 }
 
 impl Learner for Cem {
-    /// How many weights it has.
-    fn table_size(&self) -> u64 {
-        WEIGHTS as u64
-    }
+    type Settings = Settings;
 
-    fn epsilon(&self) -> f64 {
-        if self.frozen {
-            return 0.0;
-        }
-        let epsilon = self.distribution.relative_spread();
-        self.raised.map_or(epsilon, |(raised, _)| raised.max(epsilon))
-    }
-
-    fn take_window(&mut self) -> LearningWindow {
-        std::mem::take(&mut self.window)
-    }
-
-    fn freeze(&mut self) {
-        self.frozen = true;
-    }
-
-    /// Draws anew those of its members that have earned less than was expected; what the team has learned stays.
-    fn forget(&mut self) {
-        self.members.retain(|member| member.credit >= 0.0);
-        self.raised = None;
-    }
-
-    fn explore(&mut self, factor: f64, max: f64, windows: u64) {
-        let mut exploration = Exploration { epsilon: self.distribution.relative_spread(), raised: None };
-        exploration.raise(factor, max, windows);
-        self.raised = exploration.raised;
-    }
-
-    fn knowledge(&self) -> Value {
-        serde_json::to_value(Written::from(&self.distribution)).unwrap_or_default()
-    }
-
-    fn progress(&self) -> Value {
-        let Self { control, members, steps, raised, .. } = self;
-        let progress =
-            Progress { control: *control, members: members.clone(), steps: *steps, raised: *raised };
-        serde_json::to_value(progress).unwrap_or_default()
-    }
-
-    fn restore(&mut self, knowledge: &Value, progress: Option<&Value>) -> Result<(), String> {
-        let written = Written::deserialize(knowledge).map_err(|e| format!("the agent's weights: {e}"))?;
-        self.distribution = written.try_into()?;
-        if let Some(progress) = progress {
-            let Progress { control, members, steps, raised } =
-                Progress::deserialize(progress).map_err(|e| format!("the agent's progress: {e}"))?;
-            control.check()?;
-            members.iter().try_for_each(Member::check)?;
-            (self.control, self.members, self.steps, self.raised) = (control, members, steps, raised);
-        }
-        Ok(())
+    fn new(settings: Settings, agents: u32, env: &Environment) -> Result<Self, SwarmError> {
+        let agents = agents.max(1) as usize;
+        let carried = POPULATION.div_ceil(agents);
+        let beliefs = Beliefs::of_catalog(env);
+        let expected_hours =
+            beliefs.jobs_to_come(env, 0).map(|jobs| jobs.count * (jobs.hours[0] + jobs.hours[1]) / 2.0).sum();
+        let distribution = Distribution::first();
+        Ok(Self {
+            env: env.clone(),
+            beliefs,
+            expected_hours,
+            carried,
+            population: carried * agents,
+            noise: settings.epsilon,
+            learning: Learning::at_rate(distribution.relative_spread()),
+            distribution,
+            control: Control::new(),
+            members: Vec::new(),
+            steps: 0,
+            leads: None,
+            rng: generator(0, Stream::Agent(0)),
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use rand_distr::{Distribution as _, StandardNormal};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
-use super::score::{NAMES, WEIGHTS, first_spread};
+use super::score::{WEIGHTS, first_spread};
 
 /// The share of a generation that is its elite.
 const ELITE: f64 = 0.2;
@@ -101,53 +101,6 @@ impl Distribution {
             let before = self.spread[i].powi(2);
             self.spread[i] = (before + REFIT_RATE * (variance - before)).sqrt();
         }
-    }
-}
-
-/// One weight's normal distribution, as it is written.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Weight {
-    name: String,
-    mean: f64,
-    spread: f64,
-}
-
-/// The distribution as it is written.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Written {
-    generation: u32,
-    weights: Vec<Weight>,
-}
-
-impl From<&Distribution> for Written {
-    fn from(distribution: &Distribution) -> Self {
-        let normals = distribution.mean.iter().zip(&distribution.spread).zip(NAMES);
-        let weights =
-            normals.map(|((&mean, &spread), name)| Weight { name: name.into(), mean, spread }).collect();
-        Self { generation: distribution.generation, weights }
-    }
-}
-
-impl TryFrom<Written> for Distribution {
-    type Error = String;
-
-    fn try_from(written: Written) -> Result<Self, String> {
-        if written.weights.len() != WEIGHTS {
-            return Err(format!("weights: expected {WEIGHTS}, found {}", written.weights.len()));
-        }
-        for (weight, expected) in written.weights.iter().zip(NAMES) {
-            let Weight { name, mean, spread } = weight;
-            if name != expected {
-                return Err(format!("weights: expected `{expected}`, found `{name}`"));
-            }
-            if !mean.is_finite() || !spread.is_finite() || *spread < 0.0 {
-                return Err(format!("weight `{name}`: expected a mean and a spread of at least 0"));
-            }
-        }
-        let (mean, spread) = written.weights.iter().map(|w| (w.mean, w.spread)).unzip();
-        Ok(Self { mean, spread, generation: written.generation })
     }
 }
 

@@ -7,14 +7,11 @@
 
 use limit::{Demand, Use, allocate};
 use nalgebra::DVector;
-use routing_env::{
-    Candidate, Choice, Environment, Market, Observation, Outcome, Preference, Request, physics,
-};
+use routing_env::{Candidate, Choice, Environment, Observation, Outcome, Preference, physics};
 
 use crate::{
-    board::{Board, Waiting, longest_first},
-    policy::{Decision, Policy},
-    prices::fluid::{Fluid, resources},
+    policy::{Decision, Shared},
+    prices::fluid::{Fluid, Waiting, resources},
     prices::forecast::Beliefs,
 };
 
@@ -69,10 +66,36 @@ impl Plan {
         let none = DVector::zeros(resources(env));
         Self { part: None, scenarios: vec![none.clone(); scenarios], prices: none }
     }
+}
 
-    /// What it knows is of the step before.
-    pub(crate) fn outlive_step(&mut self) {
-        self.part = None;
+/// What is known of a step by those that decide in it.
+#[derive(Clone, Default)]
+pub(crate) struct Notes {
+    /// The prices that the step is played at.
+    pub(crate) plan: Option<Plan>,
+    /// The requests that have been set aside, in order of arrival.
+    waiting: Vec<Waiting>,
+}
+
+impl Notes {
+    /// Those of a step that begins with these prices.
+    pub(crate) fn at(plan: Option<Plan>) -> Self {
+        Self { plan, waiting: Vec::new() }
+    }
+}
+
+impl Shared for Notes {
+    fn begin_step(&mut self) {
+        if let Some(plan) = &mut self.plan {
+            plan.part = None; // its prices are where the next ones are sought from
+        }
+        self.waiting.clear();
+    }
+
+    fn end_arrivals(&mut self, requests: usize) {
+        for own in &mut self.waiting {
+            own.wait_ms = physics::wait_ms(1.0 - (own.index + 1) as f64 / requests as f64);
+        }
     }
 }
 
@@ -93,18 +116,18 @@ impl BidPrices {
         &mut self,
         observation: &Observation<'_>,
         beliefs: &Beliefs,
-        board: &mut Board,
+        notes: &mut Notes,
     ) -> Decision {
         if observation.waited_ms.is_some()
-            && let Some(choice) = self.allocated(observation, beliefs, board)
+            && let Some(choice) = self.allocated(observation, beliefs, notes)
         {
             return Decision::certain(choice);
         }
-        let (candidate, net) = self.best(observation, beliefs, board);
+        let (candidate, net) = self.best(observation, beliefs, notes);
         let request = *observation.request;
         let choice = if observation.may_defer && net < self.settings.defer_below_per_hour * request.hours {
             let wait_ms = physics::wait_ms(1.0 - observation.phase);
-            board.waiting.push(Waiting { index: observation.index, request, wait_ms });
+            notes.waiting.push(Waiting { index: observation.index, request, wait_ms });
             Choice::Defer
         } else if observation.may_hold && net < 0.0 {
             Choice::Hold
@@ -114,33 +137,25 @@ impl BidPrices {
         Decision { value: Some(net), ..Decision::certain(choice) }
     }
 
-    /// Orders what waits, and notes how long each has waited by then.
-    pub(crate) fn order_waiting(requests: &[Request], waiting: &mut [usize], board: &mut Board) {
-        for own in &mut board.waiting {
-            own.wait_ms = physics::wait_ms(1.0 - (own.index + 1) as f64 / requests.len() as f64);
-        }
-        longest_first(requests, waiting);
-    }
-
     /// The prices for this part of the step.
     fn prices<'b>(
         &mut self,
         observation: &Observation<'_>,
         beliefs: &Beliefs,
-        board: &'b mut Board,
+        notes: &'b mut Notes,
     ) -> &'b DVector<f64> {
         let Observation { env, market, index, .. } = *observation;
         let has_waited = observation.waited_ms.is_some();
         let part =
             if has_waited { u32::MAX } else { (beliefs.phase(index) * self.settings.solutions) as u32 };
-        let plan = board.plan.get_or_insert_with(|| Plan::new(env, self.settings.scenarios));
+        let plan = notes.plan.get_or_insert_with(|| Plan::new(env, self.settings.scenarios));
         if plan.part != Some(part) {
             let mut fluid = Fluid::new(
                 env,
                 market,
                 beliefs,
                 self.settings.preference,
-                &board.waiting,
+                &notes.waiting,
                 &mut self.candidates,
             );
             let count = plan.scenarios.len();
@@ -165,11 +180,11 @@ impl BidPrices {
         &mut self,
         observation: &Observation<'_>,
         beliefs: &Beliefs,
-        board: &mut Board,
+        notes: &mut Notes,
     ) -> (Candidate, f64) {
         let Observation { env, request, candidates, .. } = *observation;
         let preference = self.settings.preference;
-        let prices = self.prices(observation, beliefs, board);
+        let prices = self.prices(observation, beliefs, notes);
         let mut best = (candidates[0], f64::NEG_INFINITY);
         for candidate in candidates {
             let net = beliefs.net(env, preference, prices, request, candidate);
@@ -185,15 +200,15 @@ impl BidPrices {
         &mut self,
         observation: &Observation<'_>,
         beliefs: &Beliefs,
-        board: &mut Board,
+        notes: &mut Notes,
     ) -> Option<Choice> {
         let Observation { env, market, .. } = *observation;
         let Settings { preference, leftover, .. } = self.settings;
-        let own = board.waiting.iter().position(|w| w.index == observation.index)?;
+        let own = notes.waiting.iter().position(|w| w.index == observation.index)?;
         let mut limits = market.budgets().to_vec();
         limits.extend(market.providers().iter().map(|p| p.remaining));
-        let mut demands = Vec::with_capacity(board.waiting.len());
-        for Waiting { index, request, wait_ms } in &board.waiting {
+        let mut demands = Vec::with_capacity(notes.waiting.len());
+        for Waiting { index, request, wait_ms } in &notes.waiting {
             if *index == observation.index {
                 // what it may choose from now: its wait is known, and where its job has failed it may not go again
                 self.candidates.clear();
@@ -210,63 +225,11 @@ impl BidPrices {
             });
             demands.push(Demand { count: 1.0, options: options.collect() });
         }
-        board.waiting.remove(own);
+        notes.waiting.remove(own);
         let shares = allocate(&limits, &demands).ok()?.swap_remove(own);
         let hold = (Choice::Hold, 1.0 - shares.iter().sum::<f64>());
         let routes = observation.candidates.iter().zip(shares);
         let routes = routes.map(|(candidate, share)| (Choice::Route(candidate.provider), share));
         Some(routes.fold(hold, |best, next| if next.1 > best.1 { next } else { best }).0)
-    }
-}
-
-/// Bid prices from the catalog's word, or from the truth where they are told it.
-#[derive(Clone)]
-pub(crate) struct BidPrice {
-    name: &'static str,
-    /// Whether it looks at what others are not told.
-    is_informed: bool,
-    step: Option<u32>,
-    beliefs: Option<Beliefs>,
-    prices: BidPrices,
-}
-
-impl BidPrice {
-    /// The hand rule.
-    pub(crate) fn new(name: &'static str, is_informed: bool) -> Self {
-        Self { name, is_informed, step: None, beliefs: None, prices: BidPrices::new(Settings::OF_RULES) }
-    }
-}
-
-impl Policy for BidPrice {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn begin_episode(&mut self, _seed: u64, _agent: u32) {
-        self.step = None;
-        self.beliefs = None;
-    }
-
-    fn decide(&mut self, observation: &Observation<'_>, board: &mut Board) -> Decision {
-        let Observation { env, truth, step, .. } = *observation;
-        if self.is_informed && self.step.replace(step) != Some(step) {
-            self.beliefs = truth.map(|truth| Beliefs::of_truth(env, truth));
-        }
-        let beliefs = self.beliefs.get_or_insert_with(|| Beliefs::of_catalog(env));
-        self.prices.decide(observation, beliefs, board)
-    }
-
-    fn order_waiting(
-        &mut self,
-        _market: &Market,
-        requests: &[Request],
-        waiting: &mut [usize],
-        board: &mut Board,
-    ) {
-        BidPrices::order_waiting(requests, waiting, board);
-    }
-
-    fn boxed_clone(&self) -> Box<dyn Policy> {
-        Box::new(self.clone())
     }
 }

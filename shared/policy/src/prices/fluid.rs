@@ -5,10 +5,19 @@ use nalgebra::DVector;
 use routing_env::{Candidate, Environment, Market, Preference, Request, physics};
 
 use crate::{
-    board::Waiting,
     prices::duals::{Class, Program, Way},
     prices::forecast::Beliefs,
 };
+
+/// A request that was set aside.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Waiting {
+    /// Its position in the step.
+    pub(crate) index: usize,
+    pub(crate) request: Request,
+    /// An estimate until the step's requests are all known.
+    pub(crate) wait_ms: f64,
+}
 
 /// Classes of each workload by size.
 const SIZES: usize = 4;

@@ -5,20 +5,21 @@
 //! knows neither tenant nor job size nor budget, which is why good hand rules beat it; it is here
 //! because it is the specified agent and the yardstick for better ones.
 
-use std::{any::Any, collections::BTreeMap};
-
 use rand::RngExt;
 use rand_pcg::Pcg64;
-use routing_env::{Candidate, Choice, Environment, Market, Observation, Stream, generator};
-use serde::{Deserialize, Serialize};
+use routing_env::{Candidate, Choice, Environment, Observation, Stream, generator};
 
 use crate::{
-    board::Board,
-    policy::{Decision, Exploration, Learner, LearningWindow, Policy},
-    q_learning::replay::{Drawn, PrioritiesState, Replay, Transition},
-    q_learning::settings::Settings,
-    q_learning::table::{Knowledge, Pool, QTable, StateKey},
-    swarm::SwarmError,
+    error::SwarmError,
+    learning::Learning,
+    policy::{Agent, Decision, Learner, Order},
+    q_learning::{
+        bins::Bins,
+        knowledge::{Knowledge, Progress},
+        replay::{Drawn, Replay, Transition},
+        settings::Settings,
+        table::QTable,
+    },
 };
 
 /// The most providers that a set of allowed actions can hold.
@@ -31,8 +32,7 @@ pub(crate) struct QLearning {
     providers: usize,
     bins: Bins,
     table: QTable,
-    exploration: Exploration,
-    frozen: bool,
+    learning: Learning,
     rng: Pcg64,
     replay_rng: Pcg64,
     replay: Option<Replay>,
@@ -41,7 +41,6 @@ pub(crate) struct QLearning {
     turns: Vec<Visit>,
     /// The last turn before this step, whose next state is not known yet.
     open: Option<(Visit, f64)>,
-    window: LearningWindow,
 }
 
 /// A state in which an action was taken.
@@ -54,32 +53,6 @@ struct Visit {
 }
 
 impl QLearning {
-    /// An agent that knows nothing yet.
-    ///
-    /// # Errors
-    /// More providers than a set of allowed actions can hold.
-    pub(crate) fn new(settings: Settings, env: &Environment) -> Result<Self, SwarmError> {
-        let providers = env.catalog().providers.len();
-        if providers > MAX_PROVIDERS {
-            return Err(SwarmError::TooManyProviders { most: MAX_PROVIDERS, found: providers });
-        }
-        Ok(Self {
-            settings,
-            providers,
-            bins: Bins::new(env),
-            table: QTable::new(providers),
-            exploration: Exploration { epsilon: settings.epsilon, raised: None },
-            frozen: false,
-            rng: generator(0, Stream::Agent(0)),
-            replay_rng: generator(0, Stream::Replay(0)),
-            replay: settings.replay.enabled.then(|| Replay::new(settings.replay)),
-            batch: Vec::new(),
-            turns: Vec::new(),
-            open: None,
-            window: LearningWindow::default(),
-        })
-    }
-
     fn allowed(&self, observation: &Observation<'_>) -> u128 {
         if self.settings.feasibility_mask {
             observation.candidates.iter().fold(0, |set, c| set | 1 << c.provider)
@@ -108,33 +81,31 @@ impl QLearning {
             next: next.map(|v| (v.state, v.allowed)),
         };
         let error = self.update(&transition, 1.0);
-        self.table.count_visit(visit.state);
-        self.window.abs_td_error += error.abs();
-        self.window.updates += 1;
+        self.table.count_visit(visit.state, visit.action);
+        self.learning.count(error);
         if let Some(replay) = &mut self.replay {
             replay.push(transition);
         }
     }
 }
 
-impl Policy for QLearning {
-    fn name(&self) -> &'static str {
-        "q-learning"
-    }
+impl Agent for QLearning {
+    type Shared = ();
+    type Knowledge = Knowledge;
+    type Progress = Progress;
+
+    const ORDER: Order = Order::Arrival;
 
     fn begin_episode(&mut self, seed: u64, agent: u32) {
         self.rng = generator(seed, Stream::Agent(agent));
         self.replay_rng = generator(seed, Stream::Replay(agent));
         self.bins.begin_step();
-        // The last update of the episode before belongs to none of this one's windows, and one who goes on
-        // from a saved state does not know it.
-        self.window = LearningWindow::default();
     }
 
-    fn decide(&mut self, observation: &Observation<'_>, _board: &mut Board) -> Decision {
+    fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {
         let key = self.bins.key(observation.market);
         let allowed = self.allowed(observation);
-        if self.frozen {
+        if self.learning.frozen {
             // an unknown state has no values: all actions are worth 0, and the first wins the tie
             let (action, value) = match self.table.find(key) {
                 Some(state) => self.table.best(state, allowed),
@@ -143,7 +114,7 @@ impl Policy for QLearning {
             return Decision { value: Some(value), ..Decision::certain(Choice::Route(action)) };
         }
         let state = self.table.find_or_insert(key);
-        let epsilon = self.exploration.now();
+        let epsilon = self.learning.exploration.now();
         let (best, _) = self.table.best(state, allowed);
         let explored = epsilon > 0.0 && self.rng.random::<f64>() < epsilon;
         let count = allowed.count_ones();
@@ -163,9 +134,9 @@ impl Policy for QLearning {
         Some(self.table.value(state, candidate.provider))
     }
 
-    fn end_step(&mut self, rewards: &[f64], _board: &Board) {
+    fn end_step(&mut self, rewards: &[f64], (): &()) {
         self.bins.begin_step();
-        if self.frozen {
+        if self.learning.frozen {
             return;
         }
         debug_assert_eq!(rewards.len(), self.turns.len());
@@ -187,7 +158,6 @@ impl Policy for QLearning {
             self.batch = batch;
             self.replay = Some(replay);
         }
-        self.exploration.end_window();
     }
 
     fn end_episode(&mut self) {
@@ -196,174 +166,91 @@ impl Policy for QLearning {
         }
     }
 
-    fn boxed_clone(&self) -> Box<dyn Policy> {
-        Box::new(self.clone())
+    fn learning(&self) -> Option<&Learning> {
+        Some(&self.learning)
     }
 
-    fn learner(&self) -> Option<&dyn Learner> {
-        Some(self)
+    fn learning_mut(&mut self) -> Option<&mut Learning> {
+        Some(&mut self.learning)
     }
 
-    fn learner_mut(&mut self) -> Option<&mut dyn Learner> {
-        Some(self)
-    }
-}
-
-/// What going on needs beside the table.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Progress {
-    exploration: Exploration,
-    replay: Option<Vec<Transition>>,
-    replay_next: usize,
-    /// Where replay is prioritised.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    priorities: Option<PrioritiesState>,
-    /// Where tables are merged: by state, how often each value changed since the last merge.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    changes: BTreeMap<u32, Vec<u32>>,
-}
-
-impl Learner for QLearning {
-    fn table_size(&self) -> u64 {
+    fn size(&self) -> u64 {
         self.table.len() as u64
-    }
-
-    fn epsilon(&self) -> f64 {
-        if self.frozen { 0.0 } else { self.exploration.now() }
-    }
-
-    fn take_window(&mut self) -> LearningWindow {
-        std::mem::take(&mut self.window)
-    }
-
-    fn freeze(&mut self) {
-        self.frozen = true;
     }
 
     fn forget(&mut self) {
         self.table = QTable::new(self.providers);
         self.replay = self.settings.replay.enabled.then(|| Replay::new(self.settings.replay));
         self.open = None;
-        self.exploration.raised = None;
     }
 
-    fn explore(&mut self, factor: f64, max: f64, windows: u64) {
-        self.exploration.raise(factor, max, windows);
+    fn knowledge(&self) -> Knowledge {
+        self.table.knowledge()
     }
 
-    fn knowledge(&self) -> serde_json::Value {
-        serde_json::to_value(self.table.knowledge()).unwrap_or_default()
-    }
-
-    fn progress(&self) -> serde_json::Value {
-        let order = self.table.sorted_positions();
-        let replay = self.replay.as_ref().map(|r| r.transitions().map(|t| t.renumbered(&order)).collect());
-        let progress = Progress {
-            exploration: self.exploration,
-            replay,
-            replay_next: self.replay.as_ref().map_or(0, Replay::next),
-            priorities: self.replay.as_ref().and_then(Replay::priorities),
-            changes: self.table.changes(),
-        };
-        serde_json::to_value(progress).unwrap_or_default()
-    }
-
-    fn restore(
-        &mut self,
-        knowledge: &serde_json::Value,
-        progress: Option<&serde_json::Value>,
-    ) -> Result<(), String> {
-        let knowledge = Knowledge::deserialize(knowledge).map_err(|e| format!("the agent's states: {e}"))?;
+    fn absorb(&mut self, knowledge: Knowledge) -> Result<(), String> {
         self.table = QTable::from_knowledge(&knowledge, self.providers)?;
+        // both name states by their numbers in the other table
+        self.replay = self.settings.replay.enabled.then(|| Replay::new(self.settings.replay));
         self.open = None;
-        if let Some(progress) = progress {
-            let progress =
-                Progress::deserialize(progress).map_err(|e| format!("the agent's progress: {e}"))?;
-            self.exploration = progress.exploration.at_rate(self.settings.epsilon);
-            if let (true, Some(transitions)) = (self.settings.replay.enabled, progress.replay) {
-                let (states, actions) = (self.table.len() as u32, self.providers);
-                if !transitions.iter().all(|t| t.fits(states, actions)) {
-                    return Err("the agent's replay memory names states that are not in its table".into());
-                }
-                let (next, priorities) = (progress.replay_next, progress.priorities);
-                self.replay = Some(Replay::restored(self.settings.replay, transitions, next, priorities)?);
-            }
-            self.table.restore_changes(progress.changes)?;
-        }
         Ok(())
     }
 
-    fn pool(&self, team: &[&dyn Learner]) -> Option<Box<dyn Any + Send>> {
-        let mut pool = Pool::new();
-        for agent in team {
-            (*agent as &dyn Any).downcast_ref::<Self>()?.table.add_to(&mut pool);
+    fn progress(&self) -> Progress {
+        let order = self.table.sorted_positions();
+        let replay = self.replay.as_ref();
+        Progress {
+            exploration: self.learning.exploration,
+            replay: replay.map(|r| r.transitions().map(|t| t.renumbered(&order)).collect()),
+            replay_next: replay.map_or(0, Replay::next),
+            priorities: replay.and_then(Replay::priorities),
+            changes: self.table.changes(),
         }
-        (!self.frozen).then(|| Box::new(pool) as _)
     }
 
-    fn adopt(&mut self, pooled: &dyn Any) {
-        if let Some(pool) = pooled.downcast_ref() {
-            self.table.adopt(pool);
+    fn resume(&mut self, progress: Progress) -> Result<(), String> {
+        self.learning.exploration = progress.exploration.at_rate(self.settings.epsilon);
+        if let (true, Some(transitions)) = (self.settings.replay.enabled, progress.replay) {
+            let (states, actions) = (self.table.len() as u32, self.providers);
+            if !transitions.iter().all(|t| t.fits(states, actions)) {
+                return Err("the agent's replay memory names states that are not in its table".into());
+            }
+            let (next, priorities) = (progress.replay_next, progress.priorities);
+            self.replay = Some(Replay::restored(self.settings.replay, transitions, next, priorities)?);
         }
+        self.table.restore_changes(progress.changes)
+    }
+
+    /// Each takes the mean of what changed since the last merge, weighted by the number of changes.
+    fn merge(team: &mut [Self]) {
+        let mut all = Knowledge::default();
+        team.iter().for_each(|agent| agent.table.add_changes(&mut all));
+        team.iter_mut().for_each(|agent| agent.table.adopt(&all));
     }
 }
 
-/// Turns a market into a state key: for each provider two bits each of latency, price and capacity.
-#[derive(Clone)]
-struct Bins {
-    base_latency_ms: Vec<f64>,
-    inverse_capacity: Vec<f64>,
-    /// The latency and price bits, which change with the step only.
-    of_step: Option<StateKey>,
-}
+impl Learner for QLearning {
+    type Settings = Settings;
 
-/// Providers a word of the key holds.
-const PER_WORD: usize = 10;
-
-impl Bins {
-    fn new(env: &Environment) -> Self {
-        let providers = &env.catalog().providers;
-        Self {
-            base_latency_ms: providers.iter().map(|p| p.base_latency_ms).collect(),
-            inverse_capacity: providers
-                .iter()
-                .map(|p| 1.0 / p.capacity_gpu_hours_per_step.max(1e-9))
-                .collect(),
-            of_step: None,
+    fn new(settings: Settings, _agents: u32, env: &Environment) -> Result<Self, SwarmError> {
+        let providers = env.catalog().providers.len();
+        if providers > MAX_PROVIDERS {
+            return Err(SwarmError::TooManyProviders { most: MAX_PROVIDERS, found: providers });
         }
+        Ok(Self {
+            settings,
+            providers,
+            bins: Bins::new(env),
+            table: QTable::new(providers),
+            learning: Learning::at_rate(settings.epsilon),
+            rng: generator(0, Stream::Agent(0)),
+            replay_rng: generator(0, Stream::Replay(0)),
+            replay: settings.replay.enabled.then(|| Replay::new(settings.replay)),
+            batch: Vec::new(),
+            turns: Vec::new(),
+            open: None,
+        })
     }
-
-    fn begin_step(&mut self) {
-        self.of_step = None;
-    }
-
-    fn key(&mut self, market: &Market) -> StateKey {
-        let states = market.providers();
-        let base_latency_ms = &self.base_latency_ms;
-        let mut key = self
-            .of_step
-            .get_or_insert_with(|| {
-                let mut key = StateKey::from_elem(0, states.len().div_ceil(PER_WORD));
-                for (p, state) in states.iter().enumerate() {
-                    let latency = level(state.latency_ms / base_latency_ms[p], [1.0, 1.2, 1.5]);
-                    let price = level(state.price_multiplier, [1.0, 1.25, 1.6]);
-                    key[p / PER_WORD] |= (latency << 4 | price << 2) << (p % PER_WORD * 6);
-                }
-                key
-            })
-            .clone();
-        for (p, state) in states.iter().enumerate() {
-            let left = if state.active { state.remaining * self.inverse_capacity[p] } else { 0.0 };
-            key[p / PER_WORD] |= level(left, [0.05, 0.35, 0.7]) << (p % PER_WORD * 6);
-        }
-        key
-    }
-}
-
-/// How many of the bounds the value is above.
-fn level(value: f64, bounds: [f64; 3]) -> u64 {
-    bounds.into_iter().map(|bound| u64::from(value > bound)).sum()
 }
 
 /// The position of the n-th set bit.
@@ -379,11 +266,12 @@ mod tests {
     use routing_env::Preset;
 
     use super::*;
+    use crate::q_learning::knowledge::StateKey;
 
     #[test]
     fn an_update_moves_the_value_by_alpha_times_the_error() {
         let settings = Settings { learning_rate: 0.5, discount: 0.9, epsilon: 0.0, ..Settings::default() };
-        let mut agent = QLearning::new(settings, &Environment::built_in(Preset::Default)).unwrap();
+        let mut agent = QLearning::new(settings, 1, &Environment::built_in(Preset::Default)).unwrap();
         let (here, there) = (StateKey::from_elem(1, 1), StateKey::from_elem(2, 1));
         let (here, there) = (agent.table.find_or_insert(here), agent.table.find_or_insert(there));
         *agent.table.value_mut(there, 0) = 7.0;
@@ -396,12 +284,6 @@ mod tests {
         // at the episode's end nothing follows: error = 4 − 11
         assert_eq!(agent.update(&Transition { next: None, ..transition }, 1.0), -7.0);
         assert_eq!(agent.table.value(here, 2), 7.5);
-    }
-
-    #[test]
-    fn levels_count_the_bounds_that_are_exceeded() {
-        let bounds = [1.0, 1.2, 1.5];
-        assert_eq!([0.5, 1.0, 1.1, 1.3, 9.0].map(|v| level(v, bounds)), [0, 0, 1, 2, 3]);
     }
 
     #[test]

@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
-/// A state: six bits a provider, ten providers a word.
-pub(crate) type StateKey = SmallVec<[u64; 2]>;
+use crate::q_learning::knowledge::{Cell, Knowledge, StateKey};
 
 /// Values of every action in every state seen.
 #[derive(Clone)]
@@ -16,15 +13,13 @@ pub(crate) struct QTable {
     actions: usize,
     states: FxHashMap<StateKey, u32>,
     keys: Vec<StateKey>,
-    visits: Vec<u64>,
+    /// `[state][action]`: how often it was taken there.
+    visits: Vec<u32>,
+    /// `[state][action]`
     values: Vec<f64>,
     /// By state: how often each value changed since the last merge. Counted where tables are merged.
     changes: BTreeMap<u32, Vec<u32>>,
 }
-
-/// The changed states of several tables: for each action the mean of the values, weighted by their changes, and the
-/// number of these.
-pub(crate) type Pool = BTreeMap<StateKey, Vec<(f64, u64)>>;
 
 impl QTable {
     pub(crate) fn new(actions: usize) -> Self {
@@ -53,7 +48,7 @@ impl QTable {
         let state = self.keys.len() as u32; // 2^32 states would not fit in memory
         self.states.insert(key.clone(), state);
         self.keys.push(key);
-        self.visits.push(0);
+        self.visits.resize(self.visits.len() + self.actions, 0);
         self.values.resize(self.values.len() + self.actions, 0.0);
         state
     }
@@ -66,37 +61,32 @@ impl QTable {
         &mut self.values[state as usize * self.actions + usize::from(action)]
     }
 
-    pub(crate) fn count_visit(&mut self, state: u32) {
-        self.visits[state as usize] += 1;
+    pub(crate) fn count_visit(&mut self, state: u32, action: u16) {
+        let visits = &mut self.visits[state as usize * self.actions + usize::from(action)];
+        *visits = visits.saturating_add(1);
     }
 
     pub(crate) fn count_change(&mut self, state: u32, action: u16) {
         self.changes.entry(state).or_insert_with(|| vec![0; self.actions])[usize::from(action)] += 1;
     }
 
-    /// Adds its changes to those of other tables.
-    pub(crate) fn add_to(&self, pool: &mut Pool) {
+    /// Adds the values that have changed since the last merge, each weighted by its changes.
+    pub(crate) fn add_changes(&self, to: &mut Knowledge) {
         for (&state, changes) in &self.changes {
-            let row =
-                pool.entry(self.keys[state as usize].clone()).or_insert_with(|| vec![(0.0, 0); self.actions]);
-            for (action, ((mean, total), &count)) in row.iter_mut().zip(changes).enumerate() {
-                if count > 0 {
-                    *total += u64::from(count);
-                    // in this form the mean of equal values is that value, to the last bit
-                    *mean += f64::from(count) / *total as f64 * (self.value(state, action) - *mean);
-                }
-            }
+            let cells = changes.iter().enumerate();
+            let cells = cells.map(|(action, &weight)| Cell { value: self.value(state, action), weight });
+            to.add(&self.keys[state as usize], cells);
         }
     }
 
-    /// Takes what several tables came to together; what no table changed stays.
-    pub(crate) fn adopt(&mut self, pool: &Pool) {
+    /// Takes what several tables came to together; what none has changed stays.
+    pub(crate) fn adopt(&mut self, all: &Knowledge) {
         self.changes.clear();
-        for (key, row) in pool {
+        for (key, cells) in &all.states {
             let state = self.find_or_insert(key.clone());
-            for (action, (mean, total)) in (0..).zip(row) {
-                if *total > 0 {
-                    *self.value_mut(state, action) = *mean;
+            for (action, cell) in (0..).zip(cells) {
+                if cell.weight > 0 {
+                    *self.value_mut(state, action) = cell.value;
                 }
             }
         }
@@ -147,39 +137,30 @@ impl QTable {
         positions
     }
 
-    /// The table in the order of the keys, so that equal tables are equal bytes.
+    /// All values, each weighted by how often its action was taken there.
     pub(crate) fn knowledge(&self) -> Knowledge {
-        let state = |state: u32| {
-            let row = state as usize;
-            StateValues {
-                bins: bins_text(&self.keys[row], self.actions),
-                visits: self.visits[row],
-                values: self.values[row * self.actions..][..self.actions].to_vec(),
-            }
+        let cells = |state: usize| {
+            let row = state * self.actions..(state + 1) * self.actions;
+            let values = self.values[row.clone()].iter().zip(&self.visits[row]);
+            values.map(|(&value, &weight)| Cell { value, weight }).collect()
         };
-        Knowledge { states: self.sorted().into_iter().map(state).collect() }
+        let states = self.keys.iter().enumerate().map(|(state, key)| (key.clone(), cells(state)));
+        Knowledge { states: states.collect() }
     }
 
-    pub(crate) fn from_knowledge(knowledge: &Knowledge, providers: usize) -> Result<Self, String> {
-        let mut table = Self::new(providers);
-        for state in &knowledge.states {
-            let key = parse_bins(&state.bins, providers).ok_or_else(|| {
-                format!("expected {providers} groups of three digits 0 to 3, found `{}`", state.bins)
-            })?;
-            if state.values.len() != table.actions {
-                return Err(format!(
-                    "expected {} values in state `{}`, found {}",
-                    table.actions,
-                    state.bins,
-                    state.values.len()
-                ));
+    /// The table of this knowledge; its states are numbered in the order of their keys.
+    pub(crate) fn from_knowledge(knowledge: &Knowledge, actions: usize) -> Result<Self, String> {
+        let mut table = Self::new(actions);
+        for (key, cells) in &knowledge.states {
+            if cells.len() != actions {
+                return Err(format!("expected {actions} values in each state, found {}", cells.len()));
             }
-            let index = table.find_or_insert(key) as usize;
-            if index + 1 != table.keys.len() || index * table.actions != table.values.len() - table.actions {
-                return Err(format!("state `{}` stands there twice", state.bins));
-            }
-            table.visits[index] = state.visits;
-            table.values[index * table.actions..].copy_from_slice(&state.values);
+            table.find_or_insert(key.clone());
+            let first = table.values.len() - actions;
+            table.values.truncate(first);
+            table.visits.truncate(first);
+            table.values.extend(cells.iter().map(|cell| cell.value));
+            table.visits.extend(cells.iter().map(|cell| cell.weight));
         }
         Ok(table)
     }
@@ -189,52 +170,4 @@ impl QTable {
         states.sort_unstable_by(|a, b| self.keys[*a as usize].cmp(&self.keys[*b as usize]));
         states
     }
-}
-
-/// A table as it is written to files.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Knowledge {
-    pub(crate) states: Vec<StateValues>,
-}
-
-/// One state of it.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StateValues {
-    /// For each provider its levels of latency, price and capacity: `003.013.…`.
-    bins: String,
-    visits: u64,
-    /// Every provider's.
-    values: Vec<f64>,
-}
-
-fn bins_text(key: &StateKey, providers: usize) -> String {
-    let mut text = String::with_capacity(providers * 4);
-    for provider in 0..providers {
-        if provider > 0 {
-            text.push('.');
-        }
-        let bits = key[provider / 10] >> (provider % 10 * 6);
-        for shift in [4, 2, 0] {
-            text.push(char::from(b'0' + (bits >> shift & 3) as u8));
-        }
-    }
-    text
-}
-
-fn parse_bins(text: &str, providers: usize) -> Option<StateKey> {
-    let mut key = StateKey::from_elem(0, providers.div_ceil(10));
-    let mut groups = text.split('.');
-    for provider in 0..providers {
-        let group = groups.next()?.as_bytes();
-        if group.len() != 3 {
-            return None;
-        }
-        for (digit, shift) in group.iter().zip([4, 2, 0]) {
-            let level = digit.checked_sub(b'0').filter(|level| *level < 4)?;
-            key[provider / 10] |= u64::from(level) << shift << (provider % 10 * 6);
-        }
-    }
-    groups.next().is_none().then_some(key)
 }

@@ -1,12 +1,11 @@
 //! The hand rules that know that one big job crowds out many small ones, which earn as much each.
 
-use routing_env::{Candidate, Choice, Environment, MAX_WAITING, Market, Observation, Request};
+use routing_env::{Candidate, Choice, Environment, MAX_WAITING, Market, Observation};
 
 use crate::{
-    board::{Board, shortest_first},
-    policy::{Decision, Policy},
+    policy::{Decision, Order},
     prices::forecast::Beliefs,
-    rules::rule::greedy,
+    rules::{hand_rule::HandRule, scored::greedy},
 };
 
 /// Jobs below this never wait in [`DeferLarge`], in GPU-hours.
@@ -21,16 +20,16 @@ pub(crate) struct DeferLarge {
     waiting: usize,
 }
 
-impl Policy for DeferLarge {
-    fn name(&self) -> &'static str {
-        "defer-large"
-    }
+impl HandRule for DeferLarge {
+    type Shared = ();
+
+    const ORDER: Order = Order::ShortestFirst;
 
     fn begin_episode(&mut self, _seed: u64, _agent: u32) {
         *self = Self::default();
     }
 
-    fn decide(&mut self, observation: &Observation<'_>, _board: &mut Board) -> Decision {
+    fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {
         let Observation { env, request, step, index, .. } = *observation;
         if self.step != step {
             (self.step, self.waiting) = (step, 0);
@@ -46,20 +45,6 @@ impl Policy for DeferLarge {
         }
         Decision::certain(greedy(observation, observation.candidates))
     }
-
-    fn order_waiting(
-        &mut self,
-        _market: &Market,
-        requests: &[Request],
-        waiting: &mut [usize],
-        _board: &mut Board,
-    ) {
-        shortest_first(requests, waiting);
-    }
-
-    fn boxed_clone(&self) -> Box<dyn Policy> {
-        Box::new(self.clone())
-    }
 }
 
 /// `reserve`: nested booking limits (Littlewood 1972). A job may take of its tenant's budget and of a provider
@@ -70,16 +55,16 @@ pub(crate) struct Reserve {
     allowed: Vec<Candidate>,
 }
 
-impl Policy for Reserve {
-    fn name(&self) -> &'static str {
-        "reserve"
-    }
+impl HandRule for Reserve {
+    type Shared = ();
+
+    const ORDER: Order = Order::ShortestFirst;
 
     fn begin_episode(&mut self, _seed: u64, _agent: u32) {
         self.beliefs = None;
     }
 
-    fn decide(&mut self, observation: &Observation<'_>, _board: &mut Board) -> Decision {
+    fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {
         let Observation { env, market, request, index, .. } = *observation;
         let beliefs = self.beliefs.get_or_insert_with(|| Beliefs::of_catalog(env));
         // what has waited comes when nothing else is expected
@@ -108,20 +93,6 @@ impl Policy for Reserve {
             [] => greedy(observation, observation.candidates),
             allowed => greedy(observation, allowed),
         })
-    }
-
-    fn order_waiting(
-        &mut self,
-        _market: &Market,
-        requests: &[Request],
-        waiting: &mut [usize],
-        _board: &mut Board,
-    ) {
-        shortest_first(requests, waiting);
-    }
-
-    fn boxed_clone(&self) -> Box<dyn Policy> {
-        Box::new(self.clone())
     }
 }
 

@@ -103,10 +103,10 @@ fn damaged_knowledge_is_refused() {
     play(&mut trained, &env, 7..8);
     let state = serde_json::to_value(trained.state()).unwrap();
     for (pointer, value, part) in [
-        ("/knowledge/0/reward", json!("money"), "unknown reward `money`"),
-        ("/knowledge/0/values", json!([]), "expected the values of 13 coordinates"),
-        ("/knowledge/0/values/3/2", json!([1.0]), "expected the values of 13 coordinates"),
-        ("/knowledge/0/deferral", json!([]), "classes of requests"),
+        ("/knowledge/0/learned/reward", json!("money"), "unknown reward `money`"),
+        ("/knowledge/0/learned/values", json!([]), "expected the values of 13 coordinates"),
+        ("/knowledge/0/learned/values/3/2", json!([1.0]), "expected the values of 13 coordinates"),
+        ("/knowledge/0/learned/deferral", json!([]), "classes of requests"),
         ("/progress/0/tables/values", json!([1.0]), "of other tables than its values"),
         ("/progress/0/usual", json!([]), "of other tables than its values"),
         ("/progress/0/updates", json!(-1), "the agent's progress"),

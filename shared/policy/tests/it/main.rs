@@ -7,7 +7,7 @@ mod afterstate;
 mod baseline;
 mod going_on;
 mod hand_rules;
+mod laws;
 mod merging;
-mod scores;
 mod support;
 mod swarm;

@@ -25,10 +25,10 @@ fn play(swarm: &mut Swarm, env: &Environment, seeds: std::ops::Range<u64>) -> f6
 /// What the agents know. How often one was in a state itself, and states that nothing was learned of yet, do not
 /// count.
 fn knowledge(swarm: &Swarm) -> Vec<serde_json::Value> {
-    let mut knowledge = swarm.state().knowledge;
+    let mut knowledge: Vec<_> = swarm.knowledge().into_iter().map(|agent| agent.learned).collect();
     for states in knowledge.iter_mut().filter_map(|agent| agent["states"].as_array_mut()) {
         states.retain(|state| state["values"].as_array().unwrap().iter().any(|value| *value != 0.0));
-        states.iter_mut().for_each(|state| state["visits"] = 0.into());
+        states.iter_mut().for_each(|state| state["visits"] = serde_json::Value::Null);
     }
     knowledge
 }
@@ -79,7 +79,7 @@ fn an_agent_that_forgot_learns_from_the_others() {
     for algorithm in ["q-learning", "afterstate"] {
         let mut swarm = swarm(&env, algorithm, 4, 4);
         let sizes = |swarm: &Swarm| -> Vec<u64> {
-            swarm.agents().iter().map(|a| a.learner().unwrap().table_size()).collect()
+            (0..swarm.agents()).map(|agent| swarm.learning(agent).1).collect()
         };
         play(&mut swarm, &env, 7..9);
         swarm.apply(Command::Nigredo, &[1]);

@@ -87,9 +87,8 @@ fn nigredo_makes_only_its_targets_forget() {
     let env = environment();
     let mut swarm = Swarm::new(config(2), &env).unwrap();
     play(&mut swarm, &env, 7..8);
-    let sizes = |swarm: &Swarm| -> Vec<u64> {
-        swarm.agents().iter().map(|a| a.learner().unwrap().table_size()).collect()
-    };
+    let sizes =
+        |swarm: &Swarm| -> Vec<u64> { (0..swarm.agents()).map(|agent| swarm.learning(agent).1).collect() };
     let before = sizes(&swarm);
     swarm.apply(Command::Nigredo, &[1, 99]);
     assert_eq!(sizes(&swarm), [before[0], 0]);
@@ -101,7 +100,7 @@ fn albedo_raises_exploration_for_its_windows_and_no_longer() {
     let mut swarm = Swarm::new(config(2), &env).unwrap();
     let mut report = StepReport::new(&env);
     let mut episode = Episode::new(&env, 7, REWARD);
-    let epsilon = |swarm: &Swarm, agent: usize| swarm.agents()[agent].learner().unwrap().epsilon();
+    let epsilon = |swarm: &Swarm, agent: usize| swarm.learning(agent).0;
     swarm.begin_episode(7);
     swarm.apply(Command::Albedo { factor: 1.5, max: 0.3, windows: 2 }, &[0]);
     // again at once: commands do not pile up
@@ -160,9 +159,12 @@ fn a_damaged_policy_file_is_refused() {
         ("/format", json!("ai-mesh-policy/9"), "expected the format ai-mesh-policy/2"),
         ("/swarm/agents", json!(2), "knowledge of 2 agents, found 1"),
         ("/swarm/algorithm/name", json!("magic"), "name: expected a learner (adaptive,"),
-        ("/agents/0/states/0/bins", json!("9"), "groups of three digits"),
-        ("/agents/0/states/0/values", json!([1.0]), "expected 7 values"),
-        ("/agents/0/states/0/visits", json!(-1), "agent 0"),
+        ("/agents/0/learned/states/0/bins", json!("9"), "groups of three digits"),
+        ("/agents/0/learned/states/0/values", json!([1.0]), "expected 1 groups of three digits"),
+        ("/agents/0/learned/states/0/visits", json!(-1), "agent 0"),
+        ("/agents/0/learned/states/0/visits", json!([1]), "expected 7 visits"),
+        ("/agents/0/version", json!(9), "expected version 1 or 2, found 9"),
+        ("/agents/0/algorithm", json!("cem"), "expected what q-learning has learned, found that of cem"),
     ] {
         let error = damage(pointer, value);
         assert!(error.contains(part), "{pointer}: {error}");

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{best, check_losses};
+use super::{add_each, best, check_losses};
 
 /// Rates at which the level of demand follows what is seen, and how much of it is left a step later.
 const LEVELS: [(f64, f64); 11] = [
@@ -62,6 +62,24 @@ pub(crate) struct StepLevels {
     episodes: f64,
     sum: f64,
     sum_of_squares: f64,
+}
+
+impl LevelMemory {
+    /// Adds what another one remembers; steps that only one knows are that one's.
+    ///
+    /// # Errors
+    /// When it is of another version.
+    pub(crate) fn add(&mut self, other: &Self) -> Result<(), String> {
+        add_each(&mut self.losses, &other.losses).map_err(|what| format!("level: {what}"))?;
+        self.predictions += other.predictions;
+        self.steps.resize(self.steps.len().max(other.steps.len()), StepLevels::default());
+        for (levels, more) in self.steps.iter_mut().zip(&other.steps) {
+            levels.episodes += more.episodes;
+            levels.sum += more.sum;
+            levels.sum_of_squares += more.sum_of_squares;
+        }
+        Ok(())
+    }
 }
 
 impl Level {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{best, check_losses};
+use super::{add_each, best, check_losses};
 
 /// What a step keeps of the means that were seen before, and for how many jobs what is known of other episodes counts.
 const MEANS: [(f64, f64); 8] = [
@@ -41,6 +41,24 @@ pub(crate) struct MeansMemory {
     providers: Vec<(f64, f64)>,
     /// `[rate]`: sum of the squared errors of its predictions, up to what all have in common.
     losses: Vec<f64>,
+}
+
+impl MeansMemory {
+    /// Adds what another one remembers.
+    ///
+    /// # Errors
+    /// When it is of another catalog.
+    pub(crate) fn add(&mut self, other: &Self) -> Result<(), String> {
+        add_each(&mut self.losses, &other.losses)?;
+        if self.providers.len() != other.providers.len() {
+            let (expected, found) = (self.providers.len(), other.providers.len());
+            return Err(format!("expected figures of {expected} providers, found {found}"));
+        }
+        for ((jobs, sum), (more, their_sum)) in self.providers.iter_mut().zip(&other.providers) {
+            (*jobs, *sum) = (*jobs + more, *sum + their_sum);
+        }
+        Ok(())
+    }
 }
 
 impl Means {

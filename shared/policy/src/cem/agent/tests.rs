@@ -1,7 +1,7 @@
 use routing_env::{Catalog, Fate, Preset, Workloads};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::*;
+use super::{score::WEIGHTS, *};
 use crate::{
     rules::rule::Rule,
     step_report::StepReport,
@@ -40,8 +40,12 @@ fn steps_of_members(swarm: &Swarm) -> Vec<Vec<u64>> {
     swarm.state().progress.iter().map(members).collect()
 }
 
-fn learner(swarm: &Swarm, agent: usize) -> &dyn Learner {
-    swarm.agents()[agent].learner().unwrap()
+fn written(distribution: &Distribution) -> crate::Knowledge {
+    crate::Knowledge::of("cem", &Knowledge::from(distribution))
+}
+
+fn epsilon(swarm: &Swarm, agent: usize) -> f64 {
+    swarm.learning(agent).0
 }
 
 #[test]
@@ -94,10 +98,10 @@ fn a_generation_leaves_all_agents_with_the_same_distribution_and_new_members() {
     let mut swarm = swarm(10, &env);
     play(&mut swarm, &env, 7..8);
     let knowledge = swarm.state().knowledge;
-    assert_eq!(knowledge[0]["generation"], 1);
+    assert_eq!(knowledge[0].learned["generation"], 1);
     assert!(knowledge.iter().all(|k| *k == knowledge[0]));
     assert_eq!(steps_of_members(&swarm).iter().flatten().sum::<u64>(), 1);
-    assert!(learner(&swarm, 3).epsilon() < 1.0);
+    assert!(epsilon(&swarm, 3) < 1.0);
 }
 
 #[test]
@@ -136,8 +140,7 @@ fn what_it_learns_beats_random_weights_and_the_plain_reward_by_far() {
         let mut random = swarm(1, &env);
         let mut state = random.state();
         let mean = Distribution::first().draw(1.0, &mut rng);
-        state.knowledge[0] =
-            serde_json::to_value(Written::from(&Distribution { mean, ..Distribution::first() })).unwrap();
+        state.knowledge[0] = written(&Distribution { mean, ..Distribution::first() });
         random.restore(&state).unwrap();
         random.freeze();
         play(&mut random, &env, tests.clone())
@@ -171,16 +174,16 @@ fn albedo_widens_the_spread_of_what_is_tried_for_its_windows() {
     let mut state = swarm.state();
     let mut narrow = Distribution::first();
     narrow.spread.iter_mut().for_each(|spread| *spread *= 0.01);
-    state.knowledge[0] = serde_json::to_value(Written::from(&narrow)).unwrap();
+    state.knowledge[0] = written(&narrow);
     swarm.restore(&state).unwrap();
-    assert!((learner(&swarm, 0).epsilon() - 0.01).abs() < 1e-12);
+    assert!((epsilon(&swarm, 0) - 0.01).abs() < 1e-12);
     swarm.apply(Command::Albedo { factor: 40.0, max: 0.3, windows: 2 }, &[0]);
     let mut report = StepReport::new(&env);
     let mut episode = Episode::new(&env, 7, REWARD);
     swarm.begin_episode(7);
     let mut seen = Vec::new();
     while swarm.run_step(&mut episode, REWARD, &mut report) {
-        seen.push(learner(&swarm, 0).epsilon());
+        seen.push(epsilon(&swarm, 0));
     }
     assert!((seen[0] - 0.3).abs() < 1e-12 && (seen[1] - 0.01).abs() < 1e-12, "{seen:?}");
     // how far members lie from the mean, in first spreads
@@ -205,7 +208,7 @@ fn frozen_it_neither_learns_nor_tries() {
     assert_eq!(first, play(&mut swarm, &env, 20..21));
     let after = swarm.state();
     assert_eq!((after.knowledge, after.progress), (before.knowledge, before.progress));
-    assert_eq!(learner(&swarm, 0).epsilon(), 0.0);
+    assert_eq!(epsilon(&swarm, 0), 0.0);
 }
 
 #[test]
@@ -221,7 +224,7 @@ fn training_that_goes_on_within_a_generation_ends_with_the_same_bytes() {
         resumed.restore(&saved).unwrap();
         play(&mut resumed, &env, 8..11);
         assert_eq!(bytes(&resumed), bytes(&whole));
-        assert_eq!(resumed.state().knowledge[0]["generation"], 1);
+        assert_eq!(resumed.state().knowledge[0].learned["generation"], 1);
     }
 }
 
@@ -258,7 +261,7 @@ fn it_learns_in_any_catalog() {
         let state = serde_json::from_str(&text).unwrap();
         swarm.restore(&state).unwrap();
         assert_eq!(swarm.state(), state);
-        assert_eq!(state.knowledge[0]["generation"], 2);
+        assert_eq!(state.knowledge[0].learned["generation"], 2);
     }
 }
 
@@ -272,12 +275,13 @@ fn damaged_knowledge_is_refused_with_what_was_expected() {
         ("knowledge", "/weights/2/name", json!("days"), "expected `hours`, found `days`"),
         ("knowledge", "/weights/2/spread", json!(-1.0), "weight `hours`: expected a mean and a spread"),
         ("knowledge", "/weights", json!([]), "expected 30, found 0"),
-        ("knowledge", "/generation", json!("first"), "the agent's weights"),
+        ("knowledge", "/generation", json!("first"), "the agent's knowledge"),
         ("progress", "/members/0/weights", json!([1.0]), "expected 30 weights, found 1"),
         ("progress", "/steps", json!(-1), "the agent's progress"),
     ] {
         let mut damaged = state.clone();
-        let of_part = if part == "knowledge" { &mut damaged.knowledge[0] } else { &mut damaged.progress[0] };
+        let of_part =
+            if part == "knowledge" { &mut damaged.knowledge[0].learned } else { &mut damaged.progress[0] };
         *of_part.pointer_mut(pointer).unwrap() = value;
         let error = swarm.restore(&damaged).unwrap_err().to_string();
         assert!(error.starts_with("agent 0: ") && error.contains(message), "{pointer}: {error}");

@@ -1,21 +1,28 @@
 //! What a policy says of the candidates agrees with what it chooses.
 
-use policy::{Board, Policy, PolicyFile, Rule, StepReport, Swarm, SwarmConfig, Training};
 use routing_env::{Choice, Environment, Episode, Preset, Reward, Turn};
 use serde_json::json;
 
+use super::*;
+use crate::{
+    registry::Algorithm,
+    rules::rule::Rule,
+    swarm::{Swarm, SwarmConfig},
+};
+
 /// Plays steps and compares; how many choices had a score and another candidate beside them.
-fn compare(env: &Environment, policy: &mut dyn Policy, seed: u64) -> u32 {
+fn compare(env: &Environment, team: &mut dyn Team, seed: u64) -> u32 {
     let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
-    policy.begin_episode(seed, 0);
+    team.begin_episode(seed);
     let mut compared = 0;
     for _ in 0..10 {
         assert!(episode.begin_step());
+        team.begin_step(0);
         while let Some(turn) = episode.turn() {
             let Turn::Request(seen) = turn else { continue };
-            let decision = policy.decide(&seen, &mut Board::default());
+            let decision = team.decide(0, &seen);
             let scores: Vec<_> =
-                seen.candidates.iter().map(|c| (c.provider, policy.score(&seen, c))).collect();
+                seen.candidates.iter().map(|c| (c.provider, team.score(0, &seen, c))).collect();
             if let Choice::Route(chosen) = decision.choice
                 && let Some((_, Some(best))) = scores.iter().find(|(provider, _)| *provider == chosen)
             {
@@ -29,7 +36,7 @@ fn compare(env: &Environment, policy: &mut dyn Policy, seed: u64) -> u32 {
             }
             episode.act(decision.choice);
         }
-        policy.end_step(&[], &Board::default());
+        team.end_step(&[vec![]], &mut |_, _| {});
     }
     compared
 }
@@ -38,36 +45,21 @@ fn compare(env: &Environment, policy: &mut dyn Policy, seed: u64) -> u32 {
 fn a_rule_chooses_the_candidate_that_it_scores_highest() {
     let env = Environment::built_in(Preset::Congested);
     for rule in [Rule::WeightedScore, Rule::Cheapest, Rule::Fastest, Rule::GreedyReward] {
-        assert!(compare(&env, &mut *rule.policy(), 3) > 100, "{rule}");
+        assert!(compare(&env, &mut *rule.team(1), 3) > 100, "{rule}");
     }
-    assert_eq!(compare(&env, &mut *Rule::Random.policy(), 3), 0, "a random choice compares nothing");
+    assert_eq!(compare(&env, &mut *Rule::Random.team(1), 3), 0, "a random choice compares nothing");
 }
 
 #[test]
 fn a_frozen_learner_chooses_the_candidate_that_it_values_highest() {
     let env = Environment::built_in(Preset::Contended).with_steps(30);
-    let config = SwarmConfig::new(
-        "q-learning",
-        &json!({"discount": 0.9, "epsilon": 0.2, "replay": {"enabled": false}}),
-        1,
-    )
-    .unwrap();
+    let settings = json!({"discount": 0.9, "epsilon": 0.2, "replay": {"enabled": false}});
+    let config = SwarmConfig::new("q-learning", &settings, 1).unwrap();
     let mut swarm = Swarm::new(config, &env).unwrap();
-    let mut report = StepReport::new(&env);
-    for seed in 0..5 {
-        let mut episode = Episode::new(&env, seed, Reward::EXCESS_COST);
-        swarm.begin_episode(seed);
-        while swarm.run_step(&mut episode, Reward::EXCESS_COST, &mut report) {}
-        swarm.end_episode();
-    }
-    let training = Training {
-        preset: "contended".into(),
-        reward: "excess-cost".into(),
-        first_seed: 0,
-        episodes: 5,
-        decisions: 1,
-    };
-    let frozen = PolicyFile::new(&swarm, &env, training).swarm(&env).unwrap();
-    let mut agent = frozen.agents()[0].boxed_clone();
-    assert!(compare(&env, &mut *agent, 1) > 100);
+    (0..5).for_each(|seed| drop(swarm.play(&env, seed, Reward::EXCESS_COST)));
+    let algorithm = Algorithm::new("q-learning", settings.as_object().unwrap()).unwrap();
+    let mut team = algorithm.team(1, &env).unwrap();
+    team.absorb(&swarm.knowledge()).unwrap();
+    team.freeze();
+    assert!(compare(&env, &mut *team, 1) > 100);
 }
