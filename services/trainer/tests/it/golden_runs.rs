@@ -75,11 +75,12 @@ fn merged(one: &Value, other: &Value) -> Value {
     Value::Object(fields(one).into_iter().chain(fields(other)).collect())
 }
 
-/// What agents know, without what has been added since the figures were pinned: `afterstate` did not tell its visits, and
+/// What agents know, without what has been added since the figures were pinned: `afterstate` did not tell its means and visits, and
 /// `q-learning` told only how often it was in a state, not how often it did what there.
 fn first_form(agents: Vec<Knowledge>) -> Vec<Value> {
     let mut learned: Vec<Value> = agents.into_iter().map(|agent| agent.learned).collect();
     for fields in learned.iter_mut().filter_map(Value::as_object_mut) {
+        fields.remove("means");
         fields.remove("visits");
         fields.remove("deferral_visits");
         for state in fields.get_mut("states").and_then(Value::as_array_mut).into_iter().flatten() {

@@ -283,9 +283,9 @@ impl Agent for Afterstate {
     }
 
     fn knowledge(&self) -> Knowledge {
-        let (values, visits) = self.tables.shown();
+        let [values, means, visits] = self.tables.shown();
         let (deferral, deferral_visits) = self.deferral.shown();
-        Knowledge { reward: self.reward.to_string(), values, visits, deferral, deferral_visits }
+        Knowledge { reward: self.reward.to_string(), values, means, visits, deferral, deferral_visits }
     }
 
     fn absorb(&mut self, knowledge: Knowledge) -> Result<(), String> {
@@ -296,7 +296,7 @@ impl Agent for Afterstate {
                 "expected the values of {coordinates} coordinates and of {classes} classes of requests"
             ));
         }
-        self.tables = ConcaveTables::acting_on(&knowledge.values, &knowledge.visits);
+        self.tables = ConcaveTables::acting_on(&knowledge.values, &knowledge.means, &knowledge.visits);
         self.deferral = DeferralValues::acting_on(&knowledge.deferral, &knowledge.deferral_visits);
         Ok(())
     }

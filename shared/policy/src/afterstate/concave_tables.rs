@@ -13,6 +13,9 @@ pub(crate) const KNOTS: usize = 11;
 /// Parts of a step, each with a table of its own.
 pub(crate) const PHASES: usize = 6;
 
+/// Figures of knots, `[coordinate][phase][knot]`.
+pub(crate) type Nested = Vec<Vec<Vec<f64>>>;
+
 /// What the average takes of a change, at most at first and at least later.
 const AVERAGING: [f64; 2] = [0.1, 0.005];
 
@@ -95,28 +98,20 @@ impl ConcaveTables {
         }
     }
 
-    /// Tables that have learned these `[coordinate][phase][knot]` values in so many visits. Where they are concave, they are
-    /// acted on to the last bit.
-    pub(crate) fn acting_on(values: &[Vec<Vec<f64>>], visits: &[Vec<Vec<f64>>]) -> Self {
+    /// Tables that are acted on as `values` and have learned the means in so many visits, `[coordinate][phase][knot]` each.
+    pub(crate) fn acting_on(values: &Nested, means: &Nested, visits: &Nested) -> Self {
         let mut tables = Self::new(values.len());
-        let knots = values.iter().flatten().flatten().zip(visits.iter().flatten().flatten());
-        for (i, (value, visits)) in knots.enumerate() {
-            (tables.values[i], tables.averages[i], tables.concave[i]) = (*value, *value, *value);
-            tables.visits[i] = *visits;
-        }
-        for table in 0..tables.steps.len() {
-            if !is_concave(&tables.concave[table * KNOTS..][..KNOTS]) {
-                tables.project(table);
-            }
-        }
+        let flat = |nested: &Nested| nested.iter().flatten().flatten().copied().collect::<Vec<_>>();
+        (tables.concave, tables.averages, tables.visits) = (flat(values), flat(means), flat(visits));
+        tables.values.clone_from(&tables.averages);
         tables
     }
 
-    /// What is acted on and how often it was visited, `[coordinate][phase][knot]` each.
-    pub(crate) fn shown(&self) -> (Vec<Vec<Vec<f64>>>, Vec<Vec<Vec<f64>>>) {
+    /// What is acted on, the means that it is made of, and how often each was visited.
+    pub(crate) fn shown(&self) -> [Nested; 3] {
         let visits: Vec<f64> =
             self.visits.iter().zip(&self.fresh).map(|(before, fresh)| before + fresh).collect();
-        (nested(&self.concave), nested(&visits))
+        [nested(&self.concave), nested(&self.averages), nested(&visits)]
     }
 
     /// Goes on from what was read: what is not written is found again.
@@ -184,38 +179,10 @@ impl ConcaveTables {
         }
     }
 
-    /// Pools adjacent violators (Ayer et al. 1955), each slope weighted by how well its ends are known.
     fn project(&mut self, table: usize) {
         let knots = table * KNOTS..(table + 1) * KNOTS;
-        let averages = &self.averages[knots.clone()];
-        let visits = |i: usize| self.visits[knots.start + i] + self.fresh[knots.start + i];
-        // blocks of equal slope: their weighted sum, weight, and how many intervals
-        let mut blocks = [(0.0, 0.0, 0); KNOTS - 1];
-        let mut count = 0;
-        for i in 0..KNOTS - 1 {
-            // the last knot is 0 by definition, and known as such
-            let known = if i + 1 == KNOTS - 1 { f64::INFINITY } else { visits(i + 1) };
-            let weight = visits(i).min(known) + 1e-6;
-            blocks[count] = ((averages[i + 1] - averages[i]) * weight, weight, 1);
-            count += 1;
-            while count > 1 {
-                let (last, before) = (blocks[count - 1], blocks[count - 2]);
-                if last.0 / last.1 <= before.0 / before.1 {
-                    break;
-                }
-                blocks[count - 2] = (before.0 + last.0, before.1 + last.1, before.2 + last.2);
-                count -= 1;
-            }
-        }
-        let concave = &mut self.concave[knots.clone()];
-        let mut knot = KNOTS - 1;
-        concave[knot] = 0.0;
-        for (sum, weight, intervals) in blocks[..count].iter().rev() {
-            for _ in 0..*intervals {
-                concave[knot - 1] = concave[knot] - (sum / weight).max(0.0);
-                knot -= 1;
-            }
-        }
+        let visits = std::array::from_fn(|i| self.visits[knots.start + i] + self.fresh[knots.start + i]);
+        self.concave[knots.clone()].copy_from_slice(&nearest_concave(&self.averages[knots], &visits));
     }
 
     /// What several tables of the same shape came to since their last merge: the mean of each knot, weighted by its
@@ -256,17 +223,39 @@ impl ConcaveTables {
     }
 }
 
-/// True when the values rise to 0 by ever smaller steps, up to what rounding does to them.
-fn is_concave(knots: &[f64]) -> bool {
-    let slopes = knots.windows(2).map(|pair| pair[1] - pair[0]);
-    let largest = knots.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
-    let slack = 1e-9 * largest;
-    let falls = slopes.clone().zip(slopes.clone().skip(1)).all(|(slope, next)| next <= slope + slack);
-    falls && slopes.last().is_some_and(|last| last >= 0.0) && knots.last() == Some(&0.0)
+/// The nearest concave increasing function that ends at 0: adjacent slopes that violate this are pooled (Ayer et al. 1955),
+/// each weighted by how well its ends are known. `means` and `visits` are of the knots of one table.
+pub(crate) fn nearest_concave(means: &[f64], visits: &[f64; KNOTS]) -> [f64; KNOTS] {
+    // blocks of equal slope: their weighted sum, weight, and how many intervals
+    let mut blocks = [(0.0, 0.0, 0); KNOTS - 1];
+    let mut count = 0;
+    for i in 0..KNOTS - 1 {
+        // the last knot is 0 by definition, and known as such
+        let known = if i + 1 == KNOTS - 1 { f64::INFINITY } else { visits[i + 1] };
+        let weight = visits[i].min(known) + 1e-6;
+        blocks[count] = ((means[i + 1] - means[i]) * weight, weight, 1);
+        count += 1;
+        while count > 1 {
+            let (last, before) = (blocks[count - 1], blocks[count - 2]);
+            if last.0 / last.1 <= before.0 / before.1 {
+                break;
+            }
+            blocks[count - 2] = (before.0 + last.0, before.1 + last.1, before.2 + last.2);
+            count -= 1;
+        }
+    }
+    let mut concave = [0.0; KNOTS];
+    let mut knot = KNOTS - 1;
+    for (sum, weight, intervals) in blocks[..count].iter().rev() {
+        for _ in 0..*intervals {
+            concave[knot - 1] = concave[knot] - (sum / weight).max(0.0);
+            knot -= 1;
+        }
+    }
+    concave
 }
 
-/// `[coordinate][phase][knot]`
-fn nested(knots: &[f64]) -> Vec<Vec<Vec<f64>>> {
+fn nested(knots: &[f64]) -> Nested {
     let tables: Vec<_> = knots.chunks(KNOTS).map(<[f64]>::to_vec).collect();
     tables.chunks(PHASES).map(<[Vec<f64>]>::to_vec).collect()
 }

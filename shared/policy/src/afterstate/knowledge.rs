@@ -1,13 +1,12 @@
-//! What `afterstate` knows: values, and how often each was visited. Two are merged by the **mean of each value, weighted by
-//! its visits**; visits add up. Means of concave functions with weights of their own at each knot need not be concave: what
-//! is acted on is made so again when the knowledge is absorbed.
+//! What `afterstate` knows: means, and how often each was visited. Two are merged by the **mean of each, weighted by its
+//! visits**; visits add up. What is acted on is the concave function that is nearest to the means, and made anew of them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     afterstate::{
-        concave_tables::{ConcaveTables, KNOTS, PHASES},
+        concave_tables::{ConcaveTables, KNOTS, Nested, PHASES, nearest_concave},
         deferral::DeferralValues,
         request_classes::UsualRewards,
     },
@@ -23,9 +22,11 @@ pub(crate) struct Knowledge {
     pub(crate) reward: String,
     /// `[coordinate][phase][knot]`: the value of what is left of each provider, of each tenant's budget, and of the
     /// waiting places; last the rest of the step itself, which decides nothing.
-    pub(crate) values: Vec<Vec<Vec<f64>>>,
-    /// `[coordinate][phase][knot]`
-    pub(crate) visits: Vec<Vec<Vec<f64>>>,
+    pub(crate) values: Nested,
+    /// What the values are made of.
+    pub(crate) means: Nested,
+    /// How often each was visited.
+    pub(crate) visits: Nested,
     /// `[tenant, workload and size][phase]`: what a request has earned that was set aside.
     pub(crate) deferral: Vec<[f64; PHASES]>,
     /// `[tenant, workload and size][phase]`
@@ -46,12 +47,13 @@ pub(crate) struct Progress {
 impl Knowledge {
     /// True when it could have come from tables of so many coordinates and classes of requests.
     pub(crate) fn is_of(&self, coordinates: usize, classes: usize) -> bool {
-        let is_shape = |tables: &[Vec<Vec<f64>>], fits: fn(&f64) -> bool| {
+        let is_shape = |tables: &Nested, fits: fn(&f64) -> bool| {
             tables.len() == coordinates
                 && tables.iter().all(|phases| phases.len() == PHASES)
                 && tables.iter().flatten().all(|knots| knots.len() == KNOTS && knots.iter().all(fits))
         };
         is_shape(&self.values, |value| value.is_finite())
+            && is_shape(&self.means, |value| value.is_finite())
             && is_shape(&self.visits, |visits| visits.is_finite() && *visits >= 0.0)
             && [self.deferral.len(), self.deferral_visits.len()] == [classes; 2]
             && self.deferral.as_flattened().iter().all(|value| value.is_finite())
@@ -74,12 +76,17 @@ impl Learned for Knowledge {
                 self.reward, other.reward
             ));
         }
-        let knots = self.values.iter_mut().flatten().flatten();
-        let knots = knots.zip(self.visits.iter_mut().flatten().flatten());
-        let others = other.values.iter().flatten().flatten().zip(other.visits.iter().flatten().flatten());
-        for ((value, visits), (other, more)) in knots.zip(others) {
-            *value = weighted_mean((*value, *visits), (*other, *more));
-            *visits += more;
+        let tables = self.values.iter_mut().zip(&mut self.means).zip(&mut self.visits);
+        for (((values, means), visits), (others, more)) in tables.zip(other.means.iter().zip(&other.visits)) {
+            for phase in 0..PHASES {
+                let knots = means[phase].iter_mut().zip(&mut visits[phase]);
+                for ((mean, visits), (other, more)) in knots.zip(others[phase].iter().zip(&more[phase])) {
+                    *mean = weighted_mean((*mean, *visits), (*other, *more));
+                    *visits += more;
+                }
+                let visits = std::array::from_fn(|knot| visits[phase][knot]);
+                values[phase] = nearest_concave(&means[phase], &visits).to_vec();
+            }
         }
         let cells = self.deferral.as_flattened_mut().iter_mut().zip(self.deferral_visits.as_flattened_mut());
         let others = other.deferral.as_flattened().iter().zip(other.deferral_visits.as_flattened());
@@ -90,7 +97,7 @@ impl Learned for Knowledge {
         Ok(())
     }
 
-    /// The first version told no visits: what has a value counts as visited once.
+    /// The first version told neither means nor visits: what has a value is its own mean, and counts as visited once.
     fn read(version: u32, learned: &Value) -> Result<Self, String> {
         match version {
             1 => Ok(First::deserialize(learned).map_err(|error| error.to_string())?.into()),
@@ -105,7 +112,7 @@ impl Learned for Knowledge {
 #[serde(deny_unknown_fields)]
 struct First {
     reward: String,
-    values: Vec<Vec<Vec<f64>>>,
+    values: Nested,
     deferral: Vec<[f64; PHASES]>,
 }
 
@@ -114,6 +121,6 @@ impl From<First> for Knowledge {
         let mut visits = values.clone();
         visits.iter_mut().flatten().flatten().for_each(|x| *x = f64::from(u8::from(*x != 0.0)));
         let deferral_visits = deferral.iter().map(|phases| phases.map(|x| u64::from(x != 0.0))).collect();
-        Self { reward, values, visits, deferral, deferral_visits }
+        Self { reward, means: values.clone(), values, visits, deferral, deferral_visits }
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use routing_env::{Environment, Preset};
 use serde_json::{Value, json};
 
-use crate::support::{REWARD, play};
+use crate::support::play;
 
 fn environment() -> Environment {
     Environment::built_in(Preset::Drifting).with_steps(40)
