@@ -280,14 +280,13 @@ fn digest(record: &Record) -> Option<Hash> {
     record.body.get("digest")?.as_str()?.parse().ok()
 }
 
-/// The kinds that this program knows; others can be asked for too.
+/// Names the kinds that this program knows; others can be asked for too.
 fn kind_help() -> String {
-    let mut help =
-        "Only this kind and its special cases: `run` finds `run.created` too. Known kinds:".to_owned();
-    for kind in records::kinds() {
-        help.push_str(&format!("\n  {}: {}", kind.name, kind.description));
-    }
-    help
+    let known: Vec<_> = records::kinds().map(|kind| kind.name).collect();
+    format!(
+        "Only this kind and its special cases: `run` finds `run.created` too. Known kinds: {}",
+        known.join(", ")
+    )
 }
 
 /// A value by its name on the wire.

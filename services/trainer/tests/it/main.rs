@@ -4,6 +4,7 @@
 
 mod events;
 mod figures;
+mod former_kinds;
 mod golden_runs;
 mod kill_anything;
 mod labels;

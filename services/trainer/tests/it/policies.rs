@@ -35,7 +35,7 @@ fn inference(hours: f64) -> RoutingRequest {
     }
 }
 
-fn asking(requests: usize) -> DecisionRequest {
+pub(crate) fn asking(requests: usize) -> DecisionRequest {
     DecisionRequest { requests: vec![inference(0.5); requests], ..DecisionRequest::default() }
 }
 
