@@ -13,8 +13,8 @@ pub mod digest;
 pub mod events;
 pub mod field_link;
 pub mod figures;
-pub mod gauges;
 pub mod ledger;
+pub mod metrics;
 pub mod policies;
 pub mod recovery;
 pub mod run;
@@ -26,6 +26,7 @@ pub mod windows;
 pub mod worker;
 
 mod config;
+mod error;
 mod player;
 mod routes;
 mod state;
@@ -39,7 +40,8 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    gauges::Gauges, policies::Policies, recovery::Recovery, runs::Runs, serving::Serving, worker::Outside,
+    metrics::AppMetrics, policies::Policies, recovery::Recovery, runs::Runs, serving::Serving,
+    worker::Outside,
 };
 
 pub use config::Config;
@@ -78,7 +80,7 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, C
         .map_err(wrong("psi_field_url, psi_field_api_key"))?;
     let ledger = Ledger::new(remembrancer, Deadline::shutting_down(shutdown.clone()));
     let metrics = Metrics::new();
-    let gauges = Gauges::new(&metrics);
+    let gauges = AppMetrics::new(&metrics);
     let outside = Outside { ledger: ledger.clone(), psi_field, gauges };
     let lease_ttl = Duration::from_secs(config.lease_seconds);
     let runs = Runs::new(outside, config.max_concurrent_runs, lease_ttl, shutdown.clone());

@@ -8,8 +8,8 @@ use client::{Ledger, PsiField};
 use records::run::{Ended, RunRecord};
 
 use crate::{
-    gauges::Gauges,
     ledger::RunLedger,
+    metrics::AppMetrics,
     player::Player,
     run::Run,
     runs::Turn,
@@ -24,7 +24,7 @@ pub struct Outside {
     /// The monitor.
     pub psi_field: PsiField,
     /// The trainer's metrics.
-    pub gauges: Gauges,
+    pub gauges: AppMetrics,
 }
 
 /// What became of a run in this trainer's hands.

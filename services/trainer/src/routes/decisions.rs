@@ -4,11 +4,11 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use service_kit::{ApiError, ApiResult, Json, Path};
+use service_kit::{ApiResult, Json, Path};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{serving::OutcomeError, state::AppState};
+use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get_decision)).routes(routes!(tell_outcome))
@@ -56,34 +56,4 @@ async fn tell_outcome(
     let (recorded, is_new) = state.serving().tell(id, outcome).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, [(header::LOCATION, format!("/v1/decisions/{id}"))], Json(recorded)).into_response())
-}
-
-impl From<OutcomeError> for ApiError {
-    fn from(error: OutcomeError) -> Self {
-        let conflict = |code, detail| Self::new(StatusCode::CONFLICT, code, detail);
-        match error {
-            OutcomeError::NotFound(id) => {
-                let detail = format!(
-                    "No policy of this trainer served the decision `{id}`: send the `id` of a decision as \
-                     `POST /v1/policies/{{id}}/decisions` answered it."
-                );
-                Self::new(StatusCode::NOT_FOUND, "decision_not_found", detail)
-            }
-            OutcomeError::NotRouted(id) => conflict(
-                "decision_not_routed",
-                format!(
-                    "The decision `{id}` sent its request to no provider, so there is no outcome to tell."
-                ),
-            ),
-            OutcomeError::Conflict(id) => conflict(
-                "outcome_conflict",
-                format!(
-                    "Another outcome of the decision `{id}` is recorded; nothing was written. An outcome is told \
-                     once: `GET /v1/decisions/{id}` shows it."
-                ),
-            ),
-            OutcomeError::Ledger(error) => super::ledger_problem(error),
-            error @ OutcomeError::Record(_) => Self::internal(error),
-        }
-    }
 }

@@ -31,6 +31,6 @@ async fn label_run(
     let labelled = run.clone();
     // A task of its own: a caller that hangs up must not leave it recorded but not shown.
     let labels = tokio::spawn(async move { runs.label(&labelled, patch).await });
-    labels.await.map_err(ApiError::internal)?.map_err(super::ledger_problem)?;
+    labels.await.map_err(ApiError::internal)?.map_err(crate::error::ledger_problem)?;
     Ok(Json(run.to_wire()))
 }

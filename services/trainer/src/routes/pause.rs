@@ -1,11 +1,11 @@
 use api::trainer::Run;
-use axum::{extract::State, http::StatusCode, response::Response};
+use axum::{extract::State, response::Response};
 use service_kit::{ApiError, ApiResult, Path};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::runs::accepted;
-use crate::{runs::PauseError, state::AppState};
+use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(pause_run)).routes(routes!(resume_run))
@@ -48,33 +48,4 @@ async fn resume_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiR
     let resumed = run.clone();
     tokio::spawn(async move { runs.resume(&resumed).await }).await.map_err(ApiError::internal)??;
     Ok(accepted(&run))
-}
-
-impl From<PauseError> for ApiError {
-    fn from(error: PauseError) -> Self {
-        let conflict = |code, detail: String| Self::new(StatusCode::CONFLICT, code, detail);
-        match error {
-            PauseError::Ended(status) => conflict(
-                "run_already_ended",
-                format!("The run has already ended ({}): it can neither be paused nor resumed.", status.name()),
-            ),
-            PauseError::Cancelled => conflict(
-                "run_is_ending",
-                "The run was cancelled and ends after the episode under way. To continue from its checkpoint then, \
-                 start a run with `resume_from`."
-                    .into(),
-            ),
-            PauseError::AlreadyPaused => conflict(
-                "run_already_paused",
-                "The run is paused, or will be at the end of its step; POST to its `resume` to continue it."
-                    .into(),
-            ),
-            PauseError::NotPaused => conflict(
-                "run_not_paused",
-                "The run is not paused, so that there is nothing to resume; POST to its `pause` to pause it."
-                    .into(),
-            ),
-            PauseError::Ledger(cause) => super::ledger_problem(cause),
-        }
-    }
 }

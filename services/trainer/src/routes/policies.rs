@@ -12,7 +12,7 @@ use service_kit::{ApiError, ApiResult, IdempotencyKey, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{policies::ImportError, serving::ServeError, state::AppState};
+use crate::{serving::ServeError, state::AppState};
 
 /// The longest policy file in a body, in bytes; a longer one is PUT to the remembrancer first.
 const FILE_LIMIT: usize = 64 << 20;
@@ -146,44 +146,4 @@ fn cursor(policy: &crate::policies::Policy) -> String {
 fn parse_cursor(text: &str) -> Option<(DateTime<chrono::Utc>, Uuid)> {
     let (micros, id) = text.split_once('.')?;
     Some((DateTime::from_timestamp_micros(micros.parse().ok()?)?, id.parse().ok()?))
-}
-
-impl From<ImportError> for ApiError {
-    fn from(error: ImportError) -> Self {
-        match error {
-            ImportError::Invalid(errors) => super::invalid_body("policy", errors),
-            ImportError::OfAnotherCatalog { pointer, detail } => {
-                let errors = vec![api::FieldError { pointer: pointer.to_owned(), detail: detail.clone() }];
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "policy_of_another_catalog", format!("{detail}."))
-                    .with_errors(errors)
-            }
-            ImportError::Ledger(error) => super::ledger_problem(error),
-            ImportError::Internal(cause) => Self::internal(cause),
-        }
-    }
-}
-
-impl From<ServeError> for ApiError {
-    fn from(error: ServeError) -> Self {
-        let text = error.to_string();
-        match error {
-            ServeError::Invalid(errors) => super::invalid_body("call", errors),
-            ServeError::KeyReused => {
-                Self::new(StatusCode::CONFLICT, "idempotency_key_reused", format!("{text}. Use a new key."))
-            }
-            ServeError::FileMissing(name) => Self::new(
-                StatusCode::NOT_FOUND,
-                "policy_file_missing",
-                format!("{text}: PUT it there again, to /v1/artifacts/{name}."),
-            ),
-            ServeError::Busy => Self::unavailable(
-                "policy_busy",
-                "The policy is at work on as many calls as it can decide now. Repeat the request, with the same \
-                 Idempotency-Key if it had one.",
-                text,
-            ),
-            ServeError::Ledger(error) => super::ledger_problem(error),
-            ServeError::Internal(cause) => Self::internal(cause),
-        }
-    }
 }

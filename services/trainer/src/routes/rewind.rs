@@ -1,14 +1,11 @@
 use api::trainer::{NewRewind, Run};
-use axum::{extract::State, http::StatusCode, response::Response};
+use axum::{extract::State, response::Response};
 use service_kit::{ApiError, ApiResult, IdempotencyKey, Json, Path};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::runs::accepted;
-use crate::{
-    runs::{CreateError, RewindError},
-    state::AppState,
-};
+use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(rewind_run))
@@ -44,42 +41,4 @@ async fn rewind_run(
     let task = tokio::spawn(async move { runs.rewind(&old, rewind, key).await });
     let run = task.await.map_err(ApiError::internal)??;
     Ok(accepted(&run))
-}
-
-impl From<RewindError> for ApiError {
-    fn from(error: RewindError) -> Self {
-        match error {
-            RewindError::Where => {
-                let detail = format!("{error}: name one of them, and not both");
-                let field =
-                    |pointer: &str| api::FieldError { pointer: pointer.into(), detail: detail.clone() };
-                Self::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "invalid_request",
-                    format!("The rewind is not valid: {detail}."),
-                )
-                .with_errors(vec![field("/episodes_done"), field("/checkpoint")])
-            }
-            RewindError::NoCheckpoint(episodes) => {
-                let there = match episodes.as_slice() {
-                    [] => "It has none yet".to_owned(),
-                    episodes => {
-                        let numbers: Vec<_> = episodes.iter().rev().take(20).map(u32::to_string).collect();
-                        format!("It has checkpoints at the episodes {}, the newest first", numbers.join(", "))
-                    }
-                };
-                let detail =
-                    format!("The run has no such checkpoint. {there}; `GET` its `checkpoints` lists all.");
-                Self::new(StatusCode::NOT_FOUND, "checkpoint_not_found", detail)
-            }
-            RewindError::Create(CreateError::Invalid(mut errors)) => {
-                // the settings are beside the other fields of a rewind
-                for error in &mut errors {
-                    error.pointer = error.pointer.replacen("/algorithm/", "/", 1);
-                }
-                super::invalid_body("rewind", errors)
-            }
-            RewindError::Create(error) => error.into(),
-        }
-    }
 }

@@ -11,14 +11,7 @@ use service_kit::{ApiError, ApiResult, IdempotencyKey, Json, Parsed, Path, Query
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::ledger_problem;
-use crate::{
-    checkpoint::CheckpointError,
-    run,
-    run_config::RunPlan,
-    runs::{CancelError, CreateError},
-    state::AppState,
-};
+use crate::{run, run_config::RunPlan, state::AppState};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -118,57 +111,4 @@ fn new_place(error: &api::FieldError, told: &[api::FieldError]) -> bool {
 pub(super) fn accepted(run: &run::Run) -> Response {
     (StatusCode::ACCEPTED, [(header::LOCATION, format!("/v1/runs/{}", run.id))], Json(run.to_wire()))
         .into_response()
-}
-
-impl From<CreateError> for ApiError {
-    fn from(error: CreateError) -> Self {
-        let conflict = |code, detail| Self::new(StatusCode::CONFLICT, code, detail);
-        let invalid = |errors: Vec<api::FieldError>| {
-            let places: Vec<_> = errors.iter().map(|e| format!("`{}`: {}", e.pointer, e.detail)).collect();
-            let detail = format!("The run is not valid: {}.", places.join("; "));
-            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail).with_errors(errors)
-        };
-        let of_checkpoint = |pointer: &str, detail: String| {
-            invalid(vec![api::FieldError { pointer: pointer.to_owned(), detail }])
-        };
-        let text = error.to_string();
-        match error {
-            CreateError::Invalid(errors) => invalid(errors),
-            CreateError::KeyReused(_) => {
-                conflict("idempotency_key_reused", format!("{text}. Use a new key."))
-            }
-            CreateError::TooMany => {
-                let detail = format!("{text}. Wait for some to end, or cancel some.");
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_runs", detail)
-                    .retry_after(std::time::Duration::from_secs(30))
-            }
-            CreateError::Checkpoint { pointer, error } => match error {
-                CheckpointError::OfAnotherRun(_) => conflict("checkpoint_of_another_run", format!("{text}.")),
-                CheckpointError::NotForkable(_) => conflict("checkpoint_not_forkable", format!("{text}.")),
-                CheckpointError::Complete { .. } => conflict("run_already_complete", format!("{text}.")),
-                CheckpointError::NotACheckpoint(_) => of_checkpoint(pointer, text),
-            },
-            CreateError::CheckpointMissing { pointer, name } => of_checkpoint(
-                pointer,
-                format!(
-                    "the remembrancer has no artifact {name}: PUT the checkpoint file there first, to \
-                     /v1/artifacts/{name}"
-                ),
-            ),
-            CreateError::Ledger(cause) => ledger_problem(cause),
-            CreateError::Internal(cause) => Self::internal(cause),
-        }
-    }
-}
-
-impl From<CancelError> for ApiError {
-    fn from(error: CancelError) -> Self {
-        let status = match error {
-            CancelError::Ended(status) => status,
-            CancelError::Ledger(error) => return ledger_problem(error),
-        };
-        let status = status.name();
-        let detail = format!("The run has already ended ({status}); there is nothing to cancel.");
-        Self::new(StatusCode::CONFLICT, "run_already_ended", detail)
-    }
 }

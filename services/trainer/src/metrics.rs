@@ -12,7 +12,7 @@ use crate::figures::mean_of;
 /// Handles that are asked for once. The figures of a window are of the one that was played last, of
 /// whichever run.
 #[derive(Clone)]
-pub struct Gauges(Arc<Handles>);
+pub struct AppMetrics(Arc<Handles>);
 
 struct Handles {
     avg_reward: Gauge,
@@ -30,7 +30,7 @@ struct Handles {
     runs: Vec<(RunStatus, Gauge)>,
 }
 
-impl Gauges {
+impl AppMetrics {
     /// Registers everything.
     #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn every_status_is_shown_also_when_no_run_stands_there() {
         let metrics = Metrics::new();
-        let gauges = Gauges::new(&metrics);
+        let gauges = AppMetrics::new(&metrics);
         gauges.runs([RunStatus::Queued, RunStatus::Failed, RunStatus::Queued].into_iter());
         let text = metrics.render();
         for line in [
