@@ -84,7 +84,7 @@ impl Stack {
             remembrancer,
             psi_field,
             settings: settings.remembrancer,
-            http: reqwest::Client::new(),
+            http: test_support::http_client(),
             _folder: folder,
             _stop: stop.drop_guard(),
         };

@@ -137,7 +137,7 @@ impl Http {
         let shutdown = CancellationToken::new();
         let app = build(config, shutdown.clone()).await?;
         tokio::spawn(service_kit::serve(listener, app, Duration::ZERO, shutdown));
-        Ok(Self { url, client: reqwest::Client::new() })
+        Ok(Self { url, client: test_support::http_client() })
     }
 
     async fn post(&self, body: Vec<u8>) -> anyhow::Result<()> {

@@ -44,6 +44,8 @@ impl Connection {
         {
             return Err(invalid("the API key is empty or has characters other than visible ASCII".into()));
         }
+        // An error: this process has one already, and any will do.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
             // The services lie side by side; a proxy for the way out must not get their calls.

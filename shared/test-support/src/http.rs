@@ -32,3 +32,24 @@ pub fn problem(status: u16, code: &str, detail: impl Into<String>) -> Response {
     let status = StatusCode::from_u16(status).expect("a status of HTTP");
     (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
 }
+
+/// A client for calls as anybody makes them, by HTTP alone.
+#[must_use]
+pub fn http_client() -> reqwest::Client {
+    http_client_builder().build().expect("a client without settings can be built")
+}
+
+/// The same, to be set up.
+pub fn http_client_builder() -> reqwest::ClientBuilder {
+    // An error: this process has one already, and any will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
+
+/// Gets one page.
+///
+/// # Errors
+/// Nobody answered.
+pub async fn get(url: impl reqwest::IntoUrl) -> reqwest::Result<reqwest::Response> {
+    http_client().get(url).send().await
+}

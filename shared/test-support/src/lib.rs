@@ -17,7 +17,7 @@ mod remembrancer;
 pub use database::{DedicatedCluster, TestDatabase, database, dedicated_cluster};
 pub use eventually::{eventually, eventually_blocking};
 pub use faults::{Fault, Faults};
-pub use http::{problem, serve};
+pub use http::{get, http_client, http_client_builder, problem, serve};
 pub use proxy::{Proxy, ProxyMode};
 pub use psi_field::{FakePsiField, Restart};
 pub use remembrancer::FakeRemembrancer;

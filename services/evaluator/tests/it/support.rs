@@ -28,7 +28,7 @@ pub(crate) async fn evaluator(remembrancer_url: &str) -> Service {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(service_kit::serve(listener, app, Duration::from_secs(1), stop.clone()));
-    Service { url, http: reqwest::Client::new(), _stop: stop.drop_guard() }
+    Service { url, http: test_support::http_client(), _stop: stop.drop_guard() }
 }
 
 /// An evaluator in a runtime of its own, which ends as a killed process does: nothing is said, nothing given back.

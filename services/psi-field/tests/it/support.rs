@@ -21,7 +21,7 @@ impl Service {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let app = build(config, CancellationToken::new()).await.unwrap();
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { base, http: reqwest::Client::new(), task }
+        Self { base, http: test_support::http_client(), task }
     }
 
     pub(crate) async fn alone() -> Self {

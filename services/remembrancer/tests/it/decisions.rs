@@ -173,7 +173,7 @@ async fn writers_at_once_leave_one_log_without_gaps() {
     let service = fixture().await;
     let tasks: Vec<_> = (1..=8)
         .map(|number| {
-            let client = reqwest::Client::new();
+            let client = test_support::http_client();
             let url = format!("{}/v1/decisions", service.url);
             tokio::spawn(async move {
                 for part in 0..10 {

@@ -71,7 +71,7 @@ async fn a_holder_that_did_not_get_its_answer_claims_again_and_only_the_newer_to
 async fn of_many_claims_at_once_one_succeeds() {
     let service = fixture().await;
     let claims = (0..12).map(|number| {
-        let (client, url) = (reqwest::Client::new(), format!("{}/v1/leases/{NAME}/claim", service.url));
+        let (client, url) = (test_support::http_client(), format!("{}/v1/leases/{NAME}/claim", service.url));
         let claim = json!({"holder": format!("holder-{number}"), "ttl_ms": 60_000});
         tokio::spawn(async move { client.post(url).json(&claim).send().await.unwrap().status() })
     });

@@ -113,7 +113,7 @@ async fn without_an_id_the_idempotency_key_is_the_id_else_a_new_one() {
 async fn records_at_once_under_one_id_are_one_record() {
     let service = fixture().await;
     let sends = (0..10).map(|_| {
-        let client = reqwest::Client::new();
+        let client = test_support::http_client();
         let url = format!("{}/v1/records", service.url);
         tokio::spawn(async move {
             client

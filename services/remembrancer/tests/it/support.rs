@@ -75,7 +75,7 @@ pub(crate) async fn start(config: Config) -> Service {
     let app = build(config, shutdown.clone()).await.unwrap();
     let stop = shutdown.clone().drop_guard();
     tokio::spawn(service_kit::serve(listener, app, grace, shutdown));
-    Service { url, client: reqwest::Client::new(), _stop: stop }
+    Service { url, client: test_support::http_client(), _stop: stop }
 }
 
 impl Service {

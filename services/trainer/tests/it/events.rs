@@ -52,7 +52,7 @@ async fn a_run_is_followed_from_its_first_window_to_its_end() {
     // Whoever comes later, and whoever comes again, gets the rest.
     let again = all(stack.client().events(run.id, Some(16)).await.unwrap()).await;
     assert_eq!(windows(&again), [17, 18, 19]);
-    let text = reqwest::get(format!("{}/v1/runs/{}/events", stack.url(), run.id)).await.unwrap();
+    let text = test_support::get(format!("{}/v1/runs/{}/events", stack.url(), run.id)).await.unwrap();
     assert_eq!(text.headers()["content-type"], "text/event-stream");
     let text = text.text().await.unwrap();
     assert!(text.contains("\nid: 19\n") && text.trim_end().ends_with("id: end"), "{text}");
@@ -64,7 +64,7 @@ async fn who_has_the_end_need_not_ask_again_and_an_id_that_is_none_is_refused() 
     let run = stack.play(&small_run()).await;
     let ask = async |id: &str| {
         let url = format!("{}/v1/runs/{}/events", stack.url(), run.id);
-        reqwest::Client::new().get(url).header("last-event-id", id).send().await.unwrap()
+        test_support::http_client().get(url).header("last-event-id", id).send().await.unwrap()
     };
     assert_eq!(ask("end").await.status(), 204);
     let refused = ask("tomorrow").await;

@@ -9,7 +9,7 @@ use crate::support::{Stack, small_run};
 
 async fn get(stack: &Stack, path: &str, accept: &str) -> (u16, String, String) {
     let request =
-        reqwest::Client::new().get(format!("{}/v1/runs/{path}", stack.url())).header("accept", accept);
+        test_support::http_client().get(format!("{}/v1/runs/{path}", stack.url())).header("accept", accept);
     let answer = request.send().await.unwrap();
     let media_type = answer.headers()["content-type"].to_str().unwrap().to_owned();
     (answer.status().as_u16(), media_type, answer.text().await.unwrap())

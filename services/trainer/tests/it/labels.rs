@@ -77,7 +77,7 @@ async fn runs_are_found_by_their_labels_page_by_page_while_others_begin() {
 async fn labels_that_are_wrong_are_pointed_at() {
     let stack = Stack::start().await;
     let run = stack.play(&small_run()).await;
-    let (http, url) = (reqwest::Client::new(), format!("{}/v1/runs", stack.url()));
+    let (http, url) = (test_support::http_client(), format!("{}/v1/runs", stack.url()));
     let one = format!("{url}/{}", run.id);
     for (body, pointer) in [
         (json!({"name": ""}), "/name"),

@@ -94,7 +94,7 @@ async fn a_paused_run_leaves_its_place_to_others_and_waits_for_one_when_it_is_re
     let first = paused_after(&stack, 1).await;
     let second = client.create_run(&small_run(), None).await.unwrap();
     stack.until(second.id, "is at work", |run| run.status == RunStatus::Running).await;
-    let metrics = reqwest::get(format!("{}/metrics", stack.url())).await.unwrap().text().await.unwrap();
+    let metrics = test_support::get(format!("{}/metrics", stack.url())).await.unwrap().text().await.unwrap();
     for gauge in ["ai_mesh_runs{status=\"paused\"} 1", "ai_mesh_runs{status=\"running\"} 1"] {
         assert!(metrics.contains(gauge), "{gauge} is not in {metrics}");
     }

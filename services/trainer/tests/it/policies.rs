@@ -67,7 +67,7 @@ async fn restart(stack: &mut Stack) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_is_imported_once_and_still_there_after_a_restart() {
     let mut stack = Stack::start().await;
-    let http = reqwest::Client::new();
+    let http = test_support::http_client();
     let import = async |stack: &Stack| {
         let request = http.post(format!("{}/v1/policies", stack.url())).json(&rule("cheapest", "contended"));
         let answer = request.send().await.unwrap();
@@ -288,7 +288,7 @@ async fn the_same_key_gets_the_same_answer_also_after_a_restart_and_other_reques
     assert_eq!(code(other), (409, "idempotency_key_reused".into()));
     let next = stack.client().decide(policy.id, &asking(1), Some("order-18")).await.unwrap();
     assert_eq!(sequences(&next), [5]);
-    let metrics = reqwest::get(format!("{}/metrics", stack.url())).await.unwrap().text().await.unwrap();
+    let metrics = test_support::get(format!("{}/metrics", stack.url())).await.unwrap().text().await.unwrap();
     // since the restart: what was answered again was not served again
     assert!(metrics.contains("ai_mesh_served_decisions_total{action=\"route\"} 1"), "{metrics}");
 }
@@ -382,7 +382,7 @@ async fn an_outcome_is_told_once_also_after_a_restart() {
     assert_eq!(stack.client().decision(id).await.unwrap().outcome, None);
     restart(&mut stack).await;
 
-    let http = reqwest::Client::new();
+    let http = test_support::http_client();
     let tell = async |outcome: &Outcome| {
         let request = http.post(format!("{}/v1/decisions/{id}/outcome", stack.url())).json(outcome);
         let answer = request.send().await.unwrap();
@@ -396,7 +396,7 @@ async fn an_outcome_is_told_once_also_after_a_restart() {
     let failed = Outcome { succeeded: false, ..Outcome::default() };
     stack.client().tell_outcome(other, &failed).await.unwrap();
 
-    let metrics = reqwest::get(format!("{}/metrics", stack.url())).await.unwrap().text().await.unwrap();
+    let metrics = test_support::get(format!("{}/metrics", stack.url())).await.unwrap().text().await.unwrap();
     for line in [
         "ai_mesh_outcomes_total{result=\"succeeded\"} 1",
         "ai_mesh_outcomes_total{result=\"failed\"} 1",
@@ -447,7 +447,7 @@ async fn a_provider_in_an_outage_gets_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_of_the_document_work_when_they_are_pasted_one_after_the_other() {
     let stack = Stack::start().await;
-    let http = reqwest::Client::new();
+    let http = test_support::http_client();
     let document = serde_json::to_value(trainer::openapi()).unwrap();
     let example = |schema: &str| document["components"]["schemas"][schema]["example"].clone();
     let path = |template: &str, method: &str| {
@@ -472,7 +472,7 @@ async fn the_examples_of_the_document_work_when_they_are_pasted_one_after_the_ot
     let (status, told) = post(outcome, example("Outcome")).await;
     assert_eq!(status, 201, "{told}");
     for template in ["/v1/policies/{id}", "/v1/decisions/{id}"] {
-        assert_eq!(reqwest::get(path(template, "get")).await.unwrap().status(), 200, "{template}");
+        assert_eq!(test_support::get(path(template, "get")).await.unwrap().status(), 200, "{template}");
     }
 }
 

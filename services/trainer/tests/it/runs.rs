@@ -151,7 +151,7 @@ async fn metrics_come_as_csv_with_the_agreed_columns_and_in_json_pages() {
     assert_eq!(lines.count(), 4);
 
     let url = format!("{}/v1/runs/{}/metrics", stack.url(), run.id);
-    let by_accept = reqwest::Client::new().get(&url).header("accept", "text/csv").send().await.unwrap();
+    let by_accept = test_support::http_client().get(&url).header("accept", "text/csv").send().await.unwrap();
     assert_eq!(by_accept.headers()["content-type"], "text/csv; charset=utf-8");
     assert_eq!(by_accept.text().await.unwrap(), csv);
 
@@ -187,10 +187,10 @@ async fn the_checkpoint_document_holds_nothing_of_the_run_that_made_it() {
 async fn prometheus_sees_what_the_swarm_does() {
     let stack = Stack::start().await;
     let run = stack.play(&small_run()).await;
-    let text = reqwest::get(format!("{}/metrics", stack.url())).await.unwrap().text().await.unwrap();
+    let text = test_support::get(format!("{}/metrics", stack.url())).await.unwrap().text().await.unwrap();
     assert!(text.contains(&format!("ai_mesh_decisions_total {}", run.progress.decisions)), "{text}");
     eventually("the registry counts the run", async || {
-        let text = reqwest::get(format!("{}/metrics", stack.url())).await.unwrap().text().await.unwrap();
+        let text = test_support::get(format!("{}/metrics", stack.url())).await.unwrap().text().await.unwrap();
         if text.contains("ai_mesh_runs{status=\"completed\"} 1") { Ok(()) } else { Err(text) }
     })
     .await;
@@ -259,7 +259,7 @@ async fn runs_wait_for_their_turn_and_are_listed_newest_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_request_is_told_where_it_is_wrong() {
     let stack = Stack::start().await;
-    let http = reqwest::Client::new();
+    let http = test_support::http_client();
     let url = format!("{}/v1/runs", stack.url());
     let missing = "00".repeat(32);
     let no_checkpoint = stack.ledger.put_artifact(b"{\"format\":\"x\"}").to_string();
@@ -333,7 +333,7 @@ async fn a_log_that_holds_other_decisions_under_the_digest_fails_the_run_plainly
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_that_is_served_is_the_one_that_openapi_makes() {
     let stack = Stack::start().await;
-    let served = reqwest::get(format!("{}/openapi.json", stack.url())).await.unwrap();
+    let served = test_support::get(format!("{}/openapi.json", stack.url())).await.unwrap();
     let served: serde_json::Value = served.json().await.unwrap();
     assert_eq!(served, serde_json::to_value(trainer::openapi()).unwrap());
     let example = &served["components"]["schemas"]["NewRun"]["example"];

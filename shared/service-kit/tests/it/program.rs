@@ -83,7 +83,7 @@ fn get_in_thread(address: SocketAddr, path: &str) -> JoinHandle<Option<(u16, Str
     let call = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let response = reqwest::get(url).await.ok()?;
+            let response = test_support::get(url).await.ok()?;
             Some((response.status().as_u16(), response.text().await.ok()?))
         })
     });

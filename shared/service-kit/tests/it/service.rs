@@ -127,7 +127,8 @@ impl Service {
         let shutdown = CancellationToken::new();
         let served = tokio::spawn(serve(listener, app, grace, shutdown.clone()));
         // Redirects are looked at, not followed.
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let client =
+            test_support::http_client_builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { url, client, shutdown, served }
     }
 
