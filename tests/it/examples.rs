@@ -61,7 +61,10 @@ fn in_reading_order(document: &Value) -> Vec<(&str, &str, &Value)> {
             methods.map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
         })
         .collect();
-    operations.sort_by_key(|(.., operation)| tags.iter().position(|tag| **tag == operation["tags"][0]));
+    // what gives a thing back comes after all that need it
+    operations.sort_by_key(|(path, _, operation)| {
+        (tags.iter().position(|tag| **tag == operation["tags"][0]), path.ends_with("/release"))
+    });
     operations
 }
 

@@ -16,7 +16,7 @@ pub struct Lease {
     #[schema(example = "trainer-1")]
     pub holder: Option<String>,
     /// The fencing token of the last claim. Each claim gets a greater one.
-    #[schema(example = 3)]
+    #[schema(example = 1)]
     pub token: u64,
     /// When it runs out, or when it was given back, by the database's clock.
     pub expires_at: DateTime<Utc>,
@@ -44,7 +44,7 @@ pub struct LeaseClaim {
 pub struct LeaseRenewal {
     /// The claim's token.
     #[garde(range(min = 1, max = crate::MAX_SAFE_INTEGER))]
-    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 3)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 1)]
     pub token: u64,
     /// How long it lasts from now on, in ms, 100 to 3,600,000.
     #[garde(range(min = 100, max = 3_600_000))]
@@ -58,7 +58,7 @@ pub struct LeaseRenewal {
 pub struct LeaseRelease {
     /// The claim's token.
     #[garde(range(min = 1, max = crate::MAX_SAFE_INTEGER))]
-    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 3)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 1)]
     pub token: u64,
 }
 
