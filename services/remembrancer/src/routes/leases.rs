@@ -53,7 +53,7 @@ async fn claim(
 #[utoipa::path(post, path = "/v1/leases/{name}/renew", tag = "leases",
     params(("name" = String, Path, description = "The lease's name.",
         example = "run:0198c7a0-12ab-7abc-8def-0123456789ab")),
-    request_body(content = LeaseRenewal, example = json!({"token": 3, "ttl_ms": 15_000})),
+    request_body(content = LeaseRenewal, example = json!({"token": 1, "ttl_ms": 15_000})),
     responses(
         (status = 200, description = "Renewed.", body = Lease),
         (status = 409, description = "`lease_lost`: the claim is over."),
@@ -74,7 +74,7 @@ async fn renew(
 #[utoipa::path(post, path = "/v1/leases/{name}/release", tag = "leases",
     params(("name" = String, Path, description = "The lease's name.",
         example = "run:0198c7a0-12ab-7abc-8def-0123456789ab")),
-    request_body(content = LeaseRelease, example = json!({"token": 3})),
+    request_body(content = LeaseRelease, example = json!({"token": 1})),
     responses(
         (status = 200, description = "Given back, now or before.", body = Lease),
         (status = 409, description = "`lease_lost`: a later claim was made, or there never was this one."),
