@@ -73,8 +73,9 @@ impl Runs {
                 self.catch_up(ledger).await?;
                 self.look_at_leases().await
             };
-            if let Err(error) = looked.await {
-                tracing::warn!(%error, "the remembrancer does not say what is new about runs");
+            match looked.await {
+                Ok(()) | Err(LedgerError::ShuttingDown) => {}
+                Err(error) => tracing::warn!(%error, "the remembrancer does not say what is new about runs"),
             }
         }
     }
