@@ -43,6 +43,11 @@ pub static LEARNERS: [Learner; 4] = [
 /// The learner that is trained when nobody names another one.
 pub const DEFAULT_LEARNER: &str = "adaptive";
 
+/// Settings by name.
+type Values = Map<String, Value>;
+
+type MadeTeam = Result<Box<dyn Team>, SwarmError>;
+
 /// A kind of learner.
 #[derive(Debug)]
 pub struct Learner {
@@ -52,8 +57,8 @@ pub struct Learner {
     pub summary: &'static str,
     /// What it can be told.
     pub settings: &'static [Setting],
-    read: fn(&Map<String, Value>) -> Result<Map<String, Value>, Vec<SettingError>>,
-    team: fn(&'static str, &Map<String, Value>, u32, &Environment) -> Result<Box<dyn Team>, SwarmError>,
+    read: fn(&Values) -> Result<Values, Vec<SettingError>>,
+    team: fn(&'static str, &Values, u32, &Environment) -> MadeTeam,
     merged: fn(&'static str, &Knowledge, &Knowledge) -> Result<Knowledge, String>,
 }
 
@@ -245,7 +250,7 @@ impl Kind {
     }
 }
 
-/// The names of all learners, the first first: `adaptive, afterstate, cem or q-learning`.
+/// The names of all learners in words: `a, b or c`.
 #[must_use]
 pub fn learners() -> String {
     listed(&LEARNERS.each_ref().map(|learner| learner.name), "or")
