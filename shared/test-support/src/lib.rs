@@ -5,6 +5,10 @@
 //! the wire, not the service: the services' own tests use it.
 
 #![allow(clippy::expect_used)] // a test that cannot have its surroundings has failed, and should say so
+#![allow(
+    clippy::result_large_err,
+    reason = "a refusal is an HTTP answer as good as any other, and made as seldom"
+)]
 
 mod database;
 mod eventually;

@@ -260,8 +260,10 @@ fn the_limit_heeds_what_people_want_and_its_key_says_so() {
     let reward = |preference| problem.clone().with_preference(preference).limit().unwrap().reward;
     let (one, two) = (reward(Preference::EXCESS_COST), reward(twice));
     assert!((two - 2.0 * one).abs() < 1e-6 * two, "{two}, twice {one}");
-    let capacity: f64 = env.catalog().providers.iter().map(|p| p.capacity_gpu_hours_per_step).sum();
-    assert!(reward(hours) <= capacity && reward(hours) > 0.5 * capacity, "{} of {capacity}", reward(hours));
+    let mut episode = Episode::new(&env, 5, REWARD);
+    assert!(episode.begin_step());
+    let asked: f64 = episode.outcome().requests.iter().map(|request| request.hours).sum();
+    assert!(reward(hours) <= asked && reward(hours) > 0.8 * asked, "{} of {asked} GPU-hours", reward(hours));
     assert_ne!(problem.clone().with_preference(twice).key(), problem.key());
     assert_ne!(problem.clone().with_preference(twice).key(), problem.clone().with_preference(hours).key());
 }
