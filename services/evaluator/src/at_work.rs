@@ -11,10 +11,12 @@ use uuid::Uuid;
 
 use crate::ledger::Accepted;
 
+type ById = BTreeMap<Uuid, (Accepted, Arc<Progress>)>;
+
 /// The evaluations that this process works on. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct AtWork {
-    by_id: Arc<Mutex<BTreeMap<Uuid, (Accepted, Arc<Progress>)>>>,
+    by_id: Arc<Mutex<ById>>,
     gauge: Gauge,
 }
 

@@ -1,7 +1,7 @@
 //! A run's windows in the ledger: with each checkpoint those since the one before, as compressed CSV in an artifact that
 //! the checkpoint's record names. Numbers are written so that they come back exactly.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 
 use api::trainer::WindowMetrics;
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
@@ -30,7 +30,7 @@ pub fn encode(windows: &[WindowMetrics]) -> Result<Vec<u8>, csv::Error> {
 /// When the artifact is something else.
 pub fn decode(artifact: &[u8]) -> Result<Vec<WindowMetrics>, csv::Error> {
     let mut rows = Vec::new();
-    GzDecoder::new(artifact).take(MOST_BYTES).read_to_end(&mut rows).map_err(io::Error::from)?;
+    GzDecoder::new(artifact).take(MOST_BYTES).read_to_end(&mut rows)?;
     csv::Reader::from_reader(rows.as_slice()).deserialize().collect()
 }
 
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     fn window(number: u64) -> WindowMetrics {
-        let figure = (number % 3 > 0).then_some(0.1 + 0.2 * number as f64);
+        let figure = (!number.is_multiple_of(3)).then_some(0.1 + 0.2 * number as f64);
         WindowMetrics {
             window: number,
             episode: 1,

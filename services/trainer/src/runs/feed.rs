@@ -81,9 +81,20 @@ impl Runs {
     }
 
     /// Reads a run again from its first record. Nothing is missed in between, and nothing is taken over twice.
-    pub(super) async fn read_anew(&self, run: &Run) -> Result<(), LedgerError> {
-        let ledger = &self.0.outside.ledger;
-        let _no_other_reads = self.0.feed.lock().await;
+    pub(super) async fn read_anew(&self, run: &Arc<Run>) -> Result<(), LedgerError> {
+        let shown = run.clone();
+        let show = move |waits: bool| shown.state().waiting_for = waits.then_some("remembrancer");
+        let _no_other_reads = match tokio::time::timeout(GLANCE, self.0.feed.lock()).await {
+            Ok(feed) => feed,
+            // Whoever reads for so long waits for the remembrancer, and so does the run.
+            Err(_) => {
+                show(true);
+                let feed = self.0.feed.lock().await;
+                show(false);
+                feed
+            }
+        };
+        let ledger = self.0.outside.ledger.with_observer(move |error| show(error.is_some()));
         let mut records =
             ledger.records(RecordQuery { subject: Some(subject(run.id)), ..RecordQuery::default() });
         let mut all = Vec::new();

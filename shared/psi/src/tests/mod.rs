@@ -260,17 +260,3 @@ fn a_snapshot_begins_a_swarm_of_any_name() {
     let restored = Field::restore("other", field().snapshot().unwrap()).unwrap();
     assert_eq!(restored.swarm(), "other");
 }
-
-#[test]
-fn a_window_of_ten_thousand_agents_takes_well_under_fifty_milliseconds() {
-    let mut simulator = Simulator::new(47, 10_000);
-    let mut field = field();
-    let windows: Vec<Window> = (0..20).map(|_| simulator.window()).collect();
-    let start = std::time::Instant::now();
-    for window in &windows {
-        field.clone().step(window).unwrap();
-        field.step(window).unwrap();
-    }
-    let mean = start.elapsed() / 40;
-    assert!(mean.as_millis() < 50, "{mean:?} a window");
-}
