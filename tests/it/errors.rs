@@ -87,7 +87,7 @@ async fn a_body_that_breaks_off_is_told_so() {
         let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
         // a chunk whose length is no number
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\
              connection: close\r\n\r\n1\r\n{{\r\nzz\r\n"
         );
         connection.write_all(request.as_bytes()).await.unwrap();

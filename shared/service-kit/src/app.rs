@@ -3,7 +3,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 use axum::{
     Router,
     http::StatusCode,
-    middleware::{from_fn_with_state, map_response},
+    middleware::{from_fn, from_fn_with_state, map_response},
     response::{IntoResponse as _, Redirect, Response},
     routing::get,
 };
@@ -15,16 +15,20 @@ use crate::{
     ApiError, HttpConfig, Metrics, Readiness, ServiceInfo,
     auth::{Access, require_key},
     boundary::{Boundary, boundary},
-    docs, limits, openapi,
+    docs, encoding,
+    hosts::{self, Hosts},
+    limits, openapi,
     operations::{healthz, metrics as metrics_route, readyz},
     rate::{RateLimit, rate},
+    unreadable,
 };
 
 /// A service, whole: its routes behind keys and limits, and beside them `/` (leads to `/docs`),
 /// `/docs`, `/openapi.json`, `/healthz`, `/readyz` and `/metrics`. Every error is a problem+json with
 /// the request's id, and every request is logged and counted once.
 ///
-/// Without a key one gets the documents, health and readiness, and nothing else.
+/// Where there are keys, who has none gets the documents, health and readiness, and nothing else. Where there are none,
+/// a browser gets nothing for the pages of others.
 pub fn app(
     info: ServiceInfo,
     routes: OpenApiRouter,
@@ -36,6 +40,7 @@ pub fn app(
     let access = Access::of(http);
     // The last layer is the outermost: the key comes first, so that strangers take up no permits.
     let mut api = router
+        .layer(from_fn(encoding::decode))
         .layer(limits::body_limit(http.body_limit_bytes))
         .layer(from_fn_with_state(Duration::from_secs(http.request_timeout_seconds), limits::timeout))
         .layer(from_fn_with_state(
@@ -51,14 +56,20 @@ pub fn app(
         .route("/metrics", get(metrics_route))
         .with_state(metrics.clone())
         .layer(from_fn_with_state(access, require_key));
-    Router::new()
+    let mut router = Router::new()
         .merge(api)
         .merge(metrics_route)
         .merge(docs::routes(&info, &document))
         .route("/", get(|| async { Redirect::temporary("/docs") }))
         .route("/healthz", get(healthz).with_state(info.name))
         .route("/readyz", get(readyz).with_state(readiness))
-        .fallback(|| async { StatusCode::NOT_FOUND })
+        .fallback(|| async { StatusCode::NOT_FOUND });
+    if http.api_keys.is_empty() {
+        router =
+            router.layer(hosts::same_site()).layer(from_fn_with_state(Hosts::of(http), hosts::known_host));
+    }
+    router
+        .layer(from_fn(unreadable::answer))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Boundary { service: info.name, metrics }, boundary))
         .layer(map_response(harden))

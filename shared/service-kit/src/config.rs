@@ -14,7 +14,10 @@ use figment::{
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
-use crate::settings::{Leaf, leaves, prefix};
+use crate::{
+    hosts::Host,
+    settings::{Leaf, leaves, prefix},
+};
 
 /// How a service listens and what it lets in.
 #[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -27,6 +30,11 @@ pub struct HttpConfig {
     /// loopback addresses are bound.
     #[serde(deserialize_with = "api_keys")]
     pub api_keys: Vec<String>,
+    /// Names under which the service is called, separated by commas, such as `trainer,mesh.example`. Without keys a
+    /// request whose `Host` is neither one of them nor loopback nor the service's own address gets 421, because it may
+    /// be a browser's for a page that gave this machine's address a name of its own.
+    #[serde(deserialize_with = "hosts")]
+    pub hosts: Vec<String>,
     /// Bind an address that others can reach even though there are no keys.
     pub allow_insecure_bind: bool,
     /// The longest request body in bytes; a longer one gets 413. Some routes have a limit of their own.
@@ -81,6 +89,7 @@ impl Default for HttpConfig {
         Self {
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
             api_keys: Vec::new(),
+            hosts: Vec::new(),
             allow_insecure_bind: false,
             body_limit_bytes: 16 << 20,
             request_timeout_seconds: 30,
@@ -98,6 +107,7 @@ impl fmt::Debug for HttpConfig {
         f.debug_struct("HttpConfig")
             .field("bind", &self.bind)
             .field("api_keys", &format_args!("[{} hidden]", self.api_keys.len()))
+            .field("hosts", &self.hosts)
             .field("allow_insecure_bind", &self.allow_insecure_bind)
             .field("body_limit_bytes", &self.body_limit_bytes)
             .field("request_timeout_seconds", &self.request_timeout_seconds)
@@ -277,6 +287,17 @@ fn api_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D
             index + 1
         ))),
         None => Ok(keys),
+    }
+}
+
+/// A name with a scheme or a pattern would never be the `Host` of a request.
+fn hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    match names.iter().find(|name| Host::parse(name).is_none()) {
+        Some(name) => Err(serde::de::Error::custom(format!(
+            "`{name}` is no host: expected a name or an address without scheme and path, such as `mesh.example`"
+        ))),
+        None => Ok(names),
     }
 }
 

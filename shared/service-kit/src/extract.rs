@@ -13,7 +13,7 @@ use jsonptr::PointerBuf;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 
-use crate::{ApiError, ApiResult, limits, objects::Objects};
+use crate::{ApiError, ApiResult, encoding::Undecodable, limits, objects::Objects};
 
 /// A JSON body, both ways. As an argument it is parsed strictly, then validated:
 /// 415 `unsupported_media_type`, 413 `body_too_large`, 400 `malformed_json` (with line and column),
@@ -58,21 +58,34 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         require_json(request.headers())?;
-        let limit = limits::limit_of(&request);
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                limits::too_large(limit)
-            } else {
-                ApiError::new(
-                    StatusCode::BAD_REQUEST,
-                    "unreadable_body",
-                    "The request's body broke off before its end. Send it again.",
-                )
-            }
-        })?;
+        let Content(body) = Content::from_request(request, state).await?;
         let value = parse(&body)?;
         let errors = mistakes(&value, |path| pointer(&path));
         Ok(Self(value, errors))
+    }
+}
+
+/// A body of any bytes, whole: 413 `body_too_large`, 400 `undecodable_body` (it is not compressed as its header says),
+/// 400 `unreadable_body` (it broke off).
+#[derive(Clone, Debug, Default)]
+pub struct Content(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Content {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let limit = limits::limit_of(&request);
+        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                return limits::too_large(limit);
+            }
+            let (code, detail) = if Undecodable::is_behind(&rejection) {
+                ("undecodable_body", "The body is not what its `Content-Encoding` says, or is cut off.")
+            } else {
+                ("unreadable_body", "The request's body broke off before its end. Send it again.")
+            };
+            ApiError::new(StatusCode::BAD_REQUEST, code, detail)
+        })
     }
 }
 

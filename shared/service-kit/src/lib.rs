@@ -9,10 +9,13 @@ mod auth;
 mod boundary;
 pub mod cli;
 mod config;
+mod connections;
 mod docs;
+mod encoding;
 mod error;
 mod extract;
 mod healthcheck;
+mod hosts;
 mod limits;
 mod metrics;
 mod objects;
@@ -24,6 +27,7 @@ mod run;
 mod server;
 mod settings;
 pub mod telemetry;
+mod unreadable;
 
 use std::{future::Future, pin::Pin};
 
@@ -33,7 +37,7 @@ pub use boundary::Routine;
 pub use config::{ConfigError, HttpConfig, load_config, load_config_from};
 pub use error::{ApiError, ApiResult};
 pub use extract::{
-    IdempotencyKey, Json, Parsed, Path, Query, cursor, invalid_parameter, invalid_request, page,
+    Content, IdempotencyKey, Json, Parsed, Path, Query, cursor, invalid_parameter, invalid_request, page,
 };
 pub use limits::{BodyLimit, BodyLimited, body_limit};
 pub use metrics::Metrics;

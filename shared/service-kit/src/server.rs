@@ -1,8 +1,8 @@
 use std::{
-    future::{Future as _, IntoFuture as _},
+    future::Future as _,
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
     time::Duration,
 };
@@ -21,7 +21,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use crate::{ApiError, ConfigError, HttpConfig};
+use crate::{ApiError, ConfigError, HttpConfig, connections};
 
 /// An address that cannot be listened on, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +106,7 @@ impl From<Router> for App {
 /// with 202 is no request any more: each service keeps such work where the next start finds it.
 ///
 /// # Errors
-/// The listener failed.
+/// None: a connection that cannot be accepted is logged and does not end the others.
 pub async fn serve(
     listener: TcpListener,
     app: impl Into<App>,
@@ -114,52 +114,36 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let App { router, work } = app.into();
-    let served = serve_requests(listener, router, grace, shutdown).await;
+    serve_requests(listener, router, grace, shutdown).await;
     work.close();
     if tokio::time::timeout(WORK_LIMIT, work.wait()).await.is_err() {
         tracing::warn!(tasks = work.len(), "work did not come to its end in time and is given up");
     }
-    served
+    Ok(())
 }
 
 /// How long the service's own work may take to come to its end.
 const WORK_LIMIT: Duration = Duration::from_secs(5);
 
-async fn serve_requests(
-    listener: TcpListener,
-    app: Router,
-    grace: Duration,
-    shutdown: CancellationToken,
-) -> io::Result<()> {
-    let cut = CancellationToken::new();
-    // Whoever drops this future (a test, a supervisor) ends the requests too.
-    let cut_when_dropped = cut.clone().drop_guard();
-    let app = app.layer(from_fn_with_state(cut.clone(), until_cut));
-    let stop = {
-        let (shutdown, cut) = (shutdown.clone(), cut.clone());
-        async move {
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                () = cut.cancelled() => {} // closes idle connections when this future was dropped
-            }
-        }
-    };
-    // Who calls is known by address, for the rate limit.
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    let mut server = std::pin::pin!(axum::serve(listener, app).with_graceful_shutdown(stop).into_future());
+async fn serve_requests(listener: TcpListener, app: Router, grace: Duration, shutdown: CancellationToken) {
+    let (cut, stop) = (CancellationToken::new(), shutdown.child_token());
+    // Whoever drops this future (a test, a supervisor) ends the requests and the idle connections too.
+    let ended = (cut.clone().drop_guard(), stop.clone().drop_guard());
+    let app = app.layer(from_fn_with_state(cut, until_cut));
+    let mut server = pin!(connections::serve(listener, app, stop));
     let deadline = async {
         shutdown.cancelled().await;
         tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        served = &mut server => return served,
+        () = &mut server => return,
         () = deadline => {
             tracing::warn!(grace_seconds = grace.as_secs_f64(), "requests did not end in time and are cut off");
         }
     }
-    drop(cut_when_dropped);
+    drop(ended);
     // The callers are told; one that does not read is not waited for.
-    tokio::time::timeout(CUT_OFF_LIMIT, server).await.unwrap_or(Ok(()))
+    let _ = tokio::time::timeout(CUT_OFF_LIMIT, server).await;
 }
 
 /// How long the answers to requests that were cut off may take to leave.

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod encoding;
+mod hosts;
 #[cfg(unix)]
 mod program;
 mod service;
+mod unreadable;

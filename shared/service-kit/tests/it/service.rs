@@ -18,7 +18,7 @@ use axum::{
 use reqwest::{Client, Response};
 use serde::{Deserialize, Serialize};
 use service_kit::{
-    ApiError, ApiResult, HttpConfig, Json, Metrics, Path, Query, Readiness, ServiceInfo, app, bind,
+    ApiError, ApiResult, Content, HttpConfig, Json, Metrics, Path, Query, Readiness, ServiceInfo, app, bind,
     body_limit, listen, openapi, serve, with_tags,
 };
 use test_support::eventually;
@@ -97,27 +97,34 @@ async fn note(body: Bytes) -> String {
     body.len().to_string()
 }
 
+/// Gives back what it gets.
+#[utoipa::path(put, path = "/v1/echo", request_body = Vec<u8>, responses((status = 200, body = Vec<u8>)))]
+async fn echo(Content(body): Content) -> Bytes {
+    body
+}
+
 fn routes() -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(create, list))
         .routes(routes!(one))
         .routes(routes!(blob).layer(body_limit(5000)))
         .routes(routes!(note))
+        .routes(routes!(echo))
 }
 
 fn ready() -> Readiness {
     Arc::new(|| Box::pin(async { Vec::new() }))
 }
 
-struct Service {
-    url: String,
-    client: Client,
+pub(crate) struct Service {
+    pub(crate) url: String,
+    pub(crate) client: Client,
     shutdown: CancellationToken,
     served: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
 impl Service {
-    async fn start(http: HttpConfig) -> Self {
+    pub(crate) async fn start(http: HttpConfig) -> Self {
         Self::start_app(app(INFO, routes(), &http, Metrics::new(), ready()), Duration::from_secs(5)).await
     }
 
@@ -132,8 +139,19 @@ impl Service {
         Self { url, client, shutdown, served }
     }
 
-    async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    /// What comes back for these bytes until the connection ends.
+    pub(crate) async fn raw(&self, request: impl AsRef<[u8]>) -> String {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let address = self.url.trim_start_matches("http://");
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_ref()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     async fn post(&self, body: impl Into<reqwest::Body>) -> Response {
@@ -143,7 +161,7 @@ impl Service {
 }
 
 /// The problem of an answer, after everything that holds for each of them.
-async fn problem(response: Response, status: u16, code: &str) -> api::Problem {
+pub(crate) async fn problem(response: Response, status: u16, code: &str) -> api::Problem {
     assert_eq!(response.status(), status);
     assert_eq!(response.headers()["content-type"], "application/problem+json");
     let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
@@ -261,7 +279,7 @@ async fn an_answer_or_a_body_that_takes_too_long_is_given_up() {
     // A body that begins and never ends.
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(service.url.trim_start_matches("http://")).await.unwrap();
-    let head = "POST /v1/things HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let head = "POST /v1/things HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = vec![0; 4096];
     let count = stream.read(&mut answer).await.unwrap();
