@@ -134,7 +134,8 @@ impl PolicyFile {
     /// The seeds that it was trained on, which a test may not use.
     #[must_use]
     pub fn training_seeds(&self) -> std::ops::Range<u64> {
-        self.training.first_seed..self.training.first_seed + u64::from(self.training.episodes)
+        let first = self.training.first_seed;
+        first..first.saturating_add(self.training.episodes.into())
     }
 }
 

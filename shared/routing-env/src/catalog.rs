@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::input::{self, Checker, InputError, OrderedMap};
+use crate::input::{self, Checker, InputError, OrderedMap, token};
 
 /// A GPU type that a provider lists without a price costs this.
 pub const UNLISTED_PRICE_USD_PER_HOUR: f64 = 10.0;
+
+/// A provider has at most so many regions, and so many GPU types.
+const MOST_NAMES: usize = 1000;
 
 /// The region that serves every tenant.
 pub const GLOBAL_REGION: &str = "global";
@@ -108,6 +111,11 @@ impl Provider {
         check.require(!self.regions.is_empty(), &format!("{at}/regions"), || {
             "expected at least one region (`global` serves all)".into()
         })?;
+        for (list, names) in [("regions", &self.regions), ("gpu_types", &self.gpu_types)] {
+            check.require(names.len() <= MOST_NAMES, &format!("{at}/{list}"), || {
+                format!("expected at most {MOST_NAMES} of them, found {}", names.len())
+            })?;
+        }
         for (i, region) in self.regions.iter().enumerate() {
             check.name(region, &format!("{at}/regions/{i}"))?;
         }
@@ -118,7 +126,7 @@ impl Provider {
             check.name(gpu, &format!("{at}/gpu_types/{i}"))?;
         }
         for (gpu, price) in self.base_price_usd_per_hour.iter() {
-            let pointer = format!("{at}/base_price_usd_per_hour/{gpu}");
+            let pointer = format!("{at}/base_price_usd_per_hour/{}", token(gpu));
             check.require(self.gpu_types.iter().any(|g| g == gpu), &pointer, || {
                 format!("expected a GPU type of this provider's gpu_types ({})", self.gpu_types.join(", "))
             })?;
@@ -140,6 +148,10 @@ impl Provider {
         self.gpu_types.iter().any(|g| g == gpu_type).then(|| {
             self.base_price_usd_per_hour.get(gpu_type).copied().unwrap_or(UNLISTED_PRICE_USD_PER_HOUR)
         })
+    }
+
+    pub(crate) fn serves_all(&self) -> bool {
+        self.regions.iter().any(|region| region == GLOBAL_REGION)
     }
 
     /// True when it serves the region.

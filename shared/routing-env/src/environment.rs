@@ -1,14 +1,17 @@
 //! The environment: a catalog and workloads, with every name turned into an index.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, Provider},
     events::Event,
     input::{Checker, InputError},
     market::ProviderState,
     physics::Physics,
     preset::Preset,
+    spec::EnvironmentSpec,
     workloads::Workloads,
 };
 
@@ -52,46 +55,29 @@ impl Environment {
     /// When the preset makes a figure of the workloads leave its range.
     pub fn new(catalog: Catalog, workloads: Workloads, preset: Preset) -> Result<Self, InputError> {
         let workloads = preset.applied_to(workloads);
-        let mut regions: Vec<String> = Vec::new();
-        let mut gpu_types: Vec<String> = Vec::new();
+        let check = Checker { file: EnvironmentSpec::WORKLOADS };
+        workloads.check_demand(&check)?;
+        let (mut regions, mut gpu_types) = (Names::default(), Names::default());
         for provider in &catalog.providers {
-            for region in &provider.regions {
-                index_of_or_insert(&mut regions, region);
-            }
-            for gpu in &provider.gpu_types {
-                index_of_or_insert(&mut gpu_types, gpu);
-            }
+            provider.regions.iter().for_each(|region| _ = regions.index(region));
+            provider.gpu_types.iter().for_each(|gpu| _ = gpu_types.index(gpu));
         }
         for tenant in &workloads.tenants {
-            index_of_or_insert(&mut regions, &tenant.region);
+            regions.index(&tenant.region);
         }
         let profiles = workloads
             .workload_profiles
             .iter()
-            .map(|(_, p)| Profile {
-                gpu_type: index_of_or_insert(&mut gpu_types, &p.gpu_type),
-                hours: p.gpu_hours,
-            })
+            .map(|(_, p)| Profile { gpu_type: gpu_types.index(&p.gpu_type), hours: p.gpu_hours })
             .collect();
-        let position = |name: &str| workloads.workload_profiles.iter().position(|(n, _)| n == name);
+        let names = workloads.workload_profiles.iter().zip(0..);
+        let position: BTreeMap<&str, usize> = names.map(|((name, _), i)| (name, i)).collect();
         let mixes = workloads
             .tenants
             .iter()
-            .map(|t| t.mix.iter().filter_map(|(name, share)| position(name).map(|i| (i, *share))).collect())
+            .map(|t| t.mix.iter().filter_map(|(name, share)| Some((*position.get(name)?, *share))).collect())
             .collect();
-        let list_prices = gpu_types
-            .iter()
-            .map(|gpu| catalog.providers.iter().filter_map(|p| p.base_price(gpu)).reduce(f64::min))
-            .collect();
-        let eligible = regions
-            .iter()
-            .flat_map(|region| gpu_types.iter().map(move |gpu| (region, gpu)))
-            .map(|(region, gpu)| {
-                let serving = catalog.providers.iter().enumerate().filter(|(_, p)| p.serves(region));
-                serving.filter_map(|(i, p)| p.base_price(gpu).map(|price| (i, price))).collect()
-            })
-            .collect();
-        let check = Checker { file: "workloads" };
+        let (list_prices, eligible) = offers(&catalog, &regions, &gpu_types)?;
         let timed_events = workloads
             .scenarios
             .iter()
@@ -102,8 +88,8 @@ impl Environment {
             catalog,
             workloads,
             preset,
-            regions,
-            gpu_types,
+            regions: regions.list,
+            gpu_types: gpu_types.list,
             profiles,
             mixes,
             list_prices,
@@ -253,9 +239,70 @@ impl Environment {
     }
 }
 
-fn index_of_or_insert(names: &mut Vec<String>, name: &str) -> usize {
-    names.iter().position(|n| n == name).unwrap_or_else(|| {
-        names.push(name.to_owned());
-        names.len() - 1
-    })
+/// Combinations of region and GPU type, over all providers: a catalog is read in a moment and fits in memory.
+const MOST_OFFERS: usize = 1_000_000;
+
+/// The lowest base price of each GPU type, and for each region and GPU type the providers that could serve it.
+type Offers = (Vec<Option<f64>>, Vec<Vec<(usize, f64)>>);
+
+fn offers(catalog: &Catalog, regions: &Names, gpu_types: &Names) -> Result<Offers, InputError> {
+    let served = |provider: &Provider| match provider.serves_all() {
+        true => (0..regions.list.len()).collect(),
+        false => regions.indexes(&provider.regions),
+    };
+    let in_all: usize = catalog
+        .providers
+        .iter()
+        .map(|p| if p.serves_all() { regions.list.len() } else { p.regions.len() } * p.gpu_types.len())
+        .sum();
+    let combinations = in_all.max(regions.list.len() * gpu_types.list.len());
+    let check = Checker { file: EnvironmentSpec::PROVIDERS };
+    check.require(combinations <= MOST_OFFERS, "/providers", || {
+        format!(
+            "expected at most {MOST_OFFERS} combinations of provider, region and GPU type, found {combinations}"
+        )
+    })?;
+    let mut list_prices: Vec<Option<f64>> = vec![None; gpu_types.list.len()];
+    let mut eligible = vec![Vec::new(); regions.list.len() * gpu_types.list.len()];
+    for (i, provider) in catalog.providers.iter().enumerate() {
+        let regions: Vec<usize> = served(provider);
+        for gpu in gpu_types.indexes(&provider.gpu_types) {
+            let Some(price) = provider.base_price(&gpu_types.list[gpu]) else { continue };
+            let lowest = &mut list_prices[gpu];
+            *lowest = Some(lowest.map_or(price, |lowest| lowest.min(price)));
+            for region in &regions {
+                eligible[region * gpu_types.list.len() + gpu].push((i, price));
+            }
+        }
+    }
+    Ok((list_prices, eligible))
+}
+
+/// Names, each with its index: in the order in which they came.
+#[derive(Default)]
+struct Names {
+    list: Vec<String>,
+    indexes: BTreeMap<String, usize>,
+}
+
+impl Names {
+    /// The name's index; it is new where the name is.
+    fn index(&mut self, name: &str) -> usize {
+        if let Some(index) = self.indexes.get(name) {
+            return *index;
+        }
+        let index = self.list.len();
+        self.list.push(name.to_owned());
+        self.indexes.insert(name.to_owned(), index);
+        index
+    }
+
+    /// The indexes of known names, each once.
+    fn indexes(&self, names: &[String]) -> Vec<usize> {
+        let mut indexes: Vec<usize> =
+            names.iter().filter_map(|name| self.indexes.get(name).copied()).collect();
+        indexes.sort_unstable();
+        indexes.dedup();
+        indexes
+    }
 }

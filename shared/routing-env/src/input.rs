@@ -1,8 +1,8 @@
 //! Reading JSON files whose mistakes are told by file, JSON pointer and expectation.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
-use jsonptr::PointerBuf;
+use jsonptr::{PointerBuf, Token};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{DeserializeOwned, MapAccess, Visitor},
@@ -56,6 +56,11 @@ fn at_path(file: &str, error: &serde_path_to_error::Error<serde_json::Error>) ->
     }
     let pointer = pointer.to_string();
     InputError { file: file.into(), pointer, expected: error.inner().to_string() }
+}
+
+/// A key as it stands in a JSON pointer: `/` and `~` in it are written otherwise there.
+pub(crate) fn token(key: &str) -> String {
+    Token::new(key).encoded().to_owned()
 }
 
 /// Checks values of one file and names the one that is out of range.
@@ -137,9 +142,9 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for OrderedMap<V> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-                let mut entries: Vec<(String, V)> = Vec::new();
+                let (mut entries, mut keys) = (Vec::new(), BTreeSet::new());
                 while let Some((key, value)) = access.next_entry::<String, V>()? {
-                    if entries.iter().any(|(k, _)| *k == key) {
+                    if !keys.insert(key.clone()) {
                         return Err(serde::de::Error::custom(format!("the key `{key}` stands here twice")));
                     }
                     entries.push((key, value));

@@ -8,6 +8,11 @@ use crate::{
     request::Request,
 };
 
+/// What many events together may make of a provider at most: factors multiply, and the product stays a figure that can be
+/// reckoned with. No two events come near it.
+const MOST_CAPACITY: f64 = 1e15;
+const PRICE_MULTIPLIERS: [f64; 2] = [1e-9, 1e9];
+
 /// A provider as it is in this step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProviderState {
@@ -136,7 +141,8 @@ impl Market {
         }
         for state in &mut self.providers {
             state.latency_ms = state.latency_ms.max(1.0);
-            state.capacity = state.capacity.max(0.0);
+            state.capacity = state.capacity.clamp(0.0, MOST_CAPACITY);
+            state.price_multiplier = state.price_multiplier.clamp(PRICE_MULTIPLIERS[0], PRICE_MULTIPLIERS[1]);
             state.remaining = state.capacity;
             state.reputation = state.reputation.clamp(0.0, 100.0);
         }

@@ -1,5 +1,7 @@
 //! Request streams from CSV.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::{environment::Environment, input::InputError, request::Request};
@@ -7,7 +9,8 @@ use crate::{environment::Environment, input::InputError, request::Request};
 /// A request stream: what was asked for in each step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
-    steps: Vec<Vec<Request>>,
+    /// The steps that have requests: what a trace takes of memory depends on its rows, not on how far apart they are.
+    steps: BTreeMap<u32, Vec<Request>>,
 }
 
 /// A row; further columns are ignored.
@@ -41,54 +44,67 @@ impl Trace {
         step_seconds: Option<f64>,
     ) -> Result<Self, InputError> {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-        let mut trace = Self { steps: Vec::new() };
-        for row in reader.deserialize::<Row>() {
-            let row = row.map_err(|error| {
-                let line = error.position().map_or(1, csv::Position::line);
-                mistake(file, line, "", error.to_string())
-            })?;
-            let line = trace.steps.iter().map(|s| s.len() as u64).sum::<u64>() + 2;
-            let (step, request) = row.resolve(file, line, env, step_seconds)?;
-            if ((step + 1) as usize) < trace.steps.len() {
-                let last = trace.steps.len() - 1;
-                return Err(mistake(
-                    file,
-                    line,
-                    "step",
-                    format!("expected rows in order of time: step {step} comes after step {last}"),
-                ));
+        let malformed = |error: &csv::Error| {
+            let line = line_of(text, error.position());
+            match error.kind() {
+                csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                    let expected = format!("expected {expected_len} fields as in the header, found {len}");
+                    mistake(file, line, "", expected)
+                }
+                _ => mistake(file, line, "", error.to_string()),
             }
-            trace.steps.resize_with(step as usize + 1, Vec::new);
-            trace.steps[step as usize].push(request);
+        };
+        let header = reader.headers().map_err(|error| malformed(&error))?.clone();
+        let mut steps: BTreeMap<u32, Vec<Request>> = BTreeMap::new();
+        for record in reader.records() {
+            let record = record.map_err(|error| malformed(&error))?;
+            let row = record.deserialize::<Row>(Some(&header)).map_err(|error| {
+                let line = line_of(text, record.position());
+                match error.kind() {
+                    csv::ErrorKind::Deserialize { err, .. } => {
+                        let column = err.field().and_then(|field| header.get(field as usize));
+                        mistake(file, line, column.unwrap_or_default(), err.kind().to_string())
+                    }
+                    _ => malformed(&error),
+                }
+            })?;
+            let (step, request) = row.resolve(env, step_seconds).map_err(|(column, expected)| {
+                mistake(file, line_of(text, record.position()), column, expected)
+            })?;
+            if let Some((last, _)) = steps.last_key_value()
+                && step < *last
+            {
+                let expected = format!("expected rows in order of time: step {step} comes after step {last}");
+                return Err(mistake(file, line_of(text, record.position()), "step", expected));
+            }
+            steps.entry(step).or_default().push(request);
         }
-        if trace.steps.is_empty() {
+        if steps.is_empty() {
             return Err(mistake(file, 1, "", "expected at least one request, found none".into()));
         }
-        Ok(trace)
+        Ok(Self { steps })
     }
 
     /// How many steps.
     #[must_use]
     pub fn steps(&self) -> u32 {
-        self.steps.len() as u32 // at most MAX_STEPS
+        self.steps.last_key_value().map_or(0, |(last, _)| last + 1) // at most MAX_STEPS
     }
 
     /// A step's requests.
     #[must_use]
     pub fn requests(&self, step: u32) -> &[Request] {
-        &self.steps[step as usize]
+        self.steps.get(&step).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
 impl Row {
     fn resolve(
         self,
-        file: &str,
-        line: u64,
         env: &Environment,
         step_seconds: Option<f64>,
-    ) -> Result<(u32, Request), InputError> {
-        let wrong = |column: &str, expected: String| mistake(file, line, column, expected);
+    ) -> Result<(u32, Request), (&'static str, String)> {
+        let wrong = |column: &'static str, expected: String| (column, expected);
         let step = match (self.step, self.arrival_s, step_seconds) {
             (Some(step), _, _) => step,
             (None, Some(arrival), Some(seconds))
@@ -102,8 +118,12 @@ impl Row {
                     "a trace with arrival_s needs the length of a step in seconds".into(),
                 ));
             }
-            (None, Some(arrival), Some(_)) => {
-                return Err(wrong("arrival_s", format!("expected a time from 0 on, found {arrival}")));
+            (None, Some(arrival), Some(seconds)) => {
+                let end = f64::from(MAX_STEPS) * seconds;
+                return Err(wrong(
+                    "arrival_s",
+                    format!("expected a time from 0 to below {end}, found {arrival}"),
+                ));
             }
             (None, None, _) => return Err(wrong("step", "expected a column `step` or `arrival_s`".into())),
         };
@@ -154,6 +174,16 @@ impl Row {
         }
         Ok((step, request))
     }
+}
+
+/// The line in which what was read at this position begins: the reader counts empty lines before it as its own.
+fn line_of(text: &str, position: Option<&csv::Position>) -> u64 {
+    let read = text.as_bytes();
+    let from = position.map_or(0, |position| position.byte() as usize).min(read.len());
+    let (before, rest) = read.split_at(from);
+    let ends = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let empty = rest.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len());
+    1 + ends(before) + ends(&rest[..empty])
 }
 
 fn mistake(file: &str, line: u64, column: &str, expected: String) -> InputError {

@@ -1,12 +1,14 @@
 //! Tenants, workload profiles, timed events and the simulation's settings: the public schema of
 //! `workloads.json`, with this project's optional additions.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     catalog::Catalog,
     events::Event,
-    input::{self, Checker, InputError, OrderedMap},
+    input::{self, Checker, InputError, OrderedMap, token},
 };
 
 /// Who asks for what, and what happens meanwhile.
@@ -215,15 +217,16 @@ impl Workloads {
             format!("expected 1 to 1000 workload profiles, found {}", profiles.0.len())
         })?;
         for (name, profile) in profiles.iter() {
-            let at = format!("/workload_profiles/{name}");
+            let at = format!("/workload_profiles/{}", token(name));
             check.name(name, &at)?;
             check.name(&profile.gpu_type, &format!("{at}/gpu_type"))?;
             let [low, high] = profile.gpu_hours;
             check.positive(low, 1e6, &format!("{at}/gpu_hours/0"))?;
             check.within(high, low, 1e6, &format!("{at}/gpu_hours/1"))?;
         }
+        let known: BTreeSet<&str> = profiles.iter().map(|(name, _)| name).collect();
         for (i, tenant) in self.tenants.iter().enumerate() {
-            tenant.validate(&check, &format!("/tenants/{i}"), profiles)?;
+            tenant.validate(&check, &format!("/tenants/{i}"), &known)?;
             if let Some(first) = self.tenants[..i].iter().position(|t| t.id == tenant.id) {
                 return Err(check.error(
                     format!("/tenants/{i}/id"),
@@ -239,31 +242,34 @@ impl Workloads {
             "expected a seed below 2^53 (it travels in JSON)".into()
         })?;
         check.positive(self.demand_multiplier, 10_000.0, "/demand_multiplier")?;
-        let mean_requests: f64 =
-            self.tenants.iter().map(|t| t.avg_requests_per_step * self.demand_multiplier).sum();
-        check.require(mean_requests <= 1e6, "/demand_multiplier", || {
-            format!("expected at most 1000000 requests a step on average, found {mean_requests}")
-        })?;
+        self.check_demand(&check)?;
         check.positive(self.budget_multiplier, 1e6, "/budget_multiplier")?;
         check.within(self.congestion, 0.0, 100.0, "/congestion")?;
         check.within(self.surge, 0.0, 100.0, "/surge")?;
         check.require(self.random_events <= 1000, "/random_events", || {
             format!("expected at most 1000 events an episode, found {}", self.random_events)
         })?;
+        check.require(self.scenarios.len() <= 1000, "/scenarios", || {
+            format!("expected at most 1000 events, found {}", self.scenarios.len())
+        })?;
         for (i, event) in self.scenarios.iter().enumerate() {
             Event::from_file(event, catalog, &check, &format!("/scenarios/{i}"))?;
         }
         Ok(self)
     }
+
+    /// Steps of more requests than this are refused, whether the file asks for them or a preset on top of it.
+    pub(crate) fn check_demand(&self, check: &Checker<'_>) -> Result<(), InputError> {
+        let mean_requests: f64 =
+            self.tenants.iter().map(|t| t.avg_requests_per_step * self.demand_multiplier).sum();
+        check.require(mean_requests <= 1e6, "/demand_multiplier", || {
+            format!("expected at most 1000000 requests a step on average, found {mean_requests}")
+        })
+    }
 }
 
 impl Tenant {
-    fn validate(
-        &self,
-        check: &Checker<'_>,
-        at: &str,
-        profiles: &OrderedMap<WorkloadProfile>,
-    ) -> Result<(), InputError> {
+    fn validate(&self, check: &Checker<'_>, at: &str, profiles: &BTreeSet<&str>) -> Result<(), InputError> {
         check.name(&self.id, &format!("{at}/id"))?;
         check.name(&self.region, &format!("{at}/region"))?;
         check.within(self.budget_usd_per_step, 0.0, 1e12, &format!("{at}/budget_usd_per_step"))?;
@@ -280,9 +286,9 @@ impl Tenant {
         check.positive(self.max_latency_ms, 1e9, &format!("{at}/max_latency_ms"))?;
         check.within(self.avg_requests_per_step, 0.0, 1e6, &format!("{at}/avg_requests_per_step"))?;
         for (workload, share) in self.mix.iter() {
-            let pointer = format!("{at}/mix/{workload}");
-            check.require(profiles.get(workload).is_some(), &pointer, || {
-                let known: Vec<&str> = profiles.iter().map(|(name, _)| name).collect();
+            let pointer = format!("{at}/mix/{}", token(workload));
+            check.require(profiles.contains(workload), &pointer, || {
+                let known: Vec<&str> = profiles.iter().copied().collect();
                 format!("expected a workload of workload_profiles ({})", known.join(", "))
             })?;
             check.within(*share, 0.0, 1.0, &pointer)?;

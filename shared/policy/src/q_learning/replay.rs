@@ -95,7 +95,7 @@ pub(crate) struct PrioritiesState {
 impl Replay {
     pub(crate) fn new(settings: ReplaySettings) -> Self {
         let priorities = (settings.kind == ReplayKind::Prioritized).then(|| Priorities {
-            tree: SumTree::new(settings.capacity),
+            tree: SumTree::new(),
             highest: 1.0,
             draws: 0,
         });
@@ -110,6 +110,9 @@ impl Replay {
     ) -> Result<Self, String> {
         if ring.len() > settings.capacity || next >= settings.capacity {
             return Err(format!("expected at most {} transitions in the replay memory", settings.capacity));
+        }
+        if ring.len() < settings.capacity && next != ring.len() {
+            return Err(format!("expected the next transition at {}, found {next}", ring.len()));
         }
         let mut replay = Self { ring, next, ..Self::new(settings) };
         match (&mut replay.priorities, priorities) {
@@ -325,5 +328,17 @@ mod tests {
         let uniform = ReplaySettings { kind: ReplayKind::Uniform, ..settings };
         let state = PrioritiesState { of: vec![], highest: 1.0, draws: 0 };
         assert!(Replay::restored(uniform, vec![], 0, Some(state)).err().unwrap().contains("no priority"));
+    }
+
+    #[test]
+    fn a_memory_that_is_not_full_goes_on_behind_its_last_transition() {
+        let settings =
+            ReplaySettings { enabled: true, capacity: 3, batch_size: 1, kind: ReplayKind::Uniform };
+        let restore = |transitions: u32, next| {
+            Replay::restored(settings, (0..transitions).map(transition).collect(), next, None).err()
+        };
+        assert_eq!([restore(2, 2), restore(3, 0), restore(3, 2)], [None, None, None]);
+        assert!(restore(2, 1).unwrap().contains("expected the next transition at 2, found 1"));
+        assert!(restore(3, 3).unwrap().contains("at most 3 transitions"));
     }
 }

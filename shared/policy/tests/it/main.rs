@@ -11,3 +11,4 @@ mod laws;
 mod merging;
 mod support;
 mod swarm;
+mod untrusted;

@@ -6,3 +6,4 @@ mod conformance;
 mod files;
 mod hidden;
 mod rules;
+mod untrusted;
