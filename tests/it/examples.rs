@@ -1,15 +1,19 @@
-//! The examples of the OpenAPI documents work when they are pasted.
+//! The examples of the OpenAPI documents work when they are pasted, and what the services answer is what the documents
+//! say.
 
 use serde_json::{Value, json};
 use test_support::database;
 
-use crate::support::{Stack, file};
+use crate::{
+    contract::{faults_of_answer, operations},
+    support::{Stack, file},
+};
 
 /// Opaque to callers: sent as it was given.
 const WITHOUT_EXAMPLE: [&str; 1] = ["/v1/swarms/{id}/snapshot"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_example_of_a_body_is_accepted() {
+async fn every_example_of_a_body_is_accepted_and_every_answer_is_as_documented() {
     let database = database().await;
     let stack = Stack::start(&database).await;
     // with the checkpoint that the example of a rewind names
@@ -22,7 +26,7 @@ async fn every_example_of_a_body_is_accepted() {
         json!({"requests": [{"tenant": "tenant-gaming", "workload": "general_compute", "gpu_hours": 1.5}]});
     let (_, served) = stack.post(&format!("{}/v1/policies/{run}/decisions", stack.trainer), &asked).await;
     let decision = served["decisions"][0]["id"].as_str().unwrap().to_owned();
-    let mut tried = 0;
+    let (mut tried, mut evaluation) = (0, None);
     for (service, url) in stack.services() {
         let document: Value = serde_json::from_str(&file(&format!("openapi/{service}.json"))).unwrap();
         for (path, method, operation) in in_reading_order(&document) {
@@ -42,13 +46,79 @@ async fn every_example_of_a_body_is_accepted() {
                 let request =
                     stack.http.request(method.to_uppercase().parse().unwrap(), format!("{url}{place}"));
                 let answer = request.header("content-type", media_type).body(body).send().await.unwrap();
-                let (status, text) = (answer.status(), answer.text().await.unwrap());
+                let (status, faults, body) = checked(&document, operation, answer).await;
+                let text = String::from_utf8_lossy(&body);
                 assert!(status.is_success(), "{service}: {method} {path}: {status}: {text}");
+                assert!(faults.is_empty(), "{service}: {method} {path}: {faults:?}: {text}");
+                if path == "/v1/evaluations" {
+                    evaluation =
+                        serde_json::from_slice::<Value>(&body).unwrap()["id"].as_str().map(str::to_owned);
+                }
                 tried += 1;
             }
         }
     }
     assert!(tried >= 12, "only {tried} bodies have examples");
+
+    let evaluation = evaluation.unwrap();
+    let place = format!("{}/v1/evaluations/{evaluation}", stack.evaluator);
+    stack.until(&place, |evaluation| evaluation["status"] == "completed").await;
+    let ended = stack.get(&format!("{}/v1/runs/{run}", stack.trainer)).await;
+    let values = [
+        ("a", run.clone()),
+        ("b", run.clone()),
+        ("digest", ended["digest"].as_str().unwrap().to_owned()),
+        ("log_index", "0".to_owned()),
+        ("from", "1".to_owned()),
+        ("tree_size", "1".to_owned()),
+    ];
+    let mut read = 0;
+    for (service, url) in stack.services() {
+        let document: Value = serde_json::from_str(&file(&format!("openapi/{service}.json"))).unwrap();
+        for (path, method, operation) in operations(&document) {
+            if method != "get" {
+                continue;
+            }
+            let id = match path {
+                _ if path.starts_with("/v1/decisions") => &decision,
+                _ if path.starts_with("/v1/evaluations") => &evaluation,
+                _ => &run,
+            };
+            let mut place = filled(path, operation, id);
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            // What is needed, and which leaf a proof is of, which may be said in several ways.
+            let needed = parameters.filter(|parameter| {
+                parameter["in"] == "query"
+                    && (parameter["required"] == true || parameter["name"] == "log_index")
+            });
+            for (number, parameter) in needed.enumerate() {
+                let name = parameter["name"].as_str().unwrap();
+                let value = values.iter().find(|(known, _)| *known == name);
+                let (_, value) = value.unwrap_or_else(|| panic!("{method} {path} needs `{name}`"));
+                place += &format!("{}{name}={value}", if number == 0 { "?" } else { "&" });
+            }
+            let answer = stack.http.get(format!("{url}{place}")).send().await.unwrap();
+            let (status, faults, body) = checked(&document, operation, answer).await;
+            let text = String::from_utf8_lossy(&body);
+            assert!(status.is_success(), "{service}: {method} {place}: {status}: {text}");
+            assert!(faults.is_empty(), "{service}: {method} {place}: {faults:?}: {text}");
+            read += 1;
+        }
+    }
+    assert!(read >= 50, "only {read} operations were read");
+}
+
+/// Status, faults and body.
+async fn checked(
+    document: &Value,
+    operation: &Value,
+    answer: reqwest::Response,
+) -> (reqwest::StatusCode, Vec<String>, Vec<u8>) {
+    let status = answer.status();
+    let content_type =
+        answer.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let body = answer.bytes().await.unwrap().to_vec();
+    (status, faults_of_answer(document, operation, status.as_u16(), content_type.as_deref(), &body), body)
 }
 
 /// Path, method and operation, as `/docs` shows them: one tag after the other.

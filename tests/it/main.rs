@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod architecture;
+mod contract;
 mod curl_walk;
 mod documents;
 mod errors;

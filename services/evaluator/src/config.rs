@@ -24,7 +24,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            http: HttpConfig::on_port(8003),
+            http: HttpConfig::on_port(crate::INFO.port),
             remembrancer_url: "http://127.0.0.1:8002".into(),
             remembrancer_api_key: None,
             max_concurrent_evaluations: 1,

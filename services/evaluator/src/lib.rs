@@ -36,6 +36,7 @@ use crate::{
 
 const INFO: ServiceInfo = ServiceInfo {
     name: "evaluator",
+    port: 8003,
     title: "AI Mesh evaluator",
     description: "Judges routing policies: learned ones and hand rules meet the same held-out episodes, and \
                   differences are told with 95 % bootstrap intervals over the seeds. Results are recorded in \
@@ -79,7 +80,7 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, C
 
 /// The service's OpenAPI document, as `/openapi.json` gives it.
 #[must_use]
-pub fn openapi() -> utoipa::openapi::OpenApi {
+pub fn openapi() -> serde_json::Value {
     let (_, document) = routes().split_for_parts();
     service_kit::openapi(&INFO, OpenApiRouter::with_openapi(document)).1
 }

@@ -33,7 +33,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            http: HttpConfig::on_port(8000),
+            http: HttpConfig::on_port(crate::INFO.port),
             remembrancer_url: None,
             remembrancer_api_key: None,
             max_swarms: 1000,

@@ -29,7 +29,8 @@ use state::AppState;
 /// What the service says of itself.
 pub const INFO: ServiceInfo = ServiceInfo {
     name: "psi-field",
-    title: "AI Mesh Ψ-field",
+    port: 8000,
+    title: "AI Mesh psi-field",
     description: "A stability monitor for swarms. Each window it takes a swarm's metrics and answers with the \
                   field's state and zero or more interventions. The same window again gets the same answer.",
 };
@@ -50,7 +51,7 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<Router
 
 /// The service's OpenAPI document, as `/openapi.json` answers it.
 #[must_use]
-pub fn openapi() -> utoipa::openapi::OpenApi {
+pub fn openapi() -> serde_json::Value {
     let state = AppState::new(Config::default(), None, AppMetrics::new(Metrics::new()));
     service_kit::openapi(&INFO, routes::all(state)).1
 }

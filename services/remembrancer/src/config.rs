@@ -32,7 +32,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            http: HttpConfig::on_port(8002),
+            http: HttpConfig::on_port(crate::INFO.port),
             log: LogConfig::default(),
             database_url: "postgres://postgres@127.0.0.1/ai_mesh".into(),
             data_dir: "remembrancer-data".into(),

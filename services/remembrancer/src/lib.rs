@@ -33,6 +33,7 @@ pub use state::{AppState, BuildError};
 
 const INFO: ServiceInfo = ServiceInfo {
     name: "remembrancer",
+    port: 8002,
     title: "AI Mesh remembrancer",
     description: "The ledger: every decision and record in one append-only log, searchable, and provable offline.",
 };
@@ -52,7 +53,7 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<axum::
 
 /// The service's OpenAPI document, as `/openapi.json` answers it.
 #[must_use]
-pub fn openapi() -> utoipa::openapi::OpenApi {
+pub fn openapi() -> serde_json::Value {
     let document = routes::routes(&Config::default()).into_openapi();
     service_kit::openapi(&INFO, OpenApiRouter::with_openapi(document)).1
 }

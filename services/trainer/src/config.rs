@@ -31,7 +31,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            http: HttpConfig::on_port(8001),
+            http: HttpConfig::on_port(crate::INFO.port),
             remembrancer_url: "http://127.0.0.1:8002".into(),
             remembrancer_public_url: None,
             remembrancer_api_key: None,

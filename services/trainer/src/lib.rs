@@ -36,7 +36,6 @@ use std::{sync::Arc, time::Duration};
 use client::{ClientError, Deadline, Endpoint, Ledger, PsiField, Remembrancer};
 use service_kit::{App, ConfigError, Metrics, Readiness, ServiceInfo};
 use tokio_util::sync::CancellationToken;
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
@@ -49,6 +48,7 @@ pub use state::AppState;
 
 const INFO: ServiceInfo = ServiceInfo {
     name: "trainer",
+    port: 8001,
     title: "AI Mesh trainer",
     description: "Trains swarms of GPU routing agents. A run is a function of its configuration: the same one gives \
                   the same decisions, the same policy and the same run root. Every decision goes to the \
@@ -102,7 +102,7 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, C
 
 /// The service's OpenAPI document: what `/openapi.json` answers.
 #[must_use]
-pub fn openapi() -> OpenApi {
+pub fn openapi() -> serde_json::Value {
     let (_, document) = routes::routes().split_for_parts();
     service_kit::openapi(&INFO, OpenApiRouter::with_openapi(document)).1
 }

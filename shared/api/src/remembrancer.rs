@@ -232,11 +232,11 @@ pub struct DecisionQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_sequence: Option<u64>,
     /// `json` for a page, `ndjson` or `csv` for all matching decisions as a stream; when absent, the `Accept` header
-    /// decides.
+    /// decides. Streams have routes of their own in the documents, where each operation answers one media type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(inline)]
+    #[param(ignore)]
     pub format: Option<Format>,
-    /// Items per page, 1 to 1000 (default 100). A stream has no pages and takes neither `limit` nor `cursor`.
+    /// Items per page, 1 to 1000 (default 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 1, max = 1000)))]
     #[param(minimum = 1, maximum = 1000)]
@@ -244,6 +244,47 @@ pub struct DecisionQuery {
     /// Where the page starts: `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+}
+
+/// Which decisions to stream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams, Validate)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[garde(allow_unvalidated)]
+pub struct DecisionExportQuery {
+    /// Only this run's decisions (its digest).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Hash>,
+    /// Only this episode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episode: Option<u32>,
+    /// Only this step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    /// Only this agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<u32>,
+    /// Only this tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// Only this provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Only this action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
+    /// Only decisions from this sequence number on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_sequence: Option<u64>,
+}
+
+impl From<DecisionExportQuery> for DecisionQuery {
+    fn from(query: DecisionExportQuery) -> Self {
+        let DecisionExportQuery { run, episode, step, agent, tenant, provider, action, from_sequence } =
+            query;
+        let paging = Self::default();
+        Self { run, episode, step, agent, tenant, provider, action, from_sequence, ..paging }
+    }
 }
 
 /// A record to append.

@@ -17,8 +17,8 @@ mod rewind;
 
 pub use algorithm::AlgorithmSpec;
 pub use comparison::{
-    ComparedRun, ComparisonFormat, ComparisonQuery, ConfigurationDifference, MetricDifference, PartedRoots,
-    RunComparison, SideBySide,
+    ComparedRun, ComparisonExportQuery, ComparisonFormat, ComparisonQuery, ConfigurationDifference,
+    MetricDifference, PartedRoots, RunComparison, SideBySide,
 };
 pub use labels::{Labels, MOST_TAGS, RunPatch, RunQuery};
 pub use rewind::{Fork, NewRewind};
@@ -484,11 +484,11 @@ pub enum Resolution {
 pub struct MetricsQuery {
     /// One row per episode (default) or per window.
     #[serde(default)]
-    #[param(inline)]
     pub resolution: Resolution,
     /// `json` for a page, `ndjson` or `csv` for all rows as a stream; by default what `Accept` asks for, else JSON.
+    /// Streams have routes of their own in the documents, where each operation answers one media type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(inline)]
+    #[param(ignore)]
     pub format: Option<Format>,
     /// Only rows from this episode or window on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -507,4 +507,43 @@ pub struct MetricsQuery {
     #[garde(inner(range(min = 1, max = 10_000)))]
     #[param(minimum = 1, maximum = 10_000)]
     pub limit: Option<u32>,
+}
+
+/// Which metrics to stream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams, Validate)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[garde(allow_unvalidated)]
+pub struct MetricsExportQuery {
+    /// One row per episode (default) or per window.
+    #[serde(default)]
+    pub resolution: Resolution,
+    /// Only rows from this episode or window on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// At most so many rows, 2 to 10,000, which keep the extremes of `metric`; by default all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 2, max = 10_000)))]
+    #[param(minimum = 2, maximum = 10_000)]
+    pub points: Option<u32>,
+    /// The column whose extremes `points` keeps (default `avg_reward`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(example = "avg_reward")]
+    pub metric: Option<String>,
+}
+
+impl From<MetricsExportQuery> for MetricsQuery {
+    fn from(MetricsExportQuery { resolution, from, points, metric }: MetricsExportQuery) -> Self {
+        Self { resolution, from, points, metric, format: None, limit: None }
+    }
+}
+
+/// A row of metrics: of an episode or a window, as was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum MetricsRow {
+    /// One row an episode.
+    Episode(EpisodeMetrics),
+    /// One row a window.
+    Window(WindowMetrics),
 }

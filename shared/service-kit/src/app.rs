@@ -18,7 +18,7 @@ use crate::{
     docs, encoding,
     hosts::{self, Hosts},
     limits, openapi,
-    operations::{healthz, metrics as metrics_route, readyz},
+    operations::{get_health, get_metrics, get_readiness},
     rate::{RateLimit, rate},
     unreadable,
 };
@@ -53,7 +53,7 @@ pub fn app(
         api = api.layer(from_fn_with_state(limit, rate));
     }
     let metrics_route = Router::new()
-        .route("/metrics", get(metrics_route))
+        .route("/metrics", get(get_metrics))
         .with_state(metrics.clone())
         .layer(from_fn_with_state(access, require_key));
     let mut router = Router::new()
@@ -61,8 +61,8 @@ pub fn app(
         .merge(metrics_route)
         .merge(docs::routes(&info, &document))
         .route("/", get(|| async { Redirect::temporary("/docs") }))
-        .route("/healthz", get(healthz).with_state(info.name))
-        .route("/readyz", get(readyz).with_state(readiness))
+        .route("/healthz", get(get_health).with_state(info.name))
+        .route("/readyz", get(get_readiness).with_state(readiness))
         .fallback(|| async { StatusCode::NOT_FOUND });
     if http.api_keys.is_empty() {
         router =

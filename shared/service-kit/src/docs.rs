@@ -10,14 +10,13 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::Config;
 
 use crate::{ApiError, ServiceInfo};
 
 /// `/docs/`, its assets, and `/openapi.json`.
-pub(crate) fn routes(info: &ServiceInfo, document: &OpenApi) -> Router {
-    let document = serde_json::to_vec(document).map(Bytes::from).map_err(|error| error.to_string());
+pub(crate) fn routes(info: &ServiceInfo, document: &serde_json::Value) -> Router {
+    let document = Bytes::from(document.to_string());
     let config = Config::new(["/openapi.json"])
         // No call to the outside; the page is made for trying things out, again and again.
         .validator_url("none")
@@ -35,13 +34,7 @@ pub(crate) fn routes(info: &ServiceInfo, document: &OpenApi) -> Router {
         .route("/docs", get(|| async { Redirect::to("/docs/") }))
         .route("/docs/", get(async move || index.answer("index.html")))
         .route("/docs/{*file}", get(async move |Path(path): Path<String>| files.answer(&path)))
-        .route(
-            "/openapi.json",
-            get(async move || match document {
-                Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
-                Err(error) => ApiError::internal(error).into_response(),
-            }),
-        )
+        .route("/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], document)))
 }
 
 #[derive(Clone)]

@@ -1,13 +1,14 @@
-use std::collections::BTreeMap;
+mod wire;
 
 use axum::Router;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::{
     OpenApi as _,
     openapi::{
-        Components, InfoBuilder, LicenseBuilder, OpenApi, RefOr, Schema,
+        Components, ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, Schema, Server,
+        ServerBuilder, ServerVariableBuilder,
         path::{Operation, PathItem},
-        schema::{SchemaType, Type},
+        schema::{ObjectBuilder, OneOfBuilder, SchemaType, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
         tag::TagBuilder,
     },
@@ -21,7 +22,9 @@ use crate::{operations::OperationsDocument, problems};
 pub struct ServiceInfo {
     /// Its name in logs, metrics and settings, e.g. `psi-field`.
     pub name: &'static str,
-    /// Its title in the documents.
+    /// The port that it listens on when nobody says otherwise.
+    pub port: u16,
+    /// Its title in the documents, in ASCII: generators name their clients after it.
     pub title: &'static str,
     /// What it is for, in Markdown.
     pub description: &'static str,
@@ -42,25 +45,31 @@ where
 }
 
 /// Splits a service's routes into the router and its whole OpenAPI document: with the licence, the
-/// keys, the operational routes, [`api::Problem`] as the error answer of every operation, and what the
-/// errors mean that every service has. `/openapi.json` answers exactly this document.
+/// servers, the keys, the operational routes, [`api::Problem`] as the error answer of every operation, and what the
+/// errors mean that every service has. `/openapi.json` answers exactly this document, which describes the wire and not
+/// the types behind it ([`wire`]).
 ///
-/// The tags come in the order of the service's own ([`with_tags`]), then those that it does not list, then
-/// `operations`.
-pub fn openapi(info: &ServiceInfo, routes: OpenApiRouter) -> (Router, OpenApi) {
+/// An operation's id is its handler's name in camel case: `create_run` becomes `createRun`. The tags come in the order of
+/// the service's own ([`with_tags`]), then those that it does not list, then `operations`.
+///
+/// # Panics
+/// Never: a document is made of texts, numbers and maps whose keys are texts, which always have JSON.
+#[allow(clippy::expect_used)]
+pub fn openapi(info: &ServiceInfo, routes: OpenApiRouter) -> (Router, Value) {
     let (router, mut document) = routes.split_for_parts();
     for operation in document.paths.paths.values_mut().flat_map(operations) {
         problems::add_to(operation);
     }
     list_all_tags(&mut document);
     document.merge(OperationsDocument::openapi());
-    make_ids_unique(&mut document);
     document.info = InfoBuilder::new()
         .title(info.title)
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(format!("{}\n\n{CONVENTIONS}", info.description)))
+        .contact(Some(ContactBuilder::new().name(Some("The maintainers of AI Mesh")).build()))
         .license(Some(LicenseBuilder::new().name(LICENSE).identifier(Some(LICENSE)).build()))
         .build();
+    document.servers = Some(servers(info));
     let components = document.components.get_or_insert_with(Components::new);
     problems::add_components(components);
     components.add_security_scheme(
@@ -82,32 +91,48 @@ pub fn openapi(info: &ServiceInfo, routes: OpenApiRouter) -> (Router, OpenApi) {
     for operation in document.paths.paths.values_mut().flat_map(operations) {
         problems::add_ranges_to(operation);
     }
-    (router, with_registered_formats(document))
+    let mut document = serde_json::to_value(&document).expect("a document has JSON");
+    wire::describe(&mut document);
+    (router, document)
 }
 
-/// Lists the values that a text property of a schema takes, each with what it means. The wire types know no domain, so
-/// the service that does fills its lists in. A schema that the document does not have is passed over.
-pub fn list_values(document: &mut OpenApi, schema: &str, property: &str, values: &[(&str, &str)]) {
+/// Lists the values that a text property of a schema takes, each with what it means, under a name of their own. The wire
+/// types know no domain, so the service that does fills its lists in. A schema that the document does not have is passed
+/// over.
+pub fn list_values(
+    document: &mut OpenApi,
+    schema: &str,
+    property: &str,
+    name: &str,
+    values: &[(&str, &str)],
+) {
     let schemas = document.components.as_mut().map(|components| &mut components.schemas);
     let Some(RefOr::T(Schema::Object(object))) = schemas.and_then(|all| all.get_mut(schema)) else { return };
-    if let Some(RefOr::T(Schema::Object(text))) = object.properties.get_mut(property) {
-        let meanings = values.iter().map(|(name, meaning)| format!("\n- `{name}`: {meaning}"));
-        let meanings: String = meanings.collect();
-        text.description = Some(format!("{}\n{meanings}", text.description.as_deref().unwrap_or_default()));
-        let nothing = matches!(&text.schema_type, SchemaType::Array(types) if types.contains(&Type::Null));
-        let names = values.iter().map(|(name, _)| Value::from(*name));
-        text.enum_values = Some(names.chain(nothing.then_some(Value::Null)).collect());
-    }
+    let Some(RefOr::T(Schema::Object(text))) = object.properties.get_mut(property) else { return };
+    let meanings: String = values.iter().map(|(name, meaning)| format!("\n- `{name}`: {meaning}")).collect();
+    let list = json!({"type": "string", "enum": values.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+        "description": format!("One of those listed.\n{meanings}")});
+    let nothing = matches!(&text.schema_type, SchemaType::Array(types) if types.contains(&Type::Null));
+    let mut reference = Ref::from_schema_name(name);
+    reference.description = text.description.clone().unwrap_or_default();
+    let reference = if nothing {
+        OneOfBuilder::new().item(reference).item(ObjectBuilder::new().schema_type(Type::Null)).into()
+    } else {
+        reference.default = text.default.clone();
+        RefOr::Ref(reference)
+    };
+    object.properties.insert(property.to_owned(), reference);
+    set_schema(document, name, list);
 }
 
-/// Puts a schema (JSON Schema, without its description) in the place of one that the wire types leave open, whose
-/// description it keeps.
+/// Puts a schema (JSON Schema) under a name: in the place of one that the wire types leave open, whose description it
+/// keeps, or as a new one.
 ///
 /// # Panics
 /// When it is no schema: a mistake of the caller's code.
 #[allow(clippy::expect_used)]
 pub fn set_schema(document: &mut OpenApi, name: &str, mut schema: Value) {
-    let Some(components) = document.components.as_mut() else { return };
+    let components = document.components.get_or_insert_with(Components::new);
     let before = components.schemas.get(name).and_then(|schema| serde_json::to_value(schema).ok());
     if let Some(description) = before.and_then(|schema| schema.get("description").cloned()) {
         schema["description"] = description;
@@ -125,28 +150,18 @@ that says what to do; with `Retry-After` the same request may succeed later. Eve
 (yours, if you send one), and a W3C `traceparent` is continued; the log has both.";
 const KEY_SCHEME: &str = "api_key";
 
-/// utoipa writes `u-int32` for what the OpenAPI format registry calls `uint32`; and few tools know what that
-/// format means, so its maximum is told too.
-fn with_registered_formats(document: OpenApi) -> OpenApi {
-    fn rename(value: &mut Value) {
-        match value {
-            Value::Object(members) => {
-                let format = members.get("format").and_then(Value::as_str);
-                if let Some(name) = format.and_then(|name| name.strip_prefix("u-")).map(str::to_owned) {
-                    if name == "int32" && !members.contains_key("maximum") {
-                        members.insert("maximum".to_owned(), u32::MAX.into());
-                    }
-                    members.insert("format".to_owned(), format!("u{name}").into());
-                }
-                members.values_mut().for_each(rename);
-            }
-            Value::Array(items) => items.iter_mut().for_each(rename),
-            _ => {}
-        }
-    }
-    let Ok(mut value) = serde_json::to_value(&document) else { return document };
-    rename(&mut value);
-    serde_json::from_value(value).unwrap_or(document)
+/// The one that the document comes from comes first: the documents' page tries things out there, wherever it is.
+fn servers(info: &ServiceInfo) -> Vec<Server> {
+    let variable = |value: &str, description: &str| {
+        ServerVariableBuilder::new().default_value(value).description(Some(description)).build()
+    };
+    let here = ServerBuilder::new().url("/").description(Some("The service that this document comes from"));
+    let elsewhere = ServerBuilder::new()
+        .url("http://{host}:{port}")
+        .description(Some("A service at a place of your choice"))
+        .parameter("host", variable("127.0.0.1", "Where the service runs."))
+        .parameter("port", variable(&info.port.to_string(), "The port that it listens on."));
+    vec![here.build(), elsewhere.build()]
 }
 
 /// A tag that no list has would come after `operations`.
@@ -157,23 +172,6 @@ fn list_all_tags(document: &mut OpenApi) {
     for name in used {
         if tags.iter().all(|tag| tag.name != name) {
             tags.push(TagBuilder::new().name(name).build());
-        }
-    }
-}
-
-/// An operation's id is its handler's name, and several resources have a `list`: those become `list_runs`
-/// and `list_agents`, after their tags. Ids must be unique (OpenAPI 3.1, section 4.8.10).
-fn make_ids_unique(document: &mut OpenApi) {
-    let mut count: BTreeMap<String, usize> = BTreeMap::new();
-    for id in document.paths.paths.values_mut().flat_map(operations).filter_map(|o| o.operation_id.clone()) {
-        *count.entry(id).or_default() += 1;
-    }
-    for operation in document.paths.paths.values_mut().flat_map(operations) {
-        let tag = operation.tags.iter().flatten().next().map(|tag| tag.replace(' ', "_"));
-        if let (Some(id), Some(tag)) = (&mut operation.operation_id, tag)
-            && count.get(id).is_some_and(|&times| times > 1)
-        {
-            *id = format!("{id}_{tag}");
         }
     }
 }

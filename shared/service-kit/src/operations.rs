@@ -18,7 +18,7 @@ pub type Readiness = Arc<dyn Fn() -> BoxFuture<Vec<String>> + Send + Sync>;
 
 /// The OpenAPI document of these routes, to be merged into a service's own.
 #[derive(OpenApi)]
-#[openapi(paths(healthz, readyz, metrics), tags((name = "operations", description = "Health, readiness and metrics, for whoever runs the service")))]
+#[openapi(paths(get_health, get_readiness, get_metrics), tags((name = "operations", description = "Health, readiness and metrics, for whoever runs the service")))]
 pub(crate) struct OperationsDocument;
 
 /// The service runs.
@@ -42,23 +42,23 @@ pub(crate) struct Ready {
     ready: bool,
 }
 
-/// Whether the process is alive
+/// Get the process's health
 ///
-/// Never needs a key.
+/// Whether it is alive. Never needs a key.
 #[utoipa::path(get, path = "/healthz", tag = "operations", security(()),
     responses((status = 200, description = "It is alive.", body = Health)))]
-pub(crate) async fn healthz(State(service): State<&'static str>) -> Json<Health> {
+pub(crate) async fn get_health(State(service): State<&'static str>) -> Json<Health> {
     Json(Health { status: "ok", service, version: env!("CARGO_PKG_VERSION") })
 }
 
-/// Whether the service can serve
+/// Get the service's readiness
 ///
-/// If not, the problem's `detail` says what is missing. Never needs a key.
+/// Whether it can serve. If not, the problem's `detail` says what is missing. Never needs a key.
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()),
     responses((status = 200, description = "It can serve.", body = Ready),
         (status = 503, description = "`not_ready`: it cannot serve yet; `detail` says what is missing.",
             body = api::Problem, content_type = "application/problem+json")))]
-pub(crate) async fn readyz(State(readiness): State<Readiness>) -> Result<Json<Ready>, ApiError> {
+pub(crate) async fn get_readiness(State(readiness): State<Readiness>) -> Result<Json<Ready>, ApiError> {
     let missing = match tokio::time::timeout(READINESS_LIMIT, readiness()).await {
         Ok(missing) => missing,
         Err(_) => vec![format!("the readiness check did not end within {} s", READINESS_LIMIT.as_secs())],
@@ -71,12 +71,12 @@ pub(crate) async fn readyz(State(readiness): State<Readiness>) -> Result<Json<Re
         .retry_after(Duration::from_secs(1)))
 }
 
-/// The service's metrics
+/// Get the service's metrics
 ///
 /// In Prometheus' text format. Needs a key when the service has keys.
 #[utoipa::path(get, path = "/metrics", tag = "operations",
     responses((status = 200, description = "All metrics.", body = String, content_type = "text/plain")))]
-pub(crate) async fn metrics(State(metrics): State<Metrics>) -> impl IntoResponse {
+pub(crate) async fn get_metrics(State(metrics): State<Metrics>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
 }
 

@@ -16,12 +16,12 @@ use crate::{conversion::from_wire, error::EvaluationError, routes::completed, st
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(start_evaluation, list_evaluations))
+        .routes(routes!(create_evaluation, list_evaluations))
         .routes(routes!(get_evaluation))
-        .routes(routes!(get_results_csv))
+        .routes(routes!(get_evaluation_results_csv))
 }
 
-/// Start an evaluation
+/// Create an evaluation
 ///
 /// Every policy and every hand rule plays the same held-out episodes. Fields, policies and seeds are checked, and the
 /// evaluation is recorded, before the answer. The work is done after it, by whichever evaluator of the ledger is free, and
@@ -38,7 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field; `invalid_policy`."),
         (status = 429, description = "`too_many_evaluations`: too many are queued."),
         (status = 503, description = "`remembrancer_unavailable`.")))]
-async fn start_evaluation(
+async fn create_evaluation(
     State(state): State<AppState>,
     IdempotencyKey(key): IdempotencyKey,
     Json(request): Json<NewEvaluation>,
@@ -82,7 +82,7 @@ async fn get_evaluation(State(state): State<AppState>, Path(id): Path<Uuid>) -> 
         (status = 200, description = "The result.", body = String, content_type = "text/csv"),
         (status = 404, description = "`evaluation_not_found`."),
         (status = 409, description = "`evaluation_not_completed`.")))]
-async fn get_results_csv(
+async fn get_evaluation_results_csv(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
 ) -> ApiResult<impl IntoResponse> {

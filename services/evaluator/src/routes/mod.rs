@@ -14,7 +14,7 @@ use crate::{error::EvaluationError, state::AppState};
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
     let mut routes = service_kit::with_tags(evaluations::routes().merge(reports::routes()), &TAGS);
     let presets = Preset::ALL.map(|preset| (preset.name(), preset.description()));
-    service_kit::list_values(routes.get_openapi_mut(), "EnvironmentSpec", "preset", &presets);
+    service_kit::list_values(routes.get_openapi_mut(), "EnvironmentSpec", "preset", "Preset", &presets);
     routes
 }
 

@@ -3,9 +3,11 @@ use axum::{
     extract::State,
     http::header,
     response::{Html, IntoResponse},
+    routing::get,
 };
 use plots::{Figure, PlotError, evaluation_figures};
 use service_kit::{ApiResult, Path};
+use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -15,8 +17,16 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(get_report)).routes(routes!(get_plot))
+    OpenApiRouter::with_openapi(PlotDocument::openapi())
+        .route("/v1/evaluations/{id}/plots/{file}", get(get_plot))
+        .routes(routes!(get_evaluation_report))
 }
+
+/// The router takes a file's whole name for a parameter; documents have one operation for each media type, so that a
+/// generated client knows what it gets.
+#[derive(OpenApi)]
+#[openapi(paths(get_plot_svg, get_plot_png))]
+struct PlotDocument;
 
 /// Get an evaluation's report
 ///
@@ -28,27 +38,46 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 200, description = "The page.", body = String, content_type = "text/html"),
         (status = 404, description = "`evaluation_not_found`."),
         (status = 409, description = "`evaluation_not_completed`.")))]
-async fn get_report(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<impl IntoResponse> {
+async fn get_evaluation_report(
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+) -> ApiResult<impl IntoResponse> {
     let (evaluation, result) = completed(&state, id).await?;
     Ok(Html(drawn(move || report_page(&evaluation, &result)?.html()).await?))
 }
 
-/// Get a chart of an evaluation
+/// Get a chart of an evaluation as SVG
 ///
 /// `policy_comparison` (every policy beside baseline and physical limit), `learning_curve` (where policies of the same
 /// algorithm were trained for longer and shorter), `gain_over_time` (in each part of the episodes),
-/// `reward_by_seed` (each seed's difference to the baseline), `fill_by_tenant` and `fill_by_job_size`, each as `.svg`
-/// or `.png`. A chart without data does not exist.
-#[utoipa::path(get, path = "/v1/evaluations/{id}/plots/{file}", tag = "reports",
+/// `reward_by_seed` (each seed's difference to the baseline), `fill_by_tenant` and `fill_by_job_size`. A chart without
+/// data does not exist.
+#[utoipa::path(get, path = "/v1/evaluations/{id}/plots/{name}.svg", tag = "reports",
     params(
         ("id" = Uuid, Path, description = "The evaluation's id."),
-        ("file" = String, Path, description = "The chart's name with `.svg` or `.png`.",
-            example = "policy_comparison.svg")),
+        ("name" = String, Path, description = "The chart's name.", example = "policy_comparison")),
     responses(
-        (status = 200, description = "The chart: SVG 900 pixels wide, PNG 1800.",
-            content((String = "image/svg+xml"), (Vec<u8> = "image/png"))),
+        (status = 200, description = "The chart, 900 pixels wide.", body = String, content_type = "image/svg+xml"),
         (status = 404, description = "`evaluation_not_found`; `plot_not_found`: `detail` lists the charts that exist."),
         (status = 409, description = "`evaluation_not_completed`.")))]
+#[expect(dead_code, reason = "a document of `get_plot`")]
+fn get_plot_svg() {}
+
+/// Get a chart of an evaluation as PNG
+///
+/// The same charts as with `.svg`, as pixels.
+#[utoipa::path(get, path = "/v1/evaluations/{id}/plots/{name}.png", tag = "reports",
+    params(
+        ("id" = Uuid, Path, description = "The evaluation's id."),
+        ("name" = String, Path, description = "The chart's name.", example = "policy_comparison")),
+    responses(
+        (status = 200, description = "The chart, 1800 pixels wide.", body = Vec<u8>, content_type = "image/png"),
+        (status = 404, description = "`evaluation_not_found`; `plot_not_found`: `detail` lists the charts that exist."),
+        (status = 409, description = "`evaluation_not_completed`.")))]
+#[expect(dead_code, reason = "a document of `get_plot`")]
+fn get_plot_png() {}
+
+/// A chart by its name with `.svg` or `.png`.
 async fn get_plot(
     State(state): State<AppState>,
     Path((id, file)): Path<(Uuid, String)>,

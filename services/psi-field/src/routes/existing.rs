@@ -14,11 +14,11 @@ use crate::{
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(step))
-        .routes(routes!(state))
-        .routes(routes!(init))
-        .routes(routes!(params))
-        .routes(routes!(health))
+        .routes(routes!(take_step))
+        .routes(routes!(get_field_state))
+        .routes(routes!(initialize_field))
+        .routes(routes!(get_field_params))
+        .routes(routes!(get_engine_health))
 }
 
 /// One step of the field.
@@ -67,7 +67,7 @@ struct EngineHealth {
     timestamp: f64,
 }
 
-/// Take a step
+/// Take a step of the field
 ///
 /// One window of the swarm `default`. A value that is not yet known is 0.
 #[utoipa::path(post, path = "/step", tag = "existing-clients", request_body = NewStep,
@@ -75,18 +75,23 @@ struct EngineHealth {
         (status = 200, description = "The field after the step.", body = existing::State),
         (status = 422, description = "`invalid_request`."),
         (status = 503, description = "`remembrancer_unavailable`: the step was not taken.")))]
-async fn step(State(state): State<AppState>, Json(step): Json<NewStep>) -> ApiResult<Json<existing::State>> {
+async fn take_step(
+    State(state): State<AppState>,
+    Json(step): Json<NewStep>,
+) -> ApiResult<Json<existing::State>> {
     Ok(Json(existing::step(&state, &step.x, step.apply_guardian, Utc::now()).await?))
 }
 
-/// Get the state
+/// Get the field's state
+///
+/// The swarm `default` after its last step; before the first one every term is 0.
 #[utoipa::path(get, path = "/state", tag = "existing-clients",
     responses((status = 200, description = "The field after the last step.", body = existing::State)))]
-async fn state(State(state): State<AppState>) -> ApiResult<Json<existing::State>> {
+async fn get_field_state(State(state): State<AppState>) -> ApiResult<Json<existing::State>> {
     Ok(Json(existing::look(&state, Utc::now()).await?))
 }
 
-/// Start again
+/// Initialize the field
 ///
 /// The swarm `default` forgets everything and continues with these parameters.
 #[utoipa::path(post, path = "/init", tag = "existing-clients",
@@ -95,25 +100,32 @@ async fn state(State(state): State<AppState>) -> ApiResult<Json<existing::State>
         (status = 200, description = "Done.", body = Initialised),
         (status = 422, description = "`invalid_request`."),
         (status = 503, description = "`remembrancer_unavailable`.")))]
-async fn init(State(state): State<AppState>, Json(params): Json<Params>) -> ApiResult<Json<Initialised>> {
+async fn initialize_field(
+    State(state): State<AppState>,
+    Json(params): Json<Params>,
+) -> ApiResult<Json<Initialised>> {
     existing::init(&state, params.clone()).await?;
     Ok(Json(Initialised { status: "initialized", params, timestamp: now() }))
 }
 
-/// Get the parameters
+/// Get the field's parameters
+///
+/// Those that the swarm `default` runs with.
 #[utoipa::path(get, path = "/params", tag = "existing-clients",
     responses((status = 200, description = "The current parameters.", body = CurrentParams)))]
-async fn params(State(state): State<AppState>) -> ApiResult<Json<CurrentParams>> {
+async fn get_field_params(State(state): State<AppState>) -> ApiResult<Json<CurrentParams>> {
     let set = state.params().clone();
     let swarm = state.swarm(DEFAULT_SWARM).await.ok();
     let running = swarm.as_ref().and_then(|swarm| swarm.field()).map(|field| set.of(field.settings()));
     Ok(Json(CurrentParams { params: running.unwrap_or(set), timestamp: now() }))
 }
 
-/// Get the health
+/// Get the engine's health
+///
+/// As earlier clients ask for it. `/healthz` and `/readyz` say more.
 #[utoipa::path(get, path = "/health", tag = "existing-clients",
     responses((status = 200, description = "It is alive.", body = EngineHealth)))]
-async fn health(State(state): State<AppState>) -> Json<EngineHealth> {
+async fn get_engine_health(State(state): State<AppState>) -> Json<EngineHealth> {
     let persistence = if state.ledger().is_some() { "remembrancer" } else { "none" };
     Json(EngineHealth { status: "healthy", engine_initialized: true, persistence, timestamp: now() })
 }

@@ -18,10 +18,10 @@ use crate::{
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(nigredo))
-        .routes(routes!(albedo))
-        .routes(routes!(status))
-        .routes(routes!(statistics))
+        .routes(routes!(apply_nigredo))
+        .routes(routes!(apply_albedo))
+        .routes(routes!(get_guardian_status))
+        .routes(routes!(get_guardian_statistics))
 }
 
 /// An intervention by hand is on its way.
@@ -73,39 +73,47 @@ struct Statistics {
     thresholds: existing::Thresholds,
 }
 
-/// Reset by hand
+/// Apply a nigredo by hand
+///
+/// The answer to the next step of the swarm `default` tells its agents to start afresh.
 #[utoipa::path(post, path = "/guardian/nigredo", tag = "existing-clients",
     responses(
         (status = 200, description = "It is on its way.", body = Applied),
         (status = 404, description = "`swarm_not_found`: take a step first."),
         (status = 503, description = "`remembrancer_unavailable`.")))]
-async fn nigredo(State(state): State<AppState>) -> ApiResult<Json<Applied>> {
+async fn apply_nigredo(State(state): State<AppState>) -> ApiResult<Json<Applied>> {
     apply(&state, InterventionKind::Nigredo).await
 }
 
-/// Explore by hand
+/// Apply an albedo by hand
+///
+/// The answer to the next step of the swarm `default` tells its agents to explore more.
 #[utoipa::path(post, path = "/guardian/albedo", tag = "existing-clients",
     responses(
         (status = 200, description = "It is on its way.", body = Applied),
         (status = 404, description = "`swarm_not_found`: take a step first."),
         (status = 503, description = "`remembrancer_unavailable`.")))]
-async fn albedo(State(state): State<AppState>) -> ApiResult<Json<Applied>> {
+async fn apply_albedo(State(state): State<AppState>) -> ApiResult<Json<Applied>> {
     apply(&state, InterventionKind::Albedo).await
 }
 
-/// Get the guardian's view
+/// Get the guardian's status
+///
+/// What it thinks of the last step of the swarm `default`.
 #[utoipa::path(get, path = "/guardian/status", tag = "existing-clients",
     responses((status = 200, description = "Its view of the last step.", body = Status)))]
-async fn status(State(state): State<AppState>) -> ApiResult<Json<Status>> {
+async fn get_guardian_status(State(state): State<AppState>) -> ApiResult<Json<Status>> {
     let view = on_default(&state, existing::guardian).await?;
     let (current_threat, current_threat_reason) = (view.red_flag, view.reason.clone());
     Ok(Json(Status { view, current_threat, current_threat_reason }))
 }
 
 /// Get the guardian's statistics
+///
+/// Its interventions in the swarm `default` so far, by kind, and what it measures against.
 #[utoipa::path(get, path = "/guardian/statistics", tag = "existing-clients",
     responses((status = 200, description = "What it has done so far.", body = Statistics)))]
-async fn statistics(State(state): State<AppState>) -> ApiResult<Json<Statistics>> {
+async fn get_guardian_statistics(State(state): State<AppState>) -> ApiResult<Json<Statistics>> {
     let statistics = on_default(&state, |entry| {
         let view = existing::guardian(entry);
         let records: Vec<_> = entry

@@ -13,7 +13,7 @@ use super::SwarmId;
 use crate::{conversion, state::AppState};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list, post))
+    OpenApiRouter::new().routes(routes!(list_interventions, request_intervention))
 }
 
 /// List interventions
@@ -26,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 200, description = "A page of interventions.", body = Page<InterventionRecord>),
         (status = 404, description = "`swarm_not_found`."),
         (status = 422, description = "`invalid_request`.")))]
-async fn list(
+async fn list_interventions(
     State(state): State<AppState>,
     Path(SwarmId(id)): Path<SwarmId>,
     Query(query): Query<PageQuery>,
@@ -61,7 +61,7 @@ async fn list(
         (status = 503, description = "`swarm_catching_up`: after a restart, or a snapshot that was put, until a window comes that is past what the \
             ledger holds. \
             `remembrancer_unavailable`. Nothing is on its way; send it again.")))]
-async fn post(
+async fn request_intervention(
     State(state): State<AppState>,
     Path(SwarmId(id)): Path<SwarmId>,
     IdempotencyKey(key): IdempotencyKey,

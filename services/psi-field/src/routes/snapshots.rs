@@ -7,7 +7,7 @@ use super::SwarmId;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(get, put)).routes(routes!(checkpoint))
+    OpenApiRouter::new().routes(routes!(get_snapshot, put_snapshot)).routes(routes!(checkpoint_swarm))
 }
 
 /// Get a swarm's state
@@ -19,7 +19,10 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 200, description = "The state after the last window.", body = Snapshot),
         (status = 404, description = "`swarm_not_found`."),
         (status = 503, description = "`remembrancer_unavailable`.")))]
-async fn get(State(state): State<AppState>, Path(SwarmId(id)): Path<SwarmId>) -> ApiResult<Json<Snapshot>> {
+async fn get_snapshot(
+    State(state): State<AppState>,
+    Path(SwarmId(id)): Path<SwarmId>,
+) -> ApiResult<Json<Snapshot>> {
     Ok(Json(state.swarm(&id).await?.snapshot()?))
 }
 
@@ -37,7 +40,7 @@ async fn get(State(state): State<AppState>, Path(SwarmId(id)): Path<SwarmId>) ->
         (status = 422, description = "`invalid_snapshot`: not as it was given."),
         (status = 429, description = "`too_many_swarms`."),
         (status = 503, description = "`remembrancer_unavailable`: nothing was changed; send it again.")))]
-async fn put(
+async fn put_snapshot(
     State(state): State<AppState>,
     Path(SwarmId(id)): Path<SwarmId>,
     Json(snapshot): Json<Snapshot>,
@@ -56,7 +59,7 @@ async fn put(
         (status = 200, description = "The state after the last window.", body = Snapshot),
         (status = 404, description = "`swarm_not_found`."),
         (status = 503, description = "`remembrancer_unavailable`: no answer was dropped; send it again.")))]
-async fn checkpoint(
+async fn checkpoint_swarm(
     State(state): State<AppState>,
     Path(SwarmId(id)): Path<SwarmId>,
 ) -> ApiResult<Json<Snapshot>> {

@@ -7,7 +7,7 @@ use super::SwarmId;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(list_swarms)).routes(routes!(get_swarm))
 }
 
 /// What a cursor begins with; the swarm after which the page starts follows.
@@ -20,7 +20,10 @@ const AFTER: &str = "after:";
     responses(
         (status = 200, description = "A page of swarms.", body = Page<Swarm>),
         (status = 422, description = "`invalid_request`.")))]
-async fn list(State(state): State<AppState>, Query(query): Query<PageQuery>) -> ApiResult<Json<Page<Swarm>>> {
+async fn list_swarms(
+    State(state): State<AppState>,
+    Query(query): Query<PageQuery>,
+) -> ApiResult<Json<Page<Swarm>>> {
     // The prefix tells a cursor from any other id.
     let after = cursor(query.cursor.as_deref(), |cursor| cursor.strip_prefix(AFTER).map(str::to_owned))?;
     let length = query.length();
@@ -32,12 +35,17 @@ async fn list(State(state): State<AppState>, Query(query): Query<PageQuery>) -> 
 }
 
 /// Get a swarm
+///
+/// How many windows it has taken, and the field after the last of them.
 #[utoipa::path(get, path = "/v1/swarms/{id}", tag = "swarms",
     params(SwarmId),
     responses(
         (status = 200, description = "The swarm after its last window.", body = Swarm),
         (status = 404, description = "`swarm_not_found`."),
         (status = 503, description = "`remembrancer_unavailable`.")))]
-async fn get(State(state): State<AppState>, Path(SwarmId(id)): Path<SwarmId>) -> ApiResult<Json<Swarm>> {
+async fn get_swarm(
+    State(state): State<AppState>,
+    Path(SwarmId(id)): Path<SwarmId>,
+) -> ApiResult<Json<Swarm>> {
     Ok(Json(state.summary(&id).await?))
 }

@@ -10,7 +10,7 @@ use super::SwarmId;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(post, list))
+    OpenApiRouter::new().routes(routes!(post_window, list_windows))
 }
 
 /// Post a window
@@ -38,7 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
             `unknown_intervention`: what is acknowledged was never issued."),
         (status = 429, description = "`too_many_swarms`."),
         (status = 503, description = "`remembrancer_unavailable`: the window was not taken; send it again.")))]
-async fn post(
+async fn post_window(
     State(state): State<AppState>,
     Path(SwarmId(id)): Path<SwarmId>,
     Json(window): Json<Window>,
@@ -55,7 +55,7 @@ async fn post(
         (status = 200, description = "A page of answers.", body = Page<WindowAnswer>),
         (status = 404, description = "`swarm_not_found`."),
         (status = 422, description = "`invalid_request`.")))]
-async fn list(
+async fn list_windows(
     State(state): State<AppState>,
     Path(SwarmId(id)): Path<SwarmId>,
     Query(query): Query<WindowQuery>,

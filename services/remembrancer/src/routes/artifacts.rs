@@ -24,8 +24,8 @@ const UNTYPED: &str = "application/octet-stream";
 
 pub(super) fn routes(body_limit: usize) -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .merge(OpenApiRouter::new().routes(routes!(put)).layer(service_kit::body_limit(body_limit)))
-        .routes(routes!(get))
+        .merge(OpenApiRouter::new().routes(routes!(put_artifact)).layer(service_kit::body_limit(body_limit)))
+        .routes(routes!(get_artifact))
 }
 
 /// Store an artifact
@@ -34,15 +34,15 @@ pub(super) fn routes(body_limit: usize) -> OpenApiRouter<AppState> {
 #[utoipa::path(put, path = "/v1/artifacts/{sha256}", tag = "artifacts",
     params(("sha256" = Hash, Path, description = "The SHA-256 of the content.",
         example = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824")),
-    request_body(content = String, content_type = "application/octet-stream", description = "The content, any bytes.",
-        example = json!("hello")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream",
+        description = "The content, any bytes of any media type.", example = json!("hello")),
     responses(
         (status = 201, description = "Stored.", body = Artifact),
         (status = 200, description = "It had been stored before.", body = Artifact),
         (status = 413, description = "`body_too_large`."),
         (status = 422, description = "`digest_mismatch`: the content has another SHA-256. Nothing was stored."),
         (status = 503, description = "`database_unavailable`, `disk_full`: send it again.")))]
-async fn put(
+async fn put_artifact(
     State(state): State<AppState>,
     Path(name): Path<Hash>,
     headers: HeaderMap,
@@ -68,15 +68,16 @@ async fn put(
 
 /// Get an artifact
 ///
-/// The content, with the media type that it was put with.
+/// The content, with the media type that it was put with; `application/octet-stream` when it was put with none.
 #[utoipa::path(get, path = "/v1/artifacts/{sha256}", tag = "artifacts",
     params(("sha256" = Hash, Path, description = "The SHA-256 of the content.",
         example = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824")),
     responses(
-        (status = 200, description = "The content.", body = String, content_type = "application/octet-stream"),
+        (status = 200, description = "The content.",
+            content((Vec<u8> = "application/octet-stream"), (Vec<u8> = "*/*"))),
         (status = 404, description = "`artifact_not_found`."),
         (status = 503, description = "`database_unavailable`.")))]
-async fn get(State(state): State<AppState>, Path(name): Path<Hash>) -> ApiResult<Response> {
+async fn get_artifact(State(state): State<AppState>, Path(name): Path<Hash>) -> ApiResult<Response> {
     let db = state.db()?.clone();
     let artifact = artifacts::describe(&db, name).await?;
     let media_type = HeaderValue::from_str(&artifact.media_type).map_err(ApiError::internal)?;

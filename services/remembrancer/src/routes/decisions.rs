@@ -1,6 +1,9 @@
 use api::{
     Hash, Page,
-    remembrancer::{BatchReceipts, DecisionBatch, DecisionQuery, FenceQuery, RecordedDecision, RunHead},
+    remembrancer::{
+        BatchReceipts, DecisionBatch, DecisionExportQuery, DecisionQuery, FenceQuery, RecordedDecision,
+        RunHead,
+    },
 };
 use axum::{
     Extension,
@@ -8,7 +11,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
 };
-use service_kit::{ApiResult, Json, Path, Query, Routine};
+use service_kit::{ApiResult, Json, Lines, Path, Query, Routine};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{export, leases, page};
@@ -19,9 +22,13 @@ use crate::{
 
 pub(super) fn routes(body_limit: usize) -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .merge(OpenApiRouter::new().routes(routes!(record)).layer(service_kit::body_limit(body_limit)))
-        .routes(routes!(list))
-        .routes(routes!(run_head))
+        .merge(
+            OpenApiRouter::new().routes(routes!(record_decisions)).layer(service_kit::body_limit(body_limit)),
+        )
+        .routes(routes!(list_decisions))
+        .routes(routes!(get_decisions_csv))
+        .routes(routes!(get_decisions_ndjson))
+        .routes(routes!(get_run_head))
 }
 
 /// Record decisions
@@ -45,7 +52,7 @@ pub(super) fn routes(body_limit: usize) -> OpenApiRouter<AppState> {
         (status = 413, description = "`body_too_large`."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
         (status = 503, description = "`database_unavailable`, `disk_full`: send it again.")))]
-async fn record(
+async fn record_decisions(
     State(state): State<AppState>,
     Query(fence): Query<FenceQuery>,
     Json(batch): Json<DecisionBatch>,
@@ -55,36 +62,69 @@ async fn record(
     Ok((status, Extension(Routine), Json(receipts)))
 }
 
-/// List or export decisions
+/// List decisions
 ///
-/// In the log's order, which within a run is that of its sequence numbers. JSON comes in pages. NDJSON and CSV
-/// (`format`, else `Accept`) are streams of all that matches as of the call, read from the database as fast as they
-/// are taken: every line is whole, CSV begins with a header, an absent value is an empty field. A stream that cannot
-/// be ended, and one of which nothing is taken for a minute, breaks off without the end that HTTP asks for.
+/// In the log's order, which within a run is that of its sequence numbers. With `format` or `Accept` all that matches can
+/// be had as a stream here too, as `/v1/decisions.csv` and `/v1/decisions.ndjson` give it.
 #[utoipa::path(get, path = "/v1/decisions", tag = "decisions", params(DecisionQuery),
     responses(
-        (status = 200, description = "Decisions with their log indexes: a page, or all of them as a stream.",
-            content((Page<RecordedDecision> = "application/json"), (String = "application/x-ndjson"),
-                (String = "text/csv"))),
-        (status = 422, description = "`invalid_request`: a filter or the cursor is not valid, or a stream was asked \
-            for with `limit` or `cursor`."),
-        (status = 503, description = "`database_unavailable`; `overloaded`: the highest number of concurrent exports is reached.")))]
-async fn list(
+        (status = 200, description = "A page of decisions with their log indexes.", body = Page<RecordedDecision>),
+        (status = 422, description = "`invalid_request`: a filter or the cursor is not valid."),
+        (status = 503, description = "`database_unavailable`.")))]
+async fn list_decisions(
     State(state): State<AppState>,
     Query(query): Query<DecisionQuery>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let format = service_kit::Lines::asked(query.format, &headers);
+    let format = Lines::asked(query.format, &headers);
     if let Some(format) = format {
         export::check(&query)?;
-        let permit = state.begin_export()?;
-        return export::stream(state.db()?, &filter(query, 0), format, permit).await;
+        return all(&state, query, format).await;
     }
     let request = page::Request::new(query.limit, query.cursor.as_deref(), false)?;
     let filter = filter(query, request.after.map_or(0, |after| after.log_index + 1));
     let rows = decisions::list(state.db()?, &filter, request.fetch()).await?;
     let items = rows.into_iter().map(decisions::Row::into_api);
     Ok(Json(request.page(items.collect(), |item| item.log_index.into())).into_response())
+}
+
+/// Get decisions as CSV
+///
+/// All that match as of the call, in the log's order, read from the database as fast as they are taken: a header, then
+/// whole lines, in which an absent value is an empty field. A stream that cannot be ended, and one of which nothing is
+/// taken for a minute, breaks off without the end that HTTP asks for.
+#[utoipa::path(get, path = "/v1/decisions.csv", tag = "decisions", params(DecisionExportQuery),
+    responses(
+        (status = 200, description = "The decisions.", body = String, content_type = "text/csv"),
+        (status = 422, description = "`invalid_request`: a filter is not valid."),
+        (status = 503, description = "`database_unavailable`; `overloaded`: the highest number of concurrent exports is reached.")))]
+async fn get_decisions_csv(
+    State(state): State<AppState>,
+    Query(query): Query<DecisionExportQuery>,
+) -> ApiResult<Response> {
+    all(&state, query.into(), Lines::Csv).await
+}
+
+/// Get decisions as lines of JSON
+///
+/// All that match as of the call, in the log's order, read from the database as fast as they are taken: each is a JSON
+/// object on a line of its own. A stream that cannot be ended, and one of which nothing is taken for a minute, breaks off
+/// without the end that HTTP asks for.
+#[utoipa::path(get, path = "/v1/decisions.ndjson", tag = "decisions", params(DecisionExportQuery),
+    responses(
+        (status = 200, description = "The decisions.", body = RecordedDecision, content_type = "application/x-ndjson"),
+        (status = 422, description = "`invalid_request`: a filter is not valid."),
+        (status = 503, description = "`database_unavailable`; `overloaded`: the highest number of concurrent exports is reached.")))]
+async fn get_decisions_ndjson(
+    State(state): State<AppState>,
+    Query(query): Query<DecisionExportQuery>,
+) -> ApiResult<Response> {
+    all(&state, query.into(), Lines::Ndjson).await
+}
+
+async fn all(state: &AppState, query: DecisionQuery, lines: Lines) -> ApiResult<Response> {
+    let permit = state.begin_export()?;
+    export::stream(state.db()?, &filter(query, 0), lines, permit).await
 }
 
 /// Get a run's head
@@ -97,7 +137,7 @@ async fn list(
         (status = 200, description = "The run's head.", body = RunHead),
         (status = 404, description = "`run_not_found`: no decision of it is recorded here."),
         (status = 503, description = "`database_unavailable`.")))]
-async fn run_head(State(state): State<AppState>, Path(digest): Path<Hash>) -> ApiResult<Json<RunHead>> {
+async fn get_run_head(State(state): State<AppState>, Path(digest): Path<Hash>) -> ApiResult<Json<RunHead>> {
     Ok(Json(decisions::run_head(state.db()?, digest).await?))
 }
 

@@ -17,11 +17,11 @@ use crate::{
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(get))
-        .routes(routes!(claim))
-        .routes(routes!(renew))
-        .routes(routes!(release))
+        .routes(routes!(list_leases))
+        .routes(routes!(get_lease))
+        .routes(routes!(claim_lease))
+        .routes(routes!(renew_lease))
+        .routes(routes!(release_lease))
 }
 
 /// Claim a lease
@@ -38,7 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 409, description = "`lease_held`: somebody else has it; `detail` says who and until when."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
         (status = 503, description = "`database_unavailable`, `disk_full`.")))]
-async fn claim(
+async fn claim_lease(
     State(state): State<AppState>,
     Path(name): Path<String>,
     Json(claim): Json<LeaseClaim>,
@@ -59,7 +59,7 @@ async fn claim(
         (status = 409, description = "`lease_lost`: the claim is over."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
         (status = 503, description = "`database_unavailable`, `disk_full`.")))]
-async fn renew(
+async fn renew_lease(
     State(state): State<AppState>,
     Path(name): Path<String>,
     Json(LeaseRenewal { token, ttl_ms }): Json<LeaseRenewal>,
@@ -80,7 +80,7 @@ async fn renew(
         (status = 409, description = "`lease_lost`: a later claim was made, or there never was this one."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
         (status = 503, description = "`database_unavailable`, `disk_full`.")))]
-async fn release(
+async fn release_lease(
     State(state): State<AppState>,
     Path(name): Path<String>,
     Json(LeaseRelease { token }): Json<LeaseRelease>,
@@ -96,7 +96,7 @@ async fn release(
         (status = 200, description = "A page of leases.", body = Page<Lease>),
         (status = 422, description = "`invalid_request`: a filter or the cursor is not valid."),
         (status = 503, description = "`database_unavailable`.")))]
-async fn list(
+async fn list_leases(
     State(state): State<AppState>,
     Query(query): Query<LeaseQuery>,
 ) -> ApiResult<Json<Page<Lease>>> {
@@ -111,6 +111,8 @@ async fn list(
 }
 
 /// Get a lease
+///
+/// Who holds it and until when.
 #[utoipa::path(get, path = "/v1/leases/{name}", tag = "leases",
     params(("name" = String, Path, description = "The lease's name.",
         example = "run:0198c7a0-12ab-7abc-8def-0123456789ab")),
@@ -119,7 +121,7 @@ async fn list(
         (status = 404, description = "`lease_not_found`: nobody ever claimed it."),
         (status = 422, description = "`invalid_request`: no lease can have this name."),
         (status = 503, description = "`database_unavailable`.")))]
-async fn get(State(state): State<AppState>, Path(name): Path<String>) -> ApiResult<Json<Lease>> {
+async fn get_lease(State(state): State<AppState>, Path(name): Path<String>) -> ApiResult<Json<Lease>> {
     Ok(Json(leases::get(state.db()?, &checked(name)?).await?))
 }
 

@@ -15,11 +15,11 @@ use crate::{
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(checkpoint))
-        .routes(routes!(inclusion))
-        .routes(routes!(consistency))
-        .routes(routes!(evidence))
-        .routes(routes!(key))
+        .routes(routes!(get_checkpoint))
+        .routes(routes!(get_inclusion_proof))
+        .routes(routes!(get_consistency_proof))
+        .routes(routes!(get_evidence))
+        .routes(routes!(get_log_key))
 }
 
 /// Get the log's checkpoint
@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     responses(
         (status = 200, description = "The checkpoint of this moment.", body = Checkpoint),
         (status = 503, description = "`database_unavailable`.")))]
-async fn checkpoint(State(state): State<AppState>) -> ApiResult<Json<Checkpoint>> {
+async fn get_checkpoint(State(state): State<AppState>) -> ApiResult<Json<Checkpoint>> {
     let head = log::head(state.db()?).await?;
     let note = sign_head(&state.signer, head)?;
     Ok(Json(Checkpoint { tree_size: head.size, root_hash: api::Hash(head.root), note }))
@@ -44,7 +44,7 @@ async fn checkpoint(State(state): State<AppState>) -> ApiResult<Json<Checkpoint>
         (status = 404, description = "`leaf_not_found`, `record_not_found`, `decision_not_found`: it is not in that tree."),
         (status = 422, description = "`invalid_request`: no leaf is named, or more than one, or the tree is smaller."),
         (status = 503, description = "`database_unavailable`.")))]
-async fn inclusion(
+async fn get_inclusion_proof(
     State(state): State<AppState>,
     Query(query): Query<LeafQuery>,
 ) -> ApiResult<Json<InclusionProof>> {
@@ -70,7 +70,7 @@ async fn inclusion(
         (status = 200, description = "The proof (RFC 6962, section 2.1.2).", body = ConsistencyProof),
         (status = 422, description = "`invalid_request`: expected 1 <= from <= to <= the log's size."),
         (status = 503, description = "`database_unavailable`.")))]
-async fn consistency(
+async fn get_consistency_proof(
     State(state): State<AppState>,
     Query(query): Query<ConsistencyQuery>,
 ) -> ApiResult<Json<ConsistencyProof>> {
@@ -102,7 +102,7 @@ async fn consistency(
         (status = 404, description = "`leaf_not_found`, `record_not_found`, `decision_not_found`: it is not in that tree."),
         (status = 422, description = "`invalid_request`: no leaf is named, or more than one, or the tree is smaller."),
         (status = 503, description = "`database_unavailable`.")))]
-async fn evidence(
+async fn get_evidence(
     State(state): State<AppState>,
     Query(query): Query<LeafQuery>,
 ) -> ApiResult<Json<Evidence>> {
@@ -117,7 +117,7 @@ async fn evidence(
 /// Compare it with a copy from another source before you trust it.
 #[utoipa::path(get, path = "/v1/log/key", tag = "log",
     responses((status = 200, description = "The key that checkpoints are signed with.", body = LogKey)))]
-async fn key(State(state): State<AppState>) -> Json<LogKey> {
+async fn get_log_key(State(state): State<AppState>) -> Json<LogKey> {
     Json(LogKey { verifier_key: state.signer.verifier_key().to_string() })
 }
 

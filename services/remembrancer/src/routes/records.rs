@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(append, list)).routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(append_record, list_records)).routes(routes!(get_record))
 }
 
 /// Append a record
@@ -36,7 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 413, description = "`body_too_large`."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
         (status = 503, description = "`database_unavailable`, `disk_full`: send it again with the same id.")))]
-async fn append(
+async fn append_record(
     State(state): State<AppState>,
     IdempotencyKey(key): IdempotencyKey,
     Query(fence): Query<FenceQuery>,
@@ -64,7 +64,7 @@ async fn append(
         (status = 422, description = "`invalid_request`: a filter or the cursor is not valid, or `q` has no word \
             that can be looked for."),
         (status = 503, description = "`database_unavailable`.")))]
-async fn list(
+async fn list_records(
     State(state): State<AppState>,
     Query(query): Query<RecordQuery>,
 ) -> ApiResult<Json<Page<Record>>> {
@@ -111,12 +111,14 @@ fn kinds(text: &str) -> Result<Vec<RecordKind>> {
 }
 
 /// Get a record
+///
+/// As it was appended, with its index in the log.
 #[utoipa::path(get, path = "/v1/records/{id}", tag = "records",
     params(("id" = String, Path, description = "The record's id.", example = "deploy-2026-03-01")),
     responses(
         (status = 200, description = "The record.", body = Record),
         (status = 404, description = "`record_not_found`."),
         (status = 503, description = "`database_unavailable`.")))]
-async fn get(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<Record>> {
+async fn get_record(State(state): State<AppState>, Path(id): Path<String>) -> ApiResult<Json<Record>> {
     Ok(Json(records::get(state.db()?, &id).await?.to_api()?))
 }

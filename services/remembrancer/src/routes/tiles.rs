@@ -21,10 +21,10 @@ type Answer<B> = ([(HeaderName, &'static str); 2], B);
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     // A tile's index spans path segments, which OpenAPI has no word for: only its document has one.
-    let document = OpenApiRouter::<AppState>::new().routes(routes!(tile)).into_openapi();
+    let document = OpenApiRouter::<AppState>::new().routes(routes!(get_tile)).into_openapi();
     OpenApiRouter::with_openapi(document)
-        .route("/tile/{level}/{*index}", get(tile))
-        .routes(routes!(checkpoint))
+        .route("/tile/{level}/{*index}", get(get_tile))
+        .routes(routes!(get_checkpoint_note))
 }
 
 /// Get the checkpoint as a signed note
@@ -34,7 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     responses(
         (status = 200, description = "The signed note.", body = String, content_type = "text/plain"),
         (status = 503, description = "`database_unavailable`.")))]
-async fn checkpoint(State(state): State<AppState>) -> ApiResult<Answer<String>> {
+async fn get_checkpoint_note(State(state): State<AppState>) -> ApiResult<Answer<String>> {
     let head = log::head(state.db()?).await?;
     let note = sign_head(&state.signer, head)?;
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
@@ -51,11 +51,11 @@ async fn checkpoint(State(state): State<AppState>) -> ApiResult<Answer<String>> 
         ("index" = String, Path, pattern = "^(x[0-9]{3}/)*[0-9]{3}(\\.p/[1-9][0-9]{0,2})?$",
             description = "The tile's index, and `.p/<width>` for a partial tile.", example = "000.p/1")),
     responses(
-        (status = 200, description = "The hashes, 32 bytes each.", body = String, content_type = "application/octet-stream"),
+        (status = 200, description = "The hashes, 32 bytes each.", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 404, description = "`tile_not_found`: the tree is not that large yet."),
         (status = 422, description = "`invalid_request`: not a tile's path."),
         (status = 503, description = "`database_unavailable`.")))]
-async fn tile(
+async fn get_tile(
     State(state): State<AppState>,
     Path((level, index)): Path<(String, String)>,
 ) -> ApiResult<Answer<Vec<u8>>> {

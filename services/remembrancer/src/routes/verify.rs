@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(verify))
+    OpenApiRouter::new().routes(routes!(verify_evidence))
 }
 
 /// Evidence as a body. There is nothing to check before it is verified.
@@ -28,7 +28,7 @@ struct Body(#[garde(skip)] Evidence);
     responses(
         (status = 200, description = "Whether the record is in the log that the checkpoint signs, and why.", body = Verdict),
         (status = 422, description = "`invalid_request`: this is not evidence.")))]
-async fn verify(Json(Body(evidence)): Json<Body>) -> Json<Verdict> {
+async fn verify_evidence(Json(Body(evidence)): Json<Body>) -> Json<Verdict> {
     let path: Vec<Hash> = evidence.inclusion_path.iter().map(|hash| hash.0).collect();
     let verified = evidence::verify(
         evidence.record.get(),

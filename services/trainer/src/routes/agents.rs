@@ -7,10 +7,10 @@ use uuid::Uuid;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_agents))
+    OpenApiRouter::new().routes(routes!(list_run_agents))
 }
 
-/// List a run's agents.
+/// List a run's agents
 ///
 /// Empty until the run has begun.
 #[utoipa::path(get, path = "/v1/runs/{id}/agents", tag = "runs",
@@ -18,7 +18,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     responses(
         (status = 200, description = "The agents by number.", body = Page<Agent>),
         (status = 404, description = "`run_not_found`.")))]
-async fn list_agents(
+async fn list_run_agents(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
     Query(query): Query<PageQuery>,

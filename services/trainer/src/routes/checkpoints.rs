@@ -7,10 +7,10 @@ use uuid::Uuid;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_checkpoints))
+    OpenApiRouter::new().routes(routes!(list_run_checkpoints))
 }
 
-/// List a run's checkpoints.
+/// List a run's checkpoints
 ///
 /// The oldest first. Each is an artifact of the remembrancer; its SHA-256 is what `resume_from` takes.
 #[utoipa::path(get, path = "/v1/runs/{id}/checkpoints", tag = "runs",
@@ -18,7 +18,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     responses(
         (status = 200, description = "The checkpoints.", body = Page<Checkpoint>),
         (status = 404, description = "`run_not_found`.")))]
-async fn list_checkpoints(
+async fn list_run_checkpoints(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
     Query(query): Query<PageQuery>,

@@ -11,10 +11,10 @@ use uuid::Uuid;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(get_decision)).routes(routes!(tell_outcome))
+    OpenApiRouter::new().routes(routes!(get_decision)).routes(routes!(report_outcome))
 }
 
-/// Look at a served decision.
+/// Get a served decision
 ///
 /// As it is in the ledger, with its proof, and its outcome once that has been reported.
 #[utoipa::path(get, path = "/v1/decisions/{id}", tag = "policies",
@@ -31,7 +31,7 @@ async fn get_decision(
     Ok(Json(state.serving().details(id).await?))
 }
 
-/// Report the outcome of a decision.
+/// Report the outcome of a decision
 ///
 /// What really happened to the request that was routed, once: it is recorded in the ledger beside the decision.
 /// The same outcome again gets the same receipt.
@@ -47,7 +47,7 @@ async fn get_decision(
             request was sent nowhere."),
         (status = 422, description = "`invalid_request`: each wrong field by its JSON pointer."),
         (status = 503, description = "`remembrancer_unavailable`: send it again. `recovering`.")))]
-async fn tell_outcome(
+async fn report_outcome(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
     Json(outcome): Json<Outcome>,

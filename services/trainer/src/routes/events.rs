@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{events::Follower, runs::Runs, state::AppState};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(follow_run))
+    OpenApiRouter::new().routes(routes!(get_run_events))
 }
 
 /// How often a reader looks: windows may come by the thousand a second, and nobody sees more than this.
@@ -29,7 +29,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The id of the last event.
 const END: &str = "end";
 
-/// Follow a run.
+/// Get a run's events
 ///
 /// Server-sent events: `progress` (the run's state and progress), `window` (its metrics; the event's id is the
 /// window's number), `intervention` (applied; it comes before its window), and finally `end` (the run as it ended), after
@@ -46,7 +46,7 @@ const END: &str = "end";
         (status = 204, description = "`Last-Event-ID` is `end`: nothing more will come."),
         (status = 404, description = "`run_not_found`."),
         (status = 422, description = "`invalid_request`: `Last-Event-ID` is not the id of an event.")))]
-async fn follow_run(
+async fn get_run_events(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
     headers: HeaderMap,

@@ -7,10 +7,10 @@ use uuid::Uuid;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_interventions))
+    OpenApiRouter::new().routes(routes!(list_run_interventions))
 }
 
-/// List the interventions that a run applied.
+/// List the interventions that a run applied
 ///
 /// The oldest first; the last 1000 are kept. What became of them is at psi-field:
 /// `GET /v1/swarms/{run}/interventions`.
@@ -19,7 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     responses(
         (status = 200, description = "The interventions.", body = Page<Intervention>),
         (status = 404, description = "`run_not_found`.")))]
-async fn list_interventions(
+async fn list_run_interventions(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
     Query(query): Query<PageQuery>,

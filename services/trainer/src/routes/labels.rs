@@ -7,10 +7,10 @@ use uuid::Uuid;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(label_run))
+    OpenApiRouter::new().routes(routes!(update_run))
 }
 
-/// Change a run's name, tags or notes.
+/// Update a run's name, tags or notes
 ///
 /// A JSON merge patch (RFC 7396): what is absent stays, null clears, a list of tags takes the place of the
 /// old one. It may be sent at any time, also after the run's end; nothing that the run decides changes, nor
@@ -22,7 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 200, description = "The run with its labels.", body = Run),
         (status = 404, description = "`run_not_found`."),
         (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
-async fn label_run(
+async fn update_run(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
     Json(patch): Json<RunPatch>,

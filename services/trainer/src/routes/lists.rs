@@ -1,5 +1,6 @@
 //! What the wire types leave open, filled into the OpenAPI document: the presets, rewards and algorithms that there are.
 
+use api::trainer::Resolution;
 use policy::{
     Rule, Setting,
     registry::{LEARNERS, Learner},
@@ -7,27 +8,42 @@ use policy::{
 use routing_env::{Preset, Reward};
 use serde_json::{Map, Value, json};
 use service_kit::{list_values, set_schema};
-use utoipa::openapi::OpenApi;
+use utoipa::{PartialSchema as _, ToSchema as _, openapi::OpenApi};
 
 /// Fills all lists in.
 pub(super) fn fill_in(document: &mut OpenApi) {
     let presets = Preset::ALL.map(|preset| (preset.name(), preset.description()));
-    list_values(document, "EnvironmentSpec", "preset", &presets);
+    list_values(document, "EnvironmentSpec", "preset", "Preset", &presets);
     let rewards = Reward::NAMED.map(|(name, reward)| (name, reward.description()));
-    list_values(document, "NewRun", "reward", &rewards);
-    set_schema(document, "AlgorithmSpec", algorithms());
+    list_values(document, "NewRun", "reward", "Reward", &rewards);
+    fill_in_algorithms(document);
+    // utoipa collects no schemas of what only parameters have.
+    document
+        .components
+        .get_or_insert_default()
+        .schemas
+        .insert(Resolution::name().into(), Resolution::schema());
 }
 
 /// An algorithm by its name alone, or as an object whose `name` says which settings there are beside it.
-fn algorithms() -> Value {
+fn fill_in_algorithms(document: &mut OpenApi) {
     let rules: Vec<&str> = Rule::ALL.into_iter().chain(Rule::REFERENCES).map(Rule::name).collect();
     let names: Vec<&str> = LEARNERS.iter().map(|learner| learner.name).chain(rules.iter().copied()).collect();
-    let name = json!({"title": "name", "type": "string", "enum": names,
-        "description": "The algorithm of this name, with all its settings as by default."});
     let rule =
         object("hand rule", "A rule that nobody has to train: it has no settings.", &rules, Map::new());
-    let forms = LEARNERS.iter().map(of_learner).chain([rule, name]);
-    json!({"oneOf": forms.collect::<Vec<Value>>()})
+    let forms: Vec<Value> = LEARNERS.iter().map(of_learner).chain([rule]).collect();
+    let description =
+        "A learner or a hand rule, with what it is told; every setting that is left out is as by default.";
+    set_schema(document, "Algorithm", json!({"description": description, "oneOf": forms}));
+    let description = "The algorithm of this name, with all its settings as by default.";
+    set_schema(
+        document,
+        "AlgorithmName",
+        json!({"description": description, "type": "string", "enum": names}),
+    );
+    let either =
+        ["Algorithm", "AlgorithmName"].map(|name| json!({"$ref": format!("#/components/schemas/{name}")}));
+    set_schema(document, "AlgorithmSpec", json!({"oneOf": either}));
 }
 
 fn of_learner(learner: &Learner) -> Value {

@@ -1,8 +1,8 @@
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use api::{
     Page,
-    trainer::{EpisodeMetrics, MetricsQuery, Resolution, WindowMetrics},
+    trainer::{EpisodeMetrics, MetricsExportQuery, MetricsQuery, MetricsRow, Resolution, WindowMetrics},
 };
 use axum::{
     extract::State,
@@ -14,7 +14,7 @@ use service_kit::{ApiResult, Json, Lines, Path, Query};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        RefOr,
+        Ref, RefOr,
         schema::{AnyOfBuilder, Schema},
     },
 };
@@ -30,7 +30,10 @@ mod thinned;
 use rows::Row;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(run_metrics))
+    OpenApiRouter::new()
+        .routes(routes!(list_run_metrics))
+        .routes(routes!(get_run_metrics_csv))
+        .routes(routes!(get_run_metrics_ndjson))
 }
 
 /// Rows of one resolution.
@@ -43,33 +46,40 @@ enum Rows {
     Windows(Page<WindowMetrics>),
 }
 
+/// What utoipa calls the two.
+const PAGES: [&str; 2] = ["Page_EpisodeMetrics", "Page_WindowMetrics"];
+
 impl PartialSchema for Rows {
     /// `anyOf`: a page without rows is both, which `oneOf` forbids.
     fn schema() -> RefOr<Schema> {
         let either = AnyOfBuilder::new().description(Some("Rows of one resolution."));
-        let either = either.item(Page::<EpisodeMetrics>::schema()).item(Page::<WindowMetrics>::schema());
-        either.into()
+        PAGES.into_iter().fold(either, |either, page| either.item(Ref::from_schema_name(page))).into()
     }
 }
 
 impl ToSchema for Rows {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("MetricsPage")
+    }
+
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        for (name, schema) in [
-            (EpisodeMetrics::name(), EpisodeMetrics::schema()),
-            (WindowMetrics::name(), WindowMetrics::schema()),
-        ] {
-            schemas.push((name.into_owned(), schema));
-        }
+        let [episodes, windows] = PAGES.map(str::to_owned);
+        schemas.extend([
+            (EpisodeMetrics::name().into_owned(), EpisodeMetrics::schema()),
+            (episodes, Page::<EpisodeMetrics>::schema()),
+            (WindowMetrics::name().into_owned(), WindowMetrics::schema()),
+            (windows, Page::<WindowMetrics>::schema()),
+        ]);
         Page::<EpisodeMetrics>::schemas(schemas);
         Page::<WindowMetrics>::schemas(schemas);
     }
 }
 
-/// Read a run's metrics.
+/// List a run's metrics
 ///
-/// One row an episode (the columns of `training_metrics.csv`) or a window; a figure without data is null,
-/// in CSV an empty field. JSON comes in pages: `next_cursor` is the next page's `from`. NDJSON and CSV are
-/// streams of all rows that there are now, from `from` on. Episodes and windows are kept for ever, with the
+/// One row an episode (the columns of `training_metrics.csv`) or a window; a figure without data is null. `next_cursor`
+/// is the next page's `from`. With `format` or `Accept` all rows can be had as a stream here too, as `metrics.csv` and
+/// `metrics.ndjson` give it. Episodes and windows are kept for ever, with the
 /// checkpoints; those after the last checkpoint are known only to the trainer that plays the run. Of more than
 /// 100,000 windows between two checkpoints the newest are kept.
 ///
@@ -80,21 +90,62 @@ impl ToSchema for Rows {
     params(("id" = Uuid, Path, description = "The run."), MetricsQuery),
     responses(
         (status = 200, description = "The rows, the oldest first.",
-            content((Rows = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
+            body = Rows),
         (status = 404, description = "`run_not_found`."),
         (status = 422, description = "`invalid_request`: a parameter is not valid, `metric` is no column of figures, \
             or `points` came with `limit`.")))]
-async fn run_metrics(
+async fn list_run_metrics(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
     Query(query): Query<MetricsQuery>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
+    let lines = Lines::asked(query.format, &headers);
+    rows(&state, id, &query, lines).await
+}
+
+/// Get a run's metrics as CSV
+///
+/// All rows that there are now, from `from` on, with a header: one an episode (the columns of `training_metrics.csv`) or
+/// a window. A figure without data is an empty field. With `points` the rows are thinned as in the list.
+#[utoipa::path(get, path = "/v1/runs/{id}/metrics.csv", tag = "runs",
+    params(("id" = Uuid, Path, description = "The run."), MetricsExportQuery),
+    responses(
+        (status = 200, description = "The rows, the oldest first.", body = String, content_type = "text/csv"),
+        (status = 404, description = "`run_not_found`."),
+        (status = 422, description = "`invalid_request`: a parameter is not valid, or `metric` is no column of figures.")))]
+async fn get_run_metrics_csv(
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+    Query(query): Query<MetricsExportQuery>,
+) -> ApiResult<Response> {
+    rows(&state, id, &query.into(), Some(Lines::Csv)).await
+}
+
+/// Get a run's metrics as lines of JSON
+///
+/// All rows that there are now, from `from` on, each as a JSON object on a line of its own. With `points` the rows are
+/// thinned as in the list.
+#[utoipa::path(get, path = "/v1/runs/{id}/metrics.ndjson", tag = "runs",
+    params(("id" = Uuid, Path, description = "The run."), MetricsExportQuery),
+    responses(
+        (status = 200, description = "The rows, the oldest first.", body = MetricsRow,
+            content_type = "application/x-ndjson"),
+        (status = 404, description = "`run_not_found`."),
+        (status = 422, description = "`invalid_request`: a parameter is not valid, or `metric` is no column of figures.")))]
+async fn get_run_metrics_ndjson(
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+    Query(query): Query<MetricsExportQuery>,
+) -> ApiResult<Response> {
+    rows(&state, id, &query.into(), Some(Lines::Ndjson)).await
+}
+
+async fn rows(state: &AppState, id: Uuid, query: &MetricsQuery, lines: Option<Lines>) -> ApiResult<Response> {
     let (run, runs) = (state.run(id).await?, state.runs().await?);
-    let lines = service_kit::Lines::asked(query.format, &headers);
     match query.resolution {
-        Resolution::Episode => answer::<EpisodeMetrics>(runs, run, &query, lines, Rows::Episodes).await,
-        Resolution::Window => answer::<WindowMetrics>(runs, run, &query, lines, Rows::Windows).await,
+        Resolution::Episode => answer::<EpisodeMetrics>(runs, run, query, lines, Rows::Episodes).await,
+        Resolution::Window => answer::<WindowMetrics>(runs, run, query, lines, Rows::Windows).await,
     }
 }
 

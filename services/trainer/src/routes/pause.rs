@@ -11,7 +11,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(pause_run)).routes(routes!(resume_run))
 }
 
-/// Pause a run.
+/// Pause a run
 ///
 /// It halts at the end of the current step, with the status `paused`, and gives its place to another run; a queued run
 /// is paused at once. It stays paused when the trainer is restarted, and resumes then from its last checkpoint. Pausing
@@ -32,7 +32,7 @@ async fn pause_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiRe
     Ok(accepted(&run))
 }
 
-/// Resume a run.
+/// Resume a run
 ///
 /// It continues where it halted, as soon as a place is free; until then it is `queued`.
 #[utoipa::path(post, path = "/v1/runs/{id}/resume", tag = "runs",

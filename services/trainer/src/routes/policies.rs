@@ -26,10 +26,10 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         )
         .routes(routes!(get_policy))
         .routes(routes!(get_policy_file))
-        .routes(routes!(decide))
+        .routes(routes!(ask_policy))
 }
 
-/// Import a policy.
+/// Import a policy
 ///
 /// A policy file (`file`, or `artifact` for one that the remembrancer has) or a hand rule (`rule`), and the
 /// environment that it decides in. The same import again gets the same policy. What a run of this trainer
@@ -51,9 +51,9 @@ async fn import_policy(State(state): State<AppState>, Json(new): Json<NewPolicy>
     Ok((status, [(header::LOCATION, location)], Json(policy.to_wire())).into_response())
 }
 
-/// List policies, newest first.
+/// List policies
 ///
-/// Those that were imported, and what the runs of this trainer learned.
+/// The newest first: those that were imported, and what the runs of this trainer learned.
 #[utoipa::path(get, path = "/v1/policies", tag = "policies", params(PolicyQuery),
     responses(
         (status = 200, description = "A page of policies.", body = Page<Policy>),
@@ -75,7 +75,9 @@ async fn list_policies(
     Ok(Json(Page { items: found.iter().map(|policy| policy.to_wire()).collect(), next_cursor }))
 }
 
-/// Look at a policy.
+/// Get a policy
+///
+/// Where it comes from, and the environment that it decides in.
 #[utoipa::path(get, path = "/v1/policies/{id}", tag = "policies",
     params(("id" = Uuid, Path, description = "The policy.", example = "1fcb0350-dd98-567b-8e27-2cbd7cecde9d")),
     responses(
@@ -86,7 +88,7 @@ async fn get_policy(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiR
     Ok(Json(state.policy(id).await?.to_wire()))
 }
 
-/// Export a policy's file.
+/// Get a policy's file
 ///
 /// The file (`ai-mesh-policy/2`, as `swarm_final.json`) that another trainer imports and `mesh evaluate` reads.
 #[utoipa::path(get, path = "/v1/policies/{id}/file", tag = "policies",
@@ -110,7 +112,7 @@ async fn get_policy_file(State(state): State<AppState>, Path(id): Path<Uuid>) ->
     Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
 }
 
-/// Ask for decisions.
+/// Ask a policy for decisions
 ///
 /// The requests are decided in order; each takes its capacity and budget before the next one. Providers and
 /// tenants are as in the policy's environment without events, except for what `providers` and `tenants` say about their
@@ -128,7 +130,7 @@ async fn get_policy_file(State(state): State<AppState>, Path(id): Path<Uuid>) ->
         (status = 422, description = "`invalid_request`: each wrong element by its JSON pointer; none was decided."),
         (status = 503, description = "`remembrancer_unavailable`: nothing is answered that is not recorded. \
             `policy_busy`: with other calls. `recovering`.")))]
-async fn decide(
+async fn ask_policy(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
     IdempotencyKey(key): IdempotencyKey,

@@ -11,7 +11,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(rewind_run))
 }
 
-/// Rewind a run.
+/// Rewind a run
 ///
 /// Begins a new run that leaves the path of this one at one of its checkpoints, where `learning_rate`,
 /// `discount`, `epsilon` and `episodes` may change; the old run stays as it is, whether it has ended or not.

@@ -20,7 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(cancel_run))
 }
 
-/// Start a training run.
+/// Create a run
 ///
 /// `{}` is a valid run. The answer comes as soon as the run is in the ledger; it starts when a place is
 /// free. Follow it at its `Location`. With `resume_from` it resumes from a checkpoint: PUT the file to the
@@ -52,9 +52,9 @@ async fn create_run(
     Ok(accepted(&run))
 }
 
-/// List runs, newest first.
+/// List runs
 ///
-/// Labels are compared as they are now; a page continues after the last run of the page before, whatever was started or
+/// The newest first. Labels are compared as they are now; a page continues after the last run of the page before, whatever was started or
 /// changed in between.
 #[utoipa::path(get, path = "/v1/runs", tag = "runs", params(RunQuery),
     responses((status = 200, description = "A page of runs.", body = Page<Run>)))]
@@ -71,7 +71,9 @@ async fn list_runs(
     Ok(Json(Page { items: runs.iter().map(|run| run.to_wire()).collect(), next_cursor }))
 }
 
-/// Look at a run.
+/// Get a run
+///
+/// Its configuration, progress, last checkpoint and, once it has ended, what it leaves.
 #[utoipa::path(get, path = "/v1/runs/{id}", tag = "runs",
     params(("id" = Uuid, Path, description = "The run.")),
     responses(
@@ -81,7 +83,7 @@ async fn get_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResu
     Ok(Json(state.run(id).await?.to_wire()))
 }
 
-/// Cancel a run.
+/// Cancel a run
 ///
 /// It ends after the current episode, with a checkpoint that another run can resume from; a run that has not started
 /// ends at once. A paused run continues to the end of its episode. The ledger has it before the answer: it is carried out

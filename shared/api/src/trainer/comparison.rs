@@ -18,10 +18,23 @@ pub struct ComparisonQuery {
     pub a: Uuid,
     /// The second run's id.
     pub b: Uuid,
-    /// `json`, or `csv` for the metrics alone; by default what `Accept` asks for, else JSON.
+    /// `json`, or `csv` for the metrics alone; by default what `Accept` asks for, else JSON. CSV has a route of its own in
+    /// the documents, where each operation answers one media type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(inline)]
+    #[param(ignore)]
     pub format: Option<ComparisonFormat>,
+}
+
+/// Which runs to compare as CSV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams, Validate)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+#[garde(allow_unvalidated)]
+pub struct ComparisonExportQuery {
+    /// The first run's id.
+    pub a: Uuid,
+    /// The second run's id.
+    pub b: Uuid,
 }
 
 /// The format of a comparison.
@@ -101,11 +114,11 @@ pub struct ConfigurationDifference {
     pub pointer: String,
     /// Its value in the first run; absent when it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     pub a: Option<serde_json::Value>,
     /// Its value in the second run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     pub b: Option<serde_json::Value>,
 }
 

@@ -61,7 +61,7 @@ impl Config {
                     async move { if missing { vec!["the database is away".to_owned()] } else { vec![] } },
                 )
             });
-            let info = ServiceInfo { name: "demo", title: "Demo", description: "For tests." };
+            let info = ServiceInfo { name: "demo", port: 8001, title: "Demo", description: "For tests." };
             Ok::<_, ConfigError>(app(info, routes, &config.http, Metrics::new(), readiness))
         };
         cli::run_command(program, command, || Ok(self), build)
