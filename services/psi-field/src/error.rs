@@ -64,6 +64,22 @@ pub enum SwarmError {
          intervention would change decisions that are recorded; send it again in a moment"
     )]
     CatchingUp(String),
+    /// It was brought back long ago, and nothing came since.
+    #[error(
+        "swarm `{swarm}` was brought back, and no window of it has come for {quiet_seconds} s: its run is paused, or waits, or \
+         nobody plays it. An intervention could fall among decisions that the ledger holds; resume the run, and send it \
+         again when its next window has come"
+    )]
+    Idle {
+        swarm: String,
+        /// For how long.
+        quiet_seconds: i64,
+    },
+    /// No window comes any more.
+    #[error(
+        "swarm `{0}` has ended with its run: no window of it comes any more, so nothing would carry an intervention to it"
+    )]
+    Ended(String),
     /// There is no room for another swarm.
     #[error(
         "{0} swarms are held, and none of them can make room; raise `max_swarms`, or wait until one makes a checkpoint"
@@ -121,6 +137,8 @@ impl From<SwarmError> for ApiError {
             }
             SwarmError::SnapshotConflict { expected, .. } => conflict("snapshot_conflict")
                 .with_errors(vec![at("/next_window", format!("expected {expected}"))]),
+            SwarmError::Ended(_) => conflict("swarm_ended"),
+            SwarmError::Idle { .. } => conflict("swarm_idle"),
             SwarmError::CatchingUp(_) => {
                 ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "swarm_catching_up", detail)
                     .retry_after(std::time::Duration::from_secs(1))

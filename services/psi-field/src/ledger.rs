@@ -5,12 +5,19 @@ use api::{
     remembrancer::RecordQuery,
 };
 use client::{Ledger, LedgerError};
-use records::{Body, intervention, psi};
+use records::{
+    Body, intervention, psi,
+    run::{self, RunRecord},
+};
+use uuid::Uuid;
 
 use crate::error::SwarmError;
 
 /// Records a page.
 const PAGE: u32 = 100;
+
+/// A UUID's, as it is written.
+const RUN_ID_LENGTH: usize = 36;
 
 /// What of the swarms must outlive this process, in the ledger: interventions as records, snapshots as
 /// artifacts that a record names.
@@ -109,6 +116,25 @@ impl SwarmLedger {
         }
         found.reverse();
         Ok(found)
+    }
+
+    /// Whether the run that the swarm is of has ended. Whoever plays a run tells psi-field, but one that fails, or that
+    /// went on without psi-field, may not have been able to.
+    ///
+    /// # Errors
+    /// The remembrancer is away.
+    pub(crate) async fn run_has_ended(&self, swarm: &str) -> Result<bool, SwarmError> {
+        // a run that had to take another name appended a number to it
+        let run = swarm.get(..RUN_ID_LENGTH).and_then(|id| Uuid::parse_str(id).ok());
+        let Some(run) = run else { return Ok(false) };
+        let query = RecordQuery {
+            subject: Some(run::subject(run)),
+            newest_first: Some(true),
+            limit: Some(PAGE),
+            ..RecordQuery::default()
+        };
+        let page = self.ledger.within(self.deadline).page(&query).await?;
+        Ok(page.items.iter().any(|record| matches!(RunRecord::read(record), Some(RunRecord::Ended(_)))))
     }
 
     /// Fine when the remembrancer can serve; asked once.

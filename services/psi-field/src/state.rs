@@ -186,9 +186,8 @@ impl AppState {
         key: Option<&str>,
     ) -> Result<InterventionRecord, SwarmError> {
         let mut held = self.swarm(id).await?;
-        if held.entry.is_catching_up() {
-            return Err(SwarmError::CatchingUp(id.to_owned()));
-        }
+        self.end_with_its_run(&mut held, id).await?;
+        held.entry.takes_commands(Utc::now())?;
         let mut targets = new.targets;
         targets.sort_unstable();
         targets.dedup();
@@ -198,6 +197,44 @@ impl AppState {
         self.0.metrics.intervention(record.intervention.kind, record.status);
         tracing::info!(swarm = %id, intervention = %record.intervention.id, kind = ?record.intervention.kind, "intervention by an operator");
         Ok(record)
+    }
+
+    /// A swarm of which nothing is on its way that nobody will carry there.
+    ///
+    /// # Errors
+    /// As [`AppState::swarm`].
+    pub(crate) async fn settled(&self, id: &str) -> Result<Held, SwarmError> {
+        let mut held = self.swarm(id).await?;
+        if held.entry.has_issued() {
+            self.end_with_its_run(&mut held, id).await?;
+        }
+        Ok(held)
+    }
+
+    /// Takes over that a swarm gets no window any more.
+    ///
+    /// # Errors
+    /// [`SwarmError`]; the swarm is then as it was.
+    pub(crate) async fn end(&self, id: &str) -> Result<Swarm, SwarmError> {
+        let mut held = self.swarm(id).await?;
+        self.end_held(&mut held, id).await?;
+        held.entry.summary().ok_or_else(|| SwarmError::NotFound(id.to_owned()))
+    }
+
+    /// Ends a swarm whose run has ended without having told.
+    async fn end_with_its_run(&self, held: &mut Held, id: &str) -> Result<(), SwarmError> {
+        let ended = held.entry.field().is_some_and(psi::Field::has_ended);
+        let Some(ledger) = self.ledger().filter(|_| !ended) else { return Ok(()) };
+        if ledger.run_has_ended(id).await? { self.end_held(held, id).await } else { Ok(()) }
+    }
+
+    async fn end_held(&self, held: &mut Held, id: &str) -> Result<(), SwarmError> {
+        for record in held.entry.end(self.ledger()).await? {
+            let intervention = record.intervention.id;
+            self.0.metrics.intervention(record.intervention.kind, record.status);
+            tracing::info!(swarm = %id, %intervention, kind = ?record.intervention.kind, status = ?record.status, "intervention");
+        }
+        Ok(())
     }
 
     /// Stores a swarm's state.

@@ -7,6 +7,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{conversion, error::SwarmError, ledger::SwarmLedger, metrics::DEFAULT_SWARM};
 
+/// So long after it was brought back, or sent again what it had sent, a swarm is expected to get on in a moment.
+const CATCHING_UP_SECONDS: i64 = 60;
+
 /// A swarm as this process holds it: its field, and the answers that may be asked again.
 ///
 /// Every change is made to a copy, recorded, and only then taken over: whoever breaks off in between, the
@@ -23,6 +26,8 @@ pub(crate) struct Entry {
     /// Where the field stood when it came from the remembrancer; a sender may still be further back.
     restored_at: Option<u64>,
     last_window_at: Option<DateTime<Utc>>,
+    /// When it last moved, or came from the remembrancer.
+    quiet_since: Option<DateTime<Utc>>,
     /// The sender repeats what it did before a restart: what is commanded now would come too late.
     repeating: bool,
     /// This process numbers the swarm's windows itself.
@@ -72,6 +77,7 @@ impl Entry {
             last_checkpoint: None,
             restored_at: None,
             last_window_at: None,
+            quiet_since: None,
             repeating: false,
             stepping: false,
         }
@@ -112,6 +118,7 @@ impl Entry {
             agents: field.agents(),
             interventions: field.intervention_count(),
             state: conversion::state(field.state()),
+            ended: field.has_ended(),
             last_window_at: self.last_window_at,
         })
     }
@@ -135,6 +142,7 @@ impl Entry {
         if let Some(snapshot) = ledger.newest_snapshot(&self.id, window).await? {
             let field = self.revive(ledger, snapshot).await?;
             self.adopt(field, true);
+            self.quiet_since = Some(Utc::now());
         }
         Ok(())
     }
@@ -170,6 +178,9 @@ impl Entry {
                     Err(SwarmError::TooOld { swarm, given, oldest: self.oldest_kept(expected), expected })
                 }
             };
+        }
+        if field.has_ended() {
+            return Err(SwarmError::Ended(swarm));
         }
         let step = Step::from(field.step(&conversion::window(window))?);
         self.commit(field, &step, digest, ledger, now).await?;
@@ -219,11 +230,57 @@ impl Entry {
         Ok(record)
     }
 
-    /// Whether the swarm is not yet where it was before a restart: brought back and without a window since,
-    /// or repeating what the ledger holds. A swarm that this process numbers itself never is.
+    /// Takes over that no window comes any more. Every intervention that was not acknowledged expires, in its new state;
+    /// there are none when it had ended before.
+    ///
+    /// # Errors
+    /// [`SwarmError`]; the swarm is then as it was.
+    pub(crate) async fn end(
+        &mut self,
+        ledger: Option<&SwarmLedger>,
+    ) -> Result<Vec<InterventionRecord>, SwarmError> {
+        let mut field = self.field.clone().ok_or_else(|| SwarmError::NotFound(self.id.clone()))?;
+        if field.has_ended() {
+            return Ok(Vec::new());
+        }
+        let expired: Vec<_> = field.end().into_iter().map(conversion::record).collect();
+        if let Some(ledger) = ledger {
+            ledger.record_interventions(&self.id, &expired).await?;
+            let snapshot = field.snapshot().map_err(|error| SwarmError::Serialise(self.id.clone(), error))?;
+            ledger.store_snapshot(&self.id, &conversion::snapshot(snapshot)).await?;
+        }
+        self.last_checkpoint = ledger.map(|_| field.next_window()).or(self.last_checkpoint);
+        self.field = Some(field);
+        Ok(expired)
+    }
+
+    /// Whether an intervention is on its way or waits to be acknowledged.
     #[must_use]
-    pub(crate) fn is_catching_up(&self) -> bool {
-        self.repeating || (self.restored_at.is_some() && self.id != DEFAULT_SWARM)
+    pub(crate) fn has_issued(&self) -> bool {
+        let mut records = self.field.iter().flat_map(Field::interventions);
+        records.any(|(_, record)| record.status == psi::intervention::InterventionStatus::Issued)
+    }
+
+    /// Whether an operator may intervene now.
+    ///
+    /// # Errors
+    /// The swarm has ended, or is not yet where it was before a restart: brought back and without a window since, or
+    /// repeating what the ledger holds. A swarm that this process numbers itself is always where it was.
+    pub(crate) fn takes_commands(&self, now: DateTime<Utc>) -> Result<(), SwarmError> {
+        let swarm = self.id.clone();
+        if self.field.as_ref().is_some_and(Field::has_ended) {
+            return Err(SwarmError::Ended(swarm));
+        }
+        if !self.repeating && (self.restored_at.is_none() || self.id == DEFAULT_SWARM) {
+            return Ok(());
+        }
+        let quiet_seconds =
+            self.quiet_since.map_or(0, |since| now.signed_duration_since(since).num_seconds());
+        Err(if quiet_seconds < CATCHING_UP_SECONDS {
+            SwarmError::CatchingUp(swarm)
+        } else {
+            SwarmError::Idle { swarm, quiet_seconds }
+        })
     }
 
     /// The swarm's whole state.
@@ -259,11 +316,11 @@ impl Entry {
     /// [`SwarmError::SnapshotConflict`] when the swarm is elsewhere, and others; nothing has then changed.
     pub(crate) async fn restore(
         &mut self,
-        snapshot: Snapshot,
+        mut snapshot: Snapshot,
         ledger: Option<&SwarmLedger>,
     ) -> Result<(), SwarmError> {
         let given = snapshot.next_window;
-        let restored = Field::restore(&self.id, conversion::taken(snapshot.clone()))?;
+        let mut restored = Field::restore(&self.id, conversion::taken(snapshot.clone()))?;
         if let Some(field) = &self.field {
             if field.same_past(&restored) {
                 return Ok(());
@@ -271,6 +328,11 @@ impl Entry {
             let expected = field.next_window();
             return Err(SwarmError::SnapshotConflict { swarm: self.id.clone(), given, expected });
         }
+        // What begins from where another one ended has windows yet to come.
+        restored.go_on();
+        snapshot = conversion::snapshot(
+            restored.snapshot().map_err(|error| SwarmError::Serialise(self.id.clone(), error))?,
+        );
         let field = match ledger {
             Some(ledger) => {
                 ledger.store_snapshot(&self.id, &snapshot).await?;
@@ -279,6 +341,7 @@ impl Entry {
             None => restored,
         };
         self.adopt(field, ledger.is_some());
+        self.quiet_since = Some(Utc::now());
         Ok(())
     }
 
@@ -359,6 +422,7 @@ impl Entry {
         self.field = Some(field);
         self.restored_at = None;
         self.last_window_at = Some(now);
+        self.quiet_since = Some(now);
         Ok(())
     }
 
@@ -377,4 +441,26 @@ fn digest(swarm: &str, window: &Window) -> Result<[u8; 32], SwarmError> {
     let window = Window { repeated: false, ..window.clone() };
     let text = serde_json::to_vec(&window).map_err(|error| SwarmError::Serialise(swarm.to_owned(), error))?;
     Ok(Sha256::digest(&text).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_swarm_that_was_brought_back_is_about_to_get_on_for_a_minute_and_then_it_stands_still() {
+        let begun = Utc::now();
+        let mut entry = Entry::new("s");
+        entry.adopt(Field::new("s", "", Settings::default()), true);
+        entry.quiet_since = Some(begun);
+        let after = |entry: &Entry, seconds| entry.takes_commands(begun + chrono::Duration::seconds(seconds));
+        assert!(matches!(after(&entry, 59), Err(SwarmError::CatchingUp(_))));
+        assert!(matches!(after(&entry, 61), Err(SwarmError::Idle { quiet_seconds: 61, .. })));
+        entry.restored_at = None; // as a window does
+        assert!(after(&entry, 1000).is_ok());
+        entry.repeating = true;
+        assert!(matches!(after(&entry, 61), Err(SwarmError::Idle { .. })));
+        entry.field.as_mut().unwrap().end();
+        assert!(matches!(after(&entry, 61), Err(SwarmError::Ended(_))));
+    }
 }

@@ -171,6 +171,22 @@ impl FieldLink {
         }
     }
 
+    /// Tells the field that no window comes any more, so that nothing stays on its way to this run. A `best_effort` run
+    /// tells it once; psi-field finds out from the ledger what it was not told.
+    ///
+    /// # Errors
+    /// The trainer shuts down, or has lost the run.
+    pub fn tell_end(&mut self) -> Result<(), Halt> {
+        if self.given_up || (self.kept.is_empty() && self.snapshot.is_none()) {
+            return Ok(());
+        }
+        let (field, swarm) = (&self.field, &self.swarm);
+        if let Some(Err(refusal)) = self.ask(|| field.end_swarm(swarm))? {
+            tracing::info!(run = %self.run, swarm = self.swarm, %refusal, "psi-field was not told that the run ends");
+        }
+        Ok(())
+    }
+
     /// Sends what is kept and not sent; the answer to the last window, `None` when the field is away.
     fn deliver(&mut self) -> Result<Option<WindowAnswer>, Halt> {
         let mut last = None;

@@ -166,13 +166,13 @@ impl InterventionKind {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum InterventionStatus {
-    /// Sent in an answer.
+    /// Sent in an answer, or on its way to the next one.
     Issued,
     /// Applied by the swarm.
     Acknowledged,
     /// Its effect is known: the reward after it was compared with the reward before.
     Assessed,
-    /// Not acknowledged in time.
+    /// Not acknowledged in time, or not before the swarm ended.
     Expired,
 }
 
@@ -310,6 +310,9 @@ pub struct Swarm {
     pub interventions: u64,
     /// The field after the last window.
     pub state: FieldState,
+    /// True when no window comes any more: its run has ended. Absent otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
     /// When the last window came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_window_at: Option<DateTime<Utc>>,

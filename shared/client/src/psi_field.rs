@@ -78,6 +78,11 @@ impl PsiField {
             .await
     }
 
+    /// `POST /v1/swarms/{id}/end`: no window of the swarm comes any more. Saying so again changes nothing.
+    pub async fn end_swarm(&self, swarm: &str) -> Result<Swarm, ClientError> {
+        self.connection.post(&["v1", "swarms", swarm, "end"]).answer().await
+    }
+
     /// `GET /v1/swarms/{id}/snapshot`: the field's whole state.
     pub async fn snapshot(&self, swarm: &str) -> Result<Snapshot, ClientError> {
         self.connection.get(&["v1", "swarms", swarm, "snapshot"]).answer().await

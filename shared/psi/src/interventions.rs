@@ -246,6 +246,22 @@ impl Interventions {
         delivered
     }
 
+    /// No window comes any more: what was not acknowledged never will be, and what waits is never delivered.
+    pub(crate) fn end(&mut self) -> Vec<InterventionRecord> {
+        for intervention in std::mem::take(&mut self.pending).into_values().flatten() {
+            self.track(issued(intervention));
+        }
+        let mut expired = Vec::new();
+        for tracked in &mut self.tracked {
+            if tracked.record.status == InterventionStatus::Issued {
+                tracked.record.status = InterventionStatus::Expired;
+                expired.push(tracked.record.clone());
+            }
+            tracked.done = true;
+        }
+        expired
+    }
+
     /// How many there were and are, those on their way included.
     #[must_use]
     pub(crate) fn count(&self) -> u64 {

@@ -71,6 +71,9 @@ pub struct Field {
     detector: Detector,
     guardian: Guardian,
     interventions: Interventions,
+    /// No window comes any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ended: bool,
 }
 
 /// A field's whole state, floats exact. Opaque to callers.
@@ -113,6 +116,7 @@ impl Field {
             detector: Detector::default(),
             guardian: Guardian::default(),
             interventions: Interventions::default(),
+            ended: false,
         }
     }
 
@@ -194,10 +198,27 @@ impl Field {
         self.interventions.request(&self.swarm, &self.lineage, self.next_window, wish, key, &self.settings)
     }
 
+    /// Takes over that no window comes any more: every intervention that was not acknowledged expires, in its new state.
+    pub fn end(&mut self) -> Vec<InterventionRecord> {
+        self.ended = true;
+        self.interventions.end()
+    }
+
+    /// Takes over that windows come again: the field begins another swarm from where one ended.
+    pub fn go_on(&mut self) {
+        self.ended = false;
+    }
+
+    /// Whether no window comes any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Puts an operator's intervention that was recorded before a restart back on its way. One that this
     /// field has already delivered is left alone.
     pub fn replay(&mut self, intervention: Intervention) {
-        if intervention.by_operator && intervention.issued_at_window >= self.next_window {
+        if !self.ended && intervention.by_operator && intervention.issued_at_window >= self.next_window {
             self.interventions.replay(intervention);
         }
     }

@@ -58,6 +58,7 @@ struct KnownSwarm {
     issued: Vec<Uuid>,
     answers: BTreeMap<u64, (Window, WindowAnswer)>,
     saved: Option<Snapshot>,
+    ended: bool,
 }
 
 impl FakePsiField {
@@ -67,6 +68,7 @@ impl FakePsiField {
         let routes = Router::new()
             .route("/readyz", get(async || Json(json!({"ready": true}))))
             .route("/v1/swarms/{id}", get(swarm))
+            .route("/v1/swarms/{id}/end", post(end))
             .route("/v1/swarms/{id}/windows", post(post_window))
             .route("/v1/swarms/{id}/snapshot", get(snapshot).put(put_snapshot))
             .route("/v1/swarms/{id}/checkpoints", post(checkpoint))
@@ -104,6 +106,12 @@ impl FakePsiField {
     #[must_use]
     pub fn posted(&self) -> Vec<(String, u64)> {
         lock(&self.state).posted.clone()
+    }
+
+    /// Whether the swarm was ended.
+    #[must_use]
+    pub fn has_ended(&self, swarm: &str) -> bool {
+        lock(&self.state).swarms.get(swarm).is_some_and(|swarm| swarm.ended)
     }
 
     /// Every intervention that was acknowledged, in their order.
@@ -155,6 +163,7 @@ impl KnownSwarm {
             issued: serde_json::from_value(snapshot.field["issued"].clone()).ok()?,
             answers: BTreeMap::new(),
             saved: Some(snapshot.clone()),
+            ended: false,
         })
     }
 
@@ -173,6 +182,7 @@ impl KnownSwarm {
             agents: 0,
             interventions: 0,
             state: FieldState::default(),
+            ended: self.ended,
             last_window_at: None,
         }
     }
@@ -256,6 +266,16 @@ async fn swarm(State(state): Shared, Path(id): Path<String>) -> Response {
     match lock(&state).swarms.get(&id) {
         None => problem(404, "swarm_not_found", "no such swarm"),
         Some(swarm) => Json(swarm.shown(id)).into_response(),
+    }
+}
+
+async fn end(State(state): Shared, Path(id): Path<String>) -> Response {
+    match lock(&state).swarms.get_mut(&id) {
+        None => problem(404, "swarm_not_found", "no such swarm"),
+        Some(swarm) => {
+            swarm.ended = true;
+            Json(swarm.shown(id)).into_response()
+        }
     }
 }
 

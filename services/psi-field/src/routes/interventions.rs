@@ -18,21 +18,23 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// List interventions
 ///
-/// Oldest first, each with its state: issued, acknowledged, assessed or expired. The last 1,000 of a swarm are kept
+/// Oldest first, each with its state: issued, acknowledged, assessed or expired. Those that are not acknowledged when
+/// the run ends expire. The last 1,000 of a swarm are kept
 /// here; all of them are in the remembrancer.
 #[utoipa::path(get, path = "/v1/swarms/{id}/interventions", tag = "interventions",
     params(SwarmId, PageQuery),
     responses(
         (status = 200, description = "A page of interventions.", body = Page<InterventionRecord>),
         (status = 404, description = "`swarm_not_found`."),
-        (status = 422, description = "`invalid_request`.")))]
+        (status = 422, description = "`invalid_request`."),
+        (status = 503, description = "`remembrancer_unavailable`.")))]
 async fn list_interventions(
     State(state): State<AppState>,
     Path(SwarmId(id)): Path<SwarmId>,
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<InterventionRecord>>> {
     let after: Option<u64> = cursor(query.cursor.as_deref(), |cursor| cursor.parse().ok())?;
-    let swarm = state.swarm(&id).await?;
+    let swarm = state.settled(&id).await?;
     let records = swarm.field().into_iter().flat_map(|field| field.interventions());
     let mut records = records.filter(|(number, _)| after.is_none_or(|after| *number > after));
     let page: Vec<_> = records.by_ref().take(query.length()).collect();
@@ -56,7 +58,8 @@ async fn list_interventions(
             headers(("Location" = String, description = "Where it can be followed."))),
         (status = 404, description = "`swarm_not_found`."),
         (status = 409, description = "`intervention_pending`: the next answer already carries another one of that kind. \
-            `idempotency_key_reused`. `too_many_interventions`."),
+            `idempotency_key_reused`. `too_many_interventions`. `swarm_ended`: its run has ended, and no answer would carry \
+            it. `swarm_idle`: it was brought back after a restart a minute ago or more, and no window came since."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
         (status = 503, description = "`swarm_catching_up`: after a restart, or a snapshot that was put, until a window comes that is past what the \
             ledger holds. \

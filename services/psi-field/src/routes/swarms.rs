@@ -7,7 +7,8 @@ use super::SwarmId;
 use crate::state::AppState;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_swarms)).routes(routes!(get_swarm))
+    let routes = OpenApiRouter::new().routes(routes!(list_swarms)).routes(routes!(get_swarm));
+    routes.routes(routes!(end_swarm))
 }
 
 /// What a cursor begins with; the swarm after which the page starts follows.
@@ -48,4 +49,21 @@ async fn get_swarm(
     Path(SwarmId(id)): Path<SwarmId>,
 ) -> ApiResult<Json<Swarm>> {
     Ok(Json(state.summary(&id).await?))
+}
+
+/// End a swarm
+///
+/// No window of it comes any more. Every intervention that was not acknowledged expires, and none can be issued. The trainer
+/// says so when a run ends. Said again, it changes nothing.
+#[utoipa::path(post, path = "/v1/swarms/{id}/end", tag = "swarms",
+    params(SwarmId),
+    responses(
+        (status = 200, description = "The swarm has ended.", body = Swarm),
+        (status = 404, description = "`swarm_not_found`."),
+        (status = 503, description = "`remembrancer_unavailable`: the swarm has not ended; send it again.")))]
+async fn end_swarm(
+    State(state): State<AppState>,
+    Path(SwarmId(id)): Path<SwarmId>,
+) -> ApiResult<Json<Swarm>> {
+    Ok(Json(state.end(&id).await?))
 }

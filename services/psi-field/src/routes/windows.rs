@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 200, description = "The field after the window, and what the swarm is to do.", body = WindowAnswer),
         (status = 409, description = "`window_gap`: windows before it are missing. `window_conflict`: another body came \
             under its number. `detail` and `errors` say which number is expected. `record_conflict`: the ledger has \
-            another past of this swarm."),
+            another past of this swarm. `swarm_ended`: nobody expected it any more."),
         (status = 413, description = "`body_too_large`."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field; an agent twice is one. \
             `unknown_intervention`: what is acknowledged was never issued."),

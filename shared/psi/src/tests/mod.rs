@@ -96,6 +96,30 @@ fn an_agent_twice_a_gap_and_an_unknown_acknowledgement_change_nothing() {
     assert_eq!(field, before);
 }
 
+#[test]
+fn what_nobody_acknowledged_when_a_swarm_ends_expires_and_comes_back_by_no_replay() {
+    let mut field = field();
+    field.step(&quiet(0, &[0])).unwrap();
+    let wish = |reason: &str| Wish {
+        kind: InterventionKind::Albedo,
+        targets: vec![0],
+        reason: reason.into(),
+        evidence: serde_json::Map::new(),
+    };
+    let delivered = field.request(wish("delivered"), None).unwrap();
+    assert_eq!(field.step(&quiet(1, &[0])).unwrap().answer.interventions, [delivered.intervention]);
+    let waiting = field.request(wish("waiting"), None).unwrap();
+    let expired = field.end();
+    let told: Vec<_> = expired.iter().map(|r| (r.intervention.reason.as_str(), r.status)).collect();
+    let status = InterventionStatus::Expired;
+    assert_eq!(told, [("delivered", status), ("waiting", status)]);
+    field.replay(waiting.intervention);
+    assert!(field.has_ended() && field.end().is_empty());
+    assert_eq!(field.interventions().map(|(_, record)| record).collect::<Vec<_>>(), expired);
+    let restored = Field::restore("test", field.snapshot().unwrap()).unwrap();
+    assert_eq!(restored, field);
+}
+
 /// Steady, then an outage: the field issues a nigredo at the returned window.
 fn hit(field: &mut Field, simulator: &mut Simulator) -> Intervention {
     for _ in 0..100 {
