@@ -18,7 +18,7 @@ use crate::{
     at_work::AtWork,
     error::EvaluationError,
     ledger::{Accepted, Ledger},
-    plan::plan,
+    plan::{assumed_prices, plan},
 };
 
 /// How many may be queued or in progress, over all evaluators of the ledger; one more is refused for now.
@@ -66,6 +66,9 @@ impl Evaluations {
             };
         }
         let plan = plan(&config).map_err(EvaluationError::Invalid)?;
+        if let Some(assumption) = plan.environment.catalog().assumption() {
+            tracing::warn!(evaluation = %id, "{assumption}");
+        }
         self.ledger.contestants(&plan).await?;
         let unfinished = self.ledger.unfinished(MOST_UNFINISHED).await?.len();
         if unfinished >= MOST_UNFINISHED as usize {
@@ -158,6 +161,7 @@ fn unfinished(accepted: Accepted, progress: &Progress) -> Evaluation {
     Evaluation {
         id: accepted.id,
         status: EvaluationStatus::Running,
+        assumed_prices: assumed_prices(&accepted.config.environment),
         config: accepted.config,
         created_at: accepted.created_at,
         episodes_done: progress.episodes(),

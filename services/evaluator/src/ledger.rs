@@ -20,7 +20,7 @@ use records::{
 use routing_env::Environment;
 use uuid::Uuid;
 
-use crate::error::EvaluationError;
+use crate::{error::EvaluationError, plan::assumed_prices};
 
 /// All records about evaluations, those of earlier versions too.
 const ALL: RecordKind = RecordKind::from_static("evaluation");
@@ -260,6 +260,7 @@ impl Ended {
         let mut evaluation = Evaluation {
             id: self.id,
             status: EvaluationStatus::Failed,
+            assumed_prices: assumed_prices(&self.config.environment),
             config: self.config,
             created_at: created_at.unwrap_or(self.recorded_at),
             episodes_done: 0,

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use api::{FieldError, evaluator::NewEvaluation, trainer::EnvironmentSpec};
+use api::{
+    FieldError,
+    evaluator::NewEvaluation,
+    trainer::{AssumedPrice, EnvironmentSpec},
+};
 use evaluation::{bounds::Sample, plan::Plan};
 use policy::Rule;
-use routing_env::{Document, Environment, InputError, Knowledge};
+use routing_env::{Catalog, Document, Environment, InputError, Knowledge, UNLISTED_PRICE_USD_PER_HOUR};
 use sha2::{Digest as _, Sha256};
 
 /// Checks a request.
@@ -93,10 +97,24 @@ fn environment(spec: &EnvironmentSpec) -> Result<Environment, Vec<FieldError>> {
     asked.build().map_err(|errors| errors.into_iter().map(field).collect())
 }
 
+/// What the catalog that an evaluation brings lists without a price; the built-in one has all prices.
+pub(crate) fn assumed_prices(spec: &EnvironmentSpec) -> Vec<AssumedPrice> {
+    let Some(Ok(catalog)) = spec.providers.as_ref().map(|value| Catalog::from_value("providers", value))
+    else {
+        return Vec::new();
+    };
+    let assumed = catalog.assumed_prices().map(|(provider, gpu_type)| AssumedPrice {
+        provider: provider.to_owned(),
+        gpu_type: gpu_type.to_owned(),
+        price_usd_per_hour: UNLISTED_PRICE_USD_PER_HOUR,
+    });
+    assumed.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use api::Hash;
-    use routing_env::{Catalog, Preset, Workloads};
+    use routing_env::{Preset, Workloads};
     use serde_json::json;
 
     use super::*;

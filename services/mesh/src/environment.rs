@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use api::trainer::EnvironmentSpec;
 use routing_env::{Document, Environment, InputError, Preset};
 
-use crate::{exit::usage, files::read_text};
+use crate::{exit::usage, files::read_text, output::note};
 
 /// Flags that name an environment.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -48,7 +48,11 @@ impl EnvironmentArgs {
             providers: self.providers.as_deref().map(document).transpose()?,
             workloads: self.workloads.as_deref().map(document).transpose()?,
         };
-        built(&asked)
+        let environment = built(&asked)?;
+        if let Some(assumption) = environment.catalog().assumption() {
+            note(&format!("Warning: {assumption}"));
+        }
+        Ok(environment)
     }
 
     /// The name of the preset, which need not be one.

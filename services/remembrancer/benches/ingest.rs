@@ -168,6 +168,7 @@ fn decision(sequence: u64) -> Decision {
         reason: if routed { "ok" } else { "held" }.into(),
         provider: routed.then(|| ["coreweave", "lambda-labs", "aws"][sequence as usize % 3].into()),
         price_usd_per_hour: routed.then_some(2.0 + noise),
+        price_assumed: false,
         latency_ms: routed.then_some(40.0 + 10.0 * noise),
         cost_usd: routed.then_some((2.0 + noise) * (0.5 + 8.0 * noise)),
         reward: -noise,

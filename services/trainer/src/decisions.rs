@@ -64,6 +64,7 @@ fn decision(
         reason: reason.to_owned(),
         provider: routed.map(|r| env.catalog().providers[r.provider].id.clone()),
         price_usd_per_hour: routed.map(|r| r.price),
+        price_assumed: routed.is_some_and(|r| env.price_is_assumed(r.provider, request.gpu_type)),
         latency_ms: routed.map(|r| r.latency_ms),
         cost_usd: routed.map(|r| r.cost),
         reward: decided.reward,

@@ -14,7 +14,7 @@ use std::{
 use api::{
     FieldError, Hash,
     policies::{Policy as WirePolicy, PolicyKind},
-    trainer::{EnvironmentSpec, RunQuery, RunStatus},
+    trainer::{AssumedPrice, EnvironmentSpec, RunQuery, RunStatus},
 };
 use axum::body::Bytes;
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -26,8 +26,12 @@ use routing_env::{Actions, Environment};
 use uuid::Uuid;
 
 use crate::{
-    digest::environment_sha256, ledger::FILE_DEADLINE, policies::identity::Identity, run::Run,
-    run_config::environment, runs::Runs,
+    digest::environment_sha256,
+    ledger::FILE_DEADLINE,
+    policies::identity::Identity,
+    run::Run,
+    run_config::{assumed_prices, environment},
+    runs::Runs,
 };
 
 pub mod identity;
@@ -64,6 +68,8 @@ pub struct Policy {
     pub environment: EnvironmentSpec,
     /// SHA-256 of the environment's definition.
     pub environment_sha256: Hash,
+    /// What its catalog lists without a price.
+    pub assumed_prices: Vec<AssumedPrice>,
     /// What it may do beside routing.
     pub actions: Actions,
     /// The `run` of its decisions.
@@ -241,6 +247,9 @@ impl Policy {
             origin;
         let environment = environment(&spec).map_err(DescribeError::Environment)?;
         let environment_sha256 = environment_sha256(&environment);
+        if let Some(assumption) = environment.catalog().assumption() {
+            tracing::warn!(policy = %id, "{assumption}");
+        }
         Ok(Self {
             id,
             name,
@@ -250,6 +259,7 @@ impl Policy {
             run,
             environment: spec,
             environment_sha256,
+            assumed_prices: assumed_prices(environment.catalog()),
             actions: environment.workloads().actions,
             digest: Identity::new(None, source, environment_sha256).stream_digest(id)?,
             created_at: created_at.trunc_subsecs(6), // as a list's cursor tells it
@@ -303,6 +313,7 @@ impl Policy {
             run_id: self.run,
             environment: self.environment.clone(),
             environment_sha256: self.environment_sha256,
+            assumed_prices: self.assumed_prices.clone(),
             may_hold: self.actions.hold,
             may_defer: self.actions.defer,
             digest: self.digest,

@@ -10,8 +10,8 @@ use api::{
     Hash,
     psi_field::Intervention,
     trainer::{
-        Agent, Checkpoint, EpisodeMetrics, Labels, NewRun, Progress, Recording, Run as WireRun, RunStatus,
-        WindowMetrics,
+        Agent, AssumedPrice, Checkpoint, EpisodeMetrics, Labels, NewRun, Progress, Recording, Run as WireRun,
+        RunStatus, WindowMetrics,
     },
 };
 use chrono::{DateTime, Utc};
@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::algorithm;
+use crate::{algorithm, run_config::assumed_prices_of};
 
 /// The newest windows that are kept of a run.
 pub const WINDOWS_KEPT: usize = 100_000;
@@ -37,6 +37,8 @@ pub struct Run {
     pub digest: Hash,
     /// What was asked for, without its labels.
     pub config: NewRun,
+    /// What its catalog lists without a price.
+    assumed_prices: Vec<AssumedPrice>,
     /// The run that was rewound to begin this one.
     pub rewound_from: Option<Uuid>,
     /// Cancelled when it is to end after the episode under way.
@@ -159,6 +161,7 @@ impl Run {
         Self {
             id,
             digest,
+            assumed_prices: assumed_prices_of(&config.environment),
             config,
             rewound_from: None,
             cancel: CancellationToken::new(),
@@ -304,6 +307,7 @@ impl Run {
             digest: self.digest,
             status: state.status,
             config: algorithm::shown(&self.config),
+            assumed_prices: self.assumed_prices.clone(),
             rewound_from: self.rewound_from,
             labels: state.labels.clone(),
             trainer: state.holder.clone(),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use api::{
     FIRST_HELD_OUT_SEED, FieldError, Hash,
-    trainer::{EnvironmentSpec, NewRun},
+    trainer::{AssumedPrice, EnvironmentSpec, NewRun},
 };
 use policy::{Algorithm, PolicyFile, Swarm, SwarmConfig, SwarmError, Training};
-use routing_env::{Document, Environment, InputError, Reward};
+use routing_env::{Catalog, Document, Environment, InputError, Reward, UNLISTED_PRICE_USD_PER_HOUR};
 
 use crate::{
     algorithm,
@@ -130,6 +130,22 @@ pub(crate) fn environment(spec: &EnvironmentSpec) -> Result<Environment, Vec<Fie
         detail: error.expected,
     };
     asked.build().map_err(|errors| errors.into_iter().map(field).collect())
+}
+
+/// What a catalog lists without a price.
+pub(crate) fn assumed_prices(catalog: &Catalog) -> Vec<AssumedPrice> {
+    let assumed = catalog.assumed_prices().map(|(provider, gpu_type)| AssumedPrice {
+        provider: provider.to_owned(),
+        gpu_type: gpu_type.to_owned(),
+        price_usd_per_hour: UNLISTED_PRICE_USD_PER_HOUR,
+    });
+    assumed.collect()
+}
+
+/// The same of the catalog that a run brings; the built-in one has all prices.
+pub(crate) fn assumed_prices_of(spec: &EnvironmentSpec) -> Vec<AssumedPrice> {
+    let own = spec.providers.as_ref().and_then(|value| Catalog::from_value("providers", value).ok());
+    own.as_ref().map(assumed_prices).unwrap_or_default()
 }
 
 fn of_swarm(error: &SwarmError) -> FieldError {

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::{Hash, trainer::EnvironmentSpec};
+use crate::{
+    Hash,
+    trainer::{AssumedPrice, EnvironmentSpec},
+};
 
 /// An evaluation to run: learned policies and hand rules on the same held-out seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
@@ -92,6 +95,9 @@ pub struct Evaluation {
     /// Steps whose physical limit is wanted; 0 where there is none.
     #[serde(default)]
     pub limit_steps_total: u64,
+    /// What its catalog lists without a price. Absent when everything has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assumed_prices: Vec<AssumedPrice>,
     /// The result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<EvaluationResult>,

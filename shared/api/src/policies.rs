@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     Hash,
     remembrancer::{Action, RecordReceipt},
-    trainer::EnvironmentSpec,
+    trainer::{AssumedPrice, EnvironmentSpec},
 };
 
 /// A policy to import, and the environment that it decides in. Exactly one of `file`, `artifact` and `rule`
@@ -78,6 +78,9 @@ pub struct Policy {
     pub environment: EnvironmentSpec,
     /// SHA-256 of the environment's definition.
     pub environment_sha256: Hash,
+    /// What its catalog lists without a price. Absent when everything has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assumed_prices: Vec<AssumedPrice>,
     /// Whether it may refuse a request even though a provider is feasible.
     pub may_hold: bool,
     /// Whether it may defer a request until the others of its call are decided.
@@ -251,6 +254,10 @@ pub struct ServedDecision {
     /// The expected price per GPU-hour, in USD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_price_usd_per_hour: Option<f64>,
+    /// True when the catalog lists the provider's GPU type without a price: price and cost count with an assumed one.
+    /// Absent otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub price_assumed: bool,
     /// The expected cost, in USD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_cost_usd: Option<f64>,
@@ -292,6 +299,10 @@ pub struct Alternative {
     /// What it would have cost, in USD, when it was feasible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_cost_usd: Option<f64>,
+    /// True when that, or the price for which the budget was too small, is an assumed one: the catalog has none. Absent
+    /// otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub price_assumed: bool,
     /// The latency that it would have met, in ms, when it was feasible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_latency_ms: Option<f64>,

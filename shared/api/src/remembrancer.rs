@@ -82,6 +82,10 @@ pub struct Decision {
     #[garde(inner(range(min = 0.0, max = 1e300)))]
     #[schema(minimum = 0, maximum = 1e300)]
     pub price_usd_per_hour: Option<f64>,
+    /// True when the catalog lists the provider's GPU type without a price: price and cost count with an assumed one.
+    /// Absent otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub price_assumed: bool,
     /// Latency including waiting, in ms, when routed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 1e300)))]

@@ -31,14 +31,31 @@ pub struct EnvironmentSpec {
     /// A named setting, one of those listed; the files as they are when absent.
     #[schema(example = "contended")]
     pub preset: Option<String>,
-    /// A provider catalog in the public schema (`providers.json`); the built-in one when absent.
+    /// A provider catalog in the public schema (`providers.json`); the built-in one when absent. A GPU type without a price is
+    /// assumed to cost 10 $/h, which is told as `assumed_prices` and marked as `price_assumed`; 0 is a price.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub providers: Option<serde_json::Value>,
-    /// Workloads in the public schema (`workloads.json`); the built-in ones when absent.
+    /// Workloads in the public schema (`workloads.json`); the built-in ones when absent. A tenant makes
+    /// `avg_requests_per_step` · `demand_multiplier` requests a step: below an `avg_requests_per_step` of 4 on average exactly
+    /// so many (Poisson; 0: none), from 4 on half a request less (a truncated normal law).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub workloads: Option<serde_json::Value>,
+}
+
+/// A GPU type that a provider lists without a price: every price and cost there counts with an assumed one, and says so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AssumedPrice {
+    /// The provider.
+    #[schema(example = "salad")]
+    pub provider: String,
+    /// The GPU type.
+    #[schema(example = "RTX3090")]
+    pub gpu_type: String,
+    /// What it is assumed to cost per GPU-hour, in USD.
+    #[schema(example = 10.0)]
+    pub price_usd_per_hour: f64,
 }
 
 /// What the run does while psi-field is away.
@@ -306,6 +323,9 @@ pub struct Run {
     pub status: RunStatus,
     /// The configuration that it was created with; name, tags and notes stand beside it.
     pub config: NewRun,
+    /// What its catalog lists without a price. Absent when everything has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assumed_prices: Vec<AssumedPrice>,
     /// The run that was rewound to begin this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewound_from: Option<Uuid>,

@@ -69,12 +69,15 @@ pub fn analyse(
         is_hidden,
         who_differs: &|i, other| comparison.fairness_versus(i, other),
     };
+    let mut verdicts = verdicts(&findings);
+    // costs and rewards rest on it
+    verdicts.extend(plan.environment.catalog().assumption());
     Report {
         environment_digest: plan.environment_digest,
         environment: plan.environment.preset().name().into(),
         steps: plan.environment.steps(),
         seeds: plan.seeds.clone(),
-        verdicts: verdicts(&findings),
+        verdicts,
         best_rule: contestants[best_rule].name.clone(),
         policies,
         limit,

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::input::{self, Checker, InputError, OrderedMap, token};
 
-/// A GPU type that a provider lists without a price costs this.
+/// A GPU type that a provider lists without a price is assumed to cost this. Wherever the price is shown, it is said
+/// that it was assumed.
 pub const UNLISTED_PRICE_USD_PER_HOUR: f64 = 10.0;
 
 /// A provider has at most so many regions, and so many GPU types.
@@ -46,7 +47,8 @@ pub struct Provider {
     /// Prices in credits; they do not enter the simulation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credits_per_hour: Option<OrderedMap<f64>>,
-    /// Prices by GPU type; a listed type without one costs [`UNLISTED_PRICE_USD_PER_HOUR`].
+    /// Prices by GPU type; 0 is what one's own machines cost. Of a listed type without one
+    /// [`UNLISTED_PRICE_USD_PER_HOUR`] is assumed.
     #[serde(default)]
     pub base_price_usd_per_hour: OrderedMap<f64>,
     /// Latency without events and congestion, in ms.
@@ -80,6 +82,32 @@ impl Catalog {
     /// The first mistake.
     pub fn from_value(file: &str, value: &serde_json::Value) -> Result<Self, InputError> {
         input::from_value::<Self>(file, value)?.validated(file)
+    }
+
+    /// Every GPU type that is listed without a price: its provider's id, and its own name. Whoever reads a catalog tells
+    /// of them.
+    pub fn assumed_prices(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.providers.iter().flat_map(|provider| {
+            let assumed = provider.gpu_types.iter().filter(|gpu| provider.assumes_price_of(gpu));
+            assumed.map(|gpu| (provider.id.as_str(), gpu.as_str()))
+        })
+    }
+
+    /// What is assumed of what the catalog does not say, in a sentence; `None` where it says everything.
+    #[must_use]
+    pub fn assumption(&self) -> Option<String> {
+        const NAMED: usize = 5;
+        let all: Vec<_> =
+            self.assumed_prices().map(|(provider, gpu)| format!("{gpu} at {provider}")).collect();
+        let more = all.len().saturating_sub(NAMED);
+        let others = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let named = all.get(..NAMED).unwrap_or(&all).join(", ");
+        (!all.is_empty()).then(|| {
+            format!(
+                "The catalog has no price of {named}{others}: {UNLISTED_PRICE_USD_PER_HOUR} $ per GPU-hour is assumed, and \
+                 marked wherever it is shown. Say what it costs in base_price_usd_per_hour; 0 is a price."
+            )
+        })
     }
 
     fn validated(self, file: &str) -> Result<Self, InputError> {
@@ -130,7 +158,7 @@ impl Provider {
             check.require(self.gpu_types.iter().any(|g| g == gpu), &pointer, || {
                 format!("expected a GPU type of this provider's gpu_types ({})", self.gpu_types.join(", "))
             })?;
-            check.positive(*price, 1e6, &pointer)?;
+            check.within(*price, 0.0, 1e6, &pointer)?;
         }
         check.within(self.base_latency_ms, 1.0, 1e6, &format!("{at}/base_latency_ms"))?;
         check.within(
@@ -140,6 +168,12 @@ impl Provider {
             &format!("{at}/capacity_gpu_hours_per_step"),
         )?;
         check.within(self.reputation, 0.0, 100.0, &format!("{at}/reputation"))
+    }
+
+    /// Whether the provider has the GPU type, but its catalog does not say at what price.
+    #[must_use]
+    pub fn assumes_price_of(&self, gpu_type: &str) -> bool {
+        self.gpu_types.iter().any(|g| g == gpu_type) && self.base_price_usd_per_hour.get(gpu_type).is_none()
     }
 
     /// The price of a GPU type, or `None` when the provider does not have it.

@@ -11,8 +11,9 @@ use crate::{
     market::ProviderState,
     physics::Physics,
     preset::Preset,
+    request::FEW_REQUESTS,
     spec::EnvironmentSpec,
-    workloads::Workloads,
+    workloads::{Tenant, Workloads},
 };
 
 /// Routing GPU requests of several tenants to several providers.
@@ -36,6 +37,8 @@ pub struct Environment {
     mixes: Vec<Vec<(usize, f64)>>,
     /// `[gpu_type]`: the lowest base price in the catalog, whatever the region.
     list_prices: Vec<Option<f64>>,
+    /// `[provider]`: the GPU types that it lists without a price.
+    assumed: Vec<Vec<usize>>,
     /// `[region · gpu types + gpu type]`: the providers that could serve it, with their base prices.
     eligible: Vec<Vec<(usize, f64)>>,
     timed_events: Vec<Event>,
@@ -78,6 +81,11 @@ impl Environment {
             .map(|t| t.mix.iter().filter_map(|(name, share)| Some((*position.get(name)?, *share))).collect())
             .collect();
         let (list_prices, eligible) = offers(&catalog, &regions, &gpu_types)?;
+        let assumed = catalog.providers.iter().map(|p| {
+            let types = gpu_types.list.iter().enumerate().filter(|(_, gpu)| p.assumes_price_of(gpu));
+            types.map(|(index, _)| index).collect()
+        });
+        let assumed = assumed.collect();
         let timed_events = workloads
             .scenarios
             .iter()
@@ -93,6 +101,7 @@ impl Environment {
             profiles,
             mixes,
             list_prices,
+            assumed,
             eligible,
             timed_events,
         })
@@ -150,16 +159,31 @@ impl Environment {
 
     /// What defines this environment, as deterministic JSON text. It keeps the order of workload
     /// mixes, which matters, and so is not RFC 8785.
+    ///
+    /// `rules` is there where this version decides or records otherwise than an earlier one did with the same files, so
+    /// that neither takes the other's decisions for its own.
     #[must_use]
     pub fn definition(&self) -> String {
         #[derive(Serialize)]
         struct Definition<'a> {
             catalog: &'a Catalog,
             workloads: &'a Workloads,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            rules: Option<u32>,
         }
+        let rules = self.has_changed_rules().then_some(2);
         #[allow(clippy::expect_used)] // string keys and finite numbers only
-        serde_json::to_string(&Definition { catalog: &self.catalog, workloads: &self.workloads })
+        serde_json::to_string(&Definition { catalog: &self.catalog, workloads: &self.workloads, rules })
             .expect("serialisable")
+    }
+
+    /// Whether it has what the first rules meant otherwise: few requests, workloads without a share, assumed prices.
+    fn has_changed_rules(&self) -> bool {
+        let tenants = &self.workloads.tenants;
+        let few = tenants.iter().any(|tenant| tenant.avg_requests_per_step < FEW_REQUESTS);
+        let without_share =
+            |tenant: &Tenant| tenant.mix.iter().last().is_some_and(|(_, share)| *share == 0.0);
+        few || tenants.iter().any(without_share) || self.catalog.assumed_prices().next().is_some()
     }
 
     /// How use makes providers slower and dearer.
@@ -172,6 +196,12 @@ impl Environment {
     #[must_use]
     pub fn list_price(&self, gpu_type: usize) -> Option<f64> {
         self.list_prices[gpu_type]
+    }
+
+    /// Whether the catalog does not say what a GPU type costs at a provider, so that its price there is an assumed one.
+    #[must_use]
+    pub fn price_is_assumed(&self, provider: usize, gpu_type: usize) -> bool {
+        self.assumed[provider].contains(&gpu_type)
     }
 
     /// A tenant's budget for one step, in USD.

@@ -2,7 +2,7 @@
 
 use crate::{
     environment::Environment,
-    events::Event,
+    events::{Event, Timeline},
     market::{Candidate, Market},
     metrics::{Fate, Metrics, Resolution, Routed},
     physics::wait_ms,
@@ -126,7 +126,7 @@ pub struct Episode<'e> {
     env: &'e Environment,
     source: Source<'e>,
     reward: Reward,
-    events: Vec<Event>,
+    events: Timeline,
     truth: Option<Truth>,
     market: Market,
     next_step: u32,
@@ -192,7 +192,7 @@ impl<'e> Episode<'e> {
             env,
             source,
             reward,
-            events,
+            events: Timeline::new(events),
             truth,
             market: Market::new(env),
             next_step: 0,
@@ -219,7 +219,7 @@ impl<'e> Episode<'e> {
             return false;
         }
         self.first_arrival += self.requests.len() as u64;
-        self.market.begin_step(self.env, &self.events, self.next_step);
+        self.market.begin_step(self.env, self.events.begin_step(self.next_step));
         if let Some(truth) = &mut self.truth {
             truth.begin_step(self.env, self.next_step, self.market.providers());
         }

@@ -125,10 +125,6 @@ impl Event {
         !matches!(self.effect, Effect::Latency(_) | Effect::Brownout)
     }
 
-    pub(crate) fn is_active(&self, step: u32) -> bool {
-        (self.start..self.end).contains(&step)
-    }
-
     /// Several may overlap: deltas add, multipliers multiply.
     pub(crate) fn apply(&self, state: &mut ProviderState) {
         match self.effect {
@@ -138,6 +134,66 @@ impl Event {
             Effect::Price(multiplier) => state.price_multiplier *= multiplier,
             Effect::Reputation(delta) => state.reputation += delta,
             Effect::Brownout => {}
+        }
+    }
+}
+
+/// An episode's events, step by step. A step costs as much as events are active in it, however many there are.
+#[derive(Clone, Debug)]
+pub(crate) struct Timeline {
+    events: Vec<Event>,
+    /// Their positions, by when they start.
+    by_start: Vec<usize>,
+    /// How many of these have started.
+    started: usize,
+    active: Vec<usize>,
+}
+
+impl Timeline {
+    pub(crate) fn new(events: Vec<Event>) -> Self {
+        let mut by_start: Vec<usize> = (0..events.len()).collect();
+        by_start.sort_by_key(|event| events[*event].start);
+        Self { events, by_start, started: 0, active: Vec::new() }
+    }
+
+    /// The events that are active in a step, in the order in which they were given. Steps come one after the other.
+    pub(crate) fn begin_step(&mut self, step: u32) -> impl Iterator<Item = &Event> {
+        let Self { events, by_start, started, active } = self;
+        active.retain(|event| events[*event].end > step);
+        while let Some(event) = by_start.get(*started).filter(|event| events[**event].start <= step) {
+            if events[*event].end > step {
+                active.push(*event);
+            }
+            *started += 1;
+        }
+        active.sort_unstable();
+        active.iter().map(|event| &events[*event])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeline_has_in_each_step_what_is_active_in_the_order_given() {
+        let spans = [(3, 6), (0, 2), (3, 4), (1, 9), (5, 5), (2, 100)];
+        let events: Vec<Event> = spans
+            .iter()
+            .enumerate()
+            .map(|(provider, (start, end))| Event {
+                provider,
+                start: *start,
+                end: *end,
+                effect: Effect::Outage,
+            })
+            .collect();
+        let mut timeline = Timeline::new(events.clone());
+        for step in 0..12 {
+            let expected: Vec<usize> =
+                events.iter().filter(|e| (e.start..e.end).contains(&step)).map(|e| e.provider).collect();
+            let found: Vec<usize> = timeline.begin_step(step).map(|event| event.provider).collect();
+            assert_eq!(found, expected, "step {step}");
         }
     }
 }

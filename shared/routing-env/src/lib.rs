@@ -21,6 +21,7 @@ mod reward;
 mod spec;
 mod streams;
 mod trace;
+mod trace_time;
 mod truth;
 mod workloads;
 
@@ -39,6 +40,7 @@ pub use reward::{Reward, UnknownReward};
 pub use spec::{Document, EnvironmentSpec};
 pub use streams::{Stream, generator};
 pub use trace::Trace;
+pub use trace_time::Origin;
 pub use truth::Truth;
 pub use workloads::{
     Actions, ArrivalOrder, Knowledge, ScenarioEvent, SimulationSettings, Tenant, Weights, WorkloadProfile,

@@ -131,12 +131,12 @@ impl Market {
         Self { providers, budgets, ..Self::new(env) }
     }
 
-    /// Whole capacities and budgets again, under the events of this step.
-    pub(crate) fn begin_step(&mut self, env: &Environment, events: &[Event], step: u32) {
+    /// Whole capacities and budgets again, under the events that are active in this step.
+    pub(crate) fn begin_step<'e>(&mut self, env: &Environment, active: impl Iterator<Item = &'e Event>) {
         for (p, state) in self.providers.iter_mut().enumerate() {
             *state = env.base_state(p);
         }
-        for event in events.iter().filter(|e| e.is_active(step)) {
+        for event in active {
             event.apply(&mut self.providers[event.provider]);
         }
         for state in &mut self.providers {

@@ -4,13 +4,19 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::{environment::Environment, input::InputError, request::Request};
+use crate::{
+    environment::Environment,
+    input::InputError,
+    request::Request,
+    trace_time::{Clock, Origin, TimeColumns, Wrong},
+};
 
 /// A request stream: what was asked for in each step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
     /// The steps that have requests: what a trace takes of memory depends on its rows, not on how far apart they are.
     steps: BTreeMap<u32, Vec<Request>>,
+    origin: Origin,
 }
 
 /// A row; further columns are ignored.
@@ -18,6 +24,8 @@ pub struct Trace {
 struct Row {
     step: Option<u32>,
     arrival_s: Option<f64>,
+    arrival_ms: Option<f64>,
+    arrival_at: Option<String>,
     tenant_id: String,
     workload_type: String,
     gpu_type: String,
@@ -28,12 +36,13 @@ struct Row {
 }
 
 /// The longest trace, in steps.
-const MAX_STEPS: u32 = 10_000_000;
+pub(crate) const MAX_STEPS: u32 = 10_000_000;
 
 impl Trace {
-    /// Reads `step` or `arrival_s` (with the length of a step), `tenant_id`, `workload_type`,
-    /// `gpu_type`, `gpu_hours` and optionally `region`, `max_latency_ms`, `min_reputation`.
-    /// Rows must be in order of time. `file` names the trace in errors.
+    /// Reads `tenant_id`, `workload_type`, `gpu_type`, `gpu_hours` and optionally `region`, `max_latency_ms`,
+    /// `min_reputation`; and when each request came: `step`, or with the length of a step one of `arrival_s`,
+    /// `arrival_ms` and `arrival_at` ([`Origin`] says from where these count). Rows must be in order of time. `file` names
+    /// the trace in errors. The work grows with the rows and the steps, and with nothing else.
     ///
     /// # Errors
     /// The first mistake, with its line.
@@ -55,10 +64,12 @@ impl Trace {
             }
         };
         let header = reader.headers().map_err(|error| malformed(&error))?.clone();
+        let mut clock = Clock::new(&header, step_seconds)
+            .map_err(|(column, expected)| mistake(file, 1, column, expected))?;
         let mut steps: BTreeMap<u32, Vec<Request>> = BTreeMap::new();
         for record in reader.records() {
             let record = record.map_err(|error| malformed(&error))?;
-            let row = record.deserialize::<Row>(Some(&header)).map_err(|error| {
+            let mut row = record.deserialize::<Row>(Some(&header)).map_err(|error| {
                 let line = line_of(text, record.position());
                 match error.kind() {
                     csv::ErrorKind::Deserialize { err, .. } => {
@@ -68,21 +79,17 @@ impl Trace {
                     _ => malformed(&error),
                 }
             })?;
-            let (step, request) = row.resolve(env, step_seconds).map_err(|(column, expected)| {
+            let wrong = |(column, expected): Wrong| {
                 mistake(file, line_of(text, record.position()), column, expected)
-            })?;
-            if let Some((last, _)) = steps.last_key_value()
-                && step < *last
-            {
-                let expected = format!("expected rows in order of time: step {step} comes after step {last}");
-                return Err(mistake(file, line_of(text, record.position()), "step", expected));
-            }
+            };
+            let step = clock.step(&row.time()).map_err(wrong)?;
+            let request = row.resolve(env).map_err(wrong)?;
             steps.entry(step).or_default().push(request);
         }
         if steps.is_empty() {
             return Err(mistake(file, 1, "", "expected at least one request, found none".into()));
         }
-        Ok(Self { steps })
+        Ok(Self { steps, origin: clock.origin() })
     }
 
     /// How many steps.
@@ -96,40 +103,22 @@ impl Trace {
     pub fn requests(&self, step: u32) -> &[Request] {
         self.steps.get(&step).map(Vec::as_slice).unwrap_or_default()
     }
+
+    /// Where its step 0 begins.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
 }
 
 impl Row {
-    fn resolve(
-        self,
-        env: &Environment,
-        step_seconds: Option<f64>,
-    ) -> Result<(u32, Request), (&'static str, String)> {
+    fn time(&mut self) -> TimeColumns {
+        let Self { step, arrival_s, arrival_ms, .. } = *self;
+        TimeColumns { step, arrival_s, arrival_ms, arrival_at: self.arrival_at.take() }
+    }
+
+    fn resolve(self, env: &Environment) -> Result<Request, Wrong> {
         let wrong = |column: &'static str, expected: String| (column, expected);
-        let step = match (self.step, self.arrival_s, step_seconds) {
-            (Some(step), _, _) => step,
-            (None, Some(arrival), Some(seconds))
-                if arrival >= 0.0 && arrival / seconds < f64::from(MAX_STEPS) =>
-            {
-                (arrival / seconds) as u32
-            }
-            (None, Some(_), None) => {
-                return Err(wrong(
-                    "arrival_s",
-                    "a trace with arrival_s needs the length of a step in seconds".into(),
-                ));
-            }
-            (None, Some(arrival), Some(seconds)) => {
-                let end = f64::from(MAX_STEPS) * seconds;
-                return Err(wrong(
-                    "arrival_s",
-                    format!("expected a time from 0 to below {end}, found {arrival}"),
-                ));
-            }
-            (None, None, _) => return Err(wrong("step", "expected a column `step` or `arrival_s`".into())),
-        };
-        if step >= MAX_STEPS {
-            return Err(wrong("step", format!("expected a step below {MAX_STEPS}, found {step}")));
-        }
         let tenants = &env.workloads().tenants;
         let tenant = tenants.iter().position(|t| t.id == self.tenant_id).ok_or_else(|| {
             wrong("tenant_id", unknown("tenant", &self.tenant_id, tenants.iter().map(|t| t.id.as_str())))
@@ -172,7 +161,7 @@ impl Row {
             }
             request.min_reputation = reputation;
         }
-        Ok((step, request))
+        Ok(request)
     }
 }
 

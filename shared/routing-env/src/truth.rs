@@ -4,13 +4,14 @@
 use std::f64::consts::TAU;
 
 use rand::RngExt;
-use rand_distr::{Distribution, LogNormal, Normal, StandardNormal};
+use rand_distr::{Distribution, LogNormal, StandardNormal};
 use rand_pcg::Pcg64;
 
 use crate::{
     environment::Environment,
-    events::{Effect, Event},
+    events::{Effect, Event, Timeline},
     market::ProviderState,
+    request::Count,
     streams::{Stream, generator},
 };
 
@@ -46,7 +47,7 @@ const LATENCY_SPREAD: f64 = 0.1;
 pub struct Truth {
     seed: u64,
     steps: u32,
-    events: Vec<Event>,
+    events: Timeline,
     providers: Vec<Provider>,
     /// `[tenant][position in its mix]`: change of the share over the episode.
     leans: Vec<Vec<f64>>,
@@ -93,7 +94,7 @@ impl Truth {
         Self {
             seed,
             steps,
-            events: events.to_vec(),
+            events: Timeline::new(events.to_vec()),
             providers,
             leans: tenants.map(&mut leans).collect(),
             demand: generator(seed, Stream::Drift),
@@ -106,15 +107,17 @@ impl Truth {
     /// Goes on to a step; `advertised` are the providers as policies see them.
     pub(crate) fn begin_step(&mut self, env: &Environment, step: u32, advertised: &[ProviderState]) {
         self.drift(env, step);
-        for (p, provider) in self.providers.iter_mut().enumerate() {
-            let (mut latency_ms, mut failure) = (advertised[p].latency_ms, provider.failure);
-            for event in self.events.iter().filter(|e| e.provider == p && e.is_active(step)) {
-                match event.effect {
-                    Effect::Latency(delta) => latency_ms = (latency_ms + delta).max(1.0),
-                    Effect::Brownout => failure = provider.failure * BROWNOUT_FACTOR,
-                    _ => {}
-                }
+        let untouched = self.providers.iter().zip(advertised).map(|(p, seen)| (seen.latency_ms, p.failure));
+        let mut met: Vec<(f64, f64)> = untouched.collect();
+        for event in self.events.begin_step(step) {
+            let (latency_ms, failure) = &mut met[event.provider];
+            match event.effect {
+                Effect::Latency(delta) => *latency_ms = (*latency_ms + delta).max(1.0),
+                Effect::Brownout => *failure = self.providers[event.provider].failure * BROWNOUT_FACTOR,
+                _ => {}
             }
+        }
+        for (p, (provider, (latency_ms, failure))) in self.providers.iter_mut().zip(met).enumerate() {
             provider.true_factor = provider.latency_factor * latency_ms / advertised[p].latency_ms;
             provider.true_failure = failure.min(1.0);
         }
@@ -149,17 +152,15 @@ impl Truth {
 
     /// How many requests a tenant makes in this step, and its mix. The spread is that of the catalog's law at the
     /// demand multiplier that would give this mean.
-    pub(crate) fn demand(
-        &self,
-        env: &Environment,
-        tenant: usize,
-    ) -> (Option<Normal<f64>>, Vec<(usize, f64)>) {
+    pub(crate) fn demand(&self, env: &Environment, tenant: usize) -> (Count, Vec<(usize, f64)>) {
         let expected: f64 = self.expected[tenant].iter().sum();
         let usual = env.workloads().tenants[tenant].avg_requests_per_step;
-        let multiplier = if usual > 0.0 { expected / usual } else { 0.0 };
+        if usual == 0.0 {
+            return (Count::None, env.mix(tenant).to_vec());
+        }
         let mix = env.mix(tenant).iter().zip(&self.expected[tenant]);
         let mix = mix.map(|((workload, _), requests)| (*workload, requests / expected)).collect();
-        (Normal::new(expected, 2.0 * multiplier.sqrt()).ok(), mix)
+        (Count::new(usual, expected, expected / usual), mix)
     }
 
     /// m · e^x · (1 + 0.3 sin(2π·step/24)) · jumps, with x an AR(1); and the leaning mix.

@@ -72,7 +72,8 @@ pub struct Tenant {
     pub max_latency_ms: f64,
     /// How likely each workload is, in the order in which they are drawn; the sum is 1.
     pub mix: OrderedMap<f64>,
-    /// Mean number of requests in a step.
+    /// How many requests it makes in a step, on average and before `demand_multiplier`; 0: none. Below 4 the number is
+    /// drawn from a Poisson law of that mean, from 4 on as the reference does, which makes half a request less.
     pub avg_requests_per_step: f64,
 }
 

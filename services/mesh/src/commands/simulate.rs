@@ -3,13 +3,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use policy::{PolicyFile, Rule, StepReport, Swarm};
-use routing_env::{Environment, Episode, Metrics, Reward, Trace};
+use routing_env::{Environment, Episode, Metrics, Origin, Reward, Trace};
 
 use crate::{
     environment::EnvironmentArgs,
     exit::{Answer, usage},
     files::{read, read_text},
-    output::{say, say_json},
+    output::{note, say, say_json},
     simulation::{
         rows::{DecisionRows, StepRows},
         summary::Summary,
@@ -32,11 +32,13 @@ pub(crate) struct Simulate {
     policy: String,
     #[command(flatten)]
     environment: EnvironmentArgs,
-    /// Replay the requests of a CSV file instead of drawing them. Columns: step or arrival_s, tenant_id, workload_type,
-    /// gpu_type, gpu_hours; optional region, max_latency_ms, min_reputation
+    /// Replay the requests of a CSV file instead of drawing them. Columns: step, or one of arrival_s, arrival_ms and
+    /// arrival_at (ISO 8601 with its zone); tenant_id, workload_type, gpu_type, gpu_hours; optional region, max_latency_ms,
+    /// min_reputation. Rows are in order of time. Arrivals count from 0, those that are times of the clock from the first
+    /// one
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// The length of a step in seconds, for a trace with arrival_s
+    /// The length of a step in seconds, for a trace with arrivals
     #[arg(long, value_name = "S", requires = "trace")]
     step_seconds: Option<f64>,
     /// Episode e is drawn from this seed plus e [default: the workloads' simulation.seed]
@@ -84,8 +86,13 @@ impl Simulate {
         if self.step_seconds.is_some_and(|s| !(s.is_finite() && s > 0.0)) {
             return Err(usage("--step-seconds: expected a number above 0"));
         }
-        Trace::parse(&path.display().to_string(), &read_text(path)?, environment, self.step_seconds)
-            .map_err(|error| usage(error.to_string()))
+        let trace =
+            Trace::parse(&path.display().to_string(), &read_text(path)?, environment, self.step_seconds)
+                .map_err(|error| usage(error.to_string()))?;
+        if *trace.origin() != Origin::Steps {
+            note(&format!("Step 0 of the trace begins {}; it has {} steps.", trace.origin(), trace.steps()));
+        }
+        Ok(trace)
     }
 
     fn play(

@@ -17,7 +17,7 @@ pub(crate) struct DecisionRows(Rows);
 /// The rows of `--steps-out`: one a step and provider, as it was at the step's end.
 pub(crate) struct StepRows(Rows);
 
-const DECISION_COLUMNS: [&str; 16] = [
+const DECISION_COLUMNS: [&str; 17] = [
     "step",
     "tenant_id",
     "workload_type",
@@ -34,6 +34,7 @@ const DECISION_COLUMNS: [&str; 16] = [
     "wait_ms",
     "agent",
     "episode",
+    "price_assumed",
 ];
 
 const STEP_COLUMNS: [&str; 9] = [
@@ -82,6 +83,7 @@ impl DecisionRows {
                 &number(decided.wait_ms),
                 &decided.agent.to_string(),
                 &episode.to_string(),
+                flag(routed.is_some_and(|r| environment.price_is_assumed(r.provider, request.gpu_type))),
             ])?;
         }
         Ok(())

@@ -16,6 +16,9 @@ pub(crate) struct Summary {
     seed: u64,
     episodes: u32,
     steps: u32,
+    /// Where step 0 of the trace begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_begins: Option<String>,
     metrics: Figures,
     fill_by_size: FillBySize,
     worst_tenant_gpu_hours_fill: Option<f64>,
@@ -76,6 +79,7 @@ impl Summary {
             seed,
             episodes,
             steps: trace.map_or(environment.steps(), Trace::steps),
+            trace_begins: trace.map(|trace| trace.origin().to_string()),
             metrics: Figures::of(&metrics.overall),
             fill_by_size: FillBySize {
                 under_3h: metrics.sizes[0].fill_rate(),

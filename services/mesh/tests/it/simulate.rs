@@ -113,6 +113,62 @@ fn a_trace_is_replayed_request_by_request() {
 }
 
 #[test]
+fn a_price_that_the_catalog_does_not_have_is_told_on_stderr_and_marked_in_the_decisions() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut catalog = serde_json::to_value(routing_env::Catalog::built_in()).unwrap();
+    catalog["providers"][3]["base_price_usd_per_hour"] = serde_json::json!({});
+    catalog["providers"][0]["base_price_usd_per_hour"]["A100"] = serde_json::json!(0);
+    std::fs::write(folder.path().join("p.json"), catalog.to_string()).unwrap();
+    let run = |policy: &str| {
+        let arguments = ["simulate", "--policy", policy, "--preset", "default", "--providers", "p.json"];
+        let ran = mesh(folder.path(), &[arguments.as_slice(), &["--decisions", "d.csv", "--json"]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("no price of A100 at flux: 10 $ per GPU-hour is assumed"),
+            "{}",
+            ran.stderr
+        );
+        rows(&folder.path().join("d.csv"))
+    };
+    let assumed = run("random");
+    assert!(assumed.iter().any(|row| row["price_assumed"] == "1"));
+    assert!(assumed.iter().all(|row| (row["price_assumed"] == "1") == (row["provider_id"] == "flux")));
+    assert!(
+        assumed
+            .iter()
+            .filter(|row| row["price_assumed"] == "1")
+            .all(|row| number(row, "price_usd_per_hour") >= 10.0)
+    );
+    let free = run("weighted-score");
+    let of_dao = free.iter().filter(|row| row["tenant_id"] == "tenant-dao" && number(row, "step") < 35.0);
+    assert!(
+        of_dao
+            .into_iter()
+            .all(|row| (row["provider_id"].as_str(), row["cost_usd"].as_str()) == ("akash", "0.0"))
+    );
+}
+
+#[test]
+fn where_a_trace_of_the_clock_begins_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |time: &str| format!("{time},tenant-dao,llm_inference,A100,1\n");
+    let text = format!(
+        "arrival_at,tenant_id,workload_type,gpu_type,gpu_hours\n{}{}",
+        row("2026-03-01T12:00:30+01:00"),
+        row("2026-03-01T11:02:29.9Z")
+    );
+    std::fs::write(folder.path().join("t.csv"), text).unwrap();
+    let arguments =
+        ["simulate", "--policy", "cheapest", "--trace", "t.csv", "--step-seconds", "60", "--json"];
+    let ran = mesh(folder.path(), &arguments);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("begins with the first request, at 2026-03-01T11:00:30Z"), "{}", ran.stderr);
+    let summary = ran.json();
+    assert_eq!((&summary["steps"], &summary["metrics"]["requests"]), (&2.into(), &2.into()));
+    assert_eq!(summary["trace_begins"], "with the first request, at 2026-03-01T11:00:30Z");
+}
+
+#[test]
 fn a_mistake_in_a_file_is_told_with_the_files_name_and_the_place() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("w.json"), r#"{"tenants": [], "workload_profiles": {}, "typo": 1}"#)

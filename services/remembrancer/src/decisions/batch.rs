@@ -119,6 +119,9 @@ fn check(position: usize, decision: &Decision, run: api::Hash, first: u64, wrong
             field(name, expected.into());
         }
     }
+    if decision.price_assumed && !routed {
+        field("price_assumed", "expected with `route` only".into());
+    }
     let counters = [("episode", decision.episode), ("step", decision.step), ("agent", decision.agent)];
     for (name, number) in counters {
         if i32::try_from(number).is_err() {
@@ -170,6 +173,7 @@ mod tests {
         let routed = ["provider", "price_usd_per_hour", "latency_ms", "cost_usd"];
         let routed = routed.map(|name| format!("/decisions/1/{name}"));
         assert_eq!(spoil(|d| d.action = Action::Route).await, routed);
+        assert_eq!(spoil(|d| d.price_assumed = true).await, ["/decisions/1/price_assumed"]);
         assert_eq!(spoil(|d| d.agent = 1 << 31).await, ["/decisions/1/agent"]);
         assert_eq!(spoil(|d| d.policy_version = 1 << 53).await, ["/decisions/1/policy_version"]);
         assert_eq!(spoil(|d| d.reward = f64::NAN).await, ["/decisions/1/reward"]);

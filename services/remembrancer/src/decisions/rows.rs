@@ -11,13 +11,13 @@ use crate::{
 /// The columns, in the order of the table and of [`CopyEncoder`].
 pub const COLUMNS: &str = "log_index, sequence, policy_version, gpu_hours, reward, propensity, wait_ms, \
     price_usd_per_hour, latency_ms, cost_usd, value, run_id, episode, step, agent, action, explored, deferred, \
-    tenant, workload, gpu_type, reason, provider";
+    price_assumed, tenant, workload, gpu_type, reason, provider";
 
-const COLUMN_COUNT: i16 = 23;
+const COLUMN_COUNT: i16 = 24;
 
 const COPY: &str = "COPY decisions (log_index, sequence, policy_version, gpu_hours, reward, propensity, wait_ms, \
     price_usd_per_hour, latency_ms, cost_usd, value, run_id, episode, step, agent, action, explored, deferred, \
-    tenant, workload, gpu_type, reason, provider) FROM STDIN (FORMAT binary)";
+    price_assumed, tenant, workload, gpu_type, reason, provider) FROM STDIN (FORMAT binary)";
 
 /// How much is encoded before it is sent: the server stores one chunk while the next is made.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -73,8 +73,9 @@ impl CopyEncoder {
             self.field(&number.to_be_bytes());
         }
         self.field(action_name(decision.action).as_bytes());
-        self.field(&[u8::from(decision.explored)]);
-        self.field(&[u8::from(decision.deferred)]);
+        for flag in [decision.explored, decision.deferred, decision.price_assumed] {
+            self.field(&[u8::from(flag)]);
+        }
         for text in [&decision.tenant, &decision.workload, &decision.gpu_type, &decision.reason] {
             self.field(text.as_bytes());
         }
@@ -155,6 +156,7 @@ pub fn from_row(row: &PgRow) -> Result<Row> {
         reason: row.try_get("reason")?,
         provider: row.try_get("provider")?,
         price_usd_per_hour: row.try_get("price_usd_per_hour")?,
+        price_assumed: row.try_get("price_assumed")?,
         latency_ms: row.try_get("latency_ms")?,
         cost_usd: row.try_get("cost_usd")?,
         reward: row.try_get("reward")?,
@@ -204,6 +206,7 @@ pub(super) mod tests {
             reason: "held".into(),
             provider: None,
             price_usd_per_hour: None,
+            price_assumed: false,
             latency_ms: None,
             cost_usd: None,
             reward: -0.25,

@@ -125,7 +125,7 @@ fn encode(lines: Lines, begins: bool, rows: Vec<Row>) -> Result<Vec<u8>> {
 }
 
 /// The fields of [`CsvRow`]: written by hand, so that an export of nothing has its header too.
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 24] = [
     "log_index",
     "run",
     "sequence",
@@ -149,6 +149,7 @@ const COLUMNS: [&str; 23] = [
     "policy_version",
     "deferred",
     "wait_ms",
+    "price_assumed",
 ];
 
 /// A decision flat, with every field.
@@ -177,6 +178,7 @@ struct CsvRow<'a> {
     policy_version: u64,
     deferred: bool,
     wait_ms: f64,
+    price_assumed: bool,
 }
 
 impl<'a> From<&'a RecordedDecision> for CsvRow<'a> {
@@ -206,6 +208,7 @@ impl<'a> From<&'a RecordedDecision> for CsvRow<'a> {
             policy_version: d.policy_version,
             deferred: d.deferred,
             wait_ms: d.wait_ms,
+            price_assumed: d.price_assumed,
         }
     }
 }

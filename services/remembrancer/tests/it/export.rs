@@ -9,7 +9,8 @@ use test_support::eventually;
 use crate::support::{Service, config, decision, decisions, fixture, json_of, run, start};
 
 const HEADER: &str = "log_index,run,sequence,episode,step,agent,tenant,workload,gpu_type,gpu_hours,action,reason,\
-    provider,price_usd_per_hour,latency_ms,cost_usd,reward,explored,propensity,value,policy_version,deferred,wait_ms";
+    provider,price_usd_per_hour,latency_ms,cost_usd,reward,explored,propensity,value,policy_version,deferred,wait_ms,\
+    price_assumed";
 
 /// Two runs in turns: 2,400 and 1,200 decisions, more than one fetch of a cursor.
 async fn fill(service: &Service) {

@@ -55,6 +55,7 @@ async fn every_change_behind_the_services_back_is_found_and_named() {
         ("UPDATE decisions SET reward = reward + 1e-12 WHERE log_index = 300", "log index 300 "),
         ("UPDATE decisions SET tenant = tenant || ' ' WHERE log_index = 1", "log index 1 "),
         ("UPDATE decisions SET provider = 'none' WHERE log_index = 255", "log index 255 "),
+        ("UPDATE decisions SET price_assumed = NOT price_assumed WHERE log_index = 1", "log index 1 "),
         ("UPDATE decisions SET value = NULL WHERE log_index = 2", "log index 2 "),
         ("UPDATE decisions SET propensity = 'NaN' WHERE log_index = 4", "log index 4:"),
         ("UPDATE decisions SET episode = -1 WHERE log_index = 4", "below zero"),
@@ -65,7 +66,7 @@ async fn every_change_behind_the_services_back_is_found_and_named() {
         (
             "INSERT INTO decisions SELECT 5000, sequence, policy_version, gpu_hours, reward, propensity, wait_ms, \
           price_usd_per_hour, latency_ms, cost_usd, value, run_id, episode, step, agent, action, explored, deferred, \
-          tenant, workload, gpu_type, reason, provider FROM decisions WHERE log_index = 3",
+          price_assumed, tenant, workload, gpu_type, reason, provider FROM decisions WHERE log_index = 3",
             "log index 5000",
         ),
         ("UPDATE records SET body = '{\"part\":0,\"text\":\"y\"}' WHERE id = 'n0'", "log index 260 "),

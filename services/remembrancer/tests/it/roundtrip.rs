@@ -40,7 +40,7 @@ prop_compose! {
         provider in text(),
         (price_usd_per_hour, latency_ms, cost_usd, value) in (number(), number(), number(), option::of(number())),
         (gpu_hours, reward, propensity, wait_ms) in (0.0..1e12, number(), 0.0..=1.0, number()),
-        (explored, deferred) in any::<(bool, bool)>(),
+        (explored, deferred, assumed) in any::<(bool, bool, bool)>(),
         policy_version in 0..=api::MAX_SAFE_INTEGER,
     ) -> Decision {
         let routed = action == Action::Route;
@@ -48,7 +48,7 @@ prop_compose! {
         let (latency_ms, cost_usd) = (routed.then_some(latency_ms), routed.then_some(cost_usd));
         Decision {
             run: api::Hash([5; 32]), sequence: 0, episode, step, agent, tenant, workload, gpu_type, gpu_hours, action,
-            reason, provider, price_usd_per_hour, latency_ms, cost_usd, reward, explored, propensity, value,
+            reason, provider, price_usd_per_hour, price_assumed: routed && assumed, latency_ms, cost_usd, reward, explored, propensity, value,
             policy_version, deferred, wait_ms,
         }
     }

@@ -136,6 +136,7 @@ pub(crate) fn decision(run: Hash, sequence: u64) -> Decision {
         reason: if routed { "ok" } else { "held" }.into(),
         provider: routed.then(|| ["aws", "gcp"][sequence as usize % 2].into()),
         price_usd_per_hour: routed.then_some(2.0 + noise),
+        price_assumed: routed && sequence.is_multiple_of(13),
         latency_ms: routed.then_some(30.0 * noise),
         cost_usd: routed.then_some((2.0 + noise) * (0.1 + noise)),
         reward: -noise,

@@ -129,6 +129,9 @@ impl Runs {
         let (run, is_new) = self.insert(run);
         if is_new {
             tracing::info!(run = %run.id, digest = %run.digest, "run created");
+            if let Some(assumption) = plan.environment.catalog().assumption() {
+                tracing::warn!(run = %run.id, "{assumption}");
+            }
             self.see_to(run.clone());
         }
         Ok(run)

@@ -48,8 +48,8 @@ pub(super) fn alternatives(
             .map(|(provider, found)| Alternative {
                 provider: env.catalog().providers[provider].id.clone(),
                 ..match found {
-                    Ok(candidate) => feasible(request, candidate, swarm.score(&observation, candidate)),
-                    Err(reason) => infeasible(env, request, reason),
+                    Ok(candidate) => feasible(env, request, candidate, swarm.score(&observation, candidate)),
+                    Err(reason) => infeasible(env, request, provider, reason),
                 }
             })
             .collect();
@@ -60,19 +60,27 @@ pub(super) fn alternatives(
     answer
 }
 
-fn feasible(request: &Request, candidate: &Candidate, score: Option<f64>) -> Alternative {
-    let Candidate { price, latency_ms, .. } = candidate;
+fn feasible(env: &Environment, request: &Request, candidate: &Candidate, score: Option<f64>) -> Alternative {
+    let Candidate { provider, price, latency_ms } = candidate;
+    let price_assumed = env.price_is_assumed(*provider, request.gpu_type);
+    let assumed = if price_assumed { " (assumed: the catalog has no price)" } else { "" };
     Alternative {
         provider: String::new(),
         reason: AlternativeReason::NotChosen,
-        detail: format!("it is feasible at {price} $/h and {latency_ms} ms; the policy chose otherwise"),
+        detail: format!(
+            "it is feasible at {price} $/h{assumed} and {latency_ms} ms; the policy chose otherwise"
+        ),
         expected_cost_usd: Some(price * request.hours),
+        price_assumed,
         expected_latency_ms: Some(*latency_ms),
         score: score.filter(|score| score.is_finite()),
     }
 }
 
-fn infeasible(env: &Environment, request: &Request, reason: &Infeasible) -> Alternative {
+fn infeasible(env: &Environment, request: &Request, provider: usize, reason: &Infeasible) -> Alternative {
+    let price_assumed =
+        matches!(reason, Infeasible::Budget { .. }) && env.price_is_assumed(provider, request.gpu_type);
+    let assumed = if price_assumed { " (assumed: the catalog has no price)" } else { "" };
     let tenant = &env.workloads().tenants[request.tenant];
     let (reason, detail) = match *reason {
         Infeasible::Region => (
@@ -97,7 +105,7 @@ fn infeasible(env: &Environment, request: &Request, reason: &Infeasible) -> Alte
         ),
         Infeasible::Budget { price, affordable } => (
             AlternativeReason::Budget,
-            format!("it costs {price} $/h, the budget of {} leaves {affordable}", tenant.id),
+            format!("it costs {price} $/h{assumed}, the budget of {} leaves {affordable}", tenant.id),
         ),
     };
     Alternative {
@@ -105,6 +113,7 @@ fn infeasible(env: &Environment, request: &Request, reason: &Infeasible) -> Alte
         reason,
         detail,
         expected_cost_usd: None,
+        price_assumed,
         expected_latency_ms: None,
         score: None,
     }

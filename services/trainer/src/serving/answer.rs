@@ -27,6 +27,7 @@ pub(super) fn answer(
             reason: decision.reason.clone(),
             provider: decision.provider.clone(),
             expected_price_usd_per_hour: decision.price_usd_per_hour,
+            price_assumed: decision.price_assumed,
             expected_cost_usd: decision.cost_usd,
             expected_latency_ms: decision.latency_ms,
             propensity: decision.propensity,

@@ -34,6 +34,7 @@ fn decision(sequence: u64) -> Decision {
         reason: "no_viable_provider".into(),
         provider: None,
         price_usd_per_hour: None,
+        price_assumed: false,
         latency_ms: None,
         cost_usd: None,
         reward: -0.1,

@@ -105,11 +105,15 @@ fn best(candidates: &[Candidate], score: impl Fn(&Candidate) -> f64) -> Candidat
     best.0
 }
 
+/// Prices below a millionth of a dollar count as that much: what costs nothing is better than all that costs something,
+/// and of two such providers the other terms decide.
+const LEAST_PRICE_USD_PER_HOUR: f64 = 1e-6;
+
 /// `w.price / price + w.latency / latency_ms + w.reputation · reputation/100 + w.availability · remaining/capacity`.
 pub(crate) fn weighted_score(observation: &Observation<'_>, candidate: &Candidate) -> f64 {
     let weights = &observation.env.workloads().tenants[observation.request.tenant].weights;
     let provider = &observation.market.providers()[candidate.provider];
-    weights.price / candidate.price
+    weights.price / candidate.price.max(LEAST_PRICE_USD_PER_HOUR)
         + weights.latency / candidate.latency_ms
         + weights.reputation * provider.reputation / 100.0
         + weights.availability * provider.remaining / provider.capacity

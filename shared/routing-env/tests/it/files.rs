@@ -1,6 +1,6 @@
 //! Reading catalogs, workloads and traces: what is accepted, and what a mistake is told.
 
-use routing_env::{Catalog, Environment, Preset, Trace, Workloads};
+use routing_env::{Catalog, Environment, Origin, Preset, Trace, Workloads};
 use serde_json::{Value, json};
 
 fn catalog() -> Value {
@@ -53,7 +53,7 @@ fn a_mistake_in_the_catalog_is_told_with_file_place_and_expectation() {
             json!("x"),
             ["base_price_usd_per_hour", "invalid type"],
         ),
-        ("/providers/0/base_price_usd_per_hour/A100", json!(0), ["base_price_usd_per_hour/A100", "above 0"]),
+        ("/providers/0/base_price_usd_per_hour/A100", json!(-1), ["base_price_usd_per_hour/A100", "from 0"]),
         (
             "/providers/0/base_price_usd_per_hour/H200",
             json!(3),
@@ -124,12 +124,55 @@ fn a_written_catalog_reads_back_the_same() {
 }
 
 #[test]
-fn a_gpu_type_listed_without_a_price_costs_ten_dollars() {
+fn a_gpu_type_listed_without_a_price_is_assumed_to_cost_ten_dollars_and_is_told() {
     let mut document = catalog();
     set(&mut document, "/providers/0/base_price_usd_per_hour", json!({}));
     let catalog = Catalog::parse("x", &document.to_string()).unwrap();
     assert_eq!(catalog.providers[0].base_price("A100"), Some(10.0));
     assert_eq!(catalog.providers[0].base_price("H100"), None);
+    assert_eq!(catalog.assumed_prices().collect::<Vec<_>>(), [("akash", "A100")]);
+    let told = catalog.assumption().unwrap();
+    assert!(
+        told.starts_with("The catalog has no price of A100 at akash: 10 $ per GPU-hour is assumed"),
+        "{told}"
+    );
+    assert_eq!(Catalog::built_in().assumption(), None);
+    let env = Environment::new(catalog, Workloads::built_in(), Preset::Default).unwrap();
+    let a100 = env.gpu_types().iter().position(|gpu| gpu == "A100").unwrap();
+    let assumed: Vec<bool> = (0..7).map(|provider| env.price_is_assumed(provider, a100)).collect();
+    assert_eq!(assumed, [true, false, false, false, false, false, false]);
+    assert_eq!(Catalog::built_in().assumed_prices().count(), 0);
+}
+
+#[test]
+fn a_price_of_0_is_a_price() {
+    let mut document = catalog();
+    set(&mut document, "/providers/3/base_price_usd_per_hour/A100", json!(0));
+    let catalog = Catalog::parse("x", &document.to_string()).unwrap();
+    assert_eq!(catalog.providers[3].base_price("A100"), Some(0.0));
+    assert_eq!(catalog.assumed_prices().count(), 0);
+}
+
+/// Where this version plays otherwise than an earlier one did, a run has another digest; elsewhere it keeps its own.
+#[test]
+fn only_an_environment_that_is_played_by_new_rules_has_another_definition() {
+    let changed = |change: fn(&mut Catalog, &mut Workloads)| {
+        let (mut catalog, mut workloads) = (Catalog::built_in(), Workloads::built_in());
+        change(&mut catalog, &mut workloads);
+        Environment::new(catalog, workloads, Preset::Contended)
+            .unwrap()
+            .definition()
+            .ends_with(r#","rules":2}"#)
+    };
+    assert!(!changed(|_, _| {}));
+    assert!(!changed(|catalog, _| catalog.providers[3].base_price_usd_per_hour.0[0].1 = 0.0));
+    assert!(!changed(|_, workloads| workloads.tenants[0].avg_requests_per_step = 4.0));
+    assert!(changed(|_, workloads| workloads.tenants[0].avg_requests_per_step = 3.9));
+    assert!(changed(|catalog, _| catalog.providers[3].base_price_usd_per_hour.0.clear()));
+    assert!(changed(|_, workloads| {
+        let mix = &mut workloads.tenants[3].mix.0;
+        (mix[0].1, mix[1].1) = (1.0, 0.0);
+    }));
 }
 
 const HEADER: &str = "step,tenant_id,workload_type,gpu_type,gpu_hours,note\n";
@@ -180,6 +223,106 @@ fn arrival_times_fall_into_steps_of_the_given_length() {
     assert_eq!((trace.requests(0).len(), trace.requests(1).len()), (2, 1));
     let error = Trace::parse("t.csv", text, &env, None).unwrap_err().to_string();
     assert!(error.contains("length of a step"), "{error}");
+}
+
+/// A trace with these times in this column, with steps of a minute: the step of each request, and the origin.
+fn timed(column: &str, times: &[&str]) -> Result<(Vec<u32>, Origin), String> {
+    let rows: String = times.iter().map(|time| format!("{time},tenant-dao,llm_inference,A100,1\n")).collect();
+    let text = format!("{column},tenant_id,workload_type,gpu_type,gpu_hours\n{rows}");
+    let env = Environment::built_in(Preset::Default);
+    let step_seconds = (column != "step").then_some(60.0);
+    let trace = Trace::parse("t.csv", &text, &env, step_seconds).map_err(|error| error.to_string())?;
+    let steps = (0..trace.steps()).flat_map(|step| vec![step; trace.requests(step).len()]).collect();
+    Ok((steps, trace.origin().clone()))
+}
+
+#[test]
+fn times_of_the_clock_count_from_the_first_request_whatever_their_unit() {
+    for (column, times) in [
+        ("arrival_s", ["1700000000", "1700000059.5", "1700000060", "1700003600"]),
+        ("arrival_ms", ["1700000000000", "1700000059500", "1700000060000", "1700003600000"]),
+        (
+            "arrival_at",
+            [
+                "2023-11-14T22:13:20Z",
+                "2023-11-14T23:14:19.5+01:00",
+                "2023-11-14T17:14:20-05:00",
+                "2023-11-14T23:13:20Z",
+            ],
+        ),
+    ] {
+        let (steps, origin) = timed(column, &times).unwrap();
+        assert_eq!(steps, [0, 0, 1, 60], "{column}");
+        assert_eq!(origin.to_string(), "with the first request, at 2023-11-14T22:13:20Z");
+    }
+}
+
+#[test]
+fn times_of_a_stopwatch_count_from_0_and_the_steps_before_the_first_request_are_empty() {
+    for (column, times) in [("arrival_s", ["120", "3600.5"]), ("arrival_ms", ["120000", "3600500"])] {
+        let (steps, origin) = timed(column, &times).unwrap();
+        assert_eq!(
+            (steps, origin.to_string()),
+            (vec![2, 60], "at 0 s; the first request comes 120 s after it".into())
+        );
+    }
+    assert_eq!(timed("step", &["7", "9"]).unwrap(), (vec![7, 9], Origin::Steps));
+}
+
+#[test]
+fn a_time_that_cannot_be_meant_is_refused_with_what_it_seems_to_be() {
+    for (column, times, expected) in [
+        ("arrival_s", vec!["1700000000000"], "line 2, arrival_s: expected a time before the year 5000"),
+        ("arrival_s", vec!["1700000000000"], "milliseconds or less: name the column arrival_ms"),
+        ("arrival_ms", vec!["1700000000000000"], "microseconds or less"),
+        ("arrival_s", vec!["-1"], "expected a time from 0 on, found -1"),
+        ("arrival_s", vec!["NaN"], "expected a time from 0 on, found NaN"),
+        ("arrival_s", vec![""], "expected a time, found nothing"),
+        ("arrival_s", vec!["60", "0"], "line 3, arrival_s: expected rows in order of time"),
+        (
+            "arrival_at",
+            vec!["2023-11-14T22:13:20Z", "2023-11-14T22:13:21+01:00"],
+            "sort the file by arrival_at",
+        ),
+        ("arrival_at", vec!["2023-11-14 22:13:20"], "ISO 8601 with its zone"),
+        ("arrival_at", vec!["1700000000"], "ISO 8601 with its zone"),
+        ("arrival_s", vec!["0", "600000000"], "expected at most 10000000 steps"),
+        ("step", vec!["1700000000"], "expected a step below 10000000, found 1700000000"),
+        ("when", vec!["0"], "line 1: expected a column `step`, `arrival_s`, `arrival_ms` or `arrival_at`"),
+        ("arrival_s,arrival_ms", vec!["0,0"], "found `arrival_s` and `arrival_ms`: remove one"),
+    ] {
+        let error = timed(column, &times).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn of_steps_and_times_the_length_of_a_step_says_which_are_meant() {
+    let env = Environment::built_in(Preset::Default);
+    let text =
+        "step,arrival_s,tenant_id,workload_type,gpu_type,gpu_hours\n5,61,tenant-dao,llm_inference,A100,1\n";
+    let steps = |text, seconds| Trace::parse("t.csv", text, &env, seconds).map(|trace| trace.steps());
+    assert_eq!((steps(text, None), steps(text, Some(60.0))), (Ok(6), Ok(2)));
+    let only_steps = "step,tenant_id,workload_type,gpu_type,gpu_hours\n5,tenant-dao,llm_inference,A100,1\n";
+    let error = steps(only_steps, Some(60.0)).unwrap_err().to_string();
+    assert!(error.contains("needs no length of a step"), "{error}");
+}
+
+/// Prints how long traces take of which each row is on a step of its own, which is the most that rows can cost. No time is
+/// asserted; what grew with the square would take minutes.
+#[test]
+fn a_trace_of_a_hundred_thousand_rows_on_as_many_steps_is_read() {
+    let env = Environment::built_in(Preset::Default);
+    for rows in [10_000, 100_000_u32] {
+        let mut text = "arrival_s,tenant_id,workload_type,gpu_type,gpu_hours\n".to_owned();
+        for row in 0..rows {
+            text.push_str(&format!("{},tenant-dao,llm_inference,A100,1\n", 1_700_000_000 + u64::from(row)));
+        }
+        let begun = std::time::Instant::now();
+        let trace = Trace::parse("t.csv", &text, &env, Some(1.0)).unwrap();
+        println!("{rows} rows: {:?}", begun.elapsed());
+        assert_eq!(trace.steps(), rows);
+    }
 }
 
 /// Reference files in the public schema, if present beside the checkout.

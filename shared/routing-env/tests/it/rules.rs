@@ -70,6 +70,59 @@ fn congestion_and_surge_count_the_requests_own_hours() {
     assert_eq!(first_candidates(&env, 0), [(0, 2.5, 112.5), (1, 1.0625, 206.25)]);
 }
 
+/// Requests of an episode by tenant.
+fn requests_of_each(env: &Environment) -> Vec<u64> {
+    let mut metrics = routing_env::Metrics::new(env);
+    let mut episode = Episode::new(env, 1, Reward::EXCESS_COST);
+    while episode.begin_step() {
+        while let Some(turn) = episode.turn() {
+            if let Turn::Request(seen) = turn {
+                let provider = seen.candidates[0].provider;
+                episode.act(Choice::Route(provider));
+            }
+        }
+        metrics.merge(episode.outcome().metrics);
+    }
+    metrics.tenants.iter().map(|tenant| tenant.requests).collect()
+}
+
+#[test]
+fn a_tenant_with_a_mean_of_0_makes_no_request_in_any_preset() {
+    for preset in Preset::ALL {
+        let mut workloads = Workloads::built_in();
+        workloads.tenants[1].avg_requests_per_step = 0.0;
+        let env = Environment::new(Catalog::built_in(), workloads.clone(), preset).unwrap();
+        let requests = requests_of_each(&env);
+        assert_eq!(requests[1], 0, "{preset}: {requests:?}");
+        assert!(requests[0] > 0 && requests[2] > 0 && requests[3] > 0, "{preset}: {requests:?}");
+        workloads.tenants.iter_mut().for_each(|tenant| tenant.avg_requests_per_step = 0.0);
+        let env = Environment::new(Catalog::built_in(), workloads, preset).unwrap();
+        assert_eq!(requests_of_each(&env), [0; 4], "{preset}");
+    }
+}
+
+#[test]
+fn a_provider_that_costs_nothing_is_affordable_with_no_budget_and_its_excess_cost_is_0() {
+    let mut workloads = Workloads::built_in();
+    workloads.tenants.iter_mut().for_each(|tenant| tenant.budget_usd_per_step = 0.0);
+    let mut catalog = Catalog::built_in();
+    catalog.providers[0].base_price_usd_per_hour.0[0].1 = 0.0;
+    let env = Environment::new(catalog, workloads, Preset::Default).unwrap();
+    let mut episode = Episode::new(&env, 1, Reward::EXCESS_COST);
+    assert!(episode.begin_step());
+    let mut chosen = Vec::new();
+    while let Some(turn) = episode.turn() {
+        if let Turn::Request(seen) = turn {
+            chosen.push((seen.candidates.len(), seen.candidates[0].provider, seen.candidates[0].price));
+            episode.act(Choice::Route(0));
+        }
+    }
+    assert!(!chosen.is_empty() && chosen.iter().all(|c| *c == (1, 0, 0.0)), "{chosen:?}");
+    let overall = &episode.outcome().metrics.overall;
+    assert_eq!((overall.cost_usd, overall.cost_per_gpu_hour_usd()), (0.0, Some(0.0)));
+    assert_eq!(overall.cost_index(), None, "nothing can be said in proportion to a list price of 0");
+}
+
 #[test]
 fn events_start_overlap_and_end_as_written() {
     let env = environment(

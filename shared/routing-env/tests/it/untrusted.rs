@@ -132,10 +132,10 @@ fn steps_without_requests_cost_a_trace_nothing() {
     assert_eq!(trace.steps(), 10_000_000);
     let lengths = [0, 7, 8, 9_999_999].map(|step| trace.requests(step).len());
     assert_eq!(lengths, [0, 1, 0, 1]);
-    let late = "arrival_s,tenant_id,workload_type,gpu_type,gpu_hours\n1e9,t,chat,A100,1\n";
+    let late = "arrival_s,tenant_id,workload_type,gpu_type,gpu_hours\n0,t,chat,A100,1\n1e9,t,chat,A100,1\n";
     let error = Trace::parse("t.csv", late, &environment, Some(60.0)).unwrap_err().to_string();
     assert!(
-        error.contains("line 2, arrival_s: expected a time from 0 to below 600000000, found 1000000000"),
+        error.contains("line 3, arrival_s: expected at most 10000000 steps, but 1000000000 s after the beginning"),
         "{error}"
     );
 }
