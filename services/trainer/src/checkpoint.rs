@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    digest::{differences, environment_sha256},
+    digest::{differences, environment_sha256, sha256},
     run_config::RunPlan,
 };
 
@@ -55,6 +55,10 @@ pub struct CheckpointDocument {
     pub agents: Vec<Agent>,
     /// False when the run went on without psi-field at some time.
     pub reproducible: bool,
+    /// SHA-256 over the document as JSON without this field, by which a change is found; absent in what earlier versions
+    /// wrote. [`CheckpointDocument::to_bytes`] writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_sha256: Option<Hash>,
 }
 
 /// Why a run cannot go on from a checkpoint.
@@ -63,6 +67,17 @@ pub enum CheckpointError {
     /// Not such a document, or a damaged one.
     #[error("expected a checkpoint of a run (swarm_checkpoint.json): {0}")]
     NotACheckpoint(String),
+    /// Somebody changed it.
+    #[error(
+        "the checkpoint was changed after it was written: its content has the SHA-256 {found}, and it names {named}. Use the \
+         file as the run wrote it; settings are changed by a rewind or a fork"
+    )]
+    Changed {
+        /// The digest of its content that it names.
+        named: Hash,
+        /// The one that its content has.
+        found: Hash,
+    },
     /// A run with other settings made it.
     #[error(
         "the checkpoint is of a run that differs in {}: a run resumes only with the settings that it started with",
@@ -101,7 +116,15 @@ impl CheckpointDocument {
     /// # Errors
     /// When a figure is not finite.
     pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(self)
+        let content_sha256 = Some(self.content_sha256()?);
+        serde_json::to_vec(&Self { content_sha256, ..self.clone() })
+    }
+
+    fn content_sha256(&self) -> Result<Hash, serde_json::Error> {
+        if self.content_sha256.is_none() {
+            return serde_json::to_vec(self).map(|content| sha256(&content));
+        }
+        Self { content_sha256: None, ..self.clone() }.content_sha256()
     }
 
     /// Reads a document and checks that its parts fit each other.
@@ -114,6 +137,13 @@ impl CheckpointDocument {
         if document.format != CHECKPOINT_FORMAT {
             let found = format!("its format is `{}`, not `{CHECKPOINT_FORMAT}`", document.format);
             return Err(CheckpointError::NotACheckpoint(found));
+        }
+        let not_readable = |e: serde_json::Error| CheckpointError::NotACheckpoint(e.to_string());
+        if let Some(named) = document.content_sha256 {
+            let found = document.content_sha256().map_err(not_readable)?;
+            if found != named {
+                return Err(CheckpointError::Changed { named, found });
+            }
         }
         let windows = u64::from(document.episodes_done) * u64::from(document.config.steps_per_episode);
         for (what, expected, found) in [
@@ -160,7 +190,15 @@ impl CheckpointDocument {
         if self.digest != plan.digest {
             let mut names = self.differences(&plan.run, plan);
             if names.is_empty() {
-                names.push("the version of the program that made it".to_owned());
+                // What says that it was not changed was made by a program that counts digests otherwise.
+                names.push(match self.content_sha256 {
+                    Some(_) => "the version of the program that made it".to_owned(),
+                    None => format!(
+                        "its digest: it names {}, but its `config` has {}. It was changed after it was written, or an \
+                         earlier version of the program wrote it",
+                        self.digest, plan.digest
+                    ),
+                });
             }
             return Err(CheckpointError::OfAnotherRun(names));
         }
@@ -232,13 +270,45 @@ mod tests {
             episodes: vec![episode],
             agents: vec![agent],
             reproducible: true,
+            content_sha256: None,
         }
     }
 
     #[test]
     fn what_is_written_is_read_back_exactly() {
         let document = document();
-        assert_eq!(CheckpointDocument::parse(&document.to_bytes().unwrap()).unwrap(), document);
+        let bytes = document.to_bytes().unwrap();
+        let read = CheckpointDocument::parse(&bytes).unwrap();
+        assert_eq!(CheckpointDocument { content_sha256: None, ..read.clone() }, document);
+        assert_eq!(read.to_bytes().unwrap(), bytes);
+        // by another program, over what stands before the last field
+        let text = String::from_utf8(bytes).unwrap();
+        let (content, named) = text.split_once(",\"content_sha256\":").unwrap();
+        assert_eq!(named, format!("\"{}\"}}", sha256(format!("{content}}}").as_bytes())));
+    }
+
+    #[test]
+    fn a_document_that_was_changed_is_told_so_and_its_maker_is_not_blamed() {
+        let written = String::from_utf8(document().to_bytes().unwrap()).unwrap();
+        let spaced: serde_json::Value = serde_json::from_str(&written).unwrap();
+        let spaced = serde_json::to_string_pretty(&spaced).unwrap();
+        assert!(CheckpointDocument::parse(spaced.as_bytes()).is_ok(), "white space is no change");
+        for (from, to) in [("\"seed\":1,", "\"seed\":2,"), ("\"steps_learned\":4", "\"steps_learned\":5")] {
+            assert!(written.contains(from), "{from}");
+            let error = CheckpointDocument::parse(written.replace(from, to).as_bytes()).unwrap_err();
+            assert!(error.to_string().contains("was changed after it was written"), "{error}");
+            assert!(!error.to_string().contains("version"), "{error}");
+        }
+        // of an earlier version, which wrote no digest of the content
+        let mut older = document();
+        older.config.seed = 2;
+        let error = older.check(&RunPlan::new(&older.config).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("It was changed after it was written, or an earlier version"), "{error}");
+        // and one that is as it was written, by a program that counts otherwise
+        let other = CheckpointDocument { digest: Hash([9; 32]), ..document() };
+        let other = CheckpointDocument::parse(&other.to_bytes().unwrap()).unwrap();
+        let error = other.check(&RunPlan::new(&other.config).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("the version of the program that made it"), "{error}");
     }
 
     #[test]

@@ -37,7 +37,9 @@ impl From<CreateError> for ApiError {
                 CheckpointError::OfAnotherRun(_) => conflict("checkpoint_of_another_run", format!("{text}.")),
                 CheckpointError::NotForkable(_) => conflict("checkpoint_not_forkable", format!("{text}.")),
                 CheckpointError::Complete { .. } => conflict("run_already_complete", format!("{text}.")),
-                CheckpointError::NotACheckpoint(_) => of_checkpoint(pointer, text),
+                CheckpointError::NotACheckpoint(_) | CheckpointError::Changed { .. } => {
+                    of_checkpoint(pointer, text)
+                }
             },
             CreateError::CheckpointMissing { pointer, name } => of_checkpoint(
                 pointer,
@@ -215,6 +217,12 @@ impl From<HistoryError> for ApiError {
                 "checkpoint_not_found",
                 "The figures of this run are in its checkpoint, which the remembrancer does not have any more. PUT \
                  the checkpoint file under /v1/artifacts there to see them again.",
+            ),
+            HistoryError::NoWindows => Self::new(
+                StatusCode::NOT_FOUND,
+                "windows_not_kept",
+                "An earlier version recorded this run, which did not keep windows after the run had ended. Its figures by \
+                 episode are there: ask with `resolution=episode`.",
             ),
             error => Self::internal(error),
         }

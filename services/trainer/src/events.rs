@@ -47,11 +47,18 @@ impl Follower {
             let windows = runs.windows(&self.run, self.next, BATCH).await?;
             Ok::<_, HistoryError>((windows, runs.with_history(&self.run, |h| self.interventions(h)).await?))
         };
-        let (windows, interventions) = figures.await.unwrap_or_else(|error| {
-            tracing::warn!(run = %self.run.id, %error, "a follower misses figures of the run");
-            Default::default()
-        });
-        self.tell(shown, windows, interventions)
+        match figures.await {
+            Ok((windows, interventions)) => self.tell(shown, windows, interventions),
+            // Neither the end nor anything else may overtake what cannot be had now; it is asked for again.
+            Err(HistoryError::Ledger(error)) => {
+                tracing::warn!(run = %self.run.id, %error, "a follower waits for figures of the run");
+                Vec::new()
+            }
+            Err(error) => {
+                tracing::error!(run = %self.run.id, %error, "figures of the run are lost, and its followers miss them");
+                self.tell(shown, Vec::new(), VecDeque::new())
+            }
+        }
     }
 
     /// The interventions from the next window on.

@@ -307,6 +307,7 @@ impl<'a> Player<'a> {
             episodes,
             agents,
             reproducible: self.reproducible,
+            content_sha256: None, // it is written with the bytes
         };
         let unwritable = |error: serde_json::Error| Halt::Failed(format!("writing a checkpoint: {error}"));
         let checkpoint_sha256 =
@@ -350,7 +351,7 @@ impl<'a> Player<'a> {
         Ok(Some(Windows { sha256, first, count: windows.len() as u64 }))
     }
 
-    fn end(self) -> Result<(), Halt> {
+    fn end(mut self) -> Result<(), Halt> {
         let status = if self.episodes_done == self.run.config.episodes {
             RunStatus::Completed
         } else if self.episodes_done >= self.plan.last_episode {
@@ -368,6 +369,8 @@ impl<'a> Player<'a> {
         } else {
             None
         };
+        // before the record: whoever reads that the run has ended finds nothing on its way to it
+        self.field.tell_end()?;
         let checkpoint_sha256 = self.run.goes_on_from();
         let ended = Ended {
             run_id: self.run.id,

@@ -159,12 +159,20 @@ impl Call<'_> {
 
     /// Sends the call and reads the JSON of its answer.
     pub(crate) async fn answer<T: DeserializeOwned>(self) -> Result<T, ClientError> {
+        self.answer_with_status().await.map(|(answer, _)| answer)
+    }
+
+    /// The same, with the status of the answer.
+    pub(crate) async fn answer_with_status<T: DeserializeOwned>(
+        self,
+    ) -> Result<(T, StatusCode), ClientError> {
         let (url, status, bytes) = self.send().await?;
-        serde_json::from_slice(&bytes).map_err(|error| ClientError::InvalidAnswer {
+        let answer = serde_json::from_slice(&bytes).map_err(|error| ClientError::InvalidAnswer {
             url,
             status: status.as_u16(),
             detail: error.to_string(),
-        })
+        })?;
+        Ok((answer, status))
     }
 
     /// Sends the call and reads its answer as text.

@@ -84,10 +84,16 @@ impl Ledger {
 
     /// Appends a record, which must have an id; the same one again gets the same receipt.
     pub async fn append(&self, record: &NewRecord) -> Result<RecordReceipt, LedgerError> {
+        self.append_once(record).await.map(|(receipt, _)| receipt)
+    }
+
+    /// The same; true when this call recorded it. Of several at the same moment, wherever they come from, that is one. When
+    /// its answer was lost, and the call repeated, it is none.
+    pub async fn append_once(&self, record: &NewRecord) -> Result<(RecordReceipt, bool), LedgerError> {
         if record.id.is_none() {
             return Err(LedgerError::NoId); // a lost answer would make it two records
         }
-        self.ask(|| self.remembrancer.post_record(record)).await
+        self.ask(|| self.remembrancer.post_record_once(record)).await
     }
 
     /// The record with this id.

@@ -10,7 +10,7 @@ use api::{
     },
 };
 use bytes::Bytes;
-use reqwest::Response;
+use reqwest::{Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -92,7 +92,14 @@ impl Remembrancer {
 
     /// `POST /v1/records`. A record with an id may be posted again; it gets the same receipt.
     pub async fn post_record(&self, record: &NewRecord) -> Result<RecordReceipt, ClientError> {
-        self.connection.post(&["v1", "records"]).query(&self.fence).json(record).answer().await
+        self.post_record_once(record).await.map(|(receipt, _)| receipt)
+    }
+
+    /// The same; true when this call recorded it, false when it had been recorded before.
+    pub async fn post_record_once(&self, record: &NewRecord) -> Result<(RecordReceipt, bool), ClientError> {
+        let call = self.connection.post(&["v1", "records"]).query(&self.fence).json(record);
+        let (receipt, status) = call.answer_with_status().await?;
+        Ok((receipt, status == StatusCode::CREATED))
     }
 
     /// `GET /v1/records`.

@@ -111,9 +111,11 @@ impl Policies {
         })?;
         let imported = policy.imported().map_err(|error| internal(&error))?;
         let record = imported.to_record().map_err(|error| internal(&error))?;
-        self.0.ledger.within(REQUEST_DEADLINE).append(&record).await?;
-        tracing::info!(policy = %policy.id, algorithm = policy.algorithm, "policy imported");
-        Ok(self.insert(policy))
+        // The ledger says who was first: others may import the same at this moment.
+        let (_, is_new) = self.0.ledger.within(REQUEST_DEADLINE).append_once(&record).await?;
+        tracing::info!(policy = %policy.id, algorithm = policy.algorithm, is_new, "policy imported");
+        let (policy, _) = self.insert(policy);
+        Ok((policy, is_new))
     }
 }
 

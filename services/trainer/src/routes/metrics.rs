@@ -91,7 +91,7 @@ impl ToSchema for Rows {
     responses(
         (status = 200, description = "The rows, the oldest first.",
             body = Rows),
-        (status = 404, description = "`run_not_found`."),
+        (status = 404, description = "`run_not_found`; `windows_not_kept`: an earlier version recorded the run."),
         (status = 422, description = "`invalid_request`: a parameter is not valid, `metric` is no column of figures, \
             or `points` came with `limit`.")))]
 async fn list_run_metrics(

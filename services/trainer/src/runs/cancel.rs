@@ -34,6 +34,11 @@ impl Runs {
             let body = Cancelling { run_id: run.id, digest: run.digest };
             self.record(body.to_record()).await?;
             run.cancel.cancel();
+            // It may have come to its end meanwhile: then this came too late to end it.
+            let status = run.state().status;
+            if status.is_final() && status != RunStatus::Cancelled {
+                return Err(CancelError::Ended(status));
+            }
             tracing::info!(run = %run.id, "the run is being cancelled");
         }
         Ok(())

@@ -31,6 +31,9 @@ pub enum HistoryError {
     /// The ledger does not have its checkpoint any more.
     #[error("the ledger does not have the run's checkpoint {0} any more")]
     Missing(Hash),
+    /// An earlier version recorded it, which kept no windows.
+    #[error("the run was recorded by an earlier version, which kept no windows")]
+    NoWindows,
     /// Its checkpoint cannot be read.
     #[error("reading the run's checkpoint: {0}")]
     Damaged(String),
@@ -73,6 +76,10 @@ impl Runs {
     ) -> Result<Vec<WindowMetrics>, HistoryError> {
         let (parts, in_memory) = {
             let state = run.state();
+            let in_memory = state.history.as_ref().is_some_and(|history| !history.windows.is_empty());
+            if state.episodes_done > 0 && state.windows.is_empty() && !in_memory && !state.held_here {
+                return Err(HistoryError::NoWindows);
+            }
             let in_memory = state.history.as_ref().map_or_else(Vec::new, |history| {
                 let skipped = history.windows.partition_point(|window| window.window < from);
                 history.windows.range(skipped..).take(limit).cloned().collect()

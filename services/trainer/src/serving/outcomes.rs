@@ -51,15 +51,15 @@ impl Serving {
             sequence: decision.sequence,
             outcome,
         };
-        let known = self.told(id).await?.is_some();
-        let receipt = match self.ledger().append(&told.to_record()?).await {
+        // The ledger says who was first: others may tell the same at this moment, also another trainer.
+        let (receipt, is_new) = match self.ledger().append_once(&told.to_record()?).await {
             Err(error) if error.is_conflict() => return Err(OutcomeError::Conflict(id)),
             answer => answer?,
         };
-        if !known {
+        if is_new {
             self.0.meters.told(&decision, &told.outcome);
         }
-        Ok((RecordedOutcome { decision_id: id, outcome: told.outcome, receipt }, !known))
+        Ok((RecordedOutcome { decision_id: id, outcome: told.outcome, receipt }, is_new))
     }
 
     /// A served decision with its outcome, as the ledger has them.

@@ -1,6 +1,9 @@
 //! A ledger of an earlier version, where kinds had other names.
 
-use api::{policies::NewPolicy, trainer::RunStatus};
+use api::{
+    policies::NewPolicy,
+    trainer::{MetricsQuery, Resolution, RunStatus},
+};
 
 use crate::support::{Stack, slow, small_run};
 
@@ -56,4 +59,25 @@ async fn a_policy_that_an_earlier_version_imported_answers_under_the_keys_of_the
         .filter(|id| id.contains(":serving:"))
         .collect();
     assert_eq!(sessions, [format!("{}:serving:0", policy.id), format!("{}:serving:1", policy.id)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn windows_that_an_earlier_version_did_not_keep_are_told_to_be_missing() {
+    let mut stack = Stack::start().await;
+    let run = stack.play(&small_run()).await;
+    stack.kill_trainer().await;
+    stack.ledger.tamper_records(|records| {
+        for record in records {
+            record.body.remove("windows");
+        }
+    });
+    stack.start_trainer().await;
+    stack.ready().await;
+    let windows = MetricsQuery { resolution: Resolution::Window, ..MetricsQuery::default() };
+    let refused = stack.client().window_metrics(run.id, &windows).await.unwrap_err();
+    assert_eq!((refused.status(), refused.code()), (Some(404), Some("windows_not_kept")));
+    let refused = stack.client().metrics_csv(run.id, &windows).await.unwrap_err();
+    assert_eq!((refused.status(), refused.code()), (Some(404), Some("windows_not_kept")));
+    let episodes = stack.client().episode_metrics(run.id, &MetricsQuery::default()).await.unwrap();
+    assert_eq!(episodes.items.len(), 4, "its figures by episode are in its checkpoint");
 }

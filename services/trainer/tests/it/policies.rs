@@ -413,6 +413,55 @@ async fn an_outcome_is_told_once_also_after_a_restart() {
     assert_eq!(record.subject, format!("decision:{id}"));
 }
 
+/// Statuses of so many calls at the same moment, on two trainers in turn, and how often each came.
+async fn at_once(
+    stack: &Stack,
+    path: &str,
+    bodies: impl Iterator<Item = Value>,
+) -> std::collections::BTreeMap<u16, usize> {
+    let other = stack.another_trainer().await;
+    let urls = [stack.url().to_owned(), other.url().to_owned()];
+    let http = test_support::http_client();
+    // all are under way before the first answer is looked at
+    let calls = bodies.enumerate().map(|(i, body)| {
+        let request = http.post(format!("{}{path}", urls[i % 2])).json(&body);
+        tokio::spawn(async move { request.send().await.unwrap().status().as_u16() })
+    });
+    let calls: Vec<_> = calls.collect();
+    let mut statuses = std::collections::BTreeMap::new();
+    for call in calls {
+        *statuses.entry(call.await.unwrap()).or_default() += 1;
+    }
+    statuses
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_outcomes_told_at_the_same_moment_one_is_new_whichever_trainer_is_told() {
+    let stack = Stack::start().await;
+    let policy = cheapest(&stack).await;
+    for _ in 0..5 {
+        let served = stack.client().decide(policy.id, &asking(2), None).await.unwrap();
+        let path = |i: usize| format!("/v1/decisions/{}/outcome", served.decisions[i].id);
+        let same = (0..16).map(|_| json!({"succeeded": true, "latency_ms": 400.0}));
+        let statuses = at_once(&stack, &path(0), same).await;
+        assert_eq!(statuses, [(200, 15), (201, 1)].into());
+        let different = (0..16).map(|i| json!({"succeeded": true, "latency_ms": 400.0 + f64::from(i)}));
+        let statuses = at_once(&stack, &path(1), different).await;
+        assert_eq!(statuses, [(201, 1), (409, 15)].into());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_imports_of_the_same_policy_at_the_same_moment_one_is_new() {
+    let stack = Stack::start().await;
+    for round in 0..5 {
+        let new = rule(&format!("round {round}"), "contended");
+        let body = serde_json::to_value(&new).unwrap();
+        let statuses = at_once(&stack, "/v1/policies", (0..16).map(|_| body.clone())).await;
+        assert_eq!(statuses, [(200, 15), (201, 1)].into());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_of_what_was_never_served_or_never_sent_is_refused() {
     let stack = Stack::start().await;

@@ -78,6 +78,44 @@ async fn every_window_is_told_once_and_its_interventions_are_applied_and_acknowl
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn psi_field_is_told_when_a_run_ends_however_it_ends() {
+    let stack = Stack::start().await;
+    let completed = stack.play(&small_run()).await;
+    let stopped = stack.play(&NewRun { stop_after: Some(2), seed: 8, ..small_run() }).await;
+    let best_effort = NewRun { psi_field: PsiFieldMode::BestEffort, seed: 9, ..small_run() };
+    let best_effort = stack.play(&best_effort).await;
+    stack.field.faults().set(slow(4));
+    let cancelled = NewRun { episodes: 100, seed: 10, ..small_run() };
+    let cancelled = stack.client().create_run(&cancelled, None).await.unwrap();
+    stack.has_windows(cancelled.id, 3).await;
+    assert!(!stack.field.has_ended(&cancelled.id.to_string()));
+    stack.client().cancel_run(cancelled.id).await.unwrap();
+    let cancelled = stack.ended(cancelled.id).await;
+    for run in [completed, stopped, best_effort, cancelled] {
+        assert!(stack.field.has_ended(&run.id.to_string()), "{:?}", run.status);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_price_that_the_catalog_does_not_have_is_told_as_assumed_in_the_answer_and_in_every_decision() {
+    let stack = Stack::start().await;
+    let mut catalog = serde_json::to_value(routing_env::Catalog::built_in()).unwrap();
+    catalog["providers"][3]["base_price_usd_per_hour"] = json!({});
+    let environment =
+        EnvironmentSpec { preset: Some("contended".into()), providers: Some(catalog), workloads: None };
+    let run = NewRun { algorithm: Some("random".into()), environment, ..small_run() };
+    let run = stack.play(&run).await;
+    assert_eq!(run.status, RunStatus::Completed, "{:?}", run.error);
+    let told: Vec<_> =
+        run.assumed_prices.iter().map(|a| (a.provider.as_str(), a.gpu_type.as_str())).collect();
+    assert_eq!(told, [("flux", "A100")]);
+    let decisions = stack.ledger.decisions(run.digest);
+    assert!(decisions.iter().all(|d| d.price_assumed == (d.provider.as_deref() == Some("flux"))));
+    assert!(decisions.iter().any(|d| d.price_assumed));
+    assert!(stack.play(&small_run()).await.assumed_prices.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_run_gives_the_same_bytes_on_another_stack() {
     let (one, other) = (Stack::start().await, Stack::start().await);
     let (first, second) = (one.play(&small_run()).await, other.play(&small_run()).await);

@@ -131,6 +131,10 @@ impl Stack {
 }
 
 impl Running {
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(crate) fn client(&self) -> Trainer {
         Trainer::new(Endpoint::new(&self.url)).unwrap()
     }
