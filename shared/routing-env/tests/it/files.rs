@@ -311,6 +311,7 @@ fn of_steps_and_times_the_length_of_a_step_says_which_are_meant() {
 /// Prints how long traces take of which each row is on a step of its own, which is the most that rows can cost. No time is
 /// asserted; what grew with the square would take minutes.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "it is only shown how long it takes")]
 fn a_trace_of_a_hundred_thousand_rows_on_as_many_steps_is_read() {
     let env = Environment::built_in(Preset::Default);
     for rows in [10_000, 100_000_u32] {
