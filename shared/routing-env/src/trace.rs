@@ -79,9 +79,8 @@ impl Trace {
                     _ => malformed(&error),
                 }
             })?;
-            let wrong = |(column, expected): Wrong| {
-                mistake(file, line_of(text, record.position()), column, expected)
-            };
+            let wrong =
+                |(column, expected): Wrong| mistake(file, line_of(text, record.position()), column, expected);
             let step = clock.step(&row.time()).map_err(wrong)?;
             let request = row.resolve(env).map_err(wrong)?;
             steps.entry(step).or_default().push(request);

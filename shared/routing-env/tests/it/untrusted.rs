@@ -135,7 +135,9 @@ fn steps_without_requests_cost_a_trace_nothing() {
     let late = "arrival_s,tenant_id,workload_type,gpu_type,gpu_hours\n0,t,chat,A100,1\n1e9,t,chat,A100,1\n";
     let error = Trace::parse("t.csv", late, &environment, Some(60.0)).unwrap_err().to_string();
     assert!(
-        error.contains("line 3, arrival_s: expected at most 10000000 steps, but 1000000000 s after the beginning"),
+        error.contains(
+            "line 3, arrival_s: expected at most 10000000 steps, but 1000000000 s after the beginning"
+        ),
         "{error}"
     );
 }
