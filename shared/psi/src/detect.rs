@@ -1,10 +1,11 @@
 use std::collections::VecDeque;
 
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     answer::{AgentDeviation, Anomaly, ChannelDeviation},
-    numbers::mean_and_deviation,
+    numbers::{LIMIT, mean_and_deviation},
     observation::{CHANNELS, Channel, Observation},
     settings::Settings,
 };
@@ -42,11 +43,15 @@ pub struct Finding {
 }
 
 /// m of n windows over the threshold, and a two-sided CUSUM on the reward's innovations (Page, 1954).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Validate)]
 pub(crate) struct Detector {
+    #[garde(skip)]
     votes: VecDeque<bool>,
+    #[garde(skip)]
     surprised: bool,
+    #[garde(range(min = 0.0, max = LIMIT))]
     above: f64,
+    #[garde(range(min = 0.0, max = LIMIT))]
     below: f64,
 }
 

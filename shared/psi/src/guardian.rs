@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -7,6 +8,7 @@ use crate::{
     detect::{Deviation, Drift, Finding},
     intervention::InterventionKind,
     interventions::Wish,
+    numbers::COUNT_LIMIT,
     observation::{CHANNELS, Channel, Observation},
     profile::Profile,
     settings::Settings,
@@ -19,11 +21,13 @@ const FALL_Z: f64 = -3.0;
 const MOST_EVIDENCE: usize = 3;
 
 /// Decides what a swarm needs, if anything.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Validate)]
 pub(crate) struct Guardian {
-    /// The reward's last deviations, as many as the anomaly looks back.
+    /// The reward's last deviations, as many as the anomaly looks back. They are compared, and not reckoned with.
+    #[garde(skip)]
     reward_z: VecDeque<Option<f64>>,
     /// Windows on end in which Ψ was low and entropy collapsed.
+    #[garde(range(max = COUNT_LIMIT))]
     blind: u64,
 }
 

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -10,6 +11,7 @@ use crate::{
         Assessment, Intervention, InterventionKind, InterventionParameters, InterventionRecord,
         InterventionStatus,
     },
+    numbers::{COUNT_LIMIT, LIMIT, all_within, each_is_valid},
     settings::Settings,
 };
 
@@ -21,25 +23,35 @@ const MOST_PENDING: usize = 100;
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_7a2e_0b0c_5d54_9a55_3f0c_7d5e_11a9);
 
 /// An intervention with what its assessment needs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Validate)]
 struct Tracked {
+    #[garde(skip)]
     sequence: u64,
+    #[garde(skip)]
     record: InterventionRecord,
+    #[garde(inner(range(min = -LIMIT, max = LIMIT)))]
     before: Vec<f64>,
+    #[garde(inner(range(min = -LIMIT, max = LIMIT)))]
     after: Vec<f64>,
     /// Nothing more will happen to it.
+    #[garde(skip)]
     done: bool,
 }
 
 /// A swarm's interventions from issue to assessment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Validate)]
 pub(crate) struct Interventions {
+    #[garde(range(max = COUNT_LIMIT))]
     issued: u64,
+    #[garde(skip)]
     last_issued_at: Option<u64>,
+    #[garde(custom(|tracked: &VecDeque<Tracked>, (): &()| each_is_valid(tracked)))]
     tracked: VecDeque<Tracked>,
     /// The swarm's last rewards, as many as an assessment needs.
+    #[garde(custom(|rewards: &VecDeque<f64>, (): &()| all_within(LIMIT, rewards)))]
     rewards: VecDeque<f64>,
     /// Operators' interventions on their way, by the window whose answer will carry them.
+    #[garde(skip)]
     pending: BTreeMap<u64, Vec<Intervention>>,
 }
 

@@ -1,4 +1,7 @@
+use garde::Validate;
 use serde::{Deserialize, Serialize};
+
+use crate::numbers::{COUNT_LIMIT, LIMIT, SQUARE_LIMIT};
 
 /// Signal-to-noise ratios that compete for each channel: from nearly constant to a random walk.
 const RATIOS: [f64; 6] = [1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0];
@@ -14,6 +17,8 @@ const OUTLIER: f64 = 3.0;
 const SHIFT_RUN: u32 = 3;
 /// The variance of the level's error then, in units of the noise's.
 const SHIFT_VARIANCE: f64 = 10.0;
+/// It never is more.
+const MOST_VARIANCE: f64 = 1e3;
 /// Changes below this share of the level surprise nobody.
 const RELATIVE_FLOOR: f64 = 1e-3;
 const ABSOLUTE_FLOOR: f64 = 1e-12;
@@ -27,13 +32,17 @@ const Z_LIMIT: f64 = 1e6;
 /// that has forecast best (Student-t log score, fading) speaks. Outliers are weighted down as in the
 /// expectation-maximisation of a t distribution, so that one wild window does not drag the level along;
 /// three on end are believed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Validate)]
 pub(crate) struct LocalLevel {
+    #[garde(dive)]
     filters: [Filter; RATIOS.len()],
     /// Innovations so far.
+    #[garde(range(max = COUNT_LIMIT))]
     innovations: u64,
     /// Outliers on end.
+    #[garde(skip)]
     outliers: u32,
+    #[garde(inner(range(min = -LIMIT, max = LIMIT)))]
     last: Option<f64>,
 }
 
@@ -52,14 +61,18 @@ pub(crate) struct Innovation {
     pub seen: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, Validate)]
 struct Filter {
+    #[garde(range(min = -LIMIT, max = LIMIT))]
     level: f64,
     /// Variance of the level's error, in units of the noise's.
+    #[garde(range(min = 0.0, max = MOST_VARIANCE))]
     variance: f64,
     /// Squared scale of the standardised innovations.
+    #[garde(range(min = 0.0, max = SQUARE_LIMIT))]
     scale2: f64,
     /// Fading mean of the negative log score.
+    #[garde(range(min = -LIMIT, max = LIMIT))]
     loss: f64,
 }
 
@@ -86,7 +99,7 @@ impl LocalLevel {
             naive_z: best.in_scales(value - last),
             seen: self.innovations,
         };
-        self.outliers = if innovation.z.abs() > OUTLIER { self.outliers + 1 } else { 0 };
+        self.outliers = if innovation.z.abs() > OUTLIER { self.outliers.saturating_add(1) } else { 0 };
         let shift = self.outliers >= SHIFT_RUN;
         self.innovations += 1;
         let first = 1.0 / self.innovations as f64;
@@ -101,7 +114,7 @@ impl LocalLevel {
     pub(crate) fn skip(&mut self) {
         if self.last.is_some() {
             for (filter, ratio) in self.filters.iter_mut().zip(RATIOS) {
-                filter.variance = (filter.variance + ratio).min(1e3);
+                filter.variance = (filter.variance + ratio).min(MOST_VARIANCE);
             }
         }
     }
@@ -144,7 +157,7 @@ impl Filter {
         }
         let gain = self.variance / (1.0 + self.variance);
         self.level += gain * weight.min(1.0) * error;
-        self.variance = (self.variance * (1.0 - gain) + ratio).min(1e3);
+        self.variance = (self.variance * (1.0 - gain) + ratio).min(MOST_VARIANCE);
     }
 }
 

@@ -20,6 +20,7 @@ mod tail;
 mod terms;
 pub mod window;
 
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 pub use detect::{Deviation, Drift, Finding};
@@ -34,6 +35,7 @@ use guardian::Guardian;
 use intervention::{Intervention, InterventionRecord};
 use interventions::Interventions;
 use level::LocalLevel;
+use numbers::COUNT_LIMIT;
 use profile::Profile;
 use state::FieldState;
 use surprise::Whitener;
@@ -45,31 +47,47 @@ use window::Window;
 pub const SURPRISE: f64 = 0.7;
 /// The layout of [`Field`] as it stands in snapshots.
 const FORMAT: u32 = 1;
-/// The last number that a window can have: 2^53 − 1, the greatest whole number that every reader of JSON keeps exact.
-const MAX_WINDOW: u64 = (1 << 53) - 1;
 /// Innovations that a channel must have shown before it has a say.
 const CHANNEL_WARM_UP: u64 = 8;
 
 /// Everything that is known of a swarm. Serialised and read back, it goes on bit for bit as before.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// What a snapshot may say is what a field can come to: a figure beyond that is no figure any more a few windows later.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Field {
+    #[garde(skip)]
     format: u32,
+    #[garde(skip)]
     swarm: String,
     /// Tells lives of a swarm that reuse its name apart; empty where windows are numbered by their sender.
+    #[garde(skip)]
     lineage: String,
+    #[garde(dive)]
     settings: Settings,
+    #[garde(skip)]
     next_window: u64,
+    #[garde(skip)]
     last_agents: Vec<u32>,
+    #[garde(dive)]
     state: FieldState,
+    #[garde(dive)]
     levels: [LocalLevel; CHANNELS],
+    #[garde(dive)]
     whitener: Whitener,
+    #[garde(range(max = COUNT_LIMIT))]
     judged: u64,
+    #[garde(dive)]
     tail: TailCalibration,
+    #[garde(dive)]
     profile: Profile,
+    #[garde(dive)]
     skill: Skill,
+    #[garde(dive)]
     detector: Detector,
+    #[garde(dive)]
     guardian: Guardian,
+    #[garde(dive)]
     interventions: Interventions,
     /// No window comes any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -247,11 +265,11 @@ impl Field {
             let expected = snapshot.next_window.to_string();
             return Err(mismatch("next window", field.next_window.to_string(), expected));
         }
-        if field.next_window > MAX_WINDOW {
-            let expected = format!("at most {}", MAX_WINDOW);
+        if field.next_window > COUNT_LIMIT {
+            let expected = format!("at most {}", COUNT_LIMIT);
             return Err(mismatch("next window", field.next_window.to_string(), expected));
         }
-        garde::Validate::validate(&field.settings).map_err(|e| SnapshotError::Malformed(e.to_string()))?;
+        field.validate().map_err(|e| SnapshotError::Malformed(e.to_string()))?;
         swarm.clone_into(&mut field.swarm);
         Ok(field)
     }

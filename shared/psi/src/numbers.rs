@@ -1,11 +1,34 @@
 //! Arithmetic that stays finite whatever it is given.
 
 /// Inputs are cut at this size: its square, summed over 10,000 agents, still fits a double.
-const LIMIT: f64 = 1e100;
+pub(crate) const LIMIT: f64 = 1e100;
+
+/// What the square of a difference of two inputs, and a mean of such squares, stay below.
+pub(crate) const SQUARE_LIMIT: f64 = 1e202;
+
+/// Nothing that is counted in windows comes to more: half of the numbers that a window can have.
+pub(crate) const COUNT_LIMIT: u64 = 1 << 52;
 
 /// The value, within what every later sum and square can hold.
 pub(crate) fn tame(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value.clamp(-LIMIT, LIMIT) }
+}
+
+/// A validation: every number is within the limit, whichever its sign.
+pub(crate) fn all_within<'a>(limit: f64, values: impl IntoIterator<Item = &'a f64>) -> garde::Result {
+    match values.into_iter().find(|value| value.abs() > limit) {
+        Some(value) => Err(garde::Error::new(format!("expected at most {limit:e} in size, found {value:e}"))),
+        None => Ok(()),
+    }
+}
+
+/// A validation: every item is valid.
+pub(crate) fn each_is_valid<'a, T>(items: impl IntoIterator<Item = &'a T>) -> garde::Result
+where
+    T: garde::Validate<Context = ()> + 'a,
+{
+    let mut wrong = items.into_iter().filter_map(|item| item.validate().err());
+    wrong.next().map_or(Ok(()), |report| Err(garde::Error::new(report.to_string().trim_end())))
 }
 
 /// The value in [0, 1]; what cannot be compared counts as 0.

@@ -1,8 +1,12 @@
 use std::collections::BTreeMap;
 
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 
-use crate::{numbers::mean, observation::Observation};
+use crate::{
+    numbers::{COUNT_LIMIT, LIMIT, SQUARE_LIMIT, each_is_valid, mean},
+    observation::Observation,
+};
 
 /// Rewards that an agent must have shown before it is compared with its past.
 const KNOWN_AFTER: u64 = 5;
@@ -15,8 +19,9 @@ const SIMILARITY_WIDTH: f64 = 3.0;
 const Z_LIMIT: f64 = 1e6;
 
 /// Every agent's recent mean reward, its scale, and where it was last.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Validate)]
 pub(crate) struct Profile {
+    #[garde(custom(|tracks: &BTreeMap<u32, Track>, (): &()| each_is_valid(tracks.values())))]
     agents: BTreeMap<u32, Track>,
 }
 
@@ -29,13 +34,18 @@ pub(crate) struct Likeness {
     pub phase_coherence: Option<f64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Validate)]
 struct Track {
+    #[garde(range(min = -LIMIT, max = LIMIT))]
     mean: f64,
+    #[garde(range(min = 0.0, max = SQUARE_LIMIT))]
     scale2: f64,
+    #[garde(range(max = COUNT_LIMIT))]
     rewards: u64,
     /// Deviation at the last reward, in scales.
+    #[garde(inner(range(min = -Z_LIMIT, max = Z_LIMIT)))]
     last_z: Option<f64>,
+    #[garde(skip)]
     last_window: u64,
 }
 

@@ -1,3 +1,4 @@
+use garde::Validate;
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 use statrs::function::{
@@ -5,7 +6,10 @@ use statrs::function::{
     gamma::ln_gamma,
 };
 
-use crate::observation::{CHANNELS, Channels};
+use crate::{
+    numbers::{COUNT_LIMIT, LIMIT},
+    observation::{CHANNELS, Channels},
+};
 
 /// Degrees of freedom that compete to describe the innovations' tails.
 const DOFS: [f64; 7] = [2.5, 3.5, 5.0, 7.0, 10.0, 20.0, 50.0];
@@ -20,10 +24,13 @@ const SHRINKAGE: f64 = 0.02;
 /// by online expectation-maximisation (weights (ν+k)/(ν+d²): Lange, Little and Taylor, 1989), and
 /// whose ν is the one with the best fading likelihood. Whitening by that scatter is what makes channels
 /// that move together count once.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Validate)]
 pub(crate) struct Whitener {
+    #[garde(inner(inner(range(min = -LIMIT, max = LIMIT))))]
     scatter: [[f64; CHANNELS]; CHANNELS],
+    #[garde(inner(range(min = -LIMIT, max = LIMIT)))]
     losses: [f64; DOFS.len()],
+    #[garde(range(max = COUNT_LIMIT))]
     windows: u64,
 }
 

@@ -1,4 +1,7 @@
+use garde::Validate;
 use serde::{Deserialize, Serialize};
+
+use crate::numbers::COUNT_LIMIT;
 
 /// The fitted distribution is trusted up to its own 5 % tail; beyond it the observed tail decides.
 const BODY: f64 = 0.05;
@@ -11,23 +14,34 @@ const PRIOR_EXCEEDANCES: f64 = 10.0;
 /// Longer exceedances count as "at least so long": an outage must not teach the field that outages are normal.
 const CENSORED_AT: f64 = 6.0;
 
+/// Between these the frequency of exceedances stays, …
+const FREQUENCIES: [f64; 2] = [1e-4, 0.5];
+/// … and above this their mean length and the share of the uncensored.
+const LEAST: f64 = 0.05;
+
 /// What corrects the fitted distribution's tail probabilities by those that came true.
 ///
 /// With y = −ln p of the fitted distribution, y is exponential with mean 1 when the fit is right. Where it
 /// is not, exceedances over a high threshold still are exponential, with another rate and frequency
 /// (Pickands–Balkema–de Haan, in logarithms; a generalised Pareto tail of the distance itself). Both are
 /// tracked, the mean exceedance with the censored maximum-likelihood estimate.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Validate)]
 pub(crate) struct TailCalibration {
     /// How often y exceeded the threshold.
+    #[garde(range(min = FREQUENCIES[0], max = FREQUENCIES[1]))]
     frequency: f64,
     /// Fading mean of min(exceedance, cut) over exceedances.
+    #[garde(range(min = LEAST, max = CENSORED_AT))]
     length: f64,
     /// Fading share of the exceedances below the cut.
+    #[garde(range(min = LEAST, max = 1.0))]
     uncensored: f64,
+    #[garde(range(max = COUNT_LIMIT))]
     windows: u64,
+    #[garde(range(max = COUNT_LIMIT))]
     exceedances: u64,
     /// The last window was a surprise: what follows is the same event.
+    #[garde(skip)]
     in_event: bool,
 }
 
@@ -67,14 +81,14 @@ impl TailCalibration {
         self.windows += 1;
         let rate = (1.0 / (self.windows as f64 + PRIOR_WINDOWS)).max(1.0 / MEMORY);
         self.frequency += rate * (f64::from(u8::from(excess > 0.0)) - self.frequency);
-        self.frequency = self.frequency.clamp(1e-4, 0.5);
+        self.frequency = self.frequency.clamp(FREQUENCIES[0], FREQUENCIES[1]);
         if excess > 0.0 {
             self.exceedances += 1;
             let rate = (1.0 / (self.exceedances as f64 + PRIOR_EXCEEDANCES)).max(1.0 / (MEMORY * BODY));
             self.length += rate * (excess.min(CENSORED_AT) - self.length);
             self.uncensored += rate * (f64::from(u8::from(excess < CENSORED_AT)) - self.uncensored);
-            self.length = self.length.max(0.05);
-            self.uncensored = self.uncensored.max(0.05);
+            self.length = self.length.max(LEAST);
+            self.uncensored = self.uncensored.max(LEAST);
         }
     }
 }

@@ -1,7 +1,8 @@
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    numbers::{mean_and_deviation, unit},
+    numbers::{COUNT_LIMIT, mean_and_deviation, unit},
     observation::Observation,
     settings::Weights,
     state::FieldState,
@@ -13,10 +14,13 @@ const KNOWN_AFTER: u64 = 10;
 const ERROR_CUT: f64 = 10.0;
 
 /// Fading mean errors of the field's forecast and of the naive one, "as last time".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, Validate)]
 pub(crate) struct Skill {
+    #[garde(range(min = 0.0, max = ERROR_CUT))]
     error: f64,
+    #[garde(range(min = 0.0, max = ERROR_CUT))]
     naive_error: f64,
+    #[garde(range(max = COUNT_LIMIT))]
     windows: u64,
 }
 
