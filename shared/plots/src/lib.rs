@@ -13,6 +13,7 @@ mod draw;
 mod evaluation;
 mod figure;
 mod font;
+mod metrics_csv;
 pub mod page;
 mod palette;
 mod scale;
@@ -23,6 +24,7 @@ pub use figure::{
     BarSeries, Bars, Block, Curve, CurvePanel, Curves, Figure, Form, Interval, Marks, Point, Reference, Row,
     RowPanel, Rows,
 };
+pub use metrics_csv::{MetricsError, episodes};
 pub use page::Page;
 pub use palette::{Colour, Role};
 pub use training::{swarm_consciousness, training_curves, training_figures};

@@ -8,7 +8,7 @@ use crate::{
     exit::{Answer, usage},
     files::{read, writable_folder},
     output::{note, say, say_json},
-    visualization::{draw_evaluation, draw_training, episodes},
+    visualization::{draw_evaluation, draw_training},
 };
 
 /// Draw a run's metrics or an evaluation as SVG, PNG and one HTML page
@@ -53,7 +53,7 @@ impl Visualize {
             self.make_folder()?;
             draw_evaluation(folder, &evaluation)?
         } else {
-            let episodes = episodes(&name, &content)?;
+            let episodes = plots::episodes(&name, &content).map_err(|why| usage(why.to_string()))?;
             let evaluation = evaluation_beside(beside)?;
             self.make_folder()?;
             let mut files = match &evaluation {

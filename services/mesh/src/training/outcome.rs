@@ -18,7 +18,7 @@ use crate::{
     connection::Connection,
     evaluation,
     files::write,
-    visualization::{draw_evaluation, draw_training, episodes},
+    visualization::{draw_evaluation, draw_training},
 };
 
 /// The files of a run in the output folder.
@@ -66,7 +66,7 @@ impl RunFiles {
         let episodes = if run.progress.episodes_done == 0 {
             Vec::new()
         } else {
-            episodes("the run's metrics", metrics.as_bytes())?
+            plots::episodes("the run's metrics", metrics.as_bytes())?
         };
         let mut files = Self {
             folder: folder.to_owned(),

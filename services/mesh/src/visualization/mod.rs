@@ -8,10 +8,7 @@ use plots::{Figure, evaluation_figures, training_figures};
 
 use crate::files::write;
 
-mod metrics_csv;
 mod training_page;
-
-pub(crate) use metrics_csv::episodes;
 
 /// Writes a run's charts as SVG and PNG, and `training_report.html`, which also shows the evaluation. The page comes
 /// last.

@@ -5,8 +5,6 @@ use std::str::FromStr;
 use api::trainer::EpisodeMetrics;
 use csv::{ReaderBuilder, StringRecord};
 
-use crate::exit::usage;
-
 /// The columns that every such file has.
 const COLUMNS: [&str; 12] = [
     "episode",
@@ -23,22 +21,30 @@ const COLUMNS: [&str; 12] = [
     "interventions",
 ];
 
+/// Figures beyond this size are none of a run, and no axis can be drawn for them.
+const MOST: f64 = 1e100;
+
 const ORIGIN: &str = "such a file is what `mesh train` leaves in --output as training_metrics.csv, and what the trainer's \
                       GET /v1/runs/{id}/metrics?format=csv gives";
+
+/// Why a file has no rows to draw.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct MetricsError(String);
 
 /// The rows of a file. An empty cell is a figure without data. `name` is the file's, for messages.
 ///
 /// # Errors
 /// It is no CSV, or lacks a column or rows, or a cell is no number.
-pub(crate) fn episodes(name: &str, content: &[u8]) -> anyhow::Result<Vec<EpisodeMetrics>> {
+pub fn episodes(name: &str, content: &[u8]) -> Result<Vec<EpisodeMetrics>, MetricsError> {
     if content.trim_ascii().is_empty() {
-        return Err(usage(format!("{name} is empty: {ORIGIN}")));
+        return Err(MetricsError(format!("{name} is empty: {ORIGIN}")));
     }
     let mut reader = ReaderBuilder::new().from_reader(content);
-    let no_csv = |error: csv::Error| usage(format!("{name} is no CSV of metrics: {error}; {ORIGIN}"));
+    let no_csv = |error: csv::Error| MetricsError(format!("{name} is no CSV of metrics: {error}; {ORIGIN}"));
     let header = reader.headers().map_err(no_csv)?.clone();
     if let Some(missing) = COLUMNS.iter().find(|column| !header.iter().any(|name| name == **column)) {
-        return Err(usage(format!(
+        return Err(MetricsError(format!(
             "{name} has no column `{missing}`, but needs {}: {ORIGIN}",
             COLUMNS.join(", ")
         )));
@@ -46,14 +52,24 @@ pub(crate) fn episodes(name: &str, content: &[u8]) -> anyhow::Result<Vec<Episode
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(no_csv)?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = line_of(content, record.position());
         let row = Row { header: &header, record: &record };
-        rows.push(row.metrics().map_err(|error| usage(format!("{name}, line {line}, {error}")))?);
+        rows.push(row.metrics().map_err(|error| MetricsError(format!("{name}, line {line}, {error}")))?);
     }
     if rows.is_empty() {
-        return Err(usage(format!("{name} has a header and no row: its run has not ended an episode yet")));
+        return Err(MetricsError(format!(
+            "{name} has a header and no row: its run has not ended an episode yet"
+        )));
     }
     Ok(rows)
+}
+
+/// The line in which a record begins: the reader counts empty lines before it as its own.
+fn line_of(content: &[u8], position: Option<&csv::Position>) -> usize {
+    let (before, rest) = content.split_at(position.map_or(0, |p| p.byte() as usize).min(content.len()));
+    let begin = rest.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len());
+    let ends = before.iter().chain(&rest[..begin]).filter(|byte| **byte == b'\n');
+    1 + ends.count()
 }
 
 struct Row<'a> {
@@ -65,23 +81,37 @@ impl Row<'_> {
     fn metrics(&self) -> Result<EpisodeMetrics, String> {
         Ok(EpisodeMetrics {
             episode: self.get("episode")?.ok_or("column `episode`: expected a number, found nothing")?,
-            avg_reward: self.get("avg_reward")?,
-            fill_rate: self.get("fill_rate")?,
-            gpu_hours_fill: self.get("gpu_hours_fill")?,
-            avg_cost_usd: self.get("avg_cost_usd")?,
-            avg_latency_ms: self.get("avg_latency_ms")?,
+            avg_reward: self.figure("avg_reward")?,
+            fill_rate: self.figure("fill_rate")?,
+            gpu_hours_fill: self.figure("gpu_hours_fill")?,
+            avg_cost_usd: self.figure("avg_cost_usd")?,
+            avg_latency_ms: self.figure("avg_latency_ms")?,
             // what is no number is drawn as a gap
-            epsilon: self.get("epsilon")?.unwrap_or(f64::NAN),
+            epsilon: self.figure("epsilon")?.unwrap_or(f64::NAN),
             q_table_size: self.get("q_table_size")?.unwrap_or_default(),
-            psi: self.get("psi")?,
-            continuity: self.get("continuity")?,
-            prediction_error: self.get("prediction_error")?,
+            psi: self.figure("psi")?,
+            continuity: self.figure("continuity")?,
+            prediction_error: self.figure("prediction_error")?,
             interventions: self.get("interventions")?.unwrap_or_default(),
-            cost_index: self.get("cost_index")?,
-            cost_per_gpu_hour_usd: self.get("cost_per_gpu_hour_usd")?,
-            deferred_share: self.get("deferred_share")?,
-            worst_tenant_gpu_hours_fill: self.get("worst_tenant_gpu_hours_fill")?,
+            cost_index: self.figure("cost_index")?,
+            cost_per_gpu_hour_usd: self.figure("cost_per_gpu_hour_usd")?,
+            deferred_share: self.figure("deferred_share")?,
+            worst_tenant_gpu_hours_fill: self.figure("worst_tenant_gpu_hours_fill")?,
         })
+    }
+
+    /// A cell's number, which has a place on an axis.
+    fn figure(&self, column: &str) -> Result<Option<f64>, String> {
+        let figure: Option<f64> = self.get(column)?;
+        match figure {
+            Some(figure) if figure.abs() > MOST => Err(format!(
+                "column `{column}`: expected a number from -{MOST:e} to {MOST:e} or an empty cell, found `{figure:e}`"
+            )),
+            Some(figure) if figure.is_nan() => {
+                Err(format!("column `{column}`: expected a number or an empty cell, found `NaN`"))
+            }
+            figure => Ok(figure),
+        }
     }
 
     /// A cell's number; `None` when it is empty or there is no such column.
@@ -140,6 +170,12 @@ mod tests {
                 "m.csv, line 2, column `avg_reward`: expected a number",
             ),
             (format!("{header}\n-1,1,1,1,1,1,1,1,1,1,1,1"), "column `episode`"),
+            (format!("{header}\n\n\n0,x,1,1,1,1,1,1,1,1,1,1"), "m.csv, line 4, column `avg_reward`"),
+            (
+                format!("{header}\n0,NaN,1,1,1,1,1,1,1,1,1,1"),
+                "expected a number or an empty cell, found `NaN`",
+            ),
+            (format!("{header}\n0,1,inf,1,1,1,1,1,1,1,1,1"), "expected a number from -1e100 to 1e100"),
         ] {
             let error = refused(&content);
             assert!(error.contains(expected), "{error}");
