@@ -91,6 +91,7 @@ pub struct Field {
     interventions: Interventions,
     /// No window comes any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[garde(skip)]
     ended: bool,
 }
 
