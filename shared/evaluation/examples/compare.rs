@@ -3,7 +3,8 @@
 //! stands for the limit.
 //!
 //! `cargo run --release -p evaluation --example compare -- contended 20 adaptive:10:20` (preset, number of seeds, and
-//! learners to train first: name, agents, episodes). `contended/no-defer` is the preset without defer; a folder with
+//! learners to train first: name, agents, episodes and, where they are not the defaults, settings, as in
+//! `'q-learning:10:300:{"replay":"off"}'`). `contended/no-defer` is the preset without defer; a folder with
 //! `providers.json` and `workloads.json` may stand in the preset's place, and is taken as contended.
 #![allow(clippy::unwrap_used, reason = "an example may fail by panicking")]
 #![allow(clippy::print_stdout, reason = "it prints a table")]
@@ -70,10 +71,14 @@ fn environment(name: &str) -> Environment {
 
 /// A learner after its training on the seeds from 1 on.
 fn trained(env: &Environment, learner: &str) -> Contestant {
-    let [name, agents, episodes] = *learner.split(':').collect::<Vec<_>>() else {
-        panic!("expected NAME:AGENTS:EPISODES, found {learner}");
+    let (name, agents, episodes, settings) = match *learner.splitn(4, ':').collect::<Vec<_>>() {
+        [name, agents, episodes] => (name, agents, episodes, json!({})),
+        [name, agents, episodes, settings] => {
+            (name, agents, episodes, serde_json::from_str(settings).unwrap())
+        }
+        _ => panic!("expected NAME:AGENTS:EPISODES[:SETTINGS], found {learner}"),
     };
-    let config = SwarmConfig::new(name, &json!({}), agents.parse().unwrap()).unwrap();
+    let config = SwarmConfig::new(name, &settings, agents.parse().unwrap()).unwrap();
     let mut swarm = Swarm::new(config, env).unwrap();
     (1..=episodes.parse().unwrap()).for_each(|seed| {
         swarm.play(env, seed, Reward::EXCESS_COST);
