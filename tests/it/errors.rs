@@ -104,10 +104,14 @@ async fn a_body_that_breaks_off_is_told_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_runs_and_evaluations_than_may_wait_are_refused_with_a_time_to_come_back() {
     let database = database().await;
-    let stack = Stack::start_with(database.url(), |settings| settings.trainer.max_concurrent_runs = 1).await;
+    let stack = Stack::start_with(database.url(), |settings| {
+        settings.trainer.max_concurrent_runs = 1;
+        settings.trainer.max_unfinished_runs = 20;
+    })
+    .await;
     let long = json!({"agents": 1, "episodes": 1_000_000, "recording": "none", "psi_field": "off"});
     let waiting = fill(&stack, &format!("{}/v1/runs", stack.trainer), &long, "too_many_runs").await;
-    assert_eq!(waiting, 1000);
+    assert_eq!(waiting, 20);
     let long = json!({"policies": [], "seeds": 1000, "steps": 1_000_000});
     let waiting =
         fill(&stack, &format!("{}/v1/evaluations", stack.evaluator), &long, "too_many_evaluations").await;

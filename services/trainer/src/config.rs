@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use service_kit::{HttpConfig, telemetry::LogConfig};
+use service_kit::{ConfigError, HttpConfig, telemetry::LogConfig};
 use utoipa::ToSchema;
 
 /// The trainer's settings. Each has an environment variable, `AI_MESH_TRAINER_<PATH>`.
@@ -21,6 +21,8 @@ pub struct Config {
     pub psi_field_api_key: Option<String>,
     /// Runs that are trained at the same time, at least 1, each in a thread of its own; the others are queued.
     pub max_concurrent_runs: usize,
+    /// Runs that may be queued or trained at the same time, at least 1; one more is refused for now.
+    pub max_unfinished_runs: usize,
     /// How long a run stays this trainer's after its last sign of life, in seconds, 1 to 3600. Another trainer on the
     /// same remembrancer takes over what nobody holds.
     pub lease_seconds: u64,
@@ -38,9 +40,32 @@ impl Default for Config {
             psi_field_url: "http://127.0.0.1:8000".into(),
             psi_field_api_key: None,
             max_concurrent_runs: 2,
+            max_unfinished_runs: 1000,
             lease_seconds: 15,
             log: LogConfig::default(),
         }
+    }
+}
+
+impl Config {
+    /// # Errors
+    /// A number that nothing can be done with: which, what was expected, what was found.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let numbers = [
+            ("max_concurrent_runs", self.max_concurrent_runs as u64, 1..=u64::MAX),
+            ("max_unfinished_runs", self.max_unfinished_runs as u64, 1..=u64::MAX),
+            ("lease_seconds", self.lease_seconds, 1..=3600),
+        ];
+        for (name, found, expected) in numbers {
+            if !expected.contains(&found) {
+                let expected = match (*expected.start(), *expected.end()) {
+                    (least, u64::MAX) => format!("at least {least}"),
+                    (least, most) => format!("{least} to {most}"),
+                };
+                return Err(ConfigError::new(format!("{name}: expected {expected}, found {found}")));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -53,6 +78,7 @@ impl std::fmt::Debug for Config {
             .field("remembrancer_public_url", &self.remembrancer_public_url)
             .field("psi_field_url", &self.psi_field_url)
             .field("max_concurrent_runs", &self.max_concurrent_runs)
+            .field("max_unfinished_runs", &self.max_unfinished_runs)
             .field("lease_seconds", &self.lease_seconds)
             .field("log", &self.log)
             .finish_non_exhaustive()

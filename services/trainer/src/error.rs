@@ -28,7 +28,7 @@ impl From<CreateError> for ApiError {
             CreateError::KeyReused(_) => {
                 conflict("idempotency_key_reused", format!("{text}. Use a new key."))
             }
-            CreateError::TooMany => {
+            CreateError::TooMany(_) => {
                 let detail = format!("{text}. Wait for some to end, or cancel some.");
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_runs", detail)
                     .retry_after(std::time::Duration::from_secs(30))

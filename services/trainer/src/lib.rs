@@ -39,7 +39,11 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    metrics::AppMetrics, policies::Policies, recovery::Recovery, runs::Runs, serving::Serving,
+    metrics::AppMetrics,
+    policies::Policies,
+    recovery::Recovery,
+    runs::{Limits, Runs},
+    serving::Serving,
     worker::Outside,
 };
 
@@ -66,13 +70,7 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, C
         let setting = setting.to_owned();
         move |error: ClientError| ConfigError::new(format!("{setting}: {error}"))
     };
-    if config.max_concurrent_runs == 0 {
-        return Err(ConfigError::new("max_concurrent_runs: expected at least 1, found 0"));
-    }
-    if !(1..=3600).contains(&config.lease_seconds) {
-        let found = config.lease_seconds;
-        return Err(ConfigError::new(format!("lease_seconds: expected 1 to 3600, found {found}")));
-    }
+    config.check()?;
     let endpoint = |url: &str, key: &Option<String>| Endpoint::new(url).with_api_key(key.clone());
     let remembrancer = Remembrancer::new(endpoint(&config.remembrancer_url, &config.remembrancer_api_key))
         .map_err(wrong("remembrancer_url, remembrancer_api_key"))?;
@@ -82,8 +80,12 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, C
     let metrics = Metrics::new();
     let gauges = AppMetrics::new(&metrics);
     let outside = Outside { ledger: ledger.clone(), psi_field, gauges };
-    let lease_ttl = Duration::from_secs(config.lease_seconds);
-    let runs = Runs::new(outside, config.max_concurrent_runs, lease_ttl, shutdown.clone());
+    let limits = Limits {
+        concurrent: config.max_concurrent_runs,
+        unfinished: config.max_unfinished_runs,
+        lease: Duration::from_secs(config.lease_seconds),
+    };
+    let runs = Runs::new(outside, limits, shutdown.clone());
     let work = runs.work().clone();
     let recovery = Recovery::new();
     let policies = Policies::new(ledger.clone(), runs.clone());

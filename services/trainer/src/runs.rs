@@ -35,8 +35,16 @@ pub use pause::PauseError;
 pub use rewind::RewindError;
 pub use turn::Turn;
 
-/// How many runs may wait or be at work.
-pub const MOST_UNFINISHED: usize = 1000;
+/// How much a trainer takes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Runs that are played at the same time, each on a thread of its own.
+    pub concurrent: usize,
+    /// Runs that may wait or be at work.
+    pub unfinished: usize,
+    /// When the lease of a run runs out after its trainer has died.
+    pub lease: Duration,
+}
 
 /// The registry. Cheap to clone; all clones are the same.
 #[derive(Clone)]
@@ -48,7 +56,7 @@ struct Inner {
     shutdown: CancellationToken,
     /// Who this trainer is in the leases of its runs; no other process has the same name.
     holder: String,
-    lease_ttl: Duration,
+    limits: Limits,
     slots: Arc<Semaphore>,
     /// A task for each run that has not ended.
     work: TaskTracker,
@@ -75,17 +83,16 @@ struct Key {
 }
 
 impl Runs {
-    /// An empty registry whose runs are played on threads of their own, `slots` at a time, each under a lease that runs
-    /// out after `lease_ttl` when this process dies. Must be made inside a Tokio runtime.
+    /// An empty registry. Must be made inside a Tokio runtime.
     #[must_use]
-    pub fn new(outside: Outside, slots: usize, lease_ttl: Duration, shutdown: CancellationToken) -> Self {
+    pub fn new(outside: Outside, limits: Limits, shutdown: CancellationToken) -> Self {
         Self(Arc::new(Inner {
             outside,
             runtime: Handle::current(),
             shutdown,
             holder: format!("trainer-{}", Uuid::now_v7()),
-            lease_ttl,
-            slots: Arc::new(Semaphore::new(slots.max(1))),
+            limits,
+            slots: Arc::new(Semaphore::new(limits.concurrent.max(1))),
             work: TaskTracker::new(),
             feed: tokio::sync::Mutex::default(),
             follows: AtomicBool::new(true),

@@ -10,7 +10,7 @@ use client::{HeldLease, LedgerError};
 use records::{Body as _, run::Created};
 use uuid::Uuid;
 
-use super::{Key, MOST_UNFINISHED, Runs};
+use super::{Key, Runs};
 use crate::{
     checkpoint::{CheckpointDocument, CheckpointError},
     digest::sha256,
@@ -29,8 +29,8 @@ pub enum CreateError {
     #[error("this Idempotency-Key was used for the run {0}, which was asked for with another body")]
     KeyReused(Uuid),
     /// Too many wait already.
-    #[error("{MOST_UNFINISHED} runs wait or are at work already")]
-    TooMany,
+    #[error("{0} runs wait or are at work already")]
+    TooMany(usize),
     /// The checkpoint does not fit.
     #[error("{error}")]
     Checkpoint {
@@ -172,8 +172,8 @@ impl Runs {
     fn reserve(&self, key: Option<&str>, request: Hash) -> Result<Uuid, CreateError> {
         let mut table = self.table();
         let unfinished = table.by_id.values().filter(|run| !run.state().status.is_final()).count();
-        if unfinished >= MOST_UNFINISHED {
-            return Err(CreateError::TooMany);
+        if unfinished >= self.0.limits.unfinished {
+            return Err(CreateError::TooMany(unfinished));
         }
         let Some(key) = key else { return Ok(Uuid::now_v7()) };
         let known = *table.keys.entry(key.to_owned()).or_insert_with(|| Key { request, run: Uuid::now_v7() });

@@ -76,7 +76,7 @@ impl Runs {
         let ledger = self.0.outside.ledger.with_observer(move |error| {
             shown.state().waiting_for = error.map(|_| "remembrancer");
         });
-        let lease = match ledger.claim_lease(&name, &self.0.holder, self.0.lease_ttl).await {
+        let lease = match ledger.claim_lease(&name, &self.0.holder, self.0.limits.lease).await {
             Ok(lease) => lease,
             Err(error) if error.is_lease_held() => {
                 let holder = ledger.lease(&name).await?.and_then(|lease| lease.holder);
