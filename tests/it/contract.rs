@@ -48,9 +48,9 @@ pub(crate) fn faults_of_answer(
     let Some(described) = content.get(media_type).or_else(|| content.get("*/*")) else {
         return vec![format!("{status} has the media type `{media_type}`, not one of {:?}", keys(content))];
     };
-    let is_json =
-        described["schema"]["contentMediaType"].is_null() && described["schema"]["format"] != "binary";
-    let is_text = described["schema"]["format"] != "binary";
+    let schema = &described["schema"];
+    let is_text = schema.is_object() && schema["format"] != "binary";
+    let is_json = is_text && schema["contentMediaType"].is_null();
     if is_json && let Err(error) = serde_json::from_slice::<Value>(body) {
         return vec![format!("{status} is no JSON: {error}")];
     }

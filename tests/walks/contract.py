@@ -32,18 +32,19 @@ class Contract:
         media_type = response.headers["content-type"].split(";")[0]
         described = content.get(media_type) or content.get("*/*")
         assert described, f"{name} has the media type {media_type}, not one of {list(content)}"
-        if media_type.endswith("json") and "contentMediaType" not in described["schema"]:
-            self._validate(name, described["schema"], response.json())
-        elif "contentSchema" in described["schema"]:
-            for line in lines(media_type, response.text):
-                self._validate(name, described["schema"]["contentSchema"]["items"], line)
+        schema = described.get("schema", {})
+        if media_type.endswith(("/json", "+json")) and schema:
+            self._validate(name, schema, response.json())
+        for line in lines(media_type, response.text) if "contentSchema" in schema else []:
+            self._validate(name, schema["contentSchema"]["items"], line)
         self.checked.add(operation["operationId"])
 
     def _validate(self, name: str, schema: dict[str, Any], value: Any) -> None:
         # References are into the document, so that it must be at hand under its own pointers.
         root = {"allOf": [schema], "components": self.document["components"]}
-        errors = [f"{error.json_path}: {error.message}" for error in Draft202012Validator(root).iter_errors(value)]
-        assert not errors, f"{name}: {errors[:3]} of {json.dumps(value)[:2000]}"
+        faults = Draft202012Validator(root).iter_errors(value)
+        told = [f"{fault.json_path}: {fault.message[-300:]}" for fault in faults]
+        assert not told, f"{name}: {told[:3]} of {json.dumps(value)[:1000]}"
 
     def _operation(self, method: str, path: str) -> Any:
         # A path without parameters goes before those with, as the router has it.

@@ -134,10 +134,11 @@ assert told.decision_id == decision.id
 page = expect(RecordedDecisionPage, list_decisions.sync_detailed(client=ledger, run=run.digest, limit=1))
 first = page.items[0]
 assert first.run == run.digest and first.sequence == 0 and page.next_cursor
-of_one_step = {"client": ledger, "run": run.digest, "episode": 0, "step": 0}
-decided = expect(str, get_decisions_ndjson.sync_detailed(**of_one_step)).splitlines()
+of_step = get_decisions_ndjson.sync_detailed(client=ledger, run=run.digest, episode=0, step=0)
+decided = expect(str, of_step).splitlines()
 assert RecordedDecision.from_dict(json.loads(decided[0])) == first
-exported = list(csv.DictReader(io.StringIO(expect(str, get_decisions_csv.sync_detailed(**of_one_step)))))
+of_step = get_decisions_csv.sync_detailed(client=ledger, run=run.digest, episode=0, step=0)
+exported = list(csv.DictReader(io.StringIO(expect(str, of_step))))
 assert len(exported) == len(decided) > 1 and exported[0]["run"] == run.digest
 head = expect(RunHead, get_run_head.sync_detailed(run.digest, client=ledger))
 assert head.run_root == run.run_root

@@ -132,7 +132,8 @@ assert.match(await expect(evaluator.getEvaluationReport({ path: judged })), /<fi
 const chart = { path: { id: evaluation.id, name: "policy_comparison" } };
 const png = await expect(evaluator.getPlotPng(chart));
 assert.equal(Buffer.from(await png.arrayBuffer()).subarray(0, 8).toString("latin1"), "\x89PNG\r\n\x1a\n");
-assert.match(await expect(evaluator.getPlotSvg({ ...chart, parseAs: "text" })), /^\s*<svg/);
+const svg = await expect(evaluator.getPlotSvg(chart));
+assert.match(await svg.text(), /^\s*<svg/);
 assert.match(await expect(evaluator.getEvaluationResultsCsv({ path: judged })), /^policy,/);
 
 // Search the ledger.

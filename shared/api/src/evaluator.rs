@@ -122,6 +122,7 @@ pub struct Estimate {
     /// (Agarwal et al. 2021).
     pub iqm: f64,
     /// The sample standard deviation of the seeds (n − 1); `null` for a single seed.
+    #[schema(required)]
     pub std_dev: Option<f64>,
 }
 
@@ -140,10 +141,13 @@ pub struct Share {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FillBySize {
     /// Below 3 GPU-hours.
+    #[schema(required)]
     pub under_3h: Option<Estimate>,
     /// From 3 to below 6.
+    #[schema(required)]
     pub from_3h_to_6h: Option<Estimate>,
     /// From 6 on.
+    #[schema(required)]
     pub from_6h: Option<Estimate>,
 }
 
@@ -151,24 +155,33 @@ pub struct FillBySize {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MetricEstimates {
     /// Requests routed / requested.
+    #[schema(required)]
     pub fill_rate: Option<Estimate>,
     /// GPU-hours served / requested.
+    #[schema(required)]
     pub gpu_hours_fill: Option<Estimate>,
     /// Mean cost of a routed request.
+    #[schema(required)]
     pub avg_cost_usd: Option<Estimate>,
     /// Paid per GPU-hour served.
+    #[schema(required)]
     pub cost_per_gpu_hour_usd: Option<Estimate>,
     /// Paid / cheapest list price for the same hours.
+    #[schema(required)]
     pub cost_index: Option<Estimate>,
     /// Fill rate by job size.
     pub fill_by_size: FillBySize,
     /// The worst tenant's GPU-hours fill.
+    #[schema(required)]
     pub worst_tenant_gpu_hours_fill: Option<Estimate>,
     /// Requests deferred / requested.
+    #[schema(required)]
     pub deferred_share: Option<Estimate>,
     /// Mean latency of a routed request, including its waiting.
+    #[schema(required)]
     pub avg_latency_ms: Option<Estimate>,
     /// Mean `excess-cost` reward per request.
+    #[schema(required)]
     pub reward: Option<Estimate>,
 }
 
@@ -178,12 +191,16 @@ pub struct TenantEstimates {
     /// The tenant's id.
     pub tenant: String,
     /// Requests routed / requested.
+    #[schema(required)]
     pub fill_rate: Option<Estimate>,
     /// GPU-hours served / requested.
+    #[schema(required)]
     pub gpu_hours_fill: Option<Estimate>,
     /// Paid per GPU-hour served.
+    #[schema(required)]
     pub cost_per_gpu_hour_usd: Option<Estimate>,
     /// Mean latency of a routed request, including its waiting.
+    #[schema(required)]
     pub avg_latency_ms: Option<Estimate>,
 }
 
@@ -207,8 +224,10 @@ pub struct SizeEstimates {
     /// The size.
     pub size: JobSize,
     /// Requests routed / requested.
+    #[schema(required)]
     pub fill_rate: Option<Estimate>,
     /// GPU-hours served / requested.
+    #[schema(required)]
     pub gpu_hours_fill: Option<Estimate>,
 }
 
@@ -245,12 +264,15 @@ pub struct PolicyResult {
     pub versus_best_rule: MetricEstimates,
     /// (reward − baseline's) / (limit's − baseline's): of mean rewards over the seeds, on the steps whose limit was
     /// solved. `null` where there is no limit, or none above the baseline.
+    #[schema(required)]
     pub gap_closed: Option<Share>,
     /// (reward − `bid-price`'s) / (`bid-price-informed`'s − `bid-price`'s), of mean rewards over the seeds. `null`
     /// where nothing is hidden, where one of the two does not take part, or where the second is no better.
+    #[schema(required)]
     pub informed_gap_closed: Option<Share>,
     /// The probability that its reward on a seed is above the baseline's on the same seed, a tie counting half
     /// (Agarwal et al. 2021, paired as the seeds are). `null` where no seed has data.
+    #[schema(required)]
     pub probability_of_improvement: Option<Share>,
     /// Its metrics by tenant and job size.
     pub fairness: Fairness,
@@ -261,6 +283,7 @@ pub struct PolicyResult {
     #[serde(default)]
     pub gain_over_time: Vec<Option<Share>>,
     /// Its mean reward per request on the steps whose limit was solved; `null` where there is no limit.
+    #[schema(required)]
     pub reward_on_limit_steps: Option<Estimate>,
 }
 
@@ -270,15 +293,20 @@ pub struct PolicyResult {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LimitResult {
     /// The highest share of requests routed.
+    #[schema(required)]
     pub fill_rate: Option<Estimate>,
     /// The lowest mean cost of a routed request at the highest fill.
+    #[schema(required)]
     pub avg_cost_usd: Option<Estimate>,
     /// The lowest mean latency of a routed request at the highest fill.
+    #[schema(required)]
     pub avg_latency_ms: Option<Estimate>,
     /// The highest mean `excess-cost` reward per request, at whatever fill.
+    #[schema(required)]
     pub reward: Option<Estimate>,
     /// (limit's reward − baseline's) / |baseline's|: how much can be gained over the baseline. `null` where the
     /// baseline's reward is 0.
+    #[schema(required)]
     pub headroom: Option<Share>,
     /// Steps that were solved, over all seeds.
     pub steps_solved: u64,
@@ -305,6 +333,7 @@ pub struct EvaluationResult {
     pub best_rule: String,
     /// The physical limit; `null` where it was not asked for or could not be solved, or where demand and failures are
     /// hidden, so that the linear program does not know them.
+    #[schema(required)]
     pub limit: Option<LimitResult>,
     /// The findings as sentences; "better" and "worse" only where an interval excludes zero.
     pub verdicts: Vec<String>,

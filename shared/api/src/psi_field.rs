@@ -94,18 +94,25 @@ pub struct Window {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FieldState {
     /// Ψ: the stability of the whole.
+    #[schema(required)]
     pub psi: Option<f64>,
     /// C: how well this window continues the past that the field retains.
+    #[schema(required)]
     pub continuity: Option<f64>,
     /// U: forecast skill over the naive forecast.
+    #[schema(required)]
     pub futurity: Option<f64>,
     /// Φ: whether the agents move together (Kuramoto order parameter).
+    #[schema(required)]
     pub phase_coherence: Option<f64>,
     /// H: spread of routing choices and of performance.
+    #[schema(required)]
     pub entropy: Option<f64>,
     /// PE: how surprising this window is; above 0.7 exactly when its tail probability is below 0.001.
+    #[schema(required)]
     pub prediction_error: Option<f64>,
     /// M: how full the retention window is.
+    #[schema(required)]
     pub memory: Option<f64>,
 }
 

@@ -190,7 +190,11 @@ impl utoipa::PartialSchema for RecordedDecision {
         match Decision::schema() {
             RefOr::T(Schema::Object(mut decision)) => {
                 decision.description = Some("A decision with its index in the log.".to_owned());
-                decision.properties.insert("log_index".to_owned(), u64::schema());
+                let mut index = u64::schema();
+                if let RefOr::T(Schema::Object(index)) = &mut index {
+                    index.description = Some("The decision's index in the log.".to_owned());
+                }
+                decision.properties.insert("log_index".to_owned(), index);
                 decision.required.push("log_index".to_owned());
                 RefOr::T(Schema::Object(decision))
             }

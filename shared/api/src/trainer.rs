@@ -381,34 +381,46 @@ pub struct EpisodeMetrics {
     /// The episode, from 0.
     pub episode: u32,
     /// Mean reward per request.
+    #[schema(required)]
     pub avg_reward: Option<f64>,
     /// Requests routed / requested.
+    #[schema(required)]
     pub fill_rate: Option<f64>,
     /// GPU-hours served / requested.
+    #[schema(required)]
     pub gpu_hours_fill: Option<f64>,
     /// Mean cost of a routed request.
+    #[schema(required)]
     pub avg_cost_usd: Option<f64>,
     /// Mean latency of a routed request, including its waiting.
+    #[schema(required)]
     pub avg_latency_ms: Option<f64>,
     /// Mean ε of the agents at the episode's end.
     pub epsilon: f64,
     /// States in all agents' tables.
     pub q_table_size: u64,
     /// Ψ after the episode's last window.
+    #[schema(required)]
     pub psi: Option<f64>,
     /// C after the episode's last window.
+    #[schema(required)]
     pub continuity: Option<f64>,
     /// The highest PE of the episode's windows.
+    #[schema(required)]
     pub prediction_error: Option<f64>,
     /// Interventions applied in the episode.
     pub interventions: u32,
     /// Paid / cheapest list price for the same hours.
+    #[schema(required)]
     pub cost_index: Option<f64>,
     /// Paid per GPU-hour served.
+    #[schema(required)]
     pub cost_per_gpu_hour_usd: Option<f64>,
     /// Requests deferred / requested.
+    #[schema(required)]
     pub deferred_share: Option<f64>,
     /// The worst tenant's GPU-hours fill.
+    #[schema(required)]
     pub worst_tenant_gpu_hours_fill: Option<f64>,
 }
 
@@ -424,22 +436,31 @@ pub struct WindowMetrics {
     /// Requests of the window.
     pub requests: u64,
     /// Mean reward per request.
+    #[schema(required)]
     pub avg_reward: Option<f64>,
     /// The `seed` reward of the window.
+    #[schema(required)]
     pub seed_reward: Option<f64>,
     /// Requests routed / requested.
+    #[schema(required)]
     pub fill_rate: Option<f64>,
     /// GPU-hours served / requested.
+    #[schema(required)]
     pub gpu_hours_fill: Option<f64>,
     /// Mean cost of a routed request.
+    #[schema(required)]
     pub avg_cost_usd: Option<f64>,
     /// Mean latency of a routed request, including its waiting.
+    #[schema(required)]
     pub avg_latency_ms: Option<f64>,
     /// Ψ.
+    #[schema(required)]
     pub psi: Option<f64>,
     /// C.
+    #[schema(required)]
     pub continuity: Option<f64>,
     /// PE.
+    #[schema(required)]
     pub prediction_error: Option<f64>,
     /// Interventions that the answer carried.
     pub interventions: u32,
@@ -478,6 +499,7 @@ pub struct Agent {
     /// States in its table.
     pub q_table_size: u64,
     /// Mean reward of its own requests in the last episode.
+    #[schema(required)]
     pub avg_reward: Option<f64>,
     /// Its current exploration rate ε.
     pub epsilon: f64,

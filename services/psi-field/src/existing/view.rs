@@ -41,8 +41,10 @@ pub(crate) struct GuardianView {
     /// Something is wrong.
     pub red_flag: bool,
     /// What, in a sentence.
+    #[schema(required)]
     pub reason: Option<String>,
     /// `nigredo`, `albedo` or null.
+    #[schema(required)]
     pub intervention: Option<String>,
     /// Steps since the last intervention; all of them when there was none.
     pub steps_since_intervention: u64,

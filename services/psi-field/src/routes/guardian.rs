@@ -47,6 +47,7 @@ struct Status {
     /// As `red_flag`.
     current_threat: bool,
     /// As `reason`.
+    #[schema(required)]
     current_threat_reason: Option<String>,
 }
 

@@ -16,7 +16,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// old one. It may be sent at any time, also after the run's end; nothing that the run decides changes, nor
 /// its digest. The ledger keeps every change.
 #[utoipa::path(patch, path = "/v1/runs/{id}", tag = "runs",
-    request_body(content((RunPatch = "application/json"), (RunPatch = "application/merge-patch+json"))),
+    request_body(content = RunPatch, description = "Also as `application/merge-patch+json`."),
     params(("id" = Uuid, Path, description = "The run.")),
     responses(
         (status = 200, description = "The run with its labels.", body = Run),

@@ -57,6 +57,7 @@ pub struct RunComparison {
     /// Whether both have the same configuration; such runs decide the same unless an operator intervened.
     pub same_digest: bool,
     /// Whether they have decided the same so far; null while one of them has no run root.
+    #[schema(required)]
     pub same_run_root: Option<bool>,
     /// Episodes after which both made a checkpoint and their run roots were still the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,9 +139,12 @@ pub struct MetricDifference {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SideBySide {
     /// The first run's.
+    #[schema(required)]
     pub a: Option<f64>,
     /// The second run's.
+    #[schema(required)]
     pub b: Option<f64>,
     /// b - a.
+    #[schema(required)]
     pub difference: Option<f64>,
 }

@@ -18,6 +18,7 @@ pub(super) fn describe(document: &mut Value) {
     describe_bodies(document);
     bound_numbers(document);
     tell_absence_from_null(document);
+    answer_no_nulls(document);
     drop_unused(document);
 }
 
@@ -100,15 +101,15 @@ fn tags<'a>(variant: &'a Value, property: &str) -> Vec<&'a str> {
 fn describe_bodies(value: &mut Value) {
     match value {
         Value::Object(members) => {
-            if let Some(content) = members.get_mut("content").and_then(Value::as_object_mut) {
-                for (media_type, body) in content {
-                    let schema = body.as_object_mut().and_then(|body| body.get_mut("schema"));
-                    if let Some((schema, other)) = schema.and_then(|schema| {
-                        let other = body_schema(media_type, schema)?;
-                        Some((schema, other))
-                    }) {
-                        *schema = other;
-                    }
+            let content = members.get_mut("content").and_then(Value::as_object_mut);
+            for (media_type, body) in content.into_iter().flatten() {
+                let Some(body) = body.as_object_mut() else { continue };
+                if media_type == "*/*" {
+                    body.shift_remove("schema"); // of anything nothing can be said
+                } else if let Some(schema) = body.get_mut("schema")
+                    && let Some(other) = body_schema(media_type, schema)
+                {
+                    *schema = other;
                 }
             }
             members.values_mut().for_each(describe_bodies);
@@ -128,7 +129,7 @@ fn body_schema(media_type: &str, item: &Value) -> Option<Value> {
             lines["contentSchema"] = json!({"type": "array", "items": item});
             Some(lines)
         }
-        "application/octet-stream" | "*/*" => Some(json!({"type": "string", "format": "binary"})),
+        "application/octet-stream" => Some(json!({"type": "string", "format": "binary"})),
         "image/svg+xml" => Some(text()),
         _ if media_type.ends_with("+json") => None,
         _ if media_type.starts_with("text/") => Some(text()),
@@ -182,23 +183,88 @@ fn tell_absence_from_null(value: &mut Value) {
     }
 }
 
+/// A field of an answer is absent where there is nothing to tell, and null only where it is always there. Requests may
+/// have null for what is absent, so what is in both stays as it is.
+fn answer_no_nulls(document: &mut Value) {
+    let asked: Vec<&Value> = document.get("paths").map(requests).unwrap_or_default();
+    let asked = asked.into_iter().flat_map(references).collect();
+    let asked = reachable(&document["components"], asked);
+    for (name, schema) in schemas(document).into_iter().flatten() {
+        if !asked.contains(&format!("{SCHEMAS}{name}")) {
+            drop_nulls(schema);
+        }
+    }
+}
+
+/// Everything that callers send: bodies and parameters.
+fn requests(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, member)| match name.as_str() {
+                "requestBody" | "parameters" => vec![member],
+                _ => requests(member),
+            })
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(requests).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn drop_nulls(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            let required = members.get("required").cloned().unwrap_or_default();
+            let is_required =
+                |name: &str| required.as_array().is_some_and(|all| all.iter().any(|one| one == name));
+            let properties = members.get_mut("properties").and_then(Value::as_object_mut);
+            for (name, property) in properties.into_iter().flatten() {
+                if !is_required(name) {
+                    drop_null(property);
+                }
+            }
+            members.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+fn drop_null(property: &mut Value) {
+    for (key, null) in [("type", json!("null")), ("enum", Value::Null), ("oneOf", json!({"type": "null"}))] {
+        let Some(alternatives) = property.get_mut(key).and_then(Value::as_array_mut) else { continue };
+        alternatives.retain(|alternative| *alternative != null);
+        if let [one] = alternatives.as_slice() {
+            match (key, one.clone()) {
+                ("type", one) => property[key] = one,
+                ("oneOf", one) => *property = one,
+                _ => {}
+            }
+        }
+    }
+}
+
 /// utoipa lists what a type is made of, also where it wrote it out or where another schema took its place.
 fn drop_unused(document: &mut Value) {
-    let mut used = BTreeSet::new();
     let Some(components) = document.get_mut("components").map(Value::take) else { return };
-    let mut new = references(document);
-    while let Some(pointer) = new.pop_first() {
-        let place = pointer.strip_prefix("#/components");
-        let found = place.and_then(|place| components.pointer(place)).map(references).unwrap_or_default();
-        used.insert(pointer);
-        new.extend(found.into_iter().filter(|found| !used.contains(found)));
-    }
+    let used = reachable(&components, references(document));
     document["components"] = components;
     for section in ["schemas", "responses"] {
         if let Some(all) = document["components"].get_mut(section).and_then(Value::as_object_mut) {
             all.retain(|name, _| used.contains(&format!("#/components/{section}/{name}")));
         }
     }
+}
+
+/// These references, and all that lead on from them.
+fn reachable(components: &Value, mut new: BTreeSet<String>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    while let Some(pointer) = new.pop_first() {
+        let place = pointer.strip_prefix("#/components").and_then(|place| components.pointer(place));
+        found.insert(pointer.clone());
+        new.extend(place.map(references).unwrap_or_default().into_iter().filter(|one| !found.contains(one)));
+    }
+    found
 }
 
 fn references(value: &Value) -> BTreeSet<String> {
@@ -248,109 +314,4 @@ fn pascal(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn described(mut document: Value) -> Value {
-        describe(&mut document);
-        document
-    }
-
-    #[test]
-    fn a_page_has_a_name_and_refers_to_its_items_and_what_nobody_uses_goes() {
-        let answer =
-            json!({"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Page_Run"}}}});
-        let page = json!({"properties": {"items": {"type": "array", "items": {"type": "object", "title": "written out"}}}});
-        let document = described(json!({
-            "paths": {"/runs": {"get": {"operationId": "list_all_runs", "responses": {"200": answer}}}},
-            "components": {"schemas": {"Page_Run": page, "Run": {"$ref": "#/components/schemas/Id"}, "Id": {}, "Left": {}},
-                "responses": {"Left": {}}},
-        }));
-        assert_eq!(document["paths"]["/runs"]["get"]["operationId"], "listAllRuns");
-        assert!(document.to_string().contains("#/components/schemas/RunPage"));
-        let components = &document["components"];
-        assert_eq!(components["schemas"]["RunPage"]["properties"]["items"]["items"], reference("Run"));
-        assert_eq!(
-            components["schemas"].as_object().unwrap().keys().collect::<Vec<_>>(),
-            ["Id", "Run", "RunPage"]
-        );
-        assert_eq!(components["responses"], json!({}));
-    }
-
-    #[test]
-    fn the_variants_of_a_tagged_union_have_names_and_a_discriminator() {
-        let variant = |tags: &[&str]| json!({"type": "object", "properties": {"kind": {"type": "string", "enum": tags}}});
-        let mut rule = variant(&["fast", "cheap"]);
-        rule["title"] = "hand rule".into();
-        let document = described(json!({
-            "paths": {"/": {"get": {"schema": reference("Policy")}}},
-            "components": {"schemas": {"Policy": {"oneOf": [variant(&["q-learning"]), rule]}}},
-        }));
-        let schemas = &document["components"]["schemas"];
-        assert_eq!(
-            schemas["Policy"],
-            json!({"oneOf": [reference("QLearningPolicy"), reference("HandRulePolicy")],
-                "discriminator": {"propertyName": "kind", "mapping": {
-                    "q-learning": "#/components/schemas/QLearningPolicy",
-                    "fast": "#/components/schemas/HandRulePolicy",
-                    "cheap": "#/components/schemas/HandRulePolicy"}}})
-        );
-        assert_eq!(schemas["HandRulePolicy"], variant(&["fast", "cheap"]));
-    }
-
-    #[test]
-    fn what_has_no_tag_is_no_tagged_union() {
-        let document = json!({
-            "paths": {"/": {"get": {"schema": reference("Either")}}},
-            "components": {"schemas": {"Either": {"oneOf": [
-                {"type": "object", "properties": {"kind": {"type": "string", "enum": ["a"]}}}, {"type": "string"}]}}},
-        });
-        assert_eq!(described(document.clone()), document);
-    }
-
-    #[test]
-    fn a_body_that_is_no_json_is_text_or_bytes() {
-        let body = |media_type: &str, schema: Value| {
-            let document = described(json!({"content": {media_type: {"schema": schema}}}));
-            document["content"][media_type]["schema"].clone()
-        };
-        let bytes = json!({"type": "array", "items": {"type": "integer", "format": "u-int8"}});
-        let png = json!({"type": "string", "format": "binary", "contentMediaType": "image/png"});
-        assert_eq!(body("image/png", bytes.clone()), png);
-        assert_eq!(body("application/octet-stream", bytes), json!({"type": "string", "format": "binary"}));
-        assert_eq!(body("text/csv", json!({})), json!({"type": "string", "contentMediaType": "text/csv"}));
-        assert_eq!(
-            body("text/event-stream", reference("Event")),
-            json!({"type": "string", "contentMediaType": "text/event-stream",
-                "contentSchema": {"type": "array", "items": reference("Event")}})
-        );
-        for json in ["application/json", "application/merge-patch+json", "application/problem+json"] {
-            assert_eq!(body(json, reference("Run")), reference("Run"), "{json}");
-        }
-    }
-
-    #[test]
-    fn what_is_absent_is_not_null() {
-        let header = json!({"in": "header", "schema": {"type": ["string", "null"], "maxLength": 200}});
-        let document = described(json!({"parameters": [header],
-            "properties": {"name": {"type": ["string", "null"], "default": null}, "limit": {"type": "integer", "default": 1}}}));
-        assert_eq!(document["parameters"][0]["schema"], json!({"type": "string", "maxLength": 200}));
-        assert_eq!(document["properties"]["name"], json!({"type": ["string", "null"]}));
-        assert_eq!(document["properties"]["limit"]["default"], 1);
-    }
-
-    #[test]
-    fn whole_numbers_have_a_registered_format_and_a_bound() {
-        let number = |format: &str| described(json!({"type": "integer", "format": format, "minimum": 0}));
-        assert_eq!(
-            number("u-int16"),
-            json!({"type": "integer", "format": "int32", "minimum": 0, "maximum": 65535})
-        );
-        assert_eq!(
-            number("u-int64"),
-            json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": 9_007_199_254_740_991_u64})
-        );
-        let less = json!({"type": "integer", "format": "u-int32", "maximum": 7});
-        assert_eq!(described(less)["maximum"], 7, "a bound of its own stays");
-    }
-}
+mod tests;
