@@ -27,8 +27,10 @@ pub struct AgentWindow {
     #[schema(minimum = 0, maximum = 1)]
     pub epsilon: f64,
     /// States in its table.
+    #[garde(range(max = crate::MAX_SAFE_INTEGER))]
     pub q_table_size: u64,
     /// Decisions that it made.
+    #[garde(range(max = crate::MAX_SAFE_INTEGER))]
     pub decisions: u64,
 }
 
@@ -344,7 +346,7 @@ pub struct Snapshot {
 pub struct WindowQuery {
     /// Only windows from this number on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(skip)]
+    #[garde(inner(range(max = crate::MAX_SAFE_INTEGER)))]
     pub from: Option<u64>,
     /// Items per page, 1 to 1000 (default 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]

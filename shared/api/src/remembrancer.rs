@@ -238,6 +238,7 @@ pub struct DecisionQuery {
     pub action: Option<Action>,
     /// Only decisions from this sequence number on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(max = crate::MAX_SAFE_INTEGER)))]
     pub from_sequence: Option<u64>,
     /// `json` for a page, `ndjson` or `csv` for all matching decisions as a stream; when absent, the `Accept` header
     /// decides. Streams have routes of their own in the documents, where each operation answers one media type.
@@ -283,6 +284,7 @@ pub struct DecisionExportQuery {
     pub action: Option<Action>,
     /// Only decisions from this sequence number on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(max = crate::MAX_SAFE_INTEGER)))]
     pub from_sequence: Option<u64>,
 }
 
@@ -372,6 +374,7 @@ pub struct RecordQuery {
     pub subject: Option<String>,
     /// Only records after this index in the log. Whoever has read the log up to there asks for what is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(max = crate::MAX_SAFE_INTEGER)))]
     pub after_log_index: Option<u64>,
     /// True for the newest first, false for the oldest first. When absent, the best match comes first with `q`, else
     /// the oldest.
@@ -425,6 +428,7 @@ pub struct LogKey {
 pub struct LeafQuery {
     /// The leaf's index in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(max = crate::MAX_SAFE_INTEGER)))]
     pub log_index: Option<u64>,
     /// A record's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -434,9 +438,11 @@ pub struct LeafQuery {
     pub run: Option<Hash>,
     /// A decision's sequence number in `run`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(max = crate::MAX_SAFE_INTEGER)))]
     pub sequence: Option<u64>,
     /// The size of the tree to prove against; the whole log by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(max = crate::MAX_SAFE_INTEGER)))]
     pub tree_size: Option<u64>,
 }
 
@@ -462,11 +468,12 @@ pub struct InclusionProof {
 #[garde(allow_unvalidated)]
 pub struct ConsistencyQuery {
     /// The older, smaller size, at least 1.
-    #[garde(range(min = 1))]
+    #[garde(range(min = 1, max = crate::MAX_SAFE_INTEGER))]
     #[param(minimum = 1)]
     pub from: u64,
     /// The newer size; the whole log by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(max = crate::MAX_SAFE_INTEGER)))]
     pub to: Option<u64>,
 }
 
@@ -486,8 +493,9 @@ pub struct ConsistencyProof {
 }
 
 /// All that is needed to verify one record offline: `mesh verify FILE`.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct Evidence {
     /// The record or decision. Its canonical JSON is the leaf, so the proof is about exactly these characters, apart
     /// from white space.
@@ -495,6 +503,7 @@ pub struct Evidence {
     #[serde(deserialize_with = "raw_object")]
     pub record: Box<RawValue>,
     /// Its index in the log.
+    #[garde(range(max = crate::MAX_SAFE_INTEGER))]
     pub log_index: u64,
     /// The audit path to the checkpoint's root, from the leaf up.
     pub inclusion_path: Vec<Hash>,

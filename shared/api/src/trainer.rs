@@ -534,6 +534,7 @@ pub struct MetricsQuery {
     pub format: Option<Format>,
     /// Only rows from this episode or window on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(max = crate::MAX_SAFE_INTEGER)))]
     pub from: Option<u64>,
     /// At most so many rows, 2 to 10,000, which keep the extremes of `metric`; by default all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -562,6 +563,7 @@ pub struct MetricsExportQuery {
     pub resolution: Resolution,
     /// Only rows from this episode or window on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(max = crate::MAX_SAFE_INTEGER)))]
     pub from: Option<u64>,
     /// At most so many rows, 2 to 10,000, which keep the extremes of `metric`; by default all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

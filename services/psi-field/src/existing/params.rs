@@ -22,15 +22,15 @@ pub(crate) struct Params {
     #[schema(minimum = 0, maximum = 1e9)]
     pub H: f64,
     /// Number of rollouts. Kept and shown; this field's forecast is exact.
-    #[garde(range(min = 1))]
+    #[garde(range(min = 1, max = api::MAX_SAFE_INTEGER))]
     #[schema(minimum = 1)]
     pub N: u64,
     /// Working memory capacity. Kept and shown.
-    #[garde(range(min = 1))]
+    #[garde(range(min = 1, max = api::MAX_SAFE_INTEGER))]
     #[schema(minimum = 1)]
     pub C_w: u64,
     /// Latent dimension. Kept and shown.
-    #[garde(range(min = 1))]
+    #[garde(range(min = 1, max = api::MAX_SAFE_INTEGER))]
     #[schema(minimum = 1)]
     pub latent_dim: u64,
     /// Ψ's weight of memory.

@@ -1,7 +1,5 @@
 use api::remembrancer::{Evidence, Verdict};
-use garde::Validate;
 use merkle_log::{Hash, evidence};
-use serde::Deserialize;
 use service_kit::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -10,11 +8,6 @@ use crate::state::AppState;
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(verify_evidence))
 }
-
-/// Evidence as a body. There is nothing to check before it is verified.
-#[derive(Deserialize, Validate)]
-#[serde(transparent)]
-struct Body(#[garde(skip)] Evidence);
 
 /// Verify evidence
 ///
@@ -28,7 +21,7 @@ struct Body(#[garde(skip)] Evidence);
     responses(
         (status = 200, description = "Whether the record is in the log that the checkpoint signs, and why.", body = Verdict),
         (status = 422, description = "`invalid_request`: this is not evidence.")))]
-async fn verify_evidence(Json(Body(evidence)): Json<Body>) -> Json<Verdict> {
+async fn verify_evidence(Json(evidence): Json<Evidence>) -> Json<Verdict> {
     let path: Vec<Hash> = evidence.inclusion_path.iter().map(|hash| hash.0).collect();
     let verified = evidence::verify(
         evidence.record.get(),
