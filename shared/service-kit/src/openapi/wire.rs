@@ -55,7 +55,7 @@ fn name_pages(document: &mut Value) {
     });
 }
 
-/// The variants of a tagged union become schemas with names of their own, told apart by the tag: those of `RunEvent`
+/// The variants of a tagged union become schemas with names of their own, told apart by the tag: that of `RunEvent`
 /// with the tag `progress` is the `ProgressRunEvent`.
 fn name_variants(document: &mut Value) {
     let Some(schemas) = schemas(document) else { return };
