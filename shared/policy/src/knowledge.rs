@@ -38,7 +38,24 @@ impl Knowledge {
         if !self.algorithm.is_empty() && self.algorithm != algorithm {
             return Err(format!("expected what {algorithm} has learned, found that of {}", self.algorithm));
         }
-        L::read(self.version, &self.learned).map_err(|what| format!("the agent's knowledge: {what}"))
+        let told = |what| format!("the agent's knowledge: {what}");
+        if let Some(figure) = beyond_reckoning(&self.learned) {
+            return Err(told(format!("expected figures up to {MOST:e} in size, found {figure}")));
+        }
+        L::read(self.version, &self.learned).map_err(told)
+    }
+}
+
+/// No learner comes to figures of this size, and products of them would be none any more.
+const MOST: f64 = 1e30;
+
+/// A figure that is too large to be reckoned with.
+fn beyond_reckoning(learned: &Value) -> Option<f64> {
+    match learned {
+        Value::Number(number) => number.as_f64().filter(|figure| figure.abs() > MOST),
+        Value::Array(items) => items.iter().find_map(beyond_reckoning),
+        Value::Object(members) => members.values().find_map(beyond_reckoning),
+        _ => None,
     }
 }
 

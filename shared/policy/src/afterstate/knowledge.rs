@@ -92,7 +92,7 @@ impl Learned for Knowledge {
         let others = other.deferral.as_flattened().iter().zip(other.deferral_visits.as_flattened());
         for ((value, visits), (other, more)) in cells.zip(others) {
             *value = weighted_mean((*value, *visits as f64), (*other, *more as f64));
-            *visits += more;
+            *visits = visits.saturating_add(*more);
         }
         Ok(())
     }
