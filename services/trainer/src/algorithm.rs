@@ -42,6 +42,30 @@ pub fn asked(run: &NewRun) -> Result<Algorithm, Vec<FieldError>> {
     Algorithm::new(name, &told).map_err(|errors| of_all(name, "/algorithm", errors))
 }
 
+/// The most past turns that all agents of a run keep together: some 600 MB.
+const MOST_TURNS: u64 = 10_000_000;
+
+/// The algorithm, where what its agents keep fits in memory.
+///
+/// # Errors
+/// The setting by which it does not.
+pub(crate) fn fitting(run: &NewRun, algorithm: Algorithm) -> Result<Algorithm, Vec<FieldError>> {
+    let replay = algorithm.settings().get("replay").filter(|replay| replay["enabled"] != Value::Bool(false));
+    let capacity = replay.and_then(|replay| replay["capacity"].as_u64()).unwrap_or_default();
+    let agents = u64::from(run.agents.max(1));
+    if capacity.saturating_mul(agents) <= MOST_TURNS {
+        return Ok(algorithm);
+    }
+    let prefix = if run.replay.is_some() { "" } else { "/algorithm" };
+    Err(vec![FieldError {
+        pointer: format!("{prefix}/replay/capacity"),
+        detail: format!(
+            "expected at most {} with {agents} agents, which keep {MOST_TURNS} turns together at most; found {capacity}",
+            MOST_TURNS / agents
+        ),
+    }])
+}
+
 /// The algorithm of a run that has been recorded: an earlier version may have written settings that decided nothing.
 ///
 /// # Errors

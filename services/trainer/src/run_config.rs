@@ -40,7 +40,7 @@ impl RunPlan {
     /// # Errors
     /// Every field that is wrong, by JSON pointer.
     pub fn new(run: &NewRun) -> Result<Self, Vec<FieldError>> {
-        Self::of(run, algorithm::asked(run))
+        Self::of(run, algorithm::asked(run).and_then(|algorithm| algorithm::fitting(run, algorithm)))
     }
 
     /// The plan of a run that has been recorded, or that goes on from one that was: an earlier version may have written
@@ -162,6 +162,7 @@ fn field(pointer: &str, detail: String) -> FieldError {
 
 #[cfg(test)]
 mod tests {
+    use api::trainer::AlgorithmSpec;
     use routing_env::Workloads;
     use serde_json::json;
 
@@ -201,6 +202,31 @@ mod tests {
         assert_eq!(pointers(&run), ["/reward"]);
         assert!(RunPlan::new(&NewRun { reward: "excess-cost".into(), ..run.clone() }).is_ok());
         assert!(RunPlan::new(&NewRun { algorithm: Some("cem".into()), ..run }).is_ok());
+    }
+
+    #[test]
+    fn a_swarm_that_would_keep_more_turns_than_memory_holds_is_refused_by_the_setting_that_asks_for_it() {
+        let run = |agents, capacity: u32| {
+            let replay = json!({"replay": {"capacity": capacity}});
+            NewRun { agents, algorithm: Some(AlgorithmSpec::new("q-learning", replay)), ..NewRun::default() }
+        };
+        assert!(RunPlan::new(&run(10, 1_000_000)).is_ok());
+        let error = RunPlan::new(&run(11, 1_000_000)).unwrap_err().remove(0);
+        assert_eq!(error.pointer, "/algorithm/replay/capacity");
+        assert!(error.detail.contains("at most 909090 with 11 agents"), "{}", error.detail);
+        assert!(
+            RunPlan::of_record(&run(11, 1_000_000)).is_ok(),
+            "a run that was accepted once can be played"
+        );
+        let flat = NewRun {
+            agents: 1000,
+            algorithm: Some("q-learning".into()),
+            replay: Some(json!({"capacity": 10_001})),
+            ..NewRun::default()
+        };
+        assert_eq!(pointers(&flat), ["/replay/capacity"]);
+        let off = Some(json!({"capacity": 10_001, "enabled": false}));
+        assert!(RunPlan::new(&NewRun { replay: off, ..flat }).is_ok());
     }
 
     #[test]
