@@ -17,6 +17,8 @@ type ById = BTreeMap<Uuid, (Accepted, Arc<Progress>)>;
 #[derive(Clone)]
 pub(crate) struct AtWork {
     by_id: Arc<Mutex<ById>>,
+    /// Evaluations that somebody asked for and that had not ended then.
+    awaited: Arc<Mutex<BTreeMap<Uuid, Accepted>>>,
     gauge: Gauge,
 }
 
@@ -32,7 +34,23 @@ impl AtWork {
     /// Nothing yet; the gauge shows how many there are.
     pub(crate) fn new(gauge: Gauge) -> Self {
         gauge.set(0.0);
-        Self { by_id: Arc::default(), gauge }
+        Self { by_id: Arc::default(), awaited: Arc::default(), gauge }
+    }
+
+    /// Remembers an evaluation that somebody waits for. The ledger's list of what has not ended is not enough: it lacks an
+    /// evaluation about which somebody planted an end that is none.
+    pub(crate) fn awaits(&self, accepted: &Accepted) {
+        self.lock_awaited().insert(accepted.id, accepted.clone());
+    }
+
+    /// Those that somebody waits for.
+    pub(crate) fn awaited(&self) -> Vec<Accepted> {
+        self.lock_awaited().values().cloned().collect()
+    }
+
+    /// Nobody need wait for it any more.
+    pub(crate) fn forget(&self, id: Uuid) {
+        self.lock_awaited().remove(&id);
     }
 
     /// An evaluation and how far it is, if this process works on it.
@@ -46,6 +64,10 @@ impl AtWork {
         self.lock().insert(id, (accepted, progress.clone()));
         self.gauge.increment(1.0);
         Working { id, progress, at_work: self.clone() }
+    }
+
+    fn lock_awaited(&self) -> MutexGuard<'_, BTreeMap<Uuid, Accepted>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Uuid, (Accepted, Arc<Progress>)>> {

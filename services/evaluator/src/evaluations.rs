@@ -150,7 +150,10 @@ impl Evaluations {
         }
         Ok(match self.ledger.ended(accepted.id).await? {
             Some(ended) => ended.told(Some(accepted.created_at)),
-            None => unfinished(accepted, &Progress::default()),
+            None => {
+                self.at_work.awaits(&accepted);
+                unfinished(accepted, &Progress::default())
+            }
         })
     }
 }

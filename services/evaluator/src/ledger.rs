@@ -28,6 +28,9 @@ const ALL: RecordKind = RecordKind::from_static("evaluation");
 /// What an evaluation has once it has ended.
 const ENDED: &str = "evaluation.completed,evaluation.failed";
 
+/// Records asked for at once.
+const PAGE: u32 = 100;
+
 /// How long a caller's request waits for a remembrancer that is away.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -99,7 +102,7 @@ impl Ledger {
     pub(crate) async fn record_limit(&self, key: &Hash, limit: &Limit) -> Result<(), LedgerError> {
         let &Limit { steps, requests, routed, cost_usd, latency_ms, reward } = limit;
         let solved = Solved { key: *key, steps, requests, routed, cost_usd, latency_ms, reward };
-        self.ledger.append(&solved.to_record()?).await.map(drop)
+        self.ledger.append_body(&solved).await.map(drop)
     }
 
     /// The limit that was recorded under its key; `None` when there is none, or the record is no limit.
@@ -107,14 +110,8 @@ impl Ledger {
     /// # Errors
     /// The remembrancer is away.
     pub(crate) async fn limit(&self, key: &Hash) -> Result<Option<Limit>, LedgerError> {
-        let found = self.ledger.within(REQUEST_DEADLINE).body::<Solved>(&Solved::id_of(key)).await;
-        let solved = match found {
-            Err(LedgerError::Unreadable(error)) => {
-                tracing::warn!(%error, "solving a limit again");
-                None
-            }
-            found => found?,
-        };
+        let id = Solved::id_of(key);
+        let solved = self.ledger.within(REQUEST_DEADLINE).body::<Solved>(&id, &id).await?; // its subject is its id
         Ok(solved.map(|Solved { steps, requests, routed, cost_usd, latency_ms, reward, .. }| Limit {
             steps,
             requests,
@@ -132,7 +129,8 @@ impl Ledger {
     pub(crate) async fn accept(&self, created: &Created) -> Result<Accepted, EvaluationError> {
         let record = created.to_record().map_err(LedgerError::from)?;
         let id = created.evaluation_id;
-        match self.ledger.within(REQUEST_DEADLINE).append(&record).await {
+        let ledger = self.ledger.within(REQUEST_DEADLINE);
+        match ledger.append_own(&record, |there| accepted(there).is_ok()).await {
             Ok(_) => self.accepted(id).await?.ok_or(EvaluationError::NotFound(id)),
             Err(error) if error.is_conflict() => Err(EvaluationError::KeyReused(id)),
             Err(error) => Err(error.into()),
@@ -144,11 +142,12 @@ impl Ledger {
     /// # Errors
     /// The remembrancer is away.
     pub(crate) async fn accepted(&self, id: Uuid) -> Result<Option<Accepted>, EvaluationError> {
-        let record = self.ledger.within(REQUEST_DEADLINE).record(&Created::id_of(id)).await?;
-        record.as_ref().map(accepted).transpose()
+        let ledger = self.ledger.within(REQUEST_DEADLINE);
+        Ok(ledger.find(&Created::id_of(id), &subject(id), |record| accepted(record).ok()).await?)
     }
 
-    /// The accepted evaluations that have not ended, the oldest first.
+    /// The accepted evaluations about which no end is recorded, the oldest first, as many as `limit`. One that somebody
+    /// else recorded an end of is not among them: see [`Ledger::ended`].
     ///
     /// # Errors
     /// The remembrancer is away.
@@ -157,10 +156,18 @@ impl Ledger {
             kind: Some(Created::KIND.record_kind()),
             without: Some(ENDED.into()),
             newest_first: Some(false),
-            limit: Some(limit),
+            limit: Some(PAGE),
             ..RecordQuery::default()
         };
-        Ok(self.page(&query, accepted).await?.items)
+        let mut records = self.ledger.within(REQUEST_DEADLINE).records(query);
+        let mut unfinished = Vec::new();
+        // what others planted must not hide what is to be done
+        while unfinished.len() < limit as usize
+            && let Some(record) = records.next().await?
+        {
+            unfinished.extend(accepted(&record).inspect_err(passed_over).ok());
+        }
+        Ok(unfinished)
     }
 
     /// Every accepted evaluation, the newest first.
@@ -196,8 +203,8 @@ impl Ledger {
     /// # Errors
     /// The remembrancer is away.
     pub(crate) async fn ended(&self, id: Uuid) -> Result<Option<Ended>, EvaluationError> {
-        let record = self.ledger.within(REQUEST_DEADLINE).record(&Completed::id_of(id)).await?;
-        record.filter(|record| ALL.includes(&record.kind)).as_ref().map(ended).transpose()
+        let ledger = self.ledger.within(REQUEST_DEADLINE);
+        Ok(ledger.find(&Completed::id_of(id), &subject(id), |record| ended(record).ok()).await?)
     }
 
     /// Claims the work on an evaluation.
@@ -230,7 +237,7 @@ impl Ledger {
             }
             Outcome::Failed(error) => Failed::new(id, config, error.clone())?.to_record()?,
         };
-        self.ledger.fenced(lease.fence()).append(&record).await.map(drop)
+        self.ledger.fenced(lease.fence()).append_own(&record, |there| ended(there).is_ok()).await.map(drop)
     }
 
     /// What is missing for the ledger to be used; nothing when all is well.
@@ -249,7 +256,8 @@ impl Ledger {
         read: fn(&Record) -> Result<T, EvaluationError>,
     ) -> Result<Page<T>, EvaluationError> {
         let page = self.ledger.within(REQUEST_DEADLINE).page(query).await?;
-        let items = page.items.iter().filter_map(|record| read(record).ok()).collect();
+        let items =
+            page.items.iter().filter_map(|record| read(record).inspect_err(passed_over).ok()).collect();
         Ok(Page { items, next_cursor: page.next_cursor })
     }
 }
@@ -323,6 +331,10 @@ fn contestant(
         }
     })?;
     Ok(Contestant::of_policy(sha256.0, file.training.episodes, swarm))
+}
+
+fn passed_over(error: &EvaluationError) {
+    tracing::warn!(%error, "a record is passed over");
 }
 
 fn newest_first() -> RecordQuery {

@@ -8,15 +8,23 @@ use api::{
     trainer::{AssumedPrice, EnvironmentSpec},
 };
 use evaluation::{bounds::Sample, plan::Plan};
+use garde::Validate as _;
 use policy::Rule;
 use routing_env::{Catalog, Document, Environment, InputError, Knowledge, UNLISTED_PRICE_USD_PER_HOUR};
 use sha2::{Digest as _, Sha256};
 
-/// Checks a request.
+/// Checks a request, also one that came from the ledger: whoever can post there may have written it.
 ///
 /// # Errors
 /// Every wrong field.
 pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
+    if let Err(report) = request.validate() {
+        let field = |(path, error): &(garde::Path, garde::Error)| FieldError {
+            pointer: format!("/{}", path.to_string().replace('.', "/")),
+            detail: error.to_string(),
+        };
+        return Err(report.iter().map(field).collect());
+    }
     let mut errors = Vec::new();
     let rules = rules(request.rules.as_deref(), &mut errors);
     for (i, policy) in request.policies.iter().enumerate() {

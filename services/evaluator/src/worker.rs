@@ -4,7 +4,7 @@
 //! leases run out, and another one begins the evaluation again: it has the same figures, for nothing in them depends on
 //! who found them. Who lost a lease without dying writes nothing about it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use client::{HeldLease, LedgerError};
 use evaluation::{
@@ -80,7 +80,11 @@ impl Worker {
 
     /// The oldest evaluation that nobody works on, with its lease.
     async fn claim_next(&self) -> Result<Option<(Accepted, HeldLease)>, EvaluationError> {
-        for accepted in self.ledger.unfinished(LOOKED_AT).await? {
+        let mut unfinished = self.ledger.unfinished(LOOKED_AT).await?;
+        let listed: BTreeSet<_> = unfinished.iter().map(|accepted| accepted.id).collect();
+        let awaited = self.at_work.awaited().into_iter();
+        unfinished.extend(awaited.filter(|awaited| !listed.contains(&awaited.id)));
+        for accepted in unfinished {
             if self.at_work.get(accepted.id).is_some() {
                 continue;
             }
@@ -93,6 +97,7 @@ impl Worker {
             if self.ledger.ended(accepted.id).await?.is_none() {
                 return Ok(Some((accepted, lease)));
             }
+            self.at_work.forget(accepted.id);
             give_back(lease).await;
         }
         Ok(None)

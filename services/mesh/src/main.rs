@@ -47,6 +47,7 @@ enum Command {
     Interventions(commands::interventions::Interventions),
     Record(commands::record::Record),
     Query(Box<commands::query::Query>),
+    Key(commands::key::Key),
 }
 
 fn main() -> ExitCode {
@@ -64,5 +65,6 @@ fn main() -> ExitCode {
         Command::Interventions(command) => command.run(),
         Command::Record(command) => command.run(),
         Command::Query(command) => command.run(),
+        Command::Key(command) => command.run(),
     })
 }

@@ -2,6 +2,7 @@
 
 mod data_dir;
 mod disk;
+mod idle_ledger;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -17,6 +18,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use data_dir::DataDir;
+pub(crate) use data_dir::data_folder;
+pub(crate) use idle_ledger::IdleLedger;
 
 /// The settings of a stack.
 #[derive(Clone, Debug)]
@@ -75,7 +78,7 @@ impl Stack {
         };
         let trainer = ReservedPort::take("trainer", settings.ports.trainer).await?;
         let evaluator = ReservedPort::take("evaluator", settings.ports.evaluator).await?;
-        let (cluster, database_url) = database(&settings, &data_dir).await?;
+        let (cluster, database_url) = start_database(settings.database_url.clone(), &data_dir).await?;
         let watch = || AbortOnDropHandle::new(tokio::spawn(disk::watch(data_dir.path().to_owned())));
         let disk = cluster.is_some().then(watch);
 
@@ -140,13 +143,7 @@ impl Stack {
                 tracing::warn!(service = service.name, %error, "did not stop well");
             }
         }
-        if let Some(cluster) = self.cluster {
-            // this waits until the server has ended; only then may the folder's lock be released
-            let stopped = tokio::task::spawn_blocking(move || cluster.stop()).await;
-            if stopped.is_err() {
-                tracing::warn!("PostgreSQL did not stop well");
-            }
-        }
+        stop_database(self.cluster).await;
     }
 
     async fn start_services(
@@ -253,10 +250,13 @@ impl ReservedPort {
     }
 }
 
-/// The given database, or a cluster of this stack's own.
-async fn database(settings: &StackSettings, data_dir: &DataDir) -> anyhow::Result<(Option<Cluster>, String)> {
-    if let Some(url) = &settings.database_url {
-        return Ok((None, url.clone()));
+/// The given database, or a cluster of the folder's own.
+async fn start_database(
+    given: Option<String>,
+    data_dir: &DataDir,
+) -> anyhow::Result<(Option<Cluster>, String)> {
+    if let Some(url) = given {
+        return Ok((None, url));
     }
     let settings = Settings::new(data_dir.path().join("postgres"), Durability::Durable);
     let cluster = tokio::task::spawn_blocking(move || Cluster::start(settings))
@@ -265,6 +265,16 @@ async fn database(settings: &StackSettings, data_dir: &DataDir) -> anyhow::Resul
     cluster.create_database(DATABASE).await?;
     let url = cluster.url(DATABASE);
     Ok((Some(cluster), url))
+}
+
+/// Stops the cluster, if there is one.
+async fn stop_database(cluster: Option<Cluster>) {
+    let Some(cluster) = cluster else { return };
+    // this waits until the server has ended; only then may the folder's lock be released
+    let stopped = tokio::task::spawn_blocking(move || cluster.stop()).await;
+    if stopped.is_err() {
+        tracing::warn!("PostgreSQL did not stop well");
+    }
 }
 
 /// The database in a cluster of its own.

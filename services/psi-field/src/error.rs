@@ -1,4 +1,3 @@
-use api::Hash;
 use axum::http::StatusCode;
 use client::LedgerError;
 use psi::{InterventionError, SnapshotError, StepError};
@@ -104,15 +103,6 @@ pub enum SwarmError {
         id: String,
         swarm: String,
     },
-    /// A snapshot that the ledger names cannot be had.
-    #[error("the snapshot {sha256} of swarm `{swarm}` cannot be read: {what}")]
-    DamagedSnapshot {
-        swarm: String,
-        /// The artifact.
-        sha256: Hash,
-        /// Why not.
-        what: String,
-    },
     /// The ledger did not do what was asked.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -168,9 +158,7 @@ impl From<SwarmError> for ApiError {
                 "the remembrancer does not answer; the swarm has not moved, so send the same again",
                 error,
             ),
-            error @ (SwarmError::Ledger(_)
-            | SwarmError::DamagedSnapshot { .. }
-            | SwarmError::Serialise(..)) => ApiError::internal(error),
+            error @ (SwarmError::Ledger(_) | SwarmError::Serialise(..)) => ApiError::internal(error),
         }
     }
 }

@@ -5,13 +5,14 @@ use api::{
     remembrancer::RecordQuery,
 };
 use client::{Ledger, LedgerError};
+use psi::Field;
 use records::{
-    Body, intervention, psi,
+    Body, intervention, psi as record,
     run::{self, RunRecord},
 };
 use uuid::Uuid;
 
-use crate::error::SwarmError;
+use crate::{conversion, error::SwarmError};
 
 /// Records a page.
 const PAGE: u32 = 100;
@@ -46,9 +47,9 @@ impl SwarmLedger {
         changed: &[InterventionRecord],
     ) -> Result<(), SwarmError> {
         let ledger = self.ledger.within(self.deadline);
-        for record in changed {
-            let record = intervention::Intervention { swarm: swarm.to_owned(), record: record.clone() };
-            append(&ledger, swarm, &record).await?;
+        for changed in changed {
+            let body = intervention::Intervention { swarm: swarm.to_owned(), record: changed.clone() };
+            append(&ledger, swarm, &body).await?;
         }
         Ok(())
     }
@@ -63,31 +64,31 @@ impl SwarmLedger {
             serde_json::to_vec(snapshot).map_err(|error| SwarmError::Serialise(swarm.to_owned(), error))?;
         let size_bytes = content.len() as u64;
         let sha256 = ledger.put_artifact("application/json", content).await?;
-        let stored = psi::Snapshot::new(swarm.to_owned(), snapshot.next_window, sha256, size_bytes);
+        let stored = record::Snapshot::new(swarm.to_owned(), snapshot.next_window, sha256, size_bytes);
         append(&ledger, swarm, &stored).await
     }
 
-    /// The newest snapshot that was stored for the swarm; with `at_most`, the newest from which that window
-    /// can still be reached.
+    /// The field of the newest snapshot that was stored for the swarm; with `at_most`, of the newest from which that window
+    /// can still be reached. What is named there and is no snapshot of it is passed over: whoever can post to the ledger
+    /// can name anything.
     ///
     /// # Errors
-    /// The remembrancer is away, or does not have what its records name.
-    pub(crate) async fn newest_snapshot(
+    /// The remembrancer is away.
+    pub(crate) async fn newest_field(
         &self,
         swarm: &str,
         at_most: Option<u64>,
-    ) -> Result<Option<Snapshot>, SwarmError> {
+    ) -> Result<Option<Field>, SwarmError> {
         let ledger = self.ledger.within(self.deadline);
-        let mut stored = ledger.bodies::<psi::Snapshot>(&newest_of(swarm));
-        while let Some((_, psi::Snapshot { next_window, sha256, .. })) = stored.next().await? {
+        let mut stored = ledger.bodies::<record::Snapshot>(&newest_of(swarm));
+        while let Some((_, record::Snapshot { next_window, sha256, .. })) = stored.next().await? {
             if at_most.is_some_and(|most| next_window > most) {
                 continue;
             }
-            let damaged =
-                |what: String| SwarmError::DamagedSnapshot { swarm: swarm.to_owned(), sha256, what };
-            let content = ledger.artifact(&sha256).await?;
-            let content = content.ok_or_else(|| damaged("the remembrancer does not have it".to_owned()))?;
-            return serde_json::from_slice(&content).map(Some).map_err(|error| damaged(error.to_string()));
+            match field_of(swarm, next_window, ledger.artifact(&sha256).await?.as_deref()) {
+                Ok(field) => return Ok(Some(field)),
+                Err(what) => tracing::warn!(swarm, %sha256, what, "a snapshot is passed over"),
+            }
         }
         Ok(None)
     }
@@ -147,13 +148,25 @@ impl SwarmLedger {
 }
 
 fn newest_of(swarm: &str) -> RecordQuery {
-    let subject = Some(psi::subject(swarm));
+    let subject = Some(record::subject(swarm));
     RecordQuery { subject, newest_first: Some(true), limit: Some(PAGE), ..RecordQuery::default() }
 }
 
+/// The field of a snapshot's artifact, or what is wrong with it.
+fn field_of(swarm: &str, next_window: u64, content: Option<&[u8]>) -> Result<Field, String> {
+    let content = content.ok_or("the remembrancer does not have it")?;
+    let snapshot: Snapshot = serde_json::from_slice(content).map_err(|error| error.to_string())?;
+    if snapshot.next_window != next_window {
+        return Err(format!(
+            "it stands before window {}, its record says {next_window}",
+            snapshot.next_window
+        ));
+    }
+    Field::restore(swarm, conversion::taken(snapshot)).map_err(|error| error.to_string())
+}
+
 async fn append(ledger: &Ledger, swarm: &str, body: &impl Body) -> Result<(), SwarmError> {
-    let record = body.to_record().map_err(LedgerError::from)?;
-    match ledger.append(&record).await {
+    match ledger.append_body(body).await {
         Err(error) if error.is_conflict() => {
             Err(SwarmError::RecordConflict { id: body.id(), swarm: swarm.to_owned() })
         }

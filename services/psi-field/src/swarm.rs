@@ -139,8 +139,8 @@ impl Entry {
         window: Option<u64>,
     ) -> Result<(), SwarmError> {
         let Some(ledger) = ledger.filter(|_| self.field.is_none()) else { return Ok(()) };
-        if let Some(snapshot) = ledger.newest_snapshot(&self.id, window).await? {
-            let field = self.revive(ledger, snapshot).await?;
+        if let Some(field) = ledger.newest_field(&self.id, window).await? {
+            let field = self.revive(ledger, field).await?;
             self.adopt(field, true);
             self.quiet_since = Some(Utc::now());
         }
@@ -336,7 +336,7 @@ impl Entry {
         let field = match ledger {
             Some(ledger) => {
                 ledger.store_snapshot(&self.id, &snapshot).await?;
-                self.revive(ledger, snapshot).await?
+                self.revive(ledger, restored).await?
             }
             None => restored,
         };
@@ -368,8 +368,8 @@ impl Entry {
         if window >= next || self.restored_at != Some(next) || self.answers.contains_key(&window) {
             return Ok(());
         }
-        if let Some(snapshot) = ledger.newest_snapshot(&self.id, Some(window)).await? {
-            let field = self.revive(ledger, snapshot).await?;
+        if let Some(field) = ledger.newest_field(&self.id, Some(window)).await? {
+            let field = self.revive(ledger, field).await?;
             self.adopt(field, true);
         }
         Ok(())
@@ -388,8 +388,7 @@ impl Entry {
     }
 
     /// The field of a snapshot, with what operators had asked for since then back on its way.
-    async fn revive(&self, ledger: &SwarmLedger, snapshot: Snapshot) -> Result<Field, SwarmError> {
-        let mut field = Field::restore(&self.id, conversion::taken(snapshot))?;
+    async fn revive(&self, ledger: &SwarmLedger, mut field: Field) -> Result<Field, SwarmError> {
         for intervention in ledger.operator_interventions(&self.id, field.next_window()).await? {
             field.replay(conversion::recorded(intervention));
         }

@@ -1,10 +1,12 @@
-use std::time::Duration;
+use std::{io::ErrorKind, time::Duration};
 
 use api::{Hash, remembrancer::Fence};
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use merkle_log::{CanonicalError, tile::MissingHash};
 use service_kit::ApiError;
+
+use crate::signing::KeyFileError;
 
 /// What a domain function returns.
 pub(crate) type Result<T> = std::result::Result<T, LogError>;
@@ -115,6 +117,9 @@ pub enum LogError {
     /// The log is not open for use: migrations or the check of its head are outstanding or failed.
     #[error("the log is not open: {0}")]
     NotOpen(String),
+    /// The folder of the log's key cannot be used.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
     /// What is stored contradicts itself.
     #[error("the stored log is inconsistent: {0}. Run `remembrancer fsck`")]
     Inconsistent(String),
@@ -327,13 +332,10 @@ impl From<LogError> for ApiError {
                 "The ledger's database is away. Nothing is lost: send the same request again.",
                 cause,
             ),
-            LogError::DiskFull(cause) => ApiError::unavailable(
-                "disk_full",
-                "The disk of the ledger's database is full, and nothing was recorded. Nothing that was recorded before \
-                 is lost. When its operator has made room on it, send the same request again.",
-                cause,
-            )
-            .retry_after(Duration::from_secs(5)),
+            LogError::DiskFull(cause) => disk_full(cause),
+            LogError::KeyFile(KeyFileError::File { cause, .. }) if cause.kind() == ErrorKind::StorageFull => {
+                disk_full(cause)
+            }
             LogError::NotOpen(reason) => ApiError::unavailable(
                 "database_unavailable",
                 "The ledger is not open yet; /readyz says what is missing. Send the same request again.",
@@ -341,10 +343,17 @@ impl From<LogError> for ApiError {
             )
             .retry_after(Duration::from_secs(1)),
             error @ (LogError::Inconsistent(_)
+            | LogError::KeyFile(_)
             | LogError::Interrupted(_)
             | LogError::Database(_)) => ApiError::internal(error),
         }
     }
+}
+
+fn disk_full(cause: impl std::error::Error + Send + Sync + 'static) -> ApiError {
+    let detail = "The disk of the ledger is full, and nothing was recorded. Nothing that was recorded before is lost. \
+                  When its operator has made room on it, send the same request again.";
+    ApiError::unavailable("disk_full", detail, cause).retry_after(Duration::from_secs(5))
 }
 
 /// 422 with a pointer to each wrong field.

@@ -15,8 +15,9 @@ use self::runs::Runs;
 use crate::{
     decisions,
     error::{LogError, Result},
-    log::{Head, digest, head, load_tiles, signed, unsigned},
+    log::{Head, digest, head, load_tiles, root_at, signed, unsigned},
     records::{Columns, Stored},
+    signing,
 };
 
 /// Leaves read at once: whole tiles.
@@ -203,6 +204,7 @@ impl Check {
             return different(format!("there are {} tiles, expected {}", beyond.tiles, self.report.tiles));
         }
         self.runs.finish()?;
+        signed_head(&mut *db, self.head).await?;
         let wrong = sqlx::query_scalar!(
             "SELECT sha256 FROM artifacts WHERE sha256(bytes) <> sha256 OR length(bytes) <> size_bytes LIMIT 1"
         )
@@ -218,6 +220,21 @@ impl Check {
         self.report.runs = self.runs.len();
         Ok(self.report)
     }
+}
+
+/// What the log's key signed last is still there, as it was signed.
+async fn signed_head(db: &mut PgConnection, head: Head) -> std::result::Result<(), FsckError> {
+    let Some(signed) = signing::last_signed(&mut *db).await? else { return Ok(()) };
+    if signed.size > head.size {
+        return different(format!("{} leaves were signed, but the log has {}", signed.size, head.size));
+    }
+    if root_at(db, signed.size, head).await? != signed.root {
+        return different(format!(
+            "the first {} leaves have another root than the one that was signed",
+            signed.size
+        ));
+    }
+    Ok(())
 }
 
 async fn records_in(db: &mut PgConnection, start: u64, end: u64) -> Result<BTreeMap<u64, Stored>> {

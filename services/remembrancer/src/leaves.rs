@@ -1,7 +1,7 @@
 //! A leaf by any of its names, and the evidence for it.
 
 use api::remembrancer::Evidence;
-use merkle_log::{canonical_json, note::NoteSigner};
+use merkle_log::canonical_json;
 use serde_json::value::RawValue;
 use sqlx::PgPool;
 
@@ -10,7 +10,7 @@ use crate::{
     error::{LogError, NotFound, Result},
     log::{self, Head},
     records,
-    signing::sign_head,
+    signing::HeadSigner,
 };
 
 /// Which leaf.
@@ -64,7 +64,7 @@ pub async fn text(db: &PgPool, index: u64) -> Result<String> {
 /// The database's; there is no such leaf in that tree.
 pub async fn evidence(
     db: &PgPool,
-    signer: &NoteSigner,
+    signer: &HeadSigner,
     name: &LeafName,
     tree: Head,
     head: Head,
@@ -76,7 +76,7 @@ pub async fn evidence(
         record: RawValue::from_string(record).map_err(|error| LogError::Inconsistent(error.to_string()))?,
         log_index,
         inclusion_path: path.into_iter().map(api::Hash).collect(),
-        checkpoint: sign_head(signer, tree)?,
+        checkpoint: signer.sign(tree).await?,
         verifier_key: signer.verifier_key().to_string(),
     })
 }

@@ -23,7 +23,7 @@ pub mod log;
 pub mod records;
 pub mod signing;
 
-use service_kit::{Metrics, ServiceInfo};
+use service_kit::{App, Metrics, ServiceInfo};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -38,17 +38,18 @@ const INFO: ServiceInfo = ServiceInfo {
     description: "The ledger: every decision and record in one append-only log, searchable, and provable offline.",
 };
 
-/// The service, whole. It opens its database and makes its key; when the database is away it is alive but
-/// not ready, and opens the log as soon as it can, until `shutdown` is cancelled.
+/// The service, whole. It opens its database, and makes its key when the log is new; when the database is away it is alive
+/// but not ready, and opens the log as soon as it can, until `shutdown` is cancelled.
 ///
 /// # Errors
-/// Settings with which it can never work: a key that cannot be used, or a URL that is none.
-pub async fn build(config: Config, shutdown: CancellationToken) -> Result<axum::Router, BuildError> {
+/// Settings with which it can never work: a URL that is none, a key that cannot be used, or one that does not belong to
+/// the log in the database.
+pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, BuildError> {
     let metrics = Metrics::new();
     let state = AppState::new(&config, &metrics, shutdown).await?;
-    let readiness = state.readiness();
+    let (readiness, work) = (state.readiness(), state.work().clone());
     let routes = routes::routes(&config).with_state(state);
-    Ok(service_kit::app(INFO, routes, &config.http, metrics, readiness))
+    Ok(App::with_work(service_kit::app(INFO, routes, &config.http, metrics, readiness), work))
 }
 
 /// The service's OpenAPI document, as `/openapi.json` answers it.

@@ -17,7 +17,7 @@ pub use query::{Filter, Found, ListPosition, Order, list};
 use crate::{
     error::{InvalidField, LogError, NotFound, Result, uncanonical},
     leases,
-    log::{Sequencer, digest, signed, unsigned},
+    log::{Append, Sequencer, digest, signed, unsigned},
 };
 
 /// A record that can be appended: checked and canonicalised.
@@ -143,6 +143,18 @@ pub async fn append(
 ) -> Result<Recorded> {
     let mut append = sequencer.begin().await?;
     leases::check(append.db(), fence).await?;
+    let recorded = write(&mut append, draft, now).await?;
+    if recorded.new {
+        append.commit().await?;
+    }
+    Ok(recorded)
+}
+
+/// Writes a draft within an append that the caller commits.
+///
+/// # Errors
+/// Another record has the id; the database's.
+pub(crate) async fn write(append: &mut Append, draft: &Draft, now: DateTime<Utc>) -> Result<Recorded> {
     if let Some(stored) = find(&mut *append.db(), &draft.id).await? {
         let same = same_kind(&stored.kind, &draft.kind)
             && (&stored.subject, &stored.body) == (&draft.subject, &draft.body);
@@ -163,7 +175,6 @@ pub async fn append(
     let leaf = leaf_hash(stored.leaf_text()?.as_bytes());
     stored.root = append.integrate(&[leaf]).await?.root.to_vec();
     insert(append.db(), &stored).await?;
-    append.commit().await?;
     Ok(Recorded { receipt: stored.receipt()?, new: true })
 }
 

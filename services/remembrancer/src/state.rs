@@ -4,11 +4,10 @@ use std::{
 };
 
 use api::remembrancer::{BatchReceipts, Fence};
-use merkle_log::note::NoteSigner;
 use service_kit::{Metrics, Readiness};
 use sqlx::PgPool;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Config,
@@ -18,23 +17,32 @@ use crate::{
     log::{self, Sequencer},
     metrics::AppMetrics,
     records::{self, Draft, Recorded},
-    signing::{SigningKeyError, open_key},
+    signing::{self, HeadSigner, KeyFileError, KeyFolder, OpenError, Refusal},
 };
 
 /// How long to wait before a failed opening is tried again.
 const REOPEN_EVERY: Duration = Duration::from_secs(1);
+
+/// How long after the log has grown its head is signed.
+const SIGN_WITHIN: Duration = Duration::from_secs(1);
 
 /// What every handler shares. Cheap to clone.
 #[derive(Clone)]
 pub struct AppState {
     db: PgPool,
     sequencer: Sequencer,
-    pub(crate) signer: Arc<NoteSigner>,
+    keys: KeyFolder,
+    log_name: Arc<str>,
     metrics: AppMetrics,
     /// One for each export that may hold a connection at the same time.
     exports: Arc<Semaphore>,
-    /// Why the log is not open; `None` when it is.
-    closed: Arc<RwLock<Option<String>>>,
+    /// Who signs for the open log; why it is not open else.
+    opened: Arc<RwLock<std::result::Result<HeadSigner, String>>>,
+    /// Told when the log has grown.
+    grown: Arc<Notify>,
+    /// What goes on beside requests, until the shutdown.
+    work: TaskTracker,
+    shutdown: CancellationToken,
 }
 
 /// The service cannot be built.
@@ -43,40 +51,56 @@ pub enum BuildError {
     /// The database URL is not one.
     #[error("database_url: expected postgres://user@host/name")]
     DatabaseUrl(#[source] sqlx::Error),
-    /// The log's key cannot be used.
+    /// The folder of the log's key cannot be used.
     #[error(transparent)]
-    Key(#[from] SigningKeyError),
+    Key(#[from] KeyFileError),
+    /// The key and the log in the database do not belong together.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
 }
 
 impl AppState {
-    /// Reads the key, and opens the log: at once if the database is there, else in the background until it
-    /// is. Meanwhile the service is alive but not ready.
+    /// Opens the log: at once if the database is there, else in the background until it is. Meanwhile the service is
+    /// alive but not ready.
     ///
     /// # Errors
-    /// Settings with which no later attempt can succeed.
+    /// Settings with which no later attempt can succeed; the key and the database do not belong together.
     pub async fn new(
         config: &Config,
         metrics: &Metrics,
         shutdown: CancellationToken,
     ) -> std::result::Result<Self, BuildError> {
-        let signer = Arc::new(open_key(&config.data_dir, &config.log_name)?);
+        let keys = KeyFolder::at(&config.data_dir);
+        keys.key_of(&config.log_name)?;
         let db = database::pool(config).map_err(BuildError::DatabaseUrl)?;
-        let closed = Arc::new(RwLock::new(Some("migrations did not run yet".to_owned())));
         let sequencer = Sequencer::new(db.clone());
         // Half of the connections, so that a few slow readers cannot keep everybody from writing.
         let exports = Arc::new(Semaphore::new((config.database_connections as usize / 2).max(1)));
-        let state = Self { db, sequencer, signer, metrics: AppMetrics::new(metrics), exports, closed };
-        if !state.open().await {
-            let state = state.clone();
-            tokio::spawn(async move {
-                while shutdown.run_until_cancelled(tokio::time::sleep(REOPEN_EVERY)).await.is_some() {
-                    if state.open().await {
-                        break;
-                    }
-                }
-            });
+        let state = Self {
+            db,
+            sequencer,
+            keys,
+            log_name: config.log_name.as_str().into(),
+            metrics: AppMetrics::new(metrics),
+            exports,
+            opened: Arc::new(RwLock::new(Err("migrations did not run yet".to_owned()))),
+            grown: Arc::default(),
+            work: TaskTracker::new(),
+            shutdown,
+        };
+        match state.open().await {
+            Ok(()) => {}
+            Err(OpenError::Refused(refusal)) => return Err(refusal.into()),
+            Err(OpenError::KeyFile(error)) => return Err(error.into()),
+            Err(OpenError::Log(_)) => state.keep_opening(),
         }
+        state.work.spawn(state.clone().sign_what_grows());
         Ok(state)
+    }
+
+    /// What goes on beside requests; it ends with the shutdown.
+    pub(crate) fn work(&self) -> &TaskTracker {
+        &self.work
     }
 
     /// The database, once the log is open.
@@ -88,6 +112,22 @@ impl AppState {
             None => Ok(&self.db),
             Some(reason) => Err(LogError::NotOpen(reason)),
         }
+    }
+
+    /// Who signs for the log now.
+    ///
+    /// # Errors
+    /// The log is not open, or has to be opened anew: another process changed its key. The database's.
+    pub(crate) async fn signer(&self) -> Result<HeadSigner> {
+        let signer = self.opened().clone().map_err(LogError::NotOpen)?;
+        if signing::current_key(&self.db).await? == Some(signer.verifier_key()) {
+            return Ok(signer);
+        }
+        let reason = "another process changed the log's key: the log is being opened anew";
+        tracing::info!("{reason}");
+        self.set_opened(Err(reason.into()));
+        self.keep_opening();
+        Err(LogError::NotOpen(reason.into()))
     }
 
     /// Leave to export, until the permit is dropped.
@@ -112,6 +152,7 @@ impl AppState {
             state.metrics.decisions.increment(receipts.recorded);
             if let Some(last) = receipts.receipts.last().filter(|_| receipts.recorded > 0) {
                 state.metrics.log_size.set(last.tree_size as f64);
+                state.grown.notify_one();
             }
             Ok(receipts)
         };
@@ -130,6 +171,7 @@ impl AppState {
             if recorded.new {
                 state.metrics.records.increment(1);
                 state.metrics.log_size.set(recorded.receipt.tree_size as f64);
+                state.grown.notify_one();
             }
             Ok(recorded)
         };
@@ -154,21 +196,67 @@ impl AppState {
         })
     }
 
-    async fn open(&self) -> bool {
-        let result = database::open(&self.db).await;
-        let reason = result.as_ref().err().map(ToString::to_string);
-        if let Err(error) = &result
-            && reason != self.why_closed()
-        {
-            let cause = std::error::Error::source(error).map(ToString::to_string);
-            tracing::error!(%error, cause, "the log cannot be opened; trying again every second");
+    async fn open(&self) -> std::result::Result<(), OpenError> {
+        let opened = async {
+            database::open(&self.db).await?;
+            signing::open(&self.db, &self.keys, &self.log_name).await
+        };
+        match opened.await {
+            Ok(signer) => {
+                self.set_opened(Ok(signer));
+                Ok(())
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                if self.why_closed().as_ref() != Some(&reason) {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::error!(%error, cause, "the log cannot be opened");
+                }
+                self.set_opened(Err(reason));
+                Err(error)
+            }
         }
+    }
+
+    /// Tries again every second to open the log: the database may come back, and an operator may put the right key there.
+    fn keep_opening(&self) {
+        let state = self.clone();
+        tokio::spawn(async move {
+            let shutdown = state.shutdown.clone();
+            while shutdown.run_until_cancelled(tokio::time::sleep(REOPEN_EVERY)).await.is_some() {
+                if state.open().await.is_ok() {
+                    break;
+                }
+            }
+        });
+    }
+
+    /// Signs the log's head soon after the log has grown, and before the service ends: what was acknowledged is signed
+    /// then, whether or not somebody asks for a checkpoint, and a database that has lost it again is noticed.
+    async fn sign_what_grows(self) {
+        loop {
+            if self.shutdown.run_until_cancelled(self.grown.notified()).await.is_none() {
+                return;
+            }
+            self.shutdown.run_until_cancelled(tokio::time::sleep(SIGN_WITHIN)).await;
+            let sign = async { self.signer().await?.sign(log::head(self.db()?).await?).await };
+            let signed = tokio::time::timeout(SIGN_WITHIN, sign).await;
+            if let Ok(Err(error)) = signed {
+                tracing::debug!(%error, "the log has grown and is not signed yet");
+            }
+        }
+    }
+
+    fn opened(&self) -> std::sync::RwLockReadGuard<'_, std::result::Result<HeadSigner, String>> {
         // A panic while the lock was held cannot happen: only assignments run under it.
-        *self.closed.write().unwrap_or_else(std::sync::PoisonError::into_inner) = reason;
-        result.is_ok()
+        self.opened.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn set_opened(&self, opened: std::result::Result<HeadSigner, String>) {
+        *self.opened.write().unwrap_or_else(std::sync::PoisonError::into_inner) = opened;
     }
 
     fn why_closed(&self) -> Option<String> {
-        self.closed.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.opened().as_ref().err().cloned()
     }
 }

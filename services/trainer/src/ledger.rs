@@ -4,13 +4,13 @@ use std::{fmt::Display, sync::Arc, time::Duration};
 
 use api::{
     Hash,
-    remembrancer::{Decision, RunHead},
+    remembrancer::{Decision, Record, RunHead},
 };
 use client::{Deadline, Ledger, LedgerError, RecordError, Recorder, RecorderOptions};
 use merkle_log::Frontier;
 use records::{
     Body as _,
-    run::{Checkpointed, RunRecord},
+    run::{Checkpointed, Ended},
 };
 
 use crate::waiting::{Halt, Waiting};
@@ -114,13 +114,28 @@ impl RunLedger {
         Ok(content.map(Into::into))
     }
 
-    /// Appends a record.
+    /// Appends the record of the run's end; the id that it has. When an end with the same decisions is there, that is the
+    /// one.
     ///
     /// # Errors
     /// As [`RunLedger::put_json`].
-    pub fn append(&self, record: &RunRecord) -> Result<(), Halt> {
-        let append = async { self.ledger.append(&record.to_record()?).await };
-        self.wait(format_args!("recording {}", record.id()), append).map(|_receipt| ())
+    pub fn append_end(&self, ended: &Ended) -> Result<String, Halt> {
+        let is_same = |there: &Record| {
+            Ended::read(there).is_ok_and(|there| {
+                (there.digest, there.decisions, there.run_root)
+                    == (ended.digest, ended.decisions, ended.run_root)
+            })
+        };
+        let append = async {
+            match self.ledger.append_own(&ended.to_record()?, is_same).await {
+                Err(error) if error.code() == Some("record_conflict") => {
+                    let id = |record: &Record| is_same(record).then(|| record.id.clone());
+                    self.ledger.find(&ended.id(), &ended.subject(), id).await?.ok_or(error)
+                }
+                answer => answer.map(|(receipt, _)| receipt.id),
+            }
+        };
+        self.wait(format_args!("recording {}", ended.id()), append)
     }
 
     /// Records a checkpoint; the one that the ledger has. That may be another than this one: whoever played the run
@@ -131,14 +146,16 @@ impl RunLedger {
     /// As [`RunLedger::put_json`]; also when the recorded one is of other decisions.
     pub fn append_checkpoint(&self, own: Checkpointed) -> Result<Checkpointed, Halt> {
         let doing = format!("recording {}", own.id());
-        let append = async { self.ledger.append(&own.to_record()?).await };
+        let same = |there: &Record| {
+            Checkpointed::read(there).ok().filter(|there| {
+                (there.digest, there.episodes_done, there.decisions, there.run_root)
+                    == (own.digest, own.episodes_done, own.decisions, own.run_root)
+            })
+        };
+        let append = async { self.ledger.append_own(&own.to_record()?, |there| same(there).is_some()).await };
         match self.waiting.runtime().block_on(append) {
             Err(error) if error.code() == Some("record_conflict") => {
-                let recorded = self.wait(&doing, self.ledger.body::<Checkpointed>(&own.id()))?;
-                let recorded = recorded.filter(|there| {
-                    (there.digest, there.episodes_done, there.decisions, there.run_root)
-                        == (own.digest, own.episodes_done, own.decisions, own.run_root)
-                });
+                let recorded = self.wait(&doing, self.ledger.find(&own.id(), &own.subject(), same))?;
                 let adopted =
                     recorded.ok_or_else(|| Halt::Failed(format!("{doing}: {error}, of other decisions")))?;
                 tracing::info!(run = %own.run_id, episodes_done = own.episodes_done, "a recorded checkpoint is adopted");

@@ -84,9 +84,15 @@ impl<'a> Player<'a> {
             )));
         }
         let mut ledger = RunLedger::new(&outside.ledger, waiting.clone());
-        let from = match run.goes_on_from() {
-            Some(name) => Some(fetch_checkpoint(&ledger, run, &plan, name)?),
-            None => None,
+        let from = loop {
+            let Some(name) = run.goes_on_from() else { break None };
+            match fetch_checkpoint(&ledger, run, &plan, name) {
+                // The one before leads to the same decisions, only later.
+                Err(Halt::Failed(why)) if run.drop_checkpoint() => {
+                    tracing::warn!(run = %run.id, why, "a checkpoint cannot be resumed and is passed over");
+                }
+                fetched => break Some(fetched?),
+            }
         };
         let mut swarm = Swarm::new(plan.swarm.clone(), &plan.environment)
             .map_err(|error| Halt::Failed(error.to_string()))?;

@@ -267,6 +267,12 @@ impl Policy {
         })
     }
 
+    /// Whether an imported policy has the id that follows from what it is.
+    fn is_named_rightly(&self) -> bool {
+        let identity = Identity::new(self.name.as_deref(), self.source, self.environment_sha256);
+        identity.policy_id().is_ok_and(|id| id == self.id)
+    }
+
     /// The policy file's name, when it was learned.
     #[must_use]
     pub fn file(&self) -> Option<Hash> {

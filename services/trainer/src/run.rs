@@ -14,7 +14,7 @@ use api::{
         RunStatus, WindowMetrics,
     },
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use client::Recorder;
 use records::run::{Checkpointed, Ended, Pause, RunRecord};
 use tokio::sync::watch;
@@ -79,6 +79,8 @@ pub struct RunState {
     pub reproducible: bool,
     /// Its checkpoints, the oldest first.
     pub checkpoints: Vec<Checkpoint>,
+    /// What the state was before each of them.
+    before: Vec<Before>,
     /// The newest list of applied interventions in the ledger.
     pub interventions_sha256: Option<Hash>,
     /// The learned policy.
@@ -110,6 +112,15 @@ pub struct History {
     pub agents: Vec<Agent>,
     /// The newest interventions, the oldest first.
     pub interventions: VecDeque<Intervention>,
+}
+
+/// What a checkpoint replaces.
+struct Before {
+    interventions_sha256: Option<Hash>,
+    run_root: Option<Hash>,
+    reproducible: bool,
+    /// How many parts of windows there were.
+    windows: usize,
 }
 
 /// How fast decisions are made.
@@ -147,6 +158,7 @@ impl Run {
             run_root: None,
             reproducible: true,
             checkpoints: Vec::new(),
+            before: Vec::new(),
             interventions_sha256: None,
             policy_sha256: None,
             record_id: None,
@@ -256,6 +268,10 @@ impl Run {
     /// Takes over a record from the ledger, unless that was done before. Of a run that this trainer plays only
     /// commands count: the rest it wrote itself.
     pub fn take_over(&self, record: &RunRecord, log_index: u64, recorded_at: DateTime<Utc>) {
+        if !self.can_have(record) {
+            tracing::warn!(run = %self.id, record = record.id(), "a record that the run cannot have is passed over");
+            return;
+        }
         match record {
             RunRecord::Pause(body) => self.apply_pause(body),
             RunRecord::Cancelling(_) => self.cancel.cancel(),
@@ -278,6 +294,30 @@ impl Run {
         }
     }
 
+    /// Whether a record can be of this run: whoever can post to the ledger can plant others.
+    fn can_have(&self, record: &RunRecord) -> bool {
+        let within = |episodes: u32| episodes <= self.config.episodes;
+        record.digest() == self.digest
+            && match record {
+                RunRecord::Checkpointed(body) => within(body.episodes_done),
+                RunRecord::Ended(body) => within(body.episodes_done),
+                _ => true,
+            }
+    }
+
+    /// Forgets the last checkpoint, which nothing can go on from; false when it has none.
+    pub fn drop_checkpoint(&self) -> bool {
+        let mut state = self.state();
+        let (dropped, before) = (state.checkpoints.pop(), state.before.pop());
+        if let Some(before) = before {
+            let Before { interventions_sha256, run_root, reproducible, windows } = before;
+            (state.interventions_sha256, state.run_root, state.reproducible) =
+                (interventions_sha256, run_root, reproducible);
+            state.windows.truncate(windows);
+        }
+        dropped.is_some()
+    }
+
     /// The checkpoint that it goes on from: its own last one, or the one that it was started with, or the one
     /// where it leaves another run's path.
     #[must_use]
@@ -293,6 +333,7 @@ impl Run {
             let (seconds, nanos) = timestamp.to_unix();
             DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
         });
+        let time = time.filter(|time| time.year() <= 9999); // RFC 3339 has no later ones
         time.unwrap_or_default()
     }
 
@@ -365,6 +406,7 @@ impl RunState {
         (self.episodes_done, self.step, self.decisions) = (0, 0, 0);
         (self.waiting_for, self.run_root, self.reproducible) = (None, None, true);
         self.checkpoints.clear();
+        self.before.clear();
         self.windows.clear();
         self.interventions_sha256 = None;
         self.history = Some(History::default());
@@ -395,6 +437,12 @@ impl RunState {
 
     /// Takes a checkpoint that is in the ledger into the list.
     pub fn add_checkpoint(&mut self, body: &Checkpointed) {
+        self.before.push(Before {
+            interventions_sha256: self.interventions_sha256,
+            run_root: self.run_root,
+            reproducible: self.reproducible,
+            windows: self.windows.len(),
+        });
         self.checkpoints.push(body.checkpoint());
         self.windows.extend(body.windows);
         self.interventions_sha256 = body.interventions_sha256;

@@ -6,6 +6,7 @@ use api::{
     FIRST_HELD_OUT_SEED, FieldError, Hash,
     trainer::{AssumedPrice, EnvironmentSpec, NewRun},
 };
+use garde::Validate as _;
 use policy::{Algorithm, PolicyFile, Swarm, SwarmConfig, SwarmError, Training};
 use routing_env::{Catalog, Document, Environment, InputError, Reward, UNLISTED_PRICE_USD_PER_HOUR};
 
@@ -53,6 +54,13 @@ impl RunPlan {
     }
 
     fn of(run: &NewRun, algorithm: Result<Algorithm, Vec<FieldError>>) -> Result<Self, Vec<FieldError>> {
+        if let Err(report) = run.validate() {
+            // It came from the ledger, where others can post: what callers ask is checked before.
+            let error = |(path, error): &(garde::Path, garde::Error)| {
+                field(&format!("/{}", path.to_string().replace('.', "/")), error.to_string())
+            };
+            return Err(report.iter().map(error).collect());
+        }
         let mut errors = Vec::new();
         let reward = run.reward.parse::<Reward>();
         if let Err(error) = &reward {

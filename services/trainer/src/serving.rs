@@ -108,21 +108,22 @@ impl Serving {
         let mut tries = 0;
         loop {
             let mut attempt = 0;
-            if let Some(key) = key
-                && let Some(earlier) = self.earlier(policy, key).await?
-            {
-                if earlier.request_sha256 != request {
-                    return Err(ServeError::KeyReused);
-                }
-                let kept = self.kept(&earlier).await?;
-                stream.close();
-                match self.record(&kept.decisions).await {
-                    Ok(receipts) => {
-                        return self.answer(policy, &kept.decisions, kept.alternatives, &receipts);
+            if let Some(key) = key {
+                let earlier = self.earlier(policy, key).await?;
+                attempt = earlier.next_attempt;
+                if let Some((asked_before, kept)) = earlier.last {
+                    if asked_before != request {
+                        return Err(ServeError::KeyReused);
                     }
-                    // They never came into the ledger, so they were never answered.
-                    Err(error) if error.is_conflict() => attempt = earlier.attempt + 1,
-                    Err(error) => return Err(error.into()),
+                    stream.close();
+                    match self.record(&kept.decisions).await {
+                        Ok(receipts) => {
+                            return self.answer(policy, &kept.decisions, kept.alternatives, &receipts);
+                        }
+                        // They never came into the ledger, so they were never answered.
+                        Err(LedgerError::Refused(_)) => {}
+                        Err(error) => return Err(error.into()),
+                    }
                 }
             }
             let place = self.open(&mut stream).await?;

@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use api::trainer::RunStatus;
 use chrono::Utc;
 use client::{Ledger, PsiField};
-use records::run::{Ended, RunRecord};
+use records::{Body as _, run::Ended};
 
 use crate::{
     ledger::RunLedger,
@@ -84,16 +84,15 @@ pub fn play(outside: &Outside, waiting: &Waiting, run: &Arc<Run>, turn: Turn) ->
 /// # Errors
 /// The trainer shuts down or has lost the run. When the remembrancer refuses the record the run is shown as failed.
 pub fn finish(ledger: &RunLedger, run: &Run, ended: Ended) -> Result<(), Halt> {
-    let record = RunRecord::Ended(ended.clone());
-    match ledger.append(&record) {
-        Ok(()) => {
-            run.state().ended(&ended, record.id(), Utc::now());
+    match ledger.append_end(&ended) {
+        Ok(record_id) => {
+            run.state().ended(&ended, record_id, Utc::now());
             tracing::info!(run = %run.id, status = ended.status.name(), decisions = ended.decisions, "the run ended");
             Ok(())
         }
         Err(Halt::Failed(why)) if ended.status == RunStatus::Failed => {
             let mut state = run.state();
-            state.ended(&ended, record.id(), Utc::now());
+            state.ended(&ended, ended.id(), Utc::now());
             state.record_id = None;
             Err(Halt::Failed(why))
         }

@@ -6,7 +6,7 @@ mod records;
 
 use std::{sync::Arc, time::Duration};
 
-use ::records::Body;
+use ::records::{Body, own_id, spare_id};
 use api::{
     Hash, Page,
     remembrancer::{
@@ -21,6 +21,9 @@ use crate::{ClientError, HeldLease, Recorder, RecorderOptions, Remembrancer, ret
 pub use deadline::Deadline;
 pub use error::LedgerError;
 pub use records::{Bodies, Records};
+
+/// As many ids are tried when others were taken.
+const SPARE_IDS: u32 = 100;
 
 /// What is called when a call begins to wait for the remembrancer, and with `None` when the waiting is over.
 type Observer = Arc<dyn Fn(Option<&ClientError>) + Send + Sync>;
@@ -101,10 +104,71 @@ impl Ledger {
         found(self.ask(|| self.remembrancer.record(id)).await)
     }
 
-    /// The record with this id, which must be of this kind.
-    pub async fn body<B: Body>(&self, id: &str) -> Result<Option<B>, LedgerError> {
-        let record = self.record(id).await?;
-        Ok(record.map(|record| B::read(&record)).transpose()?)
+    /// Appends a body as [`Ledger::append_own`] does.
+    pub async fn append_body<B: Body>(&self, body: &B) -> Result<RecordReceipt, LedgerError> {
+        self.append_body_once(body).await.map(|(receipt, _)| receipt)
+    }
+
+    /// The same; true when this call recorded it, as [`Ledger::append_once`] has it.
+    pub async fn append_body_once<B: Body>(&self, body: &B) -> Result<(RecordReceipt, bool), LedgerError> {
+        self.append_own(&body.to_record()?, |there| B::read(there).is_ok()).await
+    }
+
+    /// Appends a record. When its id was taken by what is none of one's own (whoever can post to the ledger can take any
+    /// id first), it goes under a spare id, where [`Ledger::find`] finds it. True when this call recorded it.
+    pub async fn append_own(
+        &self,
+        record: &NewRecord,
+        is_own: impl Fn(&Record) -> bool,
+    ) -> Result<(RecordReceipt, bool), LedgerError> {
+        let own = record.id.as_deref().ok_or(LedgerError::NoId)?;
+        let mut record = record.clone();
+        let mut spares = (1..=SPARE_IDS).map(|which| spare_id(own, which));
+        loop {
+            let refusal = match self.append_once(&record).await {
+                Err(error) if error.code() == Some("record_conflict") => error,
+                answer => return answer,
+            };
+            let taken = match &record.id {
+                Some(id) => self.record(id).await?.filter(|there| !is_own(there)),
+                None => None,
+            };
+            let (Some(taken), Some(spare)) = (taken, spares.next()) else { return Err(refusal) };
+            tracing::warn!(
+                record = taken.id,
+                spare,
+                "a record's id was taken by another one: it goes under a spare id"
+            );
+            record.id = Some(spare);
+        }
+    }
+
+    /// What is recorded about `subject` under this id, or under a spare one when the id was taken by what cannot be read.
+    pub async fn find<T>(
+        &self,
+        id: &str,
+        subject: &str,
+        read: impl Fn(&Record) -> Option<T>,
+    ) -> Result<Option<T>, LedgerError> {
+        let Some(record) = self.record(id).await? else { return Ok(None) };
+        if let Some(found) = read(&record) {
+            return Ok(Some(found));
+        }
+        tracing::warn!(record = id, "a record that no service wrote is passed over");
+        let about = RecordQuery { subject: Some(subject.to_owned()), ..RecordQuery::default() };
+        let mut records = self.records(about);
+        while let Some(record) = records.next().await? {
+            let found = read(&record).filter(|_| own_id(&record.id) == id);
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The body with this id, as [`Ledger::find`] finds it.
+    pub async fn body<B: Body>(&self, id: &str, subject: &str) -> Result<Option<B>, LedgerError> {
+        self.find(id, subject, |record| B::read(record).ok()).await
     }
 
     /// One page of records.

@@ -6,6 +6,7 @@
 //! - [`proof`]: inclusion and consistency proofs (RFC 6962, RFC 9162).
 //! - [`tile`]: the tree as 256-wide tiles (C2SP tlog-tiles).
 //! - [`note`], [`checkpoint`]: the signed tree head (C2SP signed-note, tlog-checkpoint).
+//! - [`rotation`]: the checkpoint at which a log changes its key, signed by both.
 //! - [`evidence`]: one record, verified offline from public key, checkpoint and proof.
 //!
 //! Nothing here reads a clock, makes randomness or does I/O: keys and stored nodes are arguments.
@@ -18,6 +19,7 @@ pub mod evidence;
 pub mod frontier;
 pub mod note;
 pub mod proof;
+pub mod rotation;
 pub mod tile;
 
 mod hash;

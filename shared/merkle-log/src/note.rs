@@ -123,9 +123,22 @@ impl NoteSigner {
     /// Unless the text ends in a newline and has no other control characters.
     pub fn sign(&self, text: &str) -> Result<String, NoteError> {
         check_text(text)?;
+        Ok(format!("{text}\n{}", self.signature_line(text)))
+    }
+
+    /// Adds this key's signature to a note that another key signed. What was signed before is not verified.
+    ///
+    /// # Errors
+    /// When the note is not in the form of C2SP signed-note.
+    pub fn cosign(&self, note: &str) -> Result<String, NoteError> {
+        let signed = SignedNote::parse(note)?;
+        Ok(format!("{note}{}", self.signature_line(&signed.text)))
+    }
+
+    fn signature_line(&self, text: &str) -> String {
         let mut signature = self.verifier_key().id().to_vec();
         signature.extend_from_slice(&self.key.sign(text.as_bytes()).to_bytes());
-        Ok(format!("{text}\n\u{2014} {} {}\n", self.name, BASE64.encode(signature)))
+        format!("\u{2014} {} {}\n", self.name, BASE64.encode(signature))
     }
 }
 
@@ -189,6 +202,12 @@ impl SignedNote {
             return Err(NoteError::Form("at most 64 signatures"));
         }
         Ok(Self { text: text.into(), signatures })
+    }
+
+    /// The text, which nothing vouches for yet.
+    #[must_use]
+    pub fn unverified_text(&self) -> &str {
+        &self.text
     }
 
     /// Verifies that `key` signed the note, and gives its text.

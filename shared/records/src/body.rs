@@ -1,3 +1,5 @@
+use std::fmt;
+
 use api::remembrancer::{NewRecord, Record, RecordKind};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -50,11 +52,27 @@ pub trait Body: Serialize + DeserializeOwned {
         if !kind.names().any(|name| name == record.kind) {
             return Err(Unreadable::Kind { id: id(), expected: kind.name, found: record.kind.clone() });
         }
-        if body.id() != record.id || body.subject() != record.subject {
+        if body.id() != own_id(&record.id) || body.subject() != record.subject {
             return Err(Unreadable::Name { id: id(), expected: body.id() });
         }
         Ok(body)
     }
+}
+
+/// Stands between a record's id and what makes it another one.
+const SPARE: char = '~';
+
+/// The id under which a record goes whose own was taken for something else: whoever can post to the ledger can take any
+/// id first. The same event has the same spare ids too.
+#[must_use]
+pub fn spare_id(id: &str, which: impl fmt::Display) -> String {
+    format!("{id}{SPARE}{which}")
+}
+
+/// The id that a record would have if nobody had taken it.
+#[must_use]
+pub fn own_id(id: &str) -> &str {
+    id.rsplit_once(SPARE).map_or(id, |(own, _)| own)
 }
 
 /// Why a record is not the one that it was taken for.

@@ -31,6 +31,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The subject of the record about a decision's outcome.
+    #[must_use]
+    pub fn subject_of(decision: Uuid) -> String {
+        format!("decision:{decision}")
+    }
+
     /// The id of the record about a decision's outcome.
     #[must_use]
     pub fn id_of(decision: Uuid) -> String {
@@ -46,6 +52,6 @@ impl Body for Outcome {
     }
 
     fn subject(&self) -> String {
-        format!("decision:{}", self.decision_id)
+        Self::subject_of(self.decision_id)
     }
 }

@@ -8,7 +8,7 @@ use api::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Body, Kind};
+use crate::{Body, Kind, own_id};
 
 /// All records about evaluations, and those of results that were called just that.
 const EVALUATION: Kind = Kind {
@@ -184,7 +184,7 @@ impl Body for Failed {
     }
 
     fn complete(&mut self, record: &Record) {
-        self.evaluation_id = record.id.parse().unwrap_or_default(); // the id of nobody's record, if it is none
+        self.evaluation_id = own_id(&record.id).parse().unwrap_or_default(); // the id of nobody's record, if it is none
     }
 }
 
@@ -200,6 +200,6 @@ impl Body for Completed {
     }
 
     fn complete(&mut self, record: &Record) {
-        self.evaluation_id = record.id.parse().unwrap_or_default(); // the id of nobody's record, if it is none
+        self.evaluation_id = own_id(&record.id).parse().unwrap_or_default(); // the id of nobody's record, if it is none
     }
 }

@@ -1,11 +1,11 @@
 use api::remembrancer::RecordKind;
 
-use crate::{decision, deployment, evaluation, intervention, limit, note, policy, psi, run, serving};
+use crate::{decision, deployment, evaluation, intervention, limit, log, note, policy, psi, run, serving};
 
 /// What a record of a kind that this program does not know is described as.
 const UNKNOWN: &str = "ai-mesh record";
 
-const FAMILIES: [&[Kind]; 10] = [
+const FAMILIES: [&[Kind]; 11] = [
     run::KINDS,
     policy::KINDS,
     serving::KINDS,
@@ -16,6 +16,7 @@ const FAMILIES: [&[Kind]; 10] = [
     limit::KINDS,
     deployment::KINDS,
     note::KINDS,
+    log::KINDS,
 ];
 
 /// A kind of record.

@@ -17,12 +17,13 @@ pub mod deployment;
 pub mod evaluation;
 pub mod intervention;
 pub mod limit;
+pub mod log;
 pub mod note;
 pub mod policy;
 pub mod psi;
 pub mod run;
 pub mod serving;
 
-pub use body::{Body, Unreadable};
+pub use body::{Body, Unreadable, own_id, spare_id};
 pub use kind::{Kind, describe, kinds, same_kind};
 pub use search::SearchText;

@@ -3,7 +3,7 @@
 use api::{Hash, remembrancer::Record};
 use serde::{Deserialize, Serialize};
 
-use crate::{Body, Kind};
+use crate::{Body, Kind, own_id};
 
 const SOLVED: Kind = Kind {
     name: "limit.solved",
@@ -54,7 +54,7 @@ impl Body for Solved {
     }
 
     fn complete(&mut self, record: &Record) {
-        let key = record.id.strip_prefix("limit:").and_then(|key| key.parse().ok());
+        let key = own_id(&record.id).strip_prefix("limit:").and_then(|key| key.parse().ok());
         self.key = key.unwrap_or_else(nothing);
     }
 }

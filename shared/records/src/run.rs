@@ -93,7 +93,7 @@ impl Windows {
     /// The number after the last.
     #[must_use]
     pub fn end(&self) -> u64 {
-        self.first + self.count
+        self.first.saturating_add(self.count)
     }
 }
 

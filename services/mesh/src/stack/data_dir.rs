@@ -21,10 +21,7 @@ impl DataDir {
     /// # Errors
     /// It cannot be made, or another process uses it.
     pub(super) fn lock(wanted: Option<PathBuf>) -> anyhow::Result<Self> {
-        let path = match wanted {
-            Some(path) => path,
-            None => default_data_dir()?,
-        };
+        let path = data_folder(wanted)?;
         let cannot =
             || format!("cannot use the data folder {}: choose another one with --data-dir", path.display());
         fs::create_dir_all(&path).with_context(cannot)?;
@@ -62,6 +59,14 @@ impl DataDir {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// The folder that is wanted, or the default one. It need not be there.
+///
+/// # Errors
+/// None is wanted, and the user has no home.
+pub(crate) fn data_folder(wanted: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    wanted.map_or_else(default_data_dir, Ok)
 }
 
 /// `/var/lib/ai-mesh` as root, whose own folders the database's user cannot enter; else `ai-mesh` in the

@@ -57,7 +57,7 @@ pub async fn consistency(db: &PgPool, from: u64, to: u64) -> Result<Vec<Hash>> {
 ///
 /// # Errors
 /// The database's; the log is smaller.
-pub async fn root_at(db: &PgPool, size: u64, head: Head) -> Result<Hash> {
+pub async fn root_at(db: impl PgExecutor<'_>, size: u64, head: Head) -> Result<Hash> {
     if size > head.size {
         return Err(LogError::BeyondLog { asked: size, size: head.size });
     }
@@ -71,7 +71,7 @@ pub async fn root_at(db: &PgPool, size: u64, head: Head) -> Result<Hash> {
     Ok(range_hashes(db, &whole).await?[0])
 }
 
-async fn range_hashes(db: &PgPool, ranges: &[Range<u64>]) -> Result<Vec<Hash>> {
+async fn range_hashes(db: impl PgExecutor<'_>, ranges: &[Range<u64>]) -> Result<Vec<Hash>> {
     let ids: Vec<TileId> = TileSet::needed_for(ranges);
     let tiles = load_tiles(db, &ids).await?;
     ranges.iter().map(|range| Ok(range_hash(range, &tiles)?)).collect()

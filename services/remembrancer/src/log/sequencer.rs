@@ -61,6 +61,12 @@ impl Sequencer {
 }
 
 impl Append {
+    /// The log as it is until [`Append::integrate`].
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
     /// The index of the next leaf.
     #[must_use]
     pub fn next_index(&self) -> u64 {

@@ -9,7 +9,6 @@ use crate::{
     error::{LogError, Result},
     leaves::{self, LeafName},
     log::{self, Head},
-    signing::sign_head,
     state::AppState,
 };
 
@@ -31,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 503, description = "`database_unavailable`.")))]
 async fn get_checkpoint(State(state): State<AppState>) -> ApiResult<Json<Checkpoint>> {
     let head = log::head(state.db()?).await?;
-    let note = sign_head(&state.signer, head)?;
+    let note = state.signer().await?.sign(head).await?;
     Ok(Json(Checkpoint { tree_size: head.size, root_hash: api::Hash(head.root), note }))
 }
 
@@ -109,16 +108,19 @@ async fn get_evidence(
     let (name, db) = (leaf_name(&query)?, state.db()?);
     let head = log::head(db).await?;
     let tree = tree_at(&state, query.tree_size, head).await?;
-    Ok(Json(leaves::evidence(db, &state.signer, &name, tree, head).await?))
+    Ok(Json(leaves::evidence(db, &state.signer().await?, &name, tree, head).await?))
 }
 
 /// Get the log's key
 ///
-/// Compare it with a copy from another source before you trust it.
+/// Compare it with a copy from another source before you trust it. When it was changed, the log has a record of the kind
+/// `log.key-rotated` that both keys signed.
 #[utoipa::path(get, path = "/v1/log/key", tag = "log",
-    responses((status = 200, description = "The key that checkpoints are signed with.", body = LogKey)))]
-async fn get_log_key(State(state): State<AppState>) -> Json<LogKey> {
-    Json(LogKey { verifier_key: state.signer.verifier_key().to_string() })
+    responses(
+        (status = 200, description = "The key that checkpoints are signed with.", body = LogKey),
+        (status = 503, description = "`database_unavailable`.")))]
+async fn get_log_key(State(state): State<AppState>) -> ApiResult<Json<LogKey>> {
+    Ok(Json(LogKey { verifier_key: state.signer().await?.verifier_key().to_string() }))
 }
 
 async fn tree_at(state: &AppState, size: Option<u64>, head: Head) -> Result<Head> {

@@ -12,7 +12,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     error::{LogError, NotFound},
     log,
-    signing::sign_head,
     state::AppState,
 };
 
@@ -36,7 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 503, description = "`database_unavailable`.")))]
 async fn get_checkpoint_note(State(state): State<AppState>) -> ApiResult<Answer<String>> {
     let head = log::head(state.db()?).await?;
-    let note = sign_head(&state.signer, head)?;
+    let note = state.signer().await?.sign(head).await?;
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
     Ok((headers, note))
 }

@@ -95,11 +95,15 @@ async fn every_change_behind_the_services_back_is_found_and_named() {
             "UPDATE runs SET frontier = overlay(frontier placing '\\x00' from 1) WHERE id = 2",
             "head of the run",
         ),
+        ("UPDATE log_signer SET signed_root = sha256('x')", "signed"),
+        ("UPDATE log_signer SET signed_size = 1045", "1045 leaves were signed"),
         ("UPDATE artifacts SET bytes = 'Evidence'", "artifact"),
     ] {
         // A copy of the database for each change would be slow; the change is undone instead.
         let undo = sqlx::PgPool::connect(fixture.database.url()).await.unwrap();
-        for table in ["decisions", "records", "tiles", "log_head", "run_batches", "runs", "artifacts"] {
+        for table in
+            ["decisions", "records", "tiles", "log_head", "run_batches", "runs", "log_signer", "artifacts"]
+        {
             execute(&undo, &format!("CREATE TABLE backup_{table} AS TABLE {table}")).await;
         }
         assert_ne!(execute(&sql, change).await, 0, "{change} must change something");
@@ -109,12 +113,18 @@ async fn every_change_behind_the_services_back_is_found_and_named() {
             }
             other => panic!("{change}: expected a difference, got {other:?}"),
         }
-        execute(&undo, "TRUNCATE decisions, records, tiles, log_head, run_batches, runs, artifacts").await;
+        execute(
+            &undo,
+            "TRUNCATE decisions, records, tiles, log_head, run_batches, runs, log_signer, artifacts",
+        )
+        .await;
         execute(&undo, "INSERT INTO runs OVERRIDING SYSTEM VALUE SELECT * FROM backup_runs").await;
-        for table in ["decisions", "records", "tiles", "log_head", "run_batches", "artifacts"] {
+        for table in ["decisions", "records", "tiles", "log_head", "run_batches", "log_signer", "artifacts"] {
             execute(&undo, &format!("INSERT INTO {table} SELECT * FROM backup_{table}")).await;
         }
-        for table in ["decisions", "records", "tiles", "log_head", "run_batches", "runs", "artifacts"] {
+        for table in
+            ["decisions", "records", "tiles", "log_head", "run_batches", "runs", "log_signer", "artifacts"]
+        {
             execute(&undo, &format!("DROP TABLE backup_{table}")).await;
         }
         undo.close().await;

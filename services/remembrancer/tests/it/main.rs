@@ -6,6 +6,7 @@ mod artifacts;
 mod decisions;
 mod export;
 mod fsck;
+mod identity;
 mod leases;
 mod log;
 mod outage;

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use chrono::Utc;
 use client::LedgerError;
 use policy::{Fingerprint, PolicyFile, Rule};
-use records::{Body as _, policy::subject};
+use records::policy::subject;
 use routing_env::Environment;
 
 use super::{DescribeError, Origin, Policies, Policy, Source, identity::Identity};
@@ -110,9 +110,10 @@ impl Policies {
             DescribeError::Canonical(error) => internal(&error),
         })?;
         let imported = policy.imported().map_err(|error| internal(&error))?;
-        let record = imported.to_record().map_err(|error| internal(&error))?;
         // The ledger says who was first: others may import the same at this moment.
-        let (_, is_new) = self.0.ledger.within(REQUEST_DEADLINE).append_once(&record).await?;
+        let ledger = self.0.ledger.within(REQUEST_DEADLINE);
+        let (receipt, is_new) = ledger.append_body_once(&imported).await?;
+        let policy = Policy { record_id: receipt.id, ..policy };
         tracing::info!(policy = %policy.id, algorithm = policy.algorithm, is_new, "policy imported");
         let (policy, _) = self.insert(policy);
         Ok((policy, is_new))

@@ -80,14 +80,21 @@ impl Policies {
             record_id: record.id.clone(),
         });
         match described {
-            Ok(policy) if policy.environment_sha256 == imported.environment_sha256 => {
-                self.insert(policy);
-            }
-            Ok(_) => tracing::error!(
+            Ok(policy) if policy.environment_sha256 != imported.environment_sha256 => tracing::error!(
                 record = record.id,
                 "the imported policy's environment means something else in this version of the program; import it \
                  again"
             ),
+            // Somebody planted it: under this id another policy may be imported.
+            Ok(policy) if !policy.is_named_rightly() => {
+                tracing::warn!(
+                    record = record.id,
+                    "an imported policy with the id of another one is passed over"
+                );
+            }
+            Ok(policy) => {
+                self.insert(policy);
+            }
             Err(error) => tracing::error!(record = record.id, %error, "the imported policy cannot be used"),
         }
     }

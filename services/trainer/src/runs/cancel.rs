@@ -2,7 +2,7 @@
 
 use api::trainer::RunStatus;
 use client::LedgerError;
-use records::{Body as _, run::Cancelling};
+use records::run::Cancelling;
 
 use super::Runs;
 use crate::run::Run;
@@ -32,7 +32,7 @@ impl Runs {
         }
         if !run.cancel.is_cancelled() {
             let body = Cancelling { run_id: run.id, digest: run.digest };
-            self.record(body.to_record()).await?;
+            self.record(&body).await?;
             run.cancel.cancel();
             // It may have come to its end meanwhile: then this came too late to end it.
             let status = run.state().status;

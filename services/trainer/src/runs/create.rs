@@ -7,7 +7,7 @@ use std::{
 
 use api::{FieldError, Hash, trainer::NewRun};
 use client::{HeldLease, LedgerError};
-use records::{Body as _, run::Created};
+use records::run::Created;
 use uuid::Uuid;
 
 use super::{Key, Runs};
@@ -117,7 +117,7 @@ impl Runs {
             idempotency_key: key.clone(),
             rewound_from,
         };
-        if let Err(error) = self.record(created.to_record()).await {
+        if let Err(error) = self.record(&created).await {
             // What was refused was not recorded; after any other error that is unknown, and the same key
             // must lead to the same run.
             if matches!(error, LedgerError::Refused(_)) {

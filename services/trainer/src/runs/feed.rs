@@ -192,7 +192,8 @@ impl Runs {
         let config = algorithm::kept(&created.exact_config()?);
         if let Some(key) = &created.idempotency_key {
             let request = sha256(&serde_json::to_vec(&config)?);
-            self.table().keys.insert(key.clone(), Key { request, run: created.run_id });
+            // A key leads to the run that it was used for first, whatever is recorded later.
+            self.table().keys.entry(key.clone()).or_insert(Key { request, run: created.run_id });
         }
         let run = Run::new(created.run_id, created.digest, config).rewound_from(created.rewound_from);
         let (run, is_new) = self.insert(Arc::new(run));

@@ -2,7 +2,7 @@
 
 use api::trainer::RunPatch;
 use client::LedgerError;
-use records::{Body as _, run::Labelled};
+use records::run::Labelled;
 use uuid::Uuid;
 
 use super::Runs;
@@ -21,7 +21,7 @@ impl Runs {
             return Ok(());
         }
         let body = Labelled { run_id: run.id, digest: run.digest, change: Uuid::now_v7(), labels };
-        self.record(body.to_record()).await?;
+        self.record(&body).await?;
         run.state().labels = body.labels;
         Ok(())
     }

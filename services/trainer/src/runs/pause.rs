@@ -2,7 +2,7 @@
 
 use api::trainer::RunStatus;
 use client::LedgerError;
-use records::{Body as _, run::Pause};
+use records::run::Pause;
 
 use super::Runs;
 use crate::run::Run;
@@ -63,7 +63,7 @@ impl Runs {
             }
         };
         let body = Pause { run_id: run.id, digest: run.digest, number, resumed };
-        self.record(body.to_record()).await?;
+        self.record(&body).await?;
         run.apply_pause(&body);
         self.publish();
         tracing::info!(run = %run.id, number, resumed, "a pause begins or ends");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::{
     policies::{DecisionDetails, Outcome, RecordedOutcome},
-    remembrancer::{Action, Evidence, LeafQuery, RecordedDecision},
+    remembrancer::{Action, Evidence, LeafQuery, Record, RecordedDecision},
 };
 use client::LedgerError;
 use records::{Body as _, decision};
@@ -52,7 +52,7 @@ impl Serving {
             outcome,
         };
         // The ledger says who was first: others may tell the same at this moment, also another trainer.
-        let (receipt, is_new) = match self.ledger().append_once(&told.to_record()?).await {
+        let (receipt, is_new) = match self.ledger().append_body_once(&told).await {
             Err(error) if error.is_conflict() => return Err(OutcomeError::Conflict(id)),
             answer => answer?,
         };
@@ -76,8 +76,8 @@ impl Serving {
             log_index,
             evidence_url: evidence_url(ledger_url, &decision.run, decision.sequence),
             decision,
-            outcome_record_id: told.as_ref().map(|told| told.id()),
-            outcome: told.map(|told| told.outcome),
+            outcome_record_id: told.as_ref().map(|(record_id, _)| record_id.clone()),
+            outcome: told.map(|(_, told)| told.outcome),
         })
     }
 
@@ -92,8 +92,9 @@ impl Serving {
         Ok((policy, RecordedDecision { log_index, decision: serde_json::from_str(record.get())? }))
     }
 
-    /// What was told of a decision before.
-    async fn told(&self, id: Uuid) -> Result<Option<decision::Outcome>, LedgerError> {
-        self.ledger().body(&decision::Outcome::id_of(id)).await
+    /// What was told of a decision before, and the id of the record that says so.
+    async fn told(&self, id: Uuid) -> Result<Option<(String, decision::Outcome)>, LedgerError> {
+        let read = |record: &Record| Some((record.id.clone(), decision::Outcome::read(record).ok()?));
+        self.ledger().find(&decision::Outcome::id_of(id), &decision::Outcome::subject_of(id), read).await
     }
 }

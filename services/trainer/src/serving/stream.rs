@@ -8,8 +8,11 @@ use records::{Body as _, policy::subject, serving::Session as SessionRecord};
 use routing_env::{Environment, Reward};
 use uuid::Uuid;
 
-use super::{ServeError, Serving};
+use super::{ServeError, Serving, TRIES};
 use crate::policies::{Policy, Source, identity::Identity};
+
+/// The highest number of a session: the ledger keeps episodes as signed numbers.
+const MOST_SESSIONS: u32 = i32::MAX as u32;
 
 /// A policy's decisions, and what makes them.
 pub(super) struct Stream {
@@ -88,21 +91,29 @@ impl Serving {
         let query = RecordQuery {
             subject: Some(subject(policy.id)),
             newest_first: Some(true),
-            limit: Some(2), // beside the sessions there is the import
+            limit: Some(20), // beside the sessions there is the import, and what others wrote about the policy
             ..RecordQuery::default()
         };
         let ledger = self.ledger();
         let last = ledger.bodies::<SessionRecord>(&query).next().await?;
-        let mut session = last.map_or(0, |(_, last)| last.session + 1);
+        let mut session = last.map_or(Some(0), |(_, last)| last.session.checked_add(1));
+        let mut taken = 0;
         loop {
+            // Numbers only tell sessions apart. Who planted the last one there is, or those that come next, does not know
+            // which one is drawn.
+            let number =
+                session.filter(|number| *number <= MOST_SESSIONS && taken < TRIES).unwrap_or_else(drawn);
             let configuration =
                 Identity::new(None, policy.source, policy.environment_sha256).stream(policy.id);
-            let begun = SessionRecord::new(policy.digest, session, Uuid::now_v7(), configuration);
+            let begun = SessionRecord::new(policy.digest, number, Uuid::now_v7(), configuration);
             let record = begun.to_record().map_err(|error| ServeError::Internal(error.to_string()))?;
             match ledger.append(&record).await {
-                Ok(_) => return Ok(session),
+                Ok(_) => return Ok(number),
                 // Somebody else was first; the deadline ends this.
-                Err(error) if error.is_conflict() => session += 1,
+                Err(error) if error.is_conflict() => {
+                    taken += 1;
+                    session = number.checked_add(1);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -121,6 +132,11 @@ impl Serving {
             .await
             .map_err(|error| ServeError::Internal(error.to_string()))?
     }
+}
+
+/// The random end of a UUIDv7 as a session's number.
+fn drawn() -> u32 {
+    (Uuid::now_v7().as_u128() as u32) >> 1
 }
 
 fn desk(policy: &Policy, file: Option<&[u8]>) -> Result<Desk, ServeError> {

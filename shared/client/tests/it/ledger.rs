@@ -74,7 +74,7 @@ async fn what_is_not_there_is_no_error() {
     assert_eq!(ledger.record("nothing").await.unwrap(), None);
     assert_eq!(ledger.artifact(&Hash([1; 32])).await.unwrap(), None);
     assert_eq!(ledger.run_head(&Hash([1; 32])).await.unwrap(), None);
-    assert!(ledger.body::<Note>("nothing").await.unwrap().is_none());
+    assert!(ledger.body::<Note>("nothing", "thing:1").await.unwrap().is_none());
     let name = ledger.put_artifact("text/plain", "content").await.unwrap();
     assert_eq!(ledger.artifact(&name).await.unwrap().as_deref(), Some(&b"content"[..]));
 }
@@ -160,10 +160,36 @@ async fn bodies_of_a_kind_are_found_under_its_former_name_too_and_others_passed_
         }
         assert_eq!(keys, if newest_first { [4, 2, 1] } else { [1, 2, 4] });
     }
-    let known = ledger.body::<Solved>(&Solved::id_of(&Hash([1; 32]))).await.unwrap();
-    assert_eq!(known.unwrap().reward, 4.0);
-    let damaged = ledger.body::<Solved>(&Solved::id_of(&Hash([3; 32]))).await;
-    assert!(matches!(damaged, Err(LedgerError::Unreadable(_))));
+    let known = async |key| {
+        let id = Solved::id_of(&Hash([key; 32]));
+        ledger.body::<Solved>(&id, &id).await.unwrap()
+    };
+    assert_eq!(known(1).await.unwrap().reward, 4.0);
+    assert_eq!(known(3).await, None, "what is damaged is passed over");
+}
+
+#[tokio::test]
+async fn a_body_whose_id_was_taken_goes_under_a_spare_one_is_found_there_and_is_recorded_once() {
+    let (remembrancer, ledger) = fixture().await;
+    let solved = Solved::read(&{
+        ledger.append(&limit(7)).await.unwrap();
+        remembrancer.records().pop().unwrap()
+    })
+    .unwrap();
+    remembrancer.tamper_records(Vec::clear);
+    // Somebody takes the id, and the first spare one too: with another kind, subject and body.
+    for taken in [solved.id(), spare_id(&solved.id(), 1)] {
+        ledger.append(&NewRecord { id: Some(taken), ..note("mine") }).await.unwrap();
+    }
+    let (first, again) =
+        (ledger.append_body(&solved).await.unwrap(), ledger.append_body(&solved).await.unwrap());
+    assert_eq!(first, again);
+    assert_eq!(first.id, spare_id(&solved.id(), 2));
+    assert_eq!(ledger.body::<Solved>(&solved.id(), &solved.subject()).await.unwrap(), Some(solved));
+    assert_eq!(remembrancer.records().len(), 3);
+    // What is recorded as the service records it is no stranger's: then the refusal stands.
+    let other = Solved { reward: 5.0, ..solved };
+    assert_eq!(ledger.append_body(&other).await.unwrap_err().code(), Some("record_conflict"));
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
-use api::remembrancer::{NewRecord, Record};
+use api::{
+    Hash,
+    remembrancer::{NewRecord, Record},
+};
 use uuid::Uuid;
 
 use super::{Cancelling, Checkpointed, Created, Ended, Labelled, Pause};
-use crate::Body as _;
+use crate::{Body as _, own_id};
 
 /// Any of the records about a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +35,19 @@ impl RunRecord {
             Self::Pause(body) => body.run_id,
             Self::Cancelling(body) => body.run_id,
             Self::Ended(body) => body.run_id,
+        }
+    }
+
+    /// The digest of that run.
+    #[must_use]
+    pub fn digest(&self) -> Hash {
+        match self {
+            Self::Created(body) => body.digest,
+            Self::Checkpointed(body) => body.digest,
+            Self::Labelled(body) => body.digest,
+            Self::Pause(body) => body.digest,
+            Self::Cancelling(body) => body.digest,
+            Self::Ended(body) => body.digest,
         }
     }
 
@@ -67,7 +83,7 @@ impl RunRecord {
     /// once.
     #[must_use]
     pub fn read(record: &Record) -> Option<Self> {
-        let (_, event) = record.id.split_once(':')?;
+        let (_, event) = own_id(&record.id).split_once(':')?;
         let body = match event.split_once(':').map_or(event, |(event, _)| event) {
             "created" => Created::read(record).map(|body| Self::Created(Box::new(body))),
             "checkpoint" => Checkpointed::read(record).map(Self::Checkpointed),
