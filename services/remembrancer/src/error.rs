@@ -1,9 +1,9 @@
-use std::{io::ErrorKind, time::Duration};
+use std::{io::ErrorKind, ops::Range, time::Duration};
 
 use api::{Hash, remembrancer::Fence};
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use merkle_log::{CanonicalError, tile::MissingHash};
+use merkle_log::{CanonicalError, bundle::MAX_ENTRY, tile::MissingHash};
 use service_kit::ApiError;
 
 use crate::signing::KeyFileError;
@@ -104,6 +104,16 @@ pub enum LogError {
         asked: u64,
         /// The log's size.
         size: u64,
+    },
+    /// A bundle of entries cannot tell the length of one of them.
+    #[error("the entry {index} has {length} bytes, too many for a bundle")]
+    EntryTooLong {
+        /// Its log index.
+        index: u64,
+        /// Its length, or that of the most of it.
+        length: u64,
+        /// What was asked for.
+        bundle: Range<u64>,
     },
     /// The highest number of concurrent exports is reached.
     #[error("as many exports as may are at work")]
@@ -320,6 +330,17 @@ impl From<LogError> for ApiError {
                 pointer: "?tree_size".into(),
                 detail: format!("expected at most {size}, the log's size, got {asked}"),
             }]),
+            LogError::EntryTooLong { index, length, bundle } => ApiError::new(
+                StatusCode::NOT_FOUND,
+                "entry_too_long",
+                format!(
+                    "The entry {index} has {length} bytes or more, and the bundles of C2SP tlog-tiles have entries of at \
+                     most {MAX_ENTRY}: there is no bundle with it. Read the entries {} to {} one by one: `record` of GET \
+                     /v1/log/evidence?log_index={index} has the entry's characters.",
+                    bundle.start,
+                    bundle.end - 1
+                ),
+            ),
             LogError::TooManyExports => ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "overloaded",

@@ -3,8 +3,6 @@
 
 mod runs;
 
-use std::collections::BTreeMap;
-
 use merkle_log::{
     Frontier, Hash, canonical_leaf_hash, leaf_hash,
     tile::{Edge, TILE_WIDTH, Tile, TileId, TileSet},
@@ -16,7 +14,7 @@ use crate::{
     decisions,
     error::{LogError, Result},
     log::{Head, digest, head, load_tiles, root_at, signed, unsigned},
-    records::{Columns, Stored},
+    records::{self, Stored},
     signing,
 };
 
@@ -102,7 +100,7 @@ impl Check {
         let end = (start + PART).min(self.head.size);
         self.runs.load_batches(db, start..end).await?;
         let mut decisions = decisions::in_range(db, start..end).await?.into_iter().peekable();
-        let mut records = records_in(db, start, end).await?;
+        let mut records = records::in_range(db, start..end).await?;
         // Row by row against the tree first: it names the very row, where a root only says "up to here".
         let tree = level_zero(db, start, end).await?;
         let mut leaves = Vec::with_capacity((end - start) as usize);
@@ -235,21 +233,6 @@ async fn signed_head(db: &mut PgConnection, head: Head) -> std::result::Result<(
         ));
     }
     Ok(())
-}
-
-async fn records_in(db: &mut PgConnection, start: u64, end: u64) -> Result<BTreeMap<u64, Stored>> {
-    let rows = sqlx::query_as!(
-        Columns,
-        r#"SELECT log_index, id, kind, subject, recorded_at, body, root FROM records
-           WHERE log_index >= $1 AND log_index < $2"#,
-        signed(start),
-        signed(end)
-    );
-    let records = rows.fetch_all(db).await?.into_iter().map(|row| {
-        let record = Stored::try_from(row)?;
-        Ok((record.log_index, record))
-    });
-    records.collect()
 }
 
 /// The tiles of these leaves as they are stored.

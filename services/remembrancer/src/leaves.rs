@@ -1,7 +1,12 @@
 //! A leaf by any of its names, and the evidence for it.
 
+use std::ops::Range;
+
 use api::remembrancer::Evidence;
-use merkle_log::canonical_json;
+use merkle_log::{
+    bundle::{self, MAX_ENTRY},
+    canonical_json,
+};
 use serde_json::value::RawValue;
 use sqlx::PgPool;
 
@@ -56,6 +61,38 @@ pub async fn text(db: &PgPool, index: u64) -> Result<String> {
         Some(record) => record.leaf_text(),
         None => Err(LogError::Inconsistent(format!("the leaf {index} has no row"))),
     }
+}
+
+/// The entries of these log indexes as a bundle of C2SP tlog-tiles.
+///
+/// # Errors
+/// The database's; the log is not that long; an entry is too long for a bundle.
+pub async fn bundle(db: &PgPool, indexes: Range<u64>) -> Result<Vec<u8>> {
+    let mut db = db.acquire().await?;
+    if indexes.end > log::head(&mut *db).await?.size {
+        return Err(NotFound::Tile.into());
+    }
+    let too_long = |index, length| LogError::EntryTooLong { index, length, bundle: indexes.clone() };
+    // Told before it is read: a bundle of the longest records would not fit into memory.
+    if let Some((index, length)) = records::longer_than(&mut db, indexes.clone(), MAX_ENTRY).await? {
+        return Err(too_long(index, length));
+    }
+    let decisions = decisions::in_range(&mut db, indexes.clone()).await?;
+    let mut decisions = decisions.into_iter().map(|(_, row)| row).peekable();
+    let mut records = records::in_range(&mut db, indexes.clone()).await?;
+    let mut entries = Vec::with_capacity((indexes.end - indexes.start) as usize);
+    for index in indexes.clone() {
+        let entry = match (decisions.next_if(|row| row.log_index == index), records.remove(&index)) {
+            (Some(row), _) => {
+                canonical_json(&row.decision).map_err(|error| LogError::Inconsistent(error.to_string()))?
+            }
+            (None, Some(record)) => record.leaf_text()?.into_bytes(),
+            (None, None) => return Err(LogError::Inconsistent(format!("the leaf {index} has no row"))),
+        };
+        entries.push(entry);
+    }
+    bundle::encode(&entries)
+        .map_err(|error| too_long(indexes.start + error.position as u64, error.length as u64))
 }
 
 /// All that is needed to verify a leaf offline, against the tree of `size` leaves of the log at `head`.

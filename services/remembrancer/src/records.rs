@@ -2,6 +2,9 @@
 //! `{body, id, kind, recorded_at, subject}`.
 
 mod query;
+mod search;
+
+use std::{collections::BTreeMap, ops::Range};
 
 use ::records::{SearchText, same_kind};
 use api::remembrancer::{Fence, NewRecord, Record, RecordKind, RecordReceipt};
@@ -13,6 +16,7 @@ use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
 pub use query::{Filter, Found, ListPosition, Order, list};
+pub use search::{Indexed, index_earlier};
 
 use crate::{
     error::{InvalidField, LogError, NotFound, Result, uncanonical},
@@ -203,6 +207,45 @@ pub async fn at_index(db: &PgPool, log_index: u64) -> Result<Option<Stored>> {
     row.fetch_optional(db).await?.map(Stored::try_from).transpose()
 }
 
+/// The records at these log indexes, by them.
+///
+/// # Errors
+/// The database's.
+pub async fn in_range(db: &mut PgConnection, indexes: Range<u64>) -> Result<BTreeMap<u64, Stored>> {
+    let rows = sqlx::query_as!(
+        Columns,
+        r#"SELECT log_index, id, kind, subject, recorded_at, body, root FROM records
+           WHERE log_index >= $1 AND log_index < $2"#,
+        signed(indexes.start),
+        signed(indexes.end)
+    );
+    let records = rows.fetch_all(db).await?.into_iter().map(|row| {
+        let record = Stored::try_from(row)?;
+        Ok((record.log_index, record))
+    });
+    records.collect()
+}
+
+/// The first record at these log indexes whose body alone has more bytes than `most`, and how many.
+///
+/// # Errors
+/// The database's.
+pub async fn longer_than(
+    db: &mut PgConnection,
+    indexes: Range<u64>,
+    most: usize,
+) -> Result<Option<(u64, u64)>> {
+    let row = sqlx::query!(
+        r#"SELECT log_index, octet_length(body) AS "length!" FROM records
+           WHERE log_index >= $1 AND log_index < $2 AND octet_length(body) > $3 ORDER BY log_index LIMIT 1"#,
+        signed(indexes.start),
+        signed(indexes.end),
+        i32::try_from(most).unwrap_or(i32::MAX)
+    );
+    let found = row.fetch_optional(db).await?;
+    found.map(|row| Ok((unsigned(row.log_index)?, unsigned(row.length.into())?))).transpose()
+}
+
 /// A row of `records`.
 #[derive(sqlx::FromRow)]
 pub(crate) struct Columns {
@@ -236,18 +279,22 @@ async fn find(db: impl PgExecutor<'_>, id: &str) -> Result<Option<Stored>> {
     row.fetch_optional(db).await?.map(Stored::try_from).transpose()
 }
 
-/// The search column is derived from the other columns, and in no leaf. Of a body only the beginning is searched when
-/// it is huge: a tsvector holds one megabyte at most.
+/// The search column is derived from the other columns, and in no leaf. A tsvector holds one megabyte at most: of a huge
+/// body only the beginning is searched, and when all words are too many, those as they are written come first.
 async fn insert(db: &mut PgConnection, record: &Stored) -> Result<()> {
     let SearchText { heading, description } = SearchText::new(&record.kind, &record.subject);
+    let body: Value = serde_json::from_str(&record.body).unwrap_or_default(); // it was made from JSON
+    let words = search::written(&record.id, &record.kind, &record.subject, &body);
     sqlx::query!(
-        r#"INSERT INTO records (log_index, id, kind, subject, recorded_at, body, root, search)
-           VALUES ($1, $2, $3, $4, $5, $6, $7,
-                   setweight(to_tsvector('english', $8::text), 'B') || to_tsvector('english', $9::text) ||
-                   CASE WHEN octet_length($6) <= 100000
-                        THEN jsonb_to_tsvector('english', $6::jsonb, '["key", "string", "numeric", "boolean"]')
-                        ELSE to_tsvector('english', left($6, 50000))
-                   END)"#,
+        r#"INSERT INTO records (log_index, id, kind, subject, recorded_at, body, root, search_version, search)
+           SELECT $1, $2, $3, $4, $5, $6, $7, 1,
+                  names || CASE WHEN pg_column_size(body) + pg_column_size(written) < 900000 THEN body ELSE '' END || written
+           FROM (SELECT setweight(to_tsvector('english', $8::text), 'B') || to_tsvector('english', $9::text) AS names,
+                        CASE WHEN octet_length($6) <= 100000
+                             THEN jsonb_to_tsvector('english', $6::jsonb, '["key", "string", "numeric", "boolean"]')
+                             ELSE to_tsvector('english', left($6, 50000))
+                        END AS body,
+                        array_to_tsvector($10::text[]) AS written) AS vectors"#,
         signed(record.log_index),
         record.id,
         record.kind.as_str(),
@@ -256,7 +303,8 @@ async fn insert(db: &mut PgConnection, record: &Stored) -> Result<()> {
         record.body,
         record.root,
         heading,
-        description
+        description,
+        &words
     )
     .execute(db)
     .await?;

@@ -95,6 +95,7 @@ impl AppState {
             Err(OpenError::Log(_)) => state.keep_opening(),
         }
         state.work.spawn(state.clone().sign_what_grows());
+        state.work.spawn(state.clone().index_earlier_records());
         Ok(state)
     }
 
@@ -243,6 +244,25 @@ impl AppState {
             let signed = tokio::time::timeout(SIGN_WITHIN, sign).await;
             if let Ok(Err(error)) = signed {
                 tracing::debug!(%error, "the log has grown and is not signed yet");
+            }
+        }
+    }
+
+    /// Indexes what earlier versions recorded, while requests are served.
+    async fn index_earlier_records(self) {
+        loop {
+            let indexed = async { records::index_earlier(self.db()?).await };
+            let pause = match self.shutdown.run_until_cancelled(indexed).await {
+                None | Some(Ok(records::Indexed::All)) => return,
+                Some(Ok(records::Indexed::Some)) => Duration::ZERO,
+                Some(Err(LogError::NotOpen(_))) => REOPEN_EVERY,
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "records of an earlier version cannot be indexed yet");
+                    10 * REOPEN_EVERY
+                }
+            };
+            if self.shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
             }
         }
     }

@@ -86,12 +86,13 @@ impl<'a> Player<'a> {
         let mut ledger = RunLedger::new(&outside.ledger, waiting.clone());
         let from = loop {
             let Some(name) = run.goes_on_from() else { break None };
-            match fetch_checkpoint(&ledger, run, &plan, name) {
+            match checkpoint(ledger.artifact(name)?, run, &plan, name) {
+                Ok(document) => break Some(document),
                 // The one before leads to the same decisions, only later.
-                Err(Halt::Failed(why)) if run.drop_checkpoint() => {
+                Err(why) if run.drop_checkpoint() => {
                     tracing::warn!(run = %run.id, why, "a checkpoint cannot be resumed and is passed over");
                 }
-                fetched => break Some(fetched?),
+                Err(why) => return Err(Halt::Failed(why)),
             }
         };
         let mut swarm = Swarm::new(plan.swarm.clone(), &plan.environment)
@@ -418,22 +419,21 @@ impl<'a> Player<'a> {
     }
 }
 
-fn fetch_checkpoint(
-    ledger: &RunLedger,
+/// The checkpoint that an artifact is for this run, or why it is none.
+fn checkpoint(
+    artifact: Option<Vec<u8>>,
     run: &Run,
     plan: &RunPlan,
     name: Hash,
-) -> Result<CheckpointDocument, Halt> {
-    let bytes = ledger.artifact(name)?.ok_or_else(|| {
-        Halt::Failed(format!("the remembrancer does not have the checkpoint {name} any more: PUT it again"))
-    })?;
-    let document = CheckpointDocument::parse(&bytes).map_err(|error| Halt::Failed(error.to_string()))?;
+) -> Result<CheckpointDocument, String> {
+    let missing = || format!("the remembrancer does not have the checkpoint {name} any more: PUT it again");
+    let document = CheckpointDocument::parse(&artifact.ok_or_else(missing)?).map_err(|e| e.to_string())?;
     let begins_here = run.config.fork.is_some_and(|fork| fork.checkpoint == name);
     if begins_here {
-        document.check_fork(plan).map_err(|error| Halt::Failed(error.to_string()))?;
+        document.check_fork(plan).map_err(|error| error.to_string())?;
     } else if document.digest != run.digest {
         let error = document.check(plan).err().map(|error| error.to_string());
-        return Err(Halt::Failed(error.unwrap_or_else(|| "the checkpoint is of another run".to_owned())));
+        return Err(error.unwrap_or_else(|| "the checkpoint is of another run".to_owned()));
     }
     Ok(document)
 }
@@ -442,8 +442,11 @@ fn fetch_checkpoint(
 fn fetch_interventions(ledger: &RunLedger, run: &Run) -> Result<VecDeque<Intervention>, Halt> {
     let Some(name) = run.state().interventions_sha256 else { return Ok(VecDeque::new()) };
     let Some(bytes) = ledger.artifact(name)? else { return Ok(VecDeque::new()) };
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Halt::Failed(format!("the list of interventions {name} cannot be read: {error}")))
+    // It is only shown: whoever planted something else is not to stop the run.
+    Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+        tracing::warn!(run = %run.id, %name, %error, "a list of interventions is passed over");
+        VecDeque::new()
+    }))
 }
 
 fn command_of(intervention: &Intervention) -> Command {

@@ -285,6 +285,9 @@ impl Run {
         state.seen = Some(log_index);
         let recording = self.config.recording == Recording::All;
         match record {
+            // A run ends once: what is told of it later, somebody planted.
+            RunRecord::Checkpointed(_) if state.status.is_final() => {}
+            RunRecord::Ended(body) if state.has_ended_otherwise(body) => {}
             RunRecord::Checkpointed(body) => state.checkpointed(body, recording),
             RunRecord::Ended(body) => {
                 state.ended(body, record.id(), recorded_at);
@@ -464,6 +467,12 @@ impl RunState {
         self.record_id = Some(record_id);
         self.step = 0;
         self.holder = None;
+    }
+
+    fn has_ended_otherwise(&self, body: &Ended) -> bool {
+        let same =
+            (self.status, self.decisions, self.run_root) == (body.status, body.decisions, body.run_root);
+        self.status.is_final() && !same
     }
 
     /// Decisions that the ledger holds.

@@ -1,5 +1,6 @@
 use std::{fmt, str::FromStr};
 
+use chrono::{DateTime, Datelike as _, Utc};
 use garde::Validate;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::{IntoParams, ToSchema};
@@ -168,9 +169,32 @@ pub(crate) fn without_nul(text: &str, _: &()) -> garde::Result {
     Ok(())
 }
 
+/// A time that RFC 3339 can tell, and that every database keeps: years have four digits.
+pub(crate) fn in_range(time: &DateTime<Utc>, _: &()) -> garde::Result {
+    if (1..=9999).contains(&time.year()) {
+        return Ok(());
+    }
+    Err(garde::Error::new("expected a time from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_have_years_of_four_digits() {
+        for time in ["0001-01-01T00:00:00Z", "2026-03-01T12:00:00Z", "9999-12-31T23:59:59.999999Z"] {
+            assert!(in_range(&time.parse().unwrap(), &()).is_ok(), "{time}");
+        }
+        for time in [
+            "0000-12-31T23:59:59Z",
+            "-0001-01-01T00:00:00Z",
+            "+10000-01-01T00:00:00Z",
+            "+262142-01-01T00:00:00Z",
+        ] {
+            assert!(in_range(&time.parse().unwrap(), &()).is_err(), "{time}");
+        }
+    }
 
     #[test]
     fn a_hash_has_exactly_one_spelling() {

@@ -354,10 +354,12 @@ pub struct RecordQuery {
     pub q: Option<String>,
     /// Only records from this time on (`recorded_at`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(crate::common::in_range)))]
     #[param(example = "2026-03-01T00:00:00Z")]
     pub from: Option<DateTime<Utc>>,
     /// Only records before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(crate::common::in_range)))]
     pub until: Option<DateTime<Utc>>,
     /// Only this kind and its special cases: `run` stands for `run` and for every `run.…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@
 //! - [`canonical_json`]: RFC 8785, what a leaf's bytes are.
 //! - [`Frontier`]: the smallest state that a growing tree's root can be computed from.
 //! - [`proof`]: inclusion and consistency proofs (RFC 6962, RFC 9162).
-//! - [`tile`]: the tree as 256-wide tiles (C2SP tlog-tiles).
+//! - [`tile`], [`bundle`]: the tree as 256-wide tiles, and the entries behind them (C2SP tlog-tiles).
 //! - [`note`], [`checkpoint`]: the signed tree head (C2SP signed-note, tlog-checkpoint).
 //! - [`rotation`]: the checkpoint at which a log changes its key, signed by both.
 //! - [`evidence`]: one record, verified offline from public key, checkpoint and proof.
@@ -13,6 +13,7 @@
 
 #![warn(missing_docs)]
 
+pub mod bundle;
 pub mod canonical;
 pub mod checkpoint;
 pub mod evidence;

@@ -32,7 +32,9 @@ pub trait Body: Serialize + DeserializeOwned {
     /// # Errors
     /// When it cannot be written as a JSON object, which a struct of texts and numbers can.
     fn to_record(&self) -> Result<NewRecord, serde_json::Error> {
-        let Value::Object(body) = serde_json::to_value(self)? else {
+        let mut body = serde_json::to_value(self)?;
+        without_negative_zeros(&mut body);
+        let Value::Object(body) = body else {
             return Err(serde::ser::Error::custom("a record's body is an object"));
         };
         let kind = self.kind().record_kind();
@@ -56,6 +58,16 @@ pub trait Body: Serialize + DeserializeOwned {
             return Err(Unreadable::Name { id: id(), expected: body.id() });
         }
         Ok(body)
+    }
+}
+
+/// Canonical JSON has one zero, and the ledger takes no other: a difference that vanished may have the other sign.
+fn without_negative_zeros(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.as_f64() == Some(0.0) && number.is_f64() => *value = 0.0.into(),
+        Value::Array(items) => items.iter_mut().for_each(without_negative_zeros),
+        Value::Object(members) => members.values_mut().for_each(without_negative_zeros),
+        _ => {}
     }
 }
 

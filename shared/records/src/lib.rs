@@ -10,7 +10,6 @@
 
 mod body;
 mod kind;
-mod search;
 
 pub mod decision;
 pub mod deployment;
@@ -22,6 +21,7 @@ pub mod note;
 pub mod policy;
 pub mod psi;
 pub mod run;
+pub mod search;
 pub mod serving;
 
 pub use body::{Body, Unreadable, own_id, spare_id};

@@ -1,6 +1,17 @@
+//! What a record is found by.
+
+use std::collections::BTreeSet;
+
 use api::remembrancer::RecordKind;
+use merkle_log::canonical_json;
+use serde_json::Value;
 
 use crate::describe;
+
+pub mod words;
+
+/// Bytes of the words as they are written, at most: a search engine's column has no room for more.
+const MOST_BYTES: usize = 300_000;
 
 /// What a record is found by beside the words of its body.
 ///
@@ -27,6 +38,55 @@ impl SearchText {
         }
         lines.extend([subject.to_owned(), parts(subject)]);
         Self { heading: lines.join("\n"), description: describe(kind) }
+    }
+}
+
+/// The words of a record as they are written ([`words`]): of its names, and of the names and values of its body. Of a huge
+/// one those that come first.
+#[must_use]
+pub fn words_of(id: &str, kind: &RecordKind, subject: &str, body: &Value) -> BTreeSet<String> {
+    let mut found = Words { words: BTreeSet::new(), room: MOST_BYTES };
+    for text in [id, kind.as_str(), subject] {
+        found.take(text);
+    }
+    found.take_value(body);
+    found.words
+}
+
+struct Words {
+    words: BTreeSet<String>,
+    room: usize,
+}
+
+impl Words {
+    fn take(&mut self, text: &str) {
+        for word in words::words(text) {
+            let Some(room) = self.room.checked_sub(word.len() + 8) else { return };
+            if self.words.insert(word) {
+                self.room = room;
+            }
+        }
+    }
+
+    fn take_value(&mut self, value: &Value) {
+        match value {
+            Value::Null => {}
+            Value::Bool(value) => self.take(&value.to_string()),
+            Value::Number(number) => {
+                // As the record's leaf spells it, and as it is answered.
+                self.take(&number.to_string());
+                let canonical = canonical_json(number).unwrap_or_default();
+                self.take(&String::from_utf8_lossy(&canonical));
+            }
+            Value::String(text) => self.take(text),
+            Value::Array(items) => items.iter().for_each(|item| self.take_value(item)),
+            Value::Object(members) => {
+                for (name, member) in members {
+                    self.take(name);
+                    self.take_value(member);
+                }
+            }
+        }
     }
 }
 

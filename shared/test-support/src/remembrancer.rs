@@ -181,6 +181,14 @@ impl FakeRemembrancer {
         self.ledger().batches.iter().map(|(count, _)| *count as u64).sum()
     }
 
+    /// Appends a record of somebody else, unless the id is taken.
+    ///
+    /// # Panics
+    /// The kind is none, or the body is no object.
+    pub fn plant_record(&self, id: &str, kind: &str, subject: &str, body: serde_json::Value) {
+        records::plant(&mut self.ledger(), id, kind, subject, body);
+    }
+
     /// Writes a decision of somebody else at the end of its run, whatever sequence it has.
     pub fn plant(&self, decision: Decision) {
         let mut ledger = self.ledger();

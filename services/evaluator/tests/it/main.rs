@@ -4,6 +4,7 @@
 
 mod evaluations;
 mod limits;
+mod planted;
 mod reports;
 mod support;
 mod survival;

@@ -6,6 +6,7 @@ mod errors;
 mod follow;
 mod full_disk;
 mod interrupt;
+mod key;
 mod ledger;
 mod logs;
 mod simulate;

@@ -4,6 +4,7 @@
 
 mod endings;
 mod existing;
+mod planted;
 mod recovery;
 mod support;
 mod swarms;

@@ -4,7 +4,7 @@ use api::remembrancer::RecordKind;
 use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Postgres, QueryBuilder};
 
-use super::{Columns, Stored};
+use super::{Columns, Stored, search};
 use crate::{
     error::{LogError, Result},
     log::signed,
@@ -73,10 +73,10 @@ pub async fn list(db: &PgPool, filter: &Filter, limit: u32) -> Result<Vec<Found>
         "SELECT * FROM (SELECT log_index, id, kind, subject, recorded_at, body, root, ",
     );
     if let Some(text) = &filter.text {
-        let text = hyphens_apart(text);
-        has_words(db, &text).await?;
-        query.push("ts_rank(search, wanted) AS rank FROM records, websearch_to_tsquery('english', ");
-        query.push_bind(text).push(") AS wanted WHERE search @@ wanted");
+        let wanted = search::query(db, text).await?;
+        query.push("ts_rank(search, websearch_to_tsquery('english', ");
+        query.push_bind(search::hyphens_apart(text, false)).push(")) AS rank FROM records WHERE search @@ ");
+        query.push_bind(wanted).push("::tsquery");
     } else {
         query.push("0::real AS rank FROM records WHERE true");
     }
@@ -143,42 +143,5 @@ fn conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     }
     if let Some(until) = filter.until {
         query.push(" AND recorded_at < ").push_bind(until);
-    }
-}
-
-/// Refuses a text of stop words and signs alone: it would find nothing, and nobody would know why.
-async fn has_words(db: &PgPool, text: &str) -> Result<()> {
-    let nodes: i32 = sqlx::query_scalar("SELECT numnode(websearch_to_tsquery('english', $1))")
-        .bind(text)
-        .fetch_one(db)
-        .await?;
-    if nodes == 0 {
-        let detail =
-            "expected at least one word to look for; words like \"the\" and \"of\" are in everything";
-        return Err(LogError::invalid("?q", detail));
-    }
-    Ok(())
-}
-
-/// `ai-mesh` is looked for as `ai mesh`: else it would be one word that `ai-mesh-training` does not have. A word with
-/// digits (an id, a version) and one that is to be absent (`-…`) stay as they are.
-fn hyphens_apart(text: &str) -> String {
-    let apart = |word: &str| {
-        let whole = word.starts_with('-') || word.contains(|c: char| c.is_ascii_digit());
-        if whole { word.to_owned() } else { word.replace('-', " ") }
-    };
-    text.split(' ').map(apart).collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_hyphens_within_plain_words_are_taken_out() {
-        assert_eq!(hyphens_apart("ai-mesh \"fine-tune jobs\" or"), "ai mesh \"fine tune jobs\" or");
-        for whole in ["-ai-mesh", "0198c7a0-12ab-7abc-a-b", "gpt-4", "-\"a b\""] {
-            assert_eq!(hyphens_apart(whole), whole);
-        }
     }
 }

@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod decisions;
+mod exact;
 mod export;
 mod fsck;
 mod identity;
@@ -12,6 +13,7 @@ mod log;
 mod outage;
 mod records;
 mod roundtrip;
+mod search;
 mod support;
 mod tiles;
 mod verify;

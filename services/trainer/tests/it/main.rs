@@ -9,6 +9,7 @@ mod golden_runs;
 mod kill_anything;
 mod labels;
 mod pause;
+mod planted;
 mod policies;
 mod rewind;
 mod runs;

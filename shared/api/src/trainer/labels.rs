@@ -78,10 +78,12 @@ pub struct RunQuery {
     pub q: Option<String>,
     /// Only runs from this time on (`created_at`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(crate::common::in_range)))]
     #[param(example = "2026-03-01T00:00:00Z")]
     pub from: Option<DateTime<Utc>>,
     /// Only runs before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(crate::common::in_range)))]
     pub until: Option<DateTime<Utc>>,
     /// Items per page, 1 to 1000 (default 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,7 @@ use api::{
     remembrancer::{NewRecord, RecordQuery},
 };
 use client::{Deadline, Endpoint, Ledger, LedgerError, Remembrancer};
-use records::{Body as _, limit::Solved, note::Note};
+use records::{Body as _, limit::Solved, note::Note, spare_id};
 use test_support::{FakeRemembrancer, Fault};
 use tokio_util::sync::CancellationToken;
 
