@@ -85,7 +85,7 @@ async fn get_tile(
         ("index" = String, Path, pattern = "^(x[0-9]{3}/)*[0-9]{3}(\\.p/[1-9][0-9]{0,2})?$",
             description = "The tile's index, and `.p/<width>` for a partial one.", example = "000.p/1")),
     responses(
-        (status = 200, description = "The entries.", body = String, content_type = "application/octet-stream"),
+        (status = 200, description = "The entries.", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 404, description = "`tile_not_found`: the log is not that long yet. `entry_too_long`: one of the entries \
             has more than 65,535 bytes, which no bundle can tell; `detail` says how to read it."),
         (status = 422, description = "`invalid_request`: not a tile's path."),
