@@ -1,0 +1,208 @@
+//! Writes what fuzzing starts from: valid inputs of each target, to the folder that is named.
+
+use std::{fs, io, path::Path};
+
+use ai_mesh_fuzz::{
+    RECORDS, SIGNER, evidence,
+    field::ordinary_windows,
+    head,
+    markets::{CATALOG, SMALL, WORKLOADS, train},
+};
+use api::trainer::{Agent, EpisodeMetrics};
+use policy::{PolicyFile, Rule, Swarm, SwarmConfig, Training, registry::LEARNERS};
+use psi::{Field, Settings};
+use routing_env::{Catalog, Workloads};
+use serde_json::{Value, json};
+use trainer::{
+    checkpoint::{CHECKPOINT_FORMAT, CheckpointDocument},
+    run_config::RunPlan,
+};
+
+fn main() -> io::Result<()> {
+    let folder = std::env::args().nth(1).ok_or_else(|| io::Error::other("expected a folder"))?;
+    for (target, seeds) in [
+        ("canonical_json", RECORDS.map(str::to_owned).into()),
+        ("catalog", vec![CATALOG.to_owned(), text(&Catalog::built_in())]),
+        ("evidence", (0..RECORDS.len()).map(evidence).collect()),
+        ("log_checkpoint", vec![head().to_text(), note(), format!("{}extension\n", head().to_text())]),
+        ("metrics_csv", vec![metrics_csv()]),
+        ("note", vec![note(), SIGNER.to_secret_text(), SIGNER.verifier_key().to_string()]),
+        ("policy_file", policy_files()),
+        ("run_checkpoint", run_checkpoints()),
+        ("run_request", run_requests().iter().map(Value::to_string).collect()),
+        ("snapshot", snapshots()),
+        ("trace", traces()),
+        ("workloads", workloads()),
+    ] {
+        let folder = Path::new(&folder).join(target);
+        fs::create_dir_all(&folder)?;
+        for (i, seed) in seeds.iter().enumerate() {
+            fs::write(folder.join(format!("seed-{i}")), seed)?;
+        }
+    }
+    Ok(())
+}
+
+fn text(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("it can be written")
+}
+
+fn note() -> String {
+    head().sign(&SIGNER).expect("an origin without control characters")
+}
+
+fn metrics_csv() -> String {
+    let columns = "episode,avg_reward,fill_rate,gpu_hours_fill,avg_cost_usd,avg_latency_ms,epsilon,q_table_size,psi,\
+                   continuity,prediction_error,interventions,cost_index";
+    format!(
+        "{columns}\n0,31.5,0.9,0.8,12,210,0.1,7,0.9,0.8,0.1,0,1.1\n1,,0.95,0.85,11,,0.1,9,,,,1,\n2,33,0.97,,10.5,205,0,9,0.5,1,0,0,1\n"
+    )
+}
+
+/// One of each learner, one of a rule, and those of the first version.
+fn policy_files() -> Vec<String> {
+    let training = || Training {
+        preset: "default".into(),
+        reward: "excess-cost".into(),
+        first_seed: 1,
+        episodes: 3,
+        decisions: 60,
+    };
+    let file = |mut swarm: Swarm| {
+        train(&mut swarm, &SMALL);
+        PolicyFile::new(&swarm, &SMALL, training())
+    };
+    let swarm = |algorithm: &str, settings: Value| {
+        let config = SwarmConfig::new(algorithm, &settings, 2).expect("settings within their ranges");
+        Swarm::new(config, &SMALL).expect("two providers are not too many")
+    };
+    let mut files: Vec<PolicyFile> =
+        LEARNERS.iter().map(|learner| file(swarm(learner.name, json!({})))).collect();
+    files.push(file(swarm(
+        "q-learning",
+        json!({"replay": {"kind": "prioritized", "capacity": 100}, "merge_every": 2}),
+    )));
+    files.push(file(Swarm::of_rule(Rule::BidPrice)));
+    let mut texts: Vec<String> = files.iter().map(text).collect();
+    texts.extend(
+        files.iter().map(|file| first_version(&serde_json::to_value(file).expect("JSON")).to_string()),
+    );
+    texts
+}
+
+/// A file in the first format: the swarm's settings stand beside its algorithm's name, and knowledge stands alone.
+fn first_version(file: &Value) -> Value {
+    let mut file = file.clone();
+    let algorithm = file["swarm"]["algorithm"].clone();
+    let mut swarm = json!({"algorithm": algorithm["name"], "agents": file["swarm"]["agents"], "learning_rate": 0.1,
+        "discount": 0.99, "epsilon": 0.1, "feasibility_mask": true, "merge_every": 0});
+    swarm["replay"] = json!({"capacity": 2000, "batch_size": 32});
+    file["format"] = "ai-mesh-policy/1".into();
+    file["swarm"] = swarm;
+    for agent in file["agents"].as_array_mut().into_iter().flatten() {
+        *agent = agent["learned"].take();
+    }
+    file
+}
+
+/// Small runs of each learner, in both forms in which settings may be told.
+fn run_requests() -> Vec<Value> {
+    let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+    let environment = json!({"providers": json(CATALOG), "workloads": json(WORKLOADS)});
+    let run = |algorithm: Value| {
+        json!({"agents": 2, "episodes": 4, "steps_per_episode": 3, "algorithm": algorithm,
+        "seed": 7, "environment": environment, "psi_field": "off"})
+    };
+    let mut runs: Vec<Value> = LEARNERS.iter().map(|learner| run(json!({"name": learner.name}))).collect();
+    let replay = json!({"kind": "prioritized", "capacity": 100});
+    runs.push(run(json!({"name": "q-learning", "learning_rate": 0.2, "merge_every": 2, "replay": replay})));
+    let mut flat = run(json!("q-learning"));
+    flat["learning_rate"] = json!(0.2);
+    flat["replay"] = json!({"capacity": 50});
+    runs.extend([
+        flat,
+        run(json!("bid-price")),
+        json!({"environment": {"preset": "drifting"}, "reward": "excess-cost"}),
+    ]);
+    runs
+}
+
+/// Each of those runs after an episode.
+fn run_checkpoints() -> Vec<String> {
+    let runs = run_requests().into_iter().filter(|run| run["episodes"] == 4);
+    let checkpoint = |run: Value| {
+        let plan = RunPlan::new(&serde_json::from_value(run).expect("a run")).expect("a valid run");
+        let mut swarm = Swarm::new(plan.swarm.clone(), &plan.environment).expect("a small catalog");
+        swarm.play(&plan.environment, plan.run.seed, plan.reward);
+        let agent = |agent| Agent { agent, q_table_size: 0, avg_reward: None, epsilon: 0.1, decisions: 0 };
+        let document = CheckpointDocument {
+            format: CHECKPOINT_FORMAT.into(),
+            digest: plan.digest,
+            episodes_done: 1,
+            windows_done: plan.run.steps_per_episode.into(),
+            decisions: 0,
+            frontier: merkle_log::Frontier::new(),
+            swarm: swarm.state(),
+            field: None,
+            pending_acknowledgements: vec![],
+            episodes: vec![EpisodeMetrics::default()],
+            agents: (0..plan.run.agents).map(agent).collect(),
+            reproducible: true,
+            content_sha256: None,
+            config: CheckpointDocument::config_of(&plan.run),
+        };
+        text(&document)
+    };
+    runs.map(checkpoint).collect()
+}
+
+fn snapshots() -> Vec<String> {
+    let mut field = Field::new("swarm", "life", Settings { warm_up_windows: 5, ..Settings::default() });
+    let mut snapshots = Vec::new();
+    for round in 0..4 {
+        let mut windows = ordinary_windows(field.next_window());
+        if round == 2 {
+            for window in windows.iter_mut().skip(8) {
+                window.swarm.mean_reward = Some(-40.0);
+                window.swarm.fill_rate = Some(0.1);
+            }
+        }
+        for window in windows {
+            field.step(&window).expect("windows in order");
+        }
+        snapshots.push(text(&field.snapshot().expect("every figure is finite")));
+    }
+    snapshots
+}
+
+fn traces() -> Vec<String> {
+    [
+        "step,tenant_id,workload_type,gpu_type,gpu_hours\n0,t,chat,A100,0.5\n0,u,train,H100,2\n2,t,chat,A100,0.25\n",
+        "arrival_s,tenant_id,workload_type,gpu_type,gpu_hours,region,max_latency_ms,min_reputation\n\
+         0,t,chat,A100,0.5,us,300,50\n59.9,u,train,H100,2,,,\n60,t,chat,A100,1,eu,,\n",
+    ]
+    .map(str::to_owned)
+    .into()
+}
+
+fn workloads() -> Vec<String> {
+    let with = |changes: Value| {
+        let mut workloads: Value = serde_json::from_str(WORKLOADS).expect("JSON");
+        for (key, value) in changes.as_object().into_iter().flatten() {
+            workloads[key] = value.clone();
+        }
+        workloads.to_string()
+    };
+    let event = |event: &str, figure: &str, value: f64| json!({"step": 0, "event": event, "provider_id": "a", figure: value});
+    let events = [
+        event("latency_spike", "delta_ms", 80.0),
+        event("capacity_surge", "multiplier", 0.5),
+        event("price_spike", "multiplier", 1.5),
+        event("reputation_drop", "delta", -9.0),
+        json!({"step": 1, "event": "outage", "provider_id": "b", "duration": 2}),
+    ];
+    let catalog = Catalog::parse("catalog", CATALOG).expect("a valid catalog");
+    let hidden = with(json!({"knowledge": "hidden", "arrival_order": "shuffled", "demand_multiplier": 1.5}));
+    Workloads::parse("workloads", &hidden, &catalog).expect("valid workloads");
+    vec![WORKLOADS.to_owned(), with(json!({"random_events": 0, "scenarios": events})), hidden]
+}
