@@ -30,8 +30,8 @@ class Contract:
             assert not response.content, f"{name} has a body"
             return
         media_type = response.headers["content-type"].split(";")[0]
-        described = content.get(media_type) or content.get("*/*")
-        assert described, f"{name} has the media type {media_type}, not one of {list(content)}"
+        described = content.get(media_type, content.get("*/*"))
+        assert described is not None, f"{name} has the media type {media_type}, not one of {list(content)}"
         schema = described.get("schema", {})
         if media_type.endswith(("/json", "+json")) and schema:
             self._validate(name, schema, response.json())
