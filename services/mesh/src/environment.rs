@@ -84,7 +84,7 @@ pub(crate) fn document(path: &Path) -> anyhow::Result<Document> {
 }
 
 fn json(path: &Path) -> anyhow::Result<serde_json::Value> {
-    serde_json::from_str(&read_text(path)?).with_context(|| format!("{} is not JSON", path.display()))
+    json_input::from_str(&read_text(path)?).with_context(|| path.display().to_string())
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::{
     process::ExitCode,
 };
 
+use crate::output::Enough;
+
 /// The answer of a command that could do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -38,6 +40,7 @@ pub(crate) fn code(result: anyhow::Result<Answer>) -> ExitCode {
     match result {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
+        Err(error) if error.is::<Enough>() => ExitCode::SUCCESS,
         Err(error) => {
             // when standard error is closed, nobody is left to read it
             let _ = writeln!(io::stderr(), "mesh: {}", line(&error));

@@ -87,9 +87,11 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Reads a file as text.
+/// Reads a file as text, without a mark before it.
 pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    let bytes = read(path)?;
+    let text = json_input::text(&bytes).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text.to_owned())
 }
 
 fn folder_of(path: &Path) -> &Path {

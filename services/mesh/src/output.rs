@@ -1,14 +1,48 @@
 //! Standard output: tables for people, or exactly one JSON object.
 
-use std::io::{self, Write as _};
+use std::{
+    fmt,
+    io::{self, Write as _},
+};
 
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 
-/// Writes a line (or several) to standard output.
+/// Writes a command's answer to standard output. Where nobody reads it any more, its exit code still says what it is.
 pub(crate) fn say(text: &str) -> anyhow::Result<()> {
-    writeln!(io::stdout(), "{text}").context("cannot write to standard output")
+    match tell(text) {
+        Err(error) if error.is::<Enough>() => Ok(()),
+        told => told,
+    }
 }
+
+/// Writes a line of many to standard output.
+///
+/// # Errors
+/// [`Enough`], when nobody reads them any more.
+pub(crate) fn tell(text: &str) -> anyhow::Result<()> {
+    written(writeln!(io::stdout(), "{text}"))
+}
+
+/// What became of a piece of what is written without end.
+pub(crate) fn written(result: io::Result<()>) -> anyhow::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Enough.into()),
+        result => result.context("cannot write to standard output"),
+    }
+}
+
+/// Whoever read standard output has enough, as `head` has after ten lines. The command ends then, and well.
+#[derive(Debug)]
+pub(crate) struct Enough;
+
+impl fmt::Display for Enough {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody reads standard output any more")
+    }
+}
+
+impl std::error::Error for Enough {}
 
 /// Writes a line to standard error, where progress goes.
 pub(crate) fn note(text: &str) {

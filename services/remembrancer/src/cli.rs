@@ -69,7 +69,8 @@ async fn check(config: Config) -> Result<ExitCode, Box<dyn Error + Send + Sync>>
     let pool = database::pool(&config)?;
     match fsck(&pool).await {
         Ok(report) => {
-            writeln!(
+            // The exit code says it too; nobody need read this.
+            let _ = writeln!(
                 io::stdout(),
                 "intact: {} leaves ({} decisions of {} runs, {} records), {} tiles, {} artifacts",
                 report.leaves,
@@ -78,11 +79,11 @@ async fn check(config: Config) -> Result<ExitCode, Box<dyn Error + Send + Sync>>
                 report.records,
                 report.tiles,
                 report.artifacts
-            )?;
+            );
             Ok(ExitCode::SUCCESS)
         }
         Err(FsckError::Difference(difference)) => {
-            writeln!(io::stdout(), "NOT intact: {difference}")?;
+            let _ = writeln!(io::stdout(), "NOT intact: {difference}");
             Ok(ExitCode::from(1))
         }
         Err(FsckError::Unreadable(error)) => Err(error.into()),

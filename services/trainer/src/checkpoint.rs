@@ -133,7 +133,7 @@ impl CheckpointDocument {
     /// [`CheckpointError::NotACheckpoint`] says what does not fit.
     pub fn parse(bytes: &[u8]) -> Result<Self, CheckpointError> {
         let document: Self =
-            serde_json::from_slice(bytes).map_err(|e| CheckpointError::NotACheckpoint(e.to_string()))?;
+            json_input::from_slice(bytes).map_err(|e| CheckpointError::NotACheckpoint(e.to_string()))?;
         if document.format != CHECKPOINT_FORMAT {
             let found = format!("its format is `{}`, not `{CHECKPOINT_FORMAT}`", document.format);
             return Err(CheckpointError::NotACheckpoint(found));

@@ -40,6 +40,8 @@ pub fn episodes(name: &str, content: &[u8]) -> Result<Vec<EpisodeMetrics>, Metri
     if content.trim_ascii().is_empty() {
         return Err(MetricsError(format!("{name} is empty: {ORIGIN}")));
     }
+    let no_text = |error| MetricsError(format!("{name} is no CSV of metrics: {error}; {ORIGIN}"));
+    let content = json_input::text(content).map_err(no_text)?.as_bytes();
     let mut reader = ReaderBuilder::new().from_reader(content);
     let no_csv = |error: csv::Error| MetricsError(format!("{name} is no CSV of metrics: {error}; {ORIGIN}"));
     let header = reader.headers().map_err(no_csv)?.clone();
@@ -122,8 +124,8 @@ impl Row<'_> {
         else {
             return Ok(None);
         };
-        let wrong = |_| format!("column `{column}`: expected a number or an empty cell, found `{cell}`");
-        cell.parse().map(Some).map_err(wrong)
+        let wrong = || format!("column `{column}`: expected a number or an empty cell, found `{cell}`");
+        json_input::number(cell).map(Some).ok_or_else(wrong)
     }
 }
 
@@ -143,6 +145,20 @@ mod tests {
         assert_eq!((row.avg_reward, row.fill_rate, row.gpu_hours_fill), (Some(1.5), None, Some(0.5)));
         assert_eq!((row.q_table_size, row.psi, row.interventions, row.cost_index), (7, None, 0, None));
         assert!(row.epsilon.is_nan());
+    }
+
+    #[test]
+    fn a_file_that_another_program_wrote_again_is_the_same_file() {
+        let header = COLUMNS.join(",");
+        let ours = format!("{header}\n203,1.5,1,0.5,2,30,0.1,7,0.9,1,0.2,4\n");
+        let pandas = format!("{header}\n203.0,1.5,1.0,0.5,2.0,30.0,0.1,7.0,0.9,1.0,0.2,4.0\n");
+        let excel = format!("\u{feff}{}", ours.replace('\n', "\r\n"));
+        let read = |text: &str| format!("{:?}", episodes("m.csv", text.as_bytes()).unwrap());
+        assert_eq!(read(&pandas), read(&ours));
+        assert_eq!(read(&excel), read(&ours));
+        assert!(refused(&ours.replace("203", "203.5")).contains("column `episode`"));
+        let utf_16: Vec<u8> = ours.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(episodes("m.csv", &utf_16).unwrap_err().to_string().contains("UTF-16"));
     }
 
     #[test]

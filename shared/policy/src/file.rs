@@ -87,7 +87,7 @@ impl PolicyFile {
     pub fn parse(bytes: &[u8]) -> Result<Self, SwarmError> {
         let not_a_file =
             |what: String| SwarmError::Mismatch(format!("expected a policy file (swarm_final.json): {what}"));
-        let mut file: Value = serde_json::from_slice(bytes).map_err(|e| not_a_file(e.to_string()))?;
+        let mut file: Value = json_input::from_slice(bytes).map_err(|e| not_a_file(e.to_string()))?;
         match file.get("format").and_then(Value::as_str) {
             Some(POLICY_FORMAT) => {}
             Some(VERSION_1) => upgrade(&mut file).map_err(not_a_file)?,
@@ -97,7 +97,7 @@ impl PolicyFile {
             }
             None => return Err(not_a_file("it has no `format`".into())),
         }
-        serde_json::from_value(file).map_err(|e| not_a_file(e.to_string()))
+        json_input::from_value(&file).map_err(|e| not_a_file(e.to_string()))
     }
 
     /// The swarm, ready to act: it neither learns nor explores.

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use jsonptr::{PointerBuf, Token};
+use json_input::Mistake;
+use jsonptr::Token;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{DeserializeOwned, MapAccess, Visitor},
     ser::SerializeMap,
 };
-use serde_path_to_error::Segment;
 
 /// A mistake in a file or a request: where it is and what was expected there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,14 +27,7 @@ pub struct InputError {
 /// # Errors
 /// Malformed JSON, a missing or unknown field, a value of the wrong type.
 pub(crate) fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, InputError> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| at_path(file, &error))?;
-    deserializer.end().map_err(|error| InputError {
-        file: file.into(),
-        pointer: String::new(),
-        expected: format!("expected one JSON document and nothing after it: {error}"),
-    })?;
-    Ok(value)
+    json_input::from_str(text).map_err(|mistake| mistaken(file, mistake))
 }
 
 /// Like [`parse`], from a value that has been parsed before.
@@ -42,20 +35,16 @@ pub(crate) fn from_value<T: DeserializeOwned>(
     file: &str,
     value: &serde_json::Value,
 ) -> Result<T, InputError> {
-    serde_path_to_error::deserialize(value).map_err(|error| at_path(file, &error))
+    json_input::from_value(value).map_err(|mistake| mistaken(file, mistake))
 }
 
-fn at_path(file: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> InputError {
-    let mut pointer = PointerBuf::new();
-    for segment in error.path() {
-        match segment {
-            Segment::Seq { index } => pointer.push_back(*index),
-            Segment::Map { key } | Segment::Enum { variant: key } => pointer.push_back(key),
-            Segment::Unknown => pointer.push_back("?"),
-        }
-    }
-    let pointer = pointer.to_string();
-    InputError { file: file.into(), pointer, expected: error.inner().to_string() }
+fn mistaken(file: &str, mistake: Mistake) -> InputError {
+    let pointer = mistake.pointer();
+    let expected = match mistake {
+        Mistake::NotJson(why) => format!("expected one JSON document and nothing after it: {why}"),
+        Mistake::Misfit { detail, .. } => detail,
+    };
+    InputError { file: file.into(), pointer, expected }
 }
 
 /// A key as it stands in a JSON pointer: `/` and `~` in it are written otherwise there.

@@ -22,7 +22,7 @@ pub struct Trace {
 /// A row; further columns are ignored.
 #[derive(Deserialize)]
 struct Row {
-    step: Option<u32>,
+    step: Option<f64>,
     arrival_s: Option<f64>,
     arrival_ms: Option<f64>,
     arrival_at: Option<String>,
@@ -52,6 +52,7 @@ impl Trace {
         env: &Environment,
         step_seconds: Option<f64>,
     ) -> Result<Self, InputError> {
+        let text = json_input::without_mark(text);
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
         let malformed = |error: &csv::Error| {
             let line = line_of(text, error.position());
@@ -74,7 +75,7 @@ impl Trace {
                 match error.kind() {
                     csv::ErrorKind::Deserialize { err, .. } => {
                         let column = err.field().and_then(|field| header.get(field as usize));
-                        mistake(file, line, column.unwrap_or_default(), err.kind().to_string())
+                        mistake(file, line, column.unwrap_or_default(), unread(err.kind()))
                     }
                     _ => malformed(&error),
                 }
@@ -172,6 +173,16 @@ fn line_of(text: &str, position: Option<&csv::Position>) -> u64 {
     let ends = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
     let empty = rest.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len());
     1 + ends(before) + ends(&rest[..empty])
+}
+
+/// What was expected of a row, or of a cell of it, that could not be read.
+fn unread(kind: &csv::DeserializeErrorKind) -> String {
+    use csv::DeserializeErrorKind::{Message, ParseFloat, Unsupported};
+    match kind {
+        ParseFloat(_) => "expected a number".to_owned(),
+        Message(message) | Unsupported(message) => json_input::in_words(message),
+        other => other.to_string(),
+    }
 }
 
 fn mistake(file: &str, line: u64, column: &str, expected: String) -> InputError {

@@ -14,7 +14,7 @@ const FIRST_NOT_SECONDS: f64 = 1e11;
 /// What a row has in the columns that may say when a request came.
 #[derive(Clone, Debug)]
 pub(crate) struct TimeColumns {
-    pub(crate) step: Option<u32>,
+    pub(crate) step: Option<f64>,
     pub(crate) arrival_s: Option<f64>,
     pub(crate) arrival_ms: Option<f64>,
     pub(crate) arrival_at: Option<String>,
@@ -198,7 +198,11 @@ impl Clock {
             Ok(value / per_second)
         };
         match self.unit {
-            Unit::Steps => row.step.map(f64::from).ok_or_else(|| "expected a step, found nothing".into()),
+            Unit::Steps => match row.step {
+                None => Err("expected a step, found nothing".into()),
+                Some(step) if step >= 0.0 && step.fract() == 0.0 => Ok(step),
+                Some(step) => Err(format!("expected a whole number from 0 on, found {step}")),
+            },
             Unit::Seconds => {
                 number(row.arrival_s, 1.0, "milliseconds or less: name the column arrival_ms, or divide")
             }

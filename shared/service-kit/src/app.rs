@@ -15,7 +15,7 @@ use crate::{
     ApiError, HttpConfig, Metrics, Readiness, ServiceInfo,
     auth::{Access, require_key},
     boundary::{Boundary, boundary},
-    docs, encoding,
+    conditional, docs, encoding,
     hosts::{self, Hosts},
     limits, openapi,
     operations::{get_health, get_metrics, get_readiness},
@@ -60,7 +60,7 @@ pub fn app(
         .merge(api)
         .merge(metrics_route)
         .merge(docs::routes(&info, &document))
-        .route("/", get(|| async { Redirect::temporary("/docs") }))
+        .route("/", get(|| async { Redirect::temporary("docs") }))
         .route("/healthz", get(get_health).with_state(info.name))
         .route("/readyz", get(get_readiness).with_state(readiness))
         .fallback(|| async { StatusCode::NOT_FOUND });
@@ -69,6 +69,7 @@ pub fn app(
             router.layer(hosts::same_site()).layer(from_fn_with_state(Hosts::of(http), hosts::known_host));
     }
     router
+        .layer(from_fn(conditional::unless_it_is_known))
         .layer(from_fn(unreadable::answer))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Boundary { service: info.name, metrics }, boundary))

@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    net::SocketAddr,
+    net::{SocketAddr, ToSocketAddrs as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -9,7 +9,7 @@ use figment::{
     Figment, Metadata, Profile, Provider,
     error::Kind,
     providers::{Format as _, Serialized, Toml},
-    value::{Dict, Map, Value},
+    value::{Dict, Map, Num, Value},
 };
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
@@ -23,8 +23,9 @@ use crate::{
 #[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpConfig {
-    /// The address to listen on; port 0 takes a free one.
+    /// The address to listen on, with its port; a name such as `localhost` is looked up once. Port 0 takes a free one.
     #[schema(value_type = String)]
+    #[serde(deserialize_with = "address")]
     pub bind: SocketAddr,
     /// Bearer keys, separated by commas: a caller needs one of them. Without keys anybody may call, and only
     /// loopback addresses are bound.
@@ -169,9 +170,11 @@ where
         .map_err(|error| ConfigError(format!("the default settings of {service}: {error}")))?;
     let mut figment = Figment::from(Serialized::defaults(&defaults));
     if let Some(file) = file {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| ConfigError(format!("the settings file {}: {error}", file.display())))?;
-        figment = figment.merge(TomlFile { path: file.to_owned(), text });
+        let wrong =
+            |error: &dyn fmt::Display| ConfigError(format!("the settings file {}: {error}", file.display()));
+        let bytes = std::fs::read(file).map_err(|error| wrong(&error))?;
+        let text = json_input::text(&bytes).map_err(|error| wrong(&error))?;
+        figment = figment.merge(TomlFile { path: file.to_owned(), text: text.to_owned() });
     }
     let leaves = leaves(&defaults);
     let prefix = prefix(service);
@@ -198,7 +201,11 @@ impl Leaf<'_> {
     /// number or a text. An absent default says nothing, so there both are tried.
     fn set(&self, figment: Figment, name: &str, text: &str, fits: impl Fn(&Figment) -> bool) -> Figment {
         let variable = |value: Value| Variable { name: name.to_owned(), path: self.path.clone(), value };
-        let parsed = || text.parse::<Value>().unwrap_or_else(|never| match never {});
+        let parsed = || {
+            let mut value = text.parse::<Value>().unwrap_or_else(|never| match never {});
+            with_whole_numbers(&mut value);
+            value
+        };
         match self.default {
             serde_json::Value::String(_) => figment.merge(variable(Value::from(text))),
             serde_json::Value::Array(_) if !text.trim_start().starts_with('[') => {
@@ -249,7 +256,23 @@ impl Provider for TomlFile {
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Toml::string(&self.text).data()
+        let mut data = Toml::string(&self.text).data()?;
+        data.values_mut().flat_map(Dict::values_mut).for_each(with_whole_numbers);
+        Ok(data)
+    }
+}
+
+/// `3.0` is 3, as it is in JSON; a setting with a fraction takes both.
+fn with_whole_numbers(value: &mut Value) {
+    match value {
+        Value::Num(tag, Num::F64(number)) => {
+            if let Some(whole) = json_input::whole(*number) {
+                *value = Value::Num(*tag, Num::I64(whole));
+            }
+        }
+        Value::Array(_, items) => items.iter_mut().for_each(with_whole_numbers),
+        Value::Dict(_, dict) => dict.values_mut().for_each(with_whole_numbers),
+        _ => {}
     }
 }
 
@@ -268,7 +291,7 @@ fn describe(service: &str, error: &figment::Error) -> ConfigError {
                 expected.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
             ));
         }
-        kind => kind.to_string(),
+        kind => json_input::in_words(&kind.to_string()),
     };
     if key.is_empty() {
         ConfigError(format!("{service}: {source}: {what}"))
@@ -288,6 +311,37 @@ fn api_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D
         ))),
         None => Ok(keys),
     }
+}
+
+/// An address and a port, as `127.0.0.1:8001` or `localhost:8001`. A name is looked up; of several addresses the first
+/// of IPv4 counts, since that is where most callers look for `localhost`.
+///
+/// # Errors
+/// It is none, or the name has no address.
+pub fn parse_address(text: &str) -> Result<SocketAddr, ConfigError> {
+    let text = text.trim();
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let expected = |why: String| {
+        ConfigError(format!(
+            "expected an address and a port, such as 127.0.0.1:8001, [::1]:8001 or localhost:8001, found `{text}`{why}"
+        ))
+    };
+    let name_and_port = text.rsplit_once(':').filter(|(name, port)| {
+        matches!(Host::parse(name), Some(Host::Name(_))) && !name.contains(':') && port.parse::<u16>().is_ok()
+    });
+    let Some((name, port)) = name_and_port else { return Err(expected(String::new())) };
+    if name.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
+        return parse_address(&format!("127.0.0.1:{port}")); // without asking a name server
+    }
+    let found: Vec<_> = text.to_socket_addrs().map_err(|error| expected(format!(": {error}")))?.collect();
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| expected(": the name has no address".to_owned()))
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    parse_address(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
 /// A name with a scheme or a pattern would never be the `Host` of a request.
@@ -371,14 +425,19 @@ mod tests {
 
     #[test]
     fn an_error_names_the_key_its_source_and_what_was_expected() {
+        for wrong in ["localhost", "8001", ":8001", "http://localhost:8001", "localhost:http", "::1:8001", ""]
+        {
+            let error = load("", &[("AI_MESH_PSI_FIELD_HTTP_BIND", wrong)]).unwrap_err();
+            assert!(error.contains("`http.bind`") && error.contains("localhost:8001"), "{wrong}: {error}");
+        }
         let error = load("", &[("AI_MESH_PSI_FIELD_HTTP_BIND", "localhost")]).unwrap_err();
         assert!(error.contains("`http.bind`"), "{error}");
         assert!(error.contains("AI_MESH_PSI_FIELD_HTTP_BIND"), "{error}");
-        assert!(error.contains("socket address"), "{error}");
+        assert!(error.contains("an address and a port"), "{error}");
 
         let error = load("threads = \"many\"", &[]).unwrap_err();
         assert!(error.contains("`threads` in the file FILE"), "{error}");
-        assert!(error.contains("u32"), "{error}");
+        assert!(error.contains("expected a whole number, found the string \"many\""), "{error}");
 
         let error = load("[http]\nbody_limit = 5", &[]).unwrap_err();
         assert!(error.contains("`http.body_limit` in the file FILE is no setting"), "{error}");
@@ -390,6 +449,31 @@ mod tests {
 
         let error = load("threads = [", &[]).unwrap_err();
         assert!(error.contains("the file FILE"), "{error}");
+    }
+
+    #[test]
+    fn an_address_may_be_a_name() {
+        for (text, address) in [
+            ("localhost:8001", "127.0.0.1:8001"),
+            ("LOCALHOST.:0", "127.0.0.1:0"),
+            (" 127.0.0.1:8001\r", "127.0.0.1:8001"),
+            ("[::1]:8001", "[::1]:8001"),
+        ] {
+            assert_eq!(parse_address(text).unwrap().to_string(), address, "{text}");
+        }
+        let config = load("http.bind = \"localhost:9000\"", &[]).unwrap();
+        assert_eq!(config.http.bind.to_string(), "127.0.0.1:9000");
+    }
+
+    #[test]
+    fn a_file_may_have_been_saved_anywhere() {
+        let config = load("\u{feff}threads = 3.0\r\n[http]\r\nburst = 2e0\r\n", &[]).unwrap();
+        assert_eq!((config.threads, config.http.burst), (Some(3), 2));
+        assert!(load("threads = 3.5", &[]).unwrap_err().contains("whole number, found 3.5"));
+        let config =
+            load("", &[("AI_MESH_PSI_FIELD_HTTP_BURST", "4.0"), ("AI_MESH_PSI_FIELD_THREADS", "5.0")])
+                .unwrap();
+        assert_eq!((config.threads, config.http.burst), (Some(5), 4));
     }
 
     #[test]

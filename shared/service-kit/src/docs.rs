@@ -1,4 +1,5 @@
-//! The documents for people: Swagger UI under `/docs`, from this binary alone.
+//! The documents for people: Swagger UI under `/docs`, from this binary alone. What it loads is named relative to it, so
+//! that it works behind a proxy which puts a prefix before all paths.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::{ApiError, ServiceInfo};
 /// `/docs/`, its assets, and `/openapi.json`.
 pub(crate) fn routes(info: &ServiceInfo, document: &serde_json::Value) -> Router {
     let document = Bytes::from(document.to_string());
-    let config = Config::new(["/openapi.json"])
+    let config = Config::new(["../openapi.json"])
         // No call to the outside; the page is made for trying things out, again and again.
         .validator_url("none")
         .try_it_out_enabled(true)
@@ -31,7 +32,7 @@ pub(crate) fn routes(info: &ServiceInfo, document: &serde_json::Value) -> Router
     let files = Files { title: info.title, config: Arc::new(config) };
     let index = files.clone();
     Router::new()
-        .route("/docs", get(|| async { Redirect::to("/docs/") }))
+        .route("/docs", get(|| async { Redirect::to("docs/") }))
         .route("/docs/", get(async move || index.answer("index.html")))
         .route("/docs/{*file}", get(async move |Path(path): Path<String>| files.answer(&path)))
         .route("/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], document)))

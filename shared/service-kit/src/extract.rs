@@ -9,11 +9,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use garde::Validate;
+use json_input::Mistake;
 use jsonptr::PointerBuf;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_path_to_error::Segment;
 
-use crate::{ApiError, ApiResult, encoding::Undecodable, limits, objects::Objects};
+use crate::{ApiError, ApiResult, encoding::Undecodable, limits};
 
 /// A JSON body, both ways. As an argument it is parsed strictly, then validated:
 /// 415 `unsupported_media_type`, 413 `body_too_large`, 400 `malformed_json` (with line and column),
@@ -130,12 +130,14 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let query = parts.uri.query().unwrap_or_default();
-        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-        let value: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
-            let path = error.path().to_string();
-            let detail = error.into_inner().to_string();
-            let name = if path == "." { repeated(&detail).unwrap_or_default() } else { &path };
-            invalid("query string", vec![api::FieldError { pointer: format!("?{name}"), detail }])
+        let value: T = json_input::from_query(query).map_err(|mistake| match mistake {
+            Mistake::Misfit { path, detail } => {
+                let pointer = format!("?{}", path.join("."));
+                invalid("query string", vec![api::FieldError { pointer, detail }])
+            }
+            Mistake::NotJson(why) => {
+                invalid("query string", vec![api::FieldError { pointer: "?".into(), detail: why }])
+            }
         })?;
         let errors = mistakes(&value, |path| format!("?{}", path.join(".")));
         if errors.is_empty() { Ok(Self(value)) } else { Err(invalid_request(errors)) }
@@ -161,12 +163,28 @@ where
                     _ => parameter_name(parts, state, 0).await,
                 };
                 let name = format!("{{{name}}}");
-                let detail = error.kind().to_string();
+                let detail = path_mistake(error.kind());
                 Err(invalid("path", vec![api::FieldError { pointer: name, detail }]))
             }
             // The route has no parameters although the handler asks for them: a mistake in this service.
             Err(rejection) => Err(ApiError::internal(rejection)),
         }
+    }
+}
+
+/// What is wrong with a parameter, without the type that this program keeps it in.
+fn path_mistake(kind: &ErrorKind) -> String {
+    match kind {
+        ErrorKind::ParseErrorAtKey { value, expected_type, .. }
+        | ErrorKind::ParseErrorAtIndex { value, expected_type, .. }
+        | ErrorKind::ParseError { value, expected_type } => {
+            format!("expected {}, found `{value}`", json_input::expected(expected_type))
+        }
+        ErrorKind::InvalidUtf8InPathParam { .. } => "expected UTF-8, percent-encoded".to_owned(),
+        ErrorKind::DeserializeError { message, .. } | ErrorKind::Message(message) => {
+            json_input::in_words(message)
+        }
+        kind => kind.to_string(),
     }
 }
 
@@ -178,43 +196,39 @@ async fn parameter_name<S: Send + Sync>(parts: &mut Parts, state: &S, index: usi
 
 fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+    let mut parts = given.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let essence = parts.next().unwrap_or_default();
+    let charset = parts.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        (name.trim_end() == "charset").then(|| value.trim().trim_matches('"').to_owned())
+    });
+    let is_json =
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    // RFC 8259, section 8.1: JSON is UTF-8, of which ASCII is a part.
+    let is_utf_8 =
+        charset.is_none_or(|charset| matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii" | "ascii"));
+    if is_json && is_utf_8 {
         return Ok(());
     }
-    let given = if given.is_empty() { "has no content-type".into() } else { format!("is `{given}`") };
-    Err(ApiError::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "unsupported_media_type",
-        format!("The body {given}; send JSON with `content-type: application/json`."),
-    ))
+    let detail = match given {
+        "" => "The body has no content-type; send JSON with `content-type: application/json`.".to_owned(),
+        given if is_json => {
+            format!("The body is `{given}`; send JSON as UTF-8, with `content-type: application/json`.")
+        }
+        given => format!("The body is `{given}`; send JSON with `content-type: application/json`."),
+    };
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(Objects(&mut json)).map_err(|error| {
-        if !error.inner().is_data() {
-            return malformed(error.inner());
+    json_input::from_slice(body).map_err(|mistake| match mistake {
+        Mistake::NotJson(why) => {
+            ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", format!("The body is not JSON: {why}."))
         }
-        let mut path = segments(error.path());
-        let detail = error.into_inner().to_string();
-        if let Some(name) = repeated(&detail).filter(|name| path.last().is_none_or(|last| last != name)) {
-            path.push(name.to_owned());
+        Mistake::Misfit { path, detail } => {
+            invalid("body", vec![api::FieldError { pointer: pointer(&path), detail }])
         }
-        invalid("body", vec![api::FieldError { pointer: pointer(&path), detail }])
-    })?;
-    json.end().map_err(|error| malformed(&error))?;
-    Ok(value)
-}
-
-/// The field that came twice, which serde tells in words only.
-fn repeated(detail: &str) -> Option<&str> {
-    detail.strip_prefix("duplicate field `")?.split('`').next()
-}
-
-fn malformed(error: &serde_json::Error) -> ApiError {
-    // serde_json's message ends with the place: `expected value at line 1 column 5`.
-    ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", format!("The body is not JSON: {error}."))
+    })
 }
 
 fn mistakes<T: Validate<Context = ()>>(
@@ -273,16 +287,6 @@ fn invalid(what: &str, errors: Vec<api::FieldError>) -> ApiError {
         many => format!("The {what} is not valid in {} places; `errors` names each.", many.len()),
     };
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail).with_errors(errors)
-}
-
-fn segments(path: &serde_path_to_error::Path) -> Vec<String> {
-    path.iter()
-        .filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(index.to_string()),
-            Segment::Map { key } => Some(key.clone()),
-            Segment::Enum { .. } | Segment::Unknown => None, // not a step in the JSON
-        })
-        .collect()
 }
 
 /// garde says what is wrong (`lower than 1`); a caller wants to know what is right.

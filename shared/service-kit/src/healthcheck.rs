@@ -31,12 +31,13 @@ pub(crate) async fn healthcheck(
         }
     };
     if status == StatusCode::OK {
-        writeln!(io::stdout(), "{name} is ready")?;
+        // The exit code says it too; nobody need read this.
+        let _ = writeln!(io::stdout(), "{name} is ready");
         return Ok(ExitCode::SUCCESS);
     }
     match serde_json::from_slice::<api::Problem>(&body) {
         Ok(problem) if status == StatusCode::SERVICE_UNAVAILABLE => {
-            writeln!(io::stderr(), "{name}: {}", problem.detail)?;
+            let _ = writeln!(io::stderr(), "{name}: {}", problem.detail);
             Ok(ExitCode::from(1))
         }
         _ => {

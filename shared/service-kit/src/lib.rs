@@ -8,6 +8,7 @@ mod app;
 mod auth;
 mod boundary;
 pub mod cli;
+mod conditional;
 mod config;
 mod connections;
 mod docs;
@@ -18,7 +19,6 @@ mod healthcheck;
 mod hosts;
 mod limits;
 mod metrics;
-mod objects;
 mod openapi;
 mod operations;
 mod problems;
@@ -34,7 +34,8 @@ use std::{future::Future, pin::Pin};
 pub use accept::{Lines, preferred};
 pub use app::app;
 pub use boundary::Routine;
-pub use config::{ConfigError, HttpConfig, load_config, load_config_from};
+pub use conditional::{Wanted, wanted};
+pub use config::{ConfigError, HttpConfig, load_config, load_config_from, parse_address};
 pub use error::{ApiError, ApiResult};
 pub use extract::{
     Content, IdempotencyKey, Json, Parsed, Path, Query, cursor, invalid_parameter, invalid_request, page,

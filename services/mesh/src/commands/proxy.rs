@@ -53,7 +53,7 @@ impl FromStr for Way {
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = || format!("expected LISTEN=NAME:PORT, e.g. 0.0.0.0:8001=trainer:8001, got `{text}`");
         let (listen, to) = text.split_once('=').ok_or_else(expected)?;
-        let listen = listen.parse().map_err(|_| expected())?;
+        let listen = service_kit::parse_address(listen).map_err(|_| expected())?;
         let (name, port) = to.rsplit_once(':').ok_or_else(expected)?;
         if name.is_empty() || port.parse::<u16>().is_err() {
             return Err(expected());

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     exit::{Answer, usage},
-    output::{figure, note, say, say_json, table},
+    output::{figure, note, say, say_json, table, written},
     remote::{LedgerArgs, ledger_error},
     runtime,
 };
@@ -220,11 +220,7 @@ async fn stream(remembrancer: &Remembrancer, query: &DecisionQuery, format: Form
     while let Some(piece) =
         export.next().await.context("the stream of decisions broke off; what was printed is incomplete")?
     {
-        match output.write_all(&piece).and_then(|()| output.flush()) {
-            // whoever reads has enough, as in `| head`
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            written => written.context("cannot write to standard output")?,
-        }
+        written(output.write_all(&piece).and_then(|()| output.flush()))?;
     }
     Ok(())
 }
@@ -291,7 +287,7 @@ fn kind_help() -> String {
 
 /// A value by its name on the wire.
 fn named<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+    json_input::from_value(&text.into()).map_err(|mistake| mistake.to_string())
 }
 
 /// The name of a value on the wire.

@@ -125,5 +125,5 @@ fn row(run: &Run) -> Vec<String> {
 }
 
 fn status(text: &str) -> Result<RunStatus, String> {
-    serde_json::from_value(text.into()).map_err(|error: serde_json::Error| error.to_string())
+    json_input::from_value(&text.into()).map_err(|mistake| mistake.to_string())
 }

@@ -96,7 +96,7 @@ fn evaluation_beside(folder: &Path) -> anyhow::Result<Option<Evaluation>> {
 }
 
 fn evaluation(content: &[u8]) -> Result<Evaluation, String> {
-    let evaluation: Evaluation = serde_json::from_slice(content).map_err(|error| {
+    let evaluation: Evaluation = json_input::from_slice(content).map_err(|error| {
         format!(
             "this is no evaluation of this version: {error}; expected an evaluation.json as mesh train and mesh evaluate \
              --output write it"

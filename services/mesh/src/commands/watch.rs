@@ -13,7 +13,7 @@ use super::interventions::targets;
 use crate::{
     exit::Answer,
     interrupts::Interrupts,
-    output::{figure, note, say},
+    output::{figure, note, say, tell},
     remote::{RemoteArgs, RunName, trainer_error},
     runtime,
 };
@@ -121,7 +121,7 @@ impl View {
             RunEvent::Window(window) => {
                 self.last = Some(window.window);
                 if self.bar.is_none() {
-                    say(&window_line(&window))?;
+                    tell(&window_line(&window))?;
                 }
                 self.window = Some(window);
             }
@@ -135,13 +135,13 @@ impl View {
                 );
                 match &self.bar {
                     Some(bar) => bar.println(line),
-                    None => say(&line)?,
+                    None => tell(&line)?,
                 }
             }
             RunEvent::Progress(progress) => {
                 let before = self.progress.as_ref().map(|before| before.status);
                 if self.bar.is_none() && before != Some(progress.status) {
-                    say(&format!("status {}", progress.status.name()))?;
+                    tell(&format!("status {}", progress.status.name()))?;
                 }
                 self.progress = Some(progress);
             }

@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 
+use crate::exit::usage;
+
 /// A data folder that this process holds.
 pub(super) struct DataDir {
     path: PathBuf,
@@ -22,6 +24,13 @@ impl DataDir {
     /// It cannot be made, or another process uses it.
     pub(super) fn lock(wanted: Option<PathBuf>) -> anyhow::Result<Self> {
         let path = data_folder(wanted)?;
+        if path.to_str().is_none() {
+            // PostgreSQL and its addresses are told the folder as text
+            return Err(usage(format!(
+                "the name of the data folder {} is not UTF-8: choose another one with --data-dir",
+                path.display()
+            )));
+        }
         let cannot =
             || format!("cannot use the data folder {}: choose another one with --data-dir", path.display());
         fs::create_dir_all(&path).with_context(cannot)?;
@@ -96,6 +105,16 @@ fn is_root() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_whose_name_is_no_text_is_refused() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+        let error = DataDir::lock(Some(path)).err().unwrap().to_string();
+        assert!(error.contains("UTF-8") && error.contains("--data-dir"), "{error}");
+    }
 
     #[test]
     fn a_folder_in_use_names_the_process_and_what_to_do() {

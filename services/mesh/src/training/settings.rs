@@ -197,7 +197,7 @@ fn argument(known: &'static Known) -> Option<Arg> {
 fn read(range: Range, text: &str) -> Result<Value, String> {
     let value = match range {
         Range::Word(_) => Some(Value::from(text)),
-        _ => serde_json::from_str::<Value>(text).ok().filter(|value| value.is_number() || value.is_boolean()),
+        _ => json_input::from_str::<Value>(text).ok().filter(|value| value.is_number() || value.is_boolean()),
     };
     value.ok_or_else(|| format!("expected {}", range.in_words()))
 }

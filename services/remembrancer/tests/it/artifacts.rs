@@ -78,3 +78,82 @@ async fn what_is_longer_than_the_limit_is_refused_with_the_limit() {
         json_of(put(&service, name(longest), longest, None).await, StatusCode::CREATED).await;
     assert_eq!(stored.size_bytes, 3 << 20);
 }
+
+#[tokio::test]
+async fn a_part_of_an_artifact_is_had_by_its_range() {
+    let service = fixture().await;
+    let content: Vec<u8> = (0..2_500_001_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let (path, size) = (format!("/v1/artifacts/{}", name(&content)), content.len());
+    put(&service, name(&content), &content, None).await;
+    let ranged = |range: &str| service.request(Method::GET, &path).header(header::RANGE, range.to_owned());
+    for (range, expected) in [
+        ("bytes=0-0", 0..1),
+        ("bytes=1000-1200000", 1000..1_200_001),
+        ("bytes=2500000-", size - 1..size),
+        ("bytes=-5", size - 5..size),
+        ("bytes=7-9999999999", 7..size),
+    ] {
+        let answer = ranged(range).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT, "{range}");
+        let place = format!("bytes {}-{}/{size}", expected.start, expected.end - 1);
+        assert_eq!(answer.headers()[header::CONTENT_RANGE], place);
+        assert_eq!(answer.headers()[header::CONTENT_LENGTH], expected.len().to_string());
+        assert_eq!(answer.bytes().await.unwrap(), content[expected], "{range}");
+    }
+    for whole in [
+        ranged("bytes=0-0, 5-6"),
+        ranged("lines=1-2"),
+        ranged("bytes=0-0").header(header::IF_RANGE, "\"another\""),
+    ] {
+        let answer = whole.send().await.unwrap();
+        assert_eq!(answer.headers()[header::ACCEPT_RANGES], "bytes");
+        assert_eq!((answer.status(), answer.bytes().await.unwrap().len()), (StatusCode::OK, size));
+    }
+    let same = ranged("bytes=0-0").header(header::IF_RANGE, format!("\"{}\"", name(&content)));
+    assert_eq!(same.send().await.unwrap().status(), StatusCode::PARTIAL_CONTENT);
+    let answer = ranged(&format!("bytes={size}-")).send().await.unwrap();
+    assert_eq!(answer.headers()[header::CONTENT_RANGE], format!("bytes */{size}"));
+    let problem: Problem = json_of(answer, StatusCode::RANGE_NOT_SATISFIABLE).await;
+    assert_eq!(problem.code, "range_not_satisfiable");
+}
+
+#[tokio::test]
+async fn who_has_an_artifact_is_not_sent_it_again() {
+    let service = fixture().await;
+    put(&service, name(b"hello"), b"hello", None).await;
+    let path = format!("/v1/artifacts/{}", name(b"hello"));
+    let tag = format!("\"{}\"", name(b"hello"));
+    for known in [tag.clone(), format!("\"a\", W/{tag}"), "*".to_owned()] {
+        for method in [Method::GET, Method::HEAD] {
+            let request = service.request(method, &path).header(header::IF_NONE_MATCH, &known);
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::NOT_MODIFIED, "{known}");
+            assert_eq!(answer.headers()[header::ETAG], tag);
+            assert_eq!(answer.bytes().await.unwrap().len(), 0);
+        }
+    }
+    let other =
+        service.request(Method::GET, &path).header(header::IF_NONE_MATCH, "\"a\"").send().await.unwrap();
+    assert_eq!(other.text().await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn a_compressed_artifact_is_stored_as_what_it_holds() {
+    // `printf hello | gzip --no-name`, from another implementation
+    let compressed: Vec<u8> =
+        (0..50).step_by(2).map(|i| u8::from_str_radix(&HELLO_GZ[i..i + 2], 16).unwrap()).collect();
+    let service = fixture().await;
+    let sent = |name: Hash| {
+        let request = service.request(Method::PUT, &format!("/v1/artifacts/{name}"));
+        request.header(header::CONTENT_ENCODING, "gzip").body(compressed.clone()).send()
+    };
+    let stored: Artifact = json_of(sent(name(b"hello")).await.unwrap(), StatusCode::CREATED).await;
+    assert_eq!(stored.size_bytes, 5);
+    let answer = service.get(&format!("/v1/artifacts/{}", name(b"hello"))).await;
+    assert_eq!(answer.text().await.unwrap(), "hello");
+    let problem: Problem =
+        json_of(sent(name(&compressed)).await.unwrap(), StatusCode::UNPROCESSABLE_ENTITY).await;
+    assert_eq!(problem.code, "digest_mismatch");
+}
+
+const HELLO_GZ: &str = "1f8b0800000000000003cb48cdc9c9070086a6103605000000";

@@ -47,11 +47,11 @@ fn a_mistake_in_the_catalog_is_told_with_file_place_and_expectation() {
         ("/providers/2/base_latency_ms", json!(0), ["/providers/2/base_latency_ms", "found 0"]),
         ("/providers/1/capacity_gpu_hours_per_step", json!(-1), ["/providers/1/capacity", "found -1"]),
         ("/providers/1/id", json!("akash"), ["/providers/1/id", "also the id of /providers/0"]),
-        ("/providers/1/id", Value::Null, ["/providers/1", "missing field `id`"]),
+        ("/providers/1/id", Value::Null, ["/providers/1", "`id` is missing"]),
         (
             "/providers/0/base_price_usd_per_hour/A100",
             json!("x"),
-            ["base_price_usd_per_hour", "invalid type"],
+            ["base_price_usd_per_hour/A100", "expected a number, found the string \"x\""],
         ),
         ("/providers/0/base_price_usd_per_hour/A100", json!(-1), ["base_price_usd_per_hour/A100", "from 0"]),
         (
@@ -99,6 +99,22 @@ fn json_that_is_not_json_and_numbers_that_are_none_are_refused() {
     for text in ["", "{", "NaN", "{\"providers\": [NaN]}", "{\"providers\": []} trailing", "[1e999]"] {
         assert!(Catalog::parse("providers.json", text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn a_file_may_have_been_saved_anywhere_and_spell_whole_numbers_as_floats() {
+    let text = catalog().to_string();
+    let marked = format!("\u{feff}{}\r\n", text.replace(',', ",\r\n"));
+    assert_eq!(Catalog::parse("c", &marked), Catalog::parse("c", &text));
+    let spelled = workloads()
+        .to_string()
+        .replace("\"steps\":120", "\"steps\":120.0")
+        .replace("\"seed\":42", "\"seed\":4.2e1");
+    assert_ne!(spelled, workloads().to_string());
+    let read = |text: &str| Workloads::parse("w", text, &Catalog::built_in()).unwrap();
+    assert_eq!(read(&spelled), read(&workloads().to_string()));
+    let error = workloads_error("/simulation/steps", json!(120.5));
+    assert!(error.ends_with("/simulation/steps: expected a whole number, found 120.5"), "{error}");
 }
 
 #[test]
@@ -195,6 +211,18 @@ fn a_trace_keeps_its_order_and_its_empty_steps() {
 }
 
 #[test]
+fn a_trace_that_another_program_wrote_again_is_the_same_trace() {
+    let rows = "0,tenant-dao,llm_inference,A100,0.5,x\n2,tenant-dao,llm_inference,A100,2,x\n";
+    let spelled = "0.0,tenant-dao,llm_inference,A100,0.5,x\r\n2e0,tenant-dao,llm_inference,A100,2.0,x\r\n";
+    let ours = trace(rows);
+    assert!(ours.is_ok());
+    assert_eq!(trace(spelled), ours);
+    let env = Environment::built_in(Preset::Default);
+    let marked = format!("\u{feff}{HEADER}{rows}");
+    assert_eq!(Trace::parse("trace.csv", &marked, &env, None).map_err(|e| e.to_string()), ours);
+}
+
+#[test]
 fn a_mistake_in_a_trace_is_told_with_its_line() {
     for (row, parts) in [
         ("0,tenant-x,llm_inference,A100,1,", ["line 2, tenant_id", "unknown tenant `tenant-x`"]),
@@ -202,12 +230,14 @@ fn a_mistake_in_a_trace_is_told_with_its_line() {
         ("0,tenant-dao,llm_inference,A1000,1,", ["line 2, gpu_type", "unknown GPU type `A1000`"]),
         ("0,tenant-dao,llm_inference,A100,NaN,", ["line 2, gpu_hours", "found NaN"]),
         ("0,tenant-dao,llm_inference,A100,-1,", ["line 2, gpu_hours", "found -1"]),
-        ("0,tenant-dao,llm_inference,A100,lots,", ["line 2", "invalid float"]),
+        ("0,tenant-dao,llm_inference,A100,lots,", ["line 2, gpu_hours", "expected a number"]),
         ("0,tenant-dao,llm_inference,A100,1,\n0,tenant-dao", ["line 3", "fields"]),
         (
             "1,tenant-dao,llm_inference,A100,1,\n0,tenant-dao,llm_inference,A100,1,",
             ["line 3, step", "order of time"],
         ),
+        ("0.5,tenant-dao,llm_inference,A100,1,", ["line 2, step", "whole number from 0 on, found 0.5"]),
+        ("-1,tenant-dao,llm_inference,A100,1,", ["line 2, step", "whole number from 0 on, found -1"]),
         ("", ["line 1", "at least one request"]),
     ] {
         let error = trace(row).unwrap_err();

@@ -38,6 +38,9 @@ struct Thing {
     #[garde(length(min = 1))]
     name: String,
     #[serde(default)]
+    #[garde(skip)]
+    count: u32,
+    #[serde(default)]
     #[garde(dive)]
     parts: Vec<Part>,
 }
@@ -206,10 +209,42 @@ async fn a_body_that_does_not_fit_is_told_where() {
 }
 
 #[tokio::test]
+async fn a_body_may_come_from_any_editor_or_language() {
+    let service = Service::start(HttpConfig::default()).await;
+    let marked = "\u{feff}{\"name\": \"a\", \"count\": 2.0}\r\n";
+    assert_eq!(service.post(marked).await.json::<serde_json::Value>().await.unwrap()["count"], 2);
+    let told = problem(service.post(r#"{"name": "a", "count": 2.5}"#).await, 422, "invalid_request").await;
+    assert_eq!(told.errors[0].detail, "expected a whole number, found 2.5");
+    assert_eq!(pointers(&told), ["/count"]);
+    let utf_16: Vec<u8> = r#"{"name": "a"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let told = problem(service.post(utf_16).await, 400, "malformed_json").await;
+    assert!(told.detail.contains("UTF-16"), "{}", told.detail);
+    let typed = |kind: &str| {
+        let request = service.client.post(format!("{}/v1/things", service.url)).header("content-type", kind);
+        request.body(r#"{"name": "a"}"#).send()
+    };
+    for taken in [
+        "application/json",
+        "Application/JSON; charset=UTF-8",
+        "application/json;charset=\"utf-8\"",
+        "application/x+json",
+    ] {
+        assert_eq!(typed(taken).await.unwrap().status(), 200, "{taken}");
+    }
+    for refused in ["application/json; charset=utf-16", "application/json;charset=iso-8859-1", "text/json"] {
+        let told = problem(typed(refused).await.unwrap(), 415, "unsupported_media_type").await;
+        assert!(told.detail.contains(refused), "{}", told.detail);
+    }
+}
+
+#[tokio::test]
 async fn a_query_or_path_that_does_not_fit_is_told_where() {
     let service = Service::start(HttpConfig::default()).await;
-    assert_eq!(service.get("/v1/things?limit=5").await.text().await.unwrap(), "Some(5)");
-    for wrong in ["/v1/things?limit=0", "/v1/things?limit=many"] {
+    for five in ["5", "5.0", "5e0"] {
+        let answer = service.get(&format!("/v1/things?limit={five}")).await;
+        assert_eq!(answer.text().await.unwrap(), "Some(5)", "{five}");
+    }
+    for wrong in ["/v1/things?limit=0", "/v1/things?limit=many", "/v1/things?limit=2.5"] {
         let told = problem(service.get(wrong).await, 422, "invalid_request").await;
         assert_eq!(pointers(&told), ["?limit"]);
     }
@@ -220,6 +255,7 @@ async fn a_query_or_path_that_does_not_fit_is_told_where() {
     );
     let told = problem(service.get("/v1/things/abc").await, 422, "invalid_request").await;
     assert_eq!(pointers(&told), ["{id}"]);
+    assert_eq!(told.errors[0].detail, "expected a whole number, found `abc`");
 }
 
 #[tokio::test]
@@ -435,11 +471,14 @@ async fn the_document_is_served_as_it_is_generated_and_covers_every_operation() 
 #[tokio::test]
 async fn the_documents_need_nothing_from_outside() {
     let service = Service::start(HttpConfig::default()).await;
-    assert_eq!(service.get("/").await.headers()["location"], "/docs");
-    assert_eq!(service.get("/docs").await.headers()["location"], "/docs/");
+    assert_eq!(service.get("/").await.headers()["location"], "docs");
+    assert_eq!(service.get("/docs").await.headers()["location"], "docs/");
     let page = service.get("/docs/").await.text().await.unwrap();
     let script = service.get("/docs/swagger-initializer.js").await.text().await.unwrap();
-    assert!(script.contains("/openapi.json") && script.contains("\"validatorUrl\": \"none\""), "{script}");
+    assert!(
+        script.contains("\"../openapi.json\"") && script.contains("\"validatorUrl\": \"none\""),
+        "{script}"
+    );
     for text in [&page, &script] {
         assert!(
             !text.contains("http://") && !text.contains("https://") && !text.contains("src=\"//"),
