@@ -14,7 +14,7 @@ use serde::{
 };
 
 /// Something of serde's (a deserializer, what it gives access to, or a seed), and all that is in it, however deep. What serde
-/// buffers before it reads it (flattened fields, untagged enums) is not seen as a struct; its numbers are whole already.
+/// buffers before it reads it (flattened fields, untagged enums) is not seen.
 pub(crate) struct Lenient<T> {
     pub(crate) inner: T,
     /// Whether all values are text, as in a query string.
@@ -163,10 +163,8 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Value<V> {
     visit_text! { visit_str(&str) visit_borrowed_str(&'de str) visit_string(String) }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<V::Value, E> {
-        // Of a value of any kind nobody knows yet whether the sign of its 0 counts.
-        let kept = self.wanted == Wanted::Float
-            || (self.wanted != Wanted::Whole && value == 0.0 && value.is_sign_negative());
-        match whole(value).filter(|_| !kept) {
+        // A value of any kind stays as it is: whoever reads it later knows what it is.
+        match whole(value).filter(|_| self.wanted == Wanted::Whole) {
             // As a parser gives it: unsigned, but for what is below 0.
             Some(number) => match u64::try_from(number) {
                 Ok(number) => self.visitor.visit_u64(number),
@@ -398,8 +396,7 @@ mod tests {
         assert!(read::<u64>("9007199254740993.0").is_err());
         assert_eq!(read::<f64>("2.0"), Ok(2.0));
         assert_eq!(read::<f64>("2"), Ok(2.0));
-        assert_eq!(read::<serde_json::Value>("[2.0, 2.5, -3e0]").unwrap(), serde_json::json!([2, 2.5, -3]));
-        assert_eq!(read::<serde_json::Value>("-0.0").unwrap().to_string(), "-0.0");
+        assert_eq!(read::<serde_json::Value>("[2.0,-0.0]").unwrap().to_string(), "[2.0,-0.0]");
     }
 
     #[test]

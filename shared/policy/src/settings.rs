@@ -73,7 +73,7 @@ pub(crate) trait Settings:
         }
         let mut all = Self::default().written();
         merge(&mut all, told);
-        serde_json::from_value(Value::Object(all))
+        json_input::from_value(&Value::Object(all))
             .map_err(|error| vec![SettingError { setting: "settings".into(), expected: error.to_string() }])
     }
 
@@ -93,7 +93,9 @@ impl Range {
         match *self {
             Self::Number { least, most } => value.as_f64().is_some_and(|x| (least..=most).contains(&x)),
             Self::Positive { most } => value.as_f64().is_some_and(|x| x > 0.0 && x <= most),
-            Self::Whole { least, most } => value.as_u64().is_some_and(|n| (least..=most).contains(&n)),
+            Self::Whole { least, most } => {
+                json_input::from_value(value).is_ok_and(|n| (least..=most).contains(&n))
+            }
             Self::Flag => value.is_boolean(),
             Self::Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
             Self::Group(_) => value.is_object(),

@@ -110,7 +110,7 @@ fn a_mistake_in_a_trace_is_told_with_the_line_that_an_editor_shows() {
     let environment = environment(&catalog(), &workloads(), Preset::Default).unwrap();
     let header = "step,tenant_id,workload_type,gpu_type,gpu_hours,note";
     for (rows, place) in [
-        ("0,t,chat,A100,1,x\n\n\n0,t,chat,A100,no,x\n", "line 5, gpu_hours: invalid float literal"),
+        ("0,t,chat,A100,1,x\n\n\n0,t,chat,A100,no,x\n", "line 5, gpu_hours: expected a number"),
         ("0,t,chat,A100,1,\"over\ntwo lines\"\n0,t,chat,A100,-1,x\n", "line 4, gpu_hours: expected a number"),
         ("\r\n0,t,chat,A100,1,x\r\n\r\n0,t,talk,A100,1,x\r\n", "line 5, workload_type: unknown workload"),
         ("0,t,chat,A100,1,x\n\n0,t\n", "line 4: expected 6 fields as in the header, found 2"),
