@@ -155,7 +155,7 @@ fn servers(info: &ServiceInfo) -> Vec<Server> {
     let variable = |value: &str, description: &str| {
         ServerVariableBuilder::new().default_value(value).description(Some(description)).build()
     };
-    let here = ServerBuilder::new().url("/").description(Some("The service that this document comes from"));
+    let here = ServerBuilder::new().url(".").description(Some("The service that this document comes from"));
     let elsewhere = ServerBuilder::new()
         .url("http://{host}:{port}")
         .description(Some("A service at a place of your choice"))
