@@ -29,14 +29,14 @@ pub enum Refusal {
     #[error(
         "the database has a log of {size} leaves, signed with {known}, and that key is not at {path}: put the file back \
          from a backup. {ACCEPT_LOSS}",
-        known = .key.as_ref().map_or_else(|| "a key that only its file knows".to_owned(), ToString::to_string),
+        known = .key.as_deref().unwrap_or("a key that only its file knows"),
         path = .path.display()
     )]
     NoKey {
         /// Where the key belongs.
         path: PathBuf,
         /// Its public part, when the database knows it.
-        key: Option<VerifierKey>,
+        key: Option<String>,
         /// The log's leaves.
         size: u64,
     },
@@ -51,9 +51,9 @@ pub enum Refusal {
         /// The file.
         path: PathBuf,
         /// The key that the database names.
-        expected: VerifierKey,
+        expected: String,
         /// The key that is there.
-        actual: VerifierKey,
+        actual: String,
     },
     /// The database has less than was signed.
     #[error(
@@ -201,10 +201,12 @@ impl Found {
     pub(super) fn check_key(&self, keys: &KeyFolder) -> std::result::Result<(), Refusal> {
         let (path, size) = (keys.key_path(), self.head.size);
         match (&self.key, &self.stored) {
-            (None, Some(Signer { key, .. })) => Err(Refusal::NoKey { path, key: Some(key.clone()), size }),
+            (None, Some(Signer { key, .. })) => {
+                Err(Refusal::NoKey { path, key: Some(key.to_string()), size })
+            }
             (None, None) if size > 0 => Err(Refusal::NoKey { path, key: None, size }),
             (Some(actual), Some(Signer { key: expected, .. })) if actual != expected => {
-                Err(Refusal::OtherKey { path, expected: expected.clone(), actual: actual.clone() })
+                Err(Refusal::OtherKey { path, expected: expected.to_string(), actual: actual.to_string() })
             }
             _ => Ok(()),
         }

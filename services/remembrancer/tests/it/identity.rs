@@ -112,7 +112,7 @@ async fn a_log_whose_key_is_gone_is_not_opened_gets_no_other_and_is_opened_when_
     let secret = fs::read(log.file("log-key")).unwrap();
     fs::remove_file(log.file("log-key")).unwrap();
     let refusal = log.refusal().await;
-    let expected = Refusal::NoKey { path: log.file("log-key"), key: Some(log.key.clone()), size: 300 };
+    let expected = Refusal::NoKey { path: log.file("log-key"), key: Some(log.key.to_string()), size: 300 };
     assert_eq!(refusal, expected);
     let told = refusal.to_string();
     for part in [
@@ -222,7 +222,7 @@ async fn a_database_of_the_right_length_with_another_history_is_not_opened() {
 #[tokio::test]
 async fn the_key_of_another_log_is_refused() {
     let (one, other) = (Ended::log().await, Ended::log().await);
-    let (key, stranger) = (one.key.clone(), other.key.clone());
+    let (key, stranger) = (one.key.to_string(), other.key.to_string());
     let mixed = Ended { database: one.database, data: other.data, key: one.key };
     let refusal = mixed.refusal().await;
     assert_eq!(refusal, Refusal::OtherKey { path: mixed.file("log-key"), expected: key, actual: stranger });
