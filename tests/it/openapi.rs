@@ -78,7 +78,7 @@ fn a_document_says_who_serves_it_where_and_under_which_licence() {
             info["contact"]["name"].is_string() && info["license"]["identifier"].is_string(),
             "{service}"
         );
-        assert_eq!(document["servers"][0]["url"], "/", "{service}");
+        assert_eq!(document["servers"][0]["url"], ".", "{service}");
         let port = text(&document["servers"][1]["variables"]["port"]["default"]);
         assert!(port.starts_with("800"), "{service}: {port}");
         let tags: Vec<_> = document["tags"].as_array().unwrap().iter().collect();
