@@ -187,12 +187,16 @@ impl AppState {
     ) -> Result<InterventionRecord, SwarmError> {
         let mut held = self.swarm(id).await?;
         self.end_with_its_run(&mut held, id).await?;
-        held.entry.takes_commands(Utc::now())?;
         let mut targets = new.targets;
         targets.sort_unstable();
         targets.dedup();
         let wish =
             Wish { kind: conversion::kind(new.kind), targets, reason: new.reason, evidence: Map::new() };
+        // The same key gets the same one whatever has become of the swarm.
+        if let Some(known) = held.entry.requested(&wish, key)? {
+            return Ok(known);
+        }
+        held.entry.takes_commands(Utc::now())?;
         let record = held.entry.request(wish, key, self.ledger()).await?;
         self.0.metrics.intervention(record.intervention.kind, record.status);
         tracing::info!(swarm = %id, intervention = %record.intervention.id, kind = ?record.intervention.kind, "intervention by an operator");
@@ -293,7 +297,12 @@ impl AppState {
         let free = swarms.iter().filter_map(|(id, slot)| {
             // Whoever wants a swarm takes it from the map, which is ours now: one reference is the map's own.
             let entry = slot.entry.try_lock().ok().filter(|_| Arc::strong_count(slot) == 1)?;
-            let can_go = entry.field().is_none() || (self.0.ledger.is_some() && entry.is_stored());
+            // Without a ledger nothing comes back, but nobody waits for what has ended.
+            let can_go = match (entry.field(), &self.0.ledger) {
+                (None, _) => true,
+                (Some(_), Some(_)) => entry.is_stored(),
+                (Some(field), None) => field.has_ended(),
+            };
             can_go.then(|| (entry.last_window_at(), id))
         });
         free.min().map(|(_, id)| id.clone())

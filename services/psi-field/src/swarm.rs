@@ -210,6 +210,19 @@ impl Entry {
         Ok(step)
     }
 
+    /// What an operator asked for with this key before, as it stands now.
+    ///
+    /// # Errors
+    /// That was something else.
+    pub(crate) fn requested(
+        &self,
+        wish: &Wish,
+        key: Option<&str>,
+    ) -> Result<Option<InterventionRecord>, SwarmError> {
+        let (Some(field), Some(key)) = (&self.field, key) else { return Ok(None) };
+        Ok(field.requested(wish, key)?.map(conversion::record))
+    }
+
     /// Puts an operator's intervention on its way.
     ///
     /// # Errors

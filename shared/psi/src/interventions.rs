@@ -209,18 +209,14 @@ impl Interventions {
         key: Option<&str>,
         settings: &Settings,
     ) -> Result<InterventionRecord, InterventionError> {
+        if let Some(key) = key
+            && let Some(known) = self.requested(swarm, lineage, &wish, key)?
+        {
+            return Ok(known);
+        }
         let mut intervention = command(swarm, lineage, window, wish, true, settings);
         if let Some(key) = key {
-            intervention.id = Uuid::new_v5(&NAMESPACE, format!("{swarm}\n{lineage}\nkey\n{key}").as_bytes());
-            if let Some((_, known)) = self.records().find(|(_, r)| r.intervention.id == intervention.id) {
-                // Targets may have been "all" of another window.
-                let same = |a: &Intervention, b: &Intervention| a.kind == b.kind && a.reason == b.reason;
-                return if same(&known.intervention, &intervention) {
-                    Ok(known)
-                } else {
-                    Err(InterventionError::KeyReused(intervention.id))
-                };
-            }
+            intervention.id = id_of_key(swarm, lineage, key);
         }
         let waiting = self.pending.values().flatten();
         if let Some(other) = waiting.clone().find(|other| other.id == intervention.id) {
@@ -239,6 +235,30 @@ impl Interventions {
         }
         self.pending.entry(window).or_default().push(intervention.clone());
         Ok(issued(intervention))
+    }
+
+    /// What was asked for with this key before, as it stands now.
+    ///
+    /// # Errors
+    /// [`InterventionError::KeyReused`] when that was something else.
+    pub(crate) fn requested(
+        &self,
+        swarm: &str,
+        lineage: &str,
+        wish: &Wish,
+        key: &str,
+    ) -> Result<Option<InterventionRecord>, InterventionError> {
+        let id = id_of_key(swarm, lineage, key);
+        match self.records().find(|(_, record)| record.intervention.id == id) {
+            None => Ok(None),
+            // Targets may have been "all" of another window.
+            Some((_, known))
+                if (known.intervention.kind, &known.intervention.reason) == (wish.kind, &wish.reason) =>
+            {
+                Ok(Some(known))
+            }
+            Some(_) => Err(InterventionError::KeyReused(id)),
+        }
     }
 
     /// Puts an operator's intervention that was recorded before a restart back on its way, once.
@@ -310,6 +330,10 @@ impl Interventions {
             self.tracked.remove(oldest);
         }
     }
+}
+
+fn id_of_key(swarm: &str, lineage: &str, key: &str) -> Uuid {
+    Uuid::new_v5(&NAMESPACE, format!("{swarm}\n{lineage}\nkey\n{key}").as_bytes())
 }
 
 fn issued(intervention: Intervention) -> InterventionRecord {

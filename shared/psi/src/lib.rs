@@ -217,6 +217,14 @@ impl Field {
         self.interventions.request(&self.swarm, &self.lineage, self.next_window, wish, key, &self.settings)
     }
 
+    /// What an operator asked for with this key before, as it stands now.
+    ///
+    /// # Errors
+    /// [`InterventionError::KeyReused`] when that was something else.
+    pub fn requested(&self, wish: &Wish, key: &str) -> Result<Option<InterventionRecord>, InterventionError> {
+        self.interventions.requested(&self.swarm, &self.lineage, wish, key)
+    }
+
     /// Takes over that no window comes any more: every intervention that was not acknowledged expires, in its new state.
     pub fn end(&mut self) -> Vec<InterventionRecord> {
         self.ended = true;

@@ -122,3 +122,32 @@ async fn another_swarm_begins_where_one_has_ended() {
     let next = snapshot["next_window"].as_u64().unwrap();
     assert_eq!(service.window("t", &window(next)).await["window"], next);
 }
+
+#[tokio::test]
+async fn the_same_key_gets_the_same_intervention_also_when_its_swarm_has_ended() {
+    let service = Service::alone().await;
+    play(&service, "s", 0, 3, Value::Null).await;
+    let post = async |reason: &str| {
+        let url = service.url("/v1/swarms/s/interventions");
+        let body = json!({"kind": "albedo", "reason": reason});
+        let answer =
+            service.http().post(url).header("idempotency-key", "k").json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (status, issued) = post("by hand").await;
+    assert_eq!((status, &issued["status"]), (202, &json!("issued")));
+    service.post("/v1/swarms/s/end", &json!(null)).await;
+    let (status, again) = post("by hand").await;
+    assert_eq!((status, &again["id"], &again["status"]), (202, &issued["id"], &json!("expired")));
+    let (status, problem) = post("other").await;
+    assert_eq!((status, &problem["code"]), (409, &json!("idempotency_key_reused")));
+}
+
+#[tokio::test]
+async fn a_swarm_that_has_ended_makes_room_also_without_a_remembrancer() {
+    let service = Service::start(psi_field::Config { max_swarms: 1, ..psi_field::Config::default() }).await;
+    service.window("s", &window(0)).await;
+    assert_eq!(service.post("/v1/swarms/t/windows", &window(0)).await.0, 429);
+    service.post("/v1/swarms/s/end", &json!(null)).await;
+    service.window("t", &window(0)).await;
+}

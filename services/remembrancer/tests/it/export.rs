@@ -61,7 +61,7 @@ async fn csv_has_a_header_also_without_decisions_and_every_field_exactly() {
     assert_eq!(
         rows[0],
         format!(
-            "0,{},0,0,0,0,acme,fine-tune,H100,{:?},hold,held,,,,,{:?},true,{:?},,0,true,12.5",
+            "0,{},0,0,0,0,acme,fine-tune,H100,{:?},hold,held,,,,,{:?},true,{:?},,0,true,12.5,false",
             run(1),
             held.gpu_hours,
             held.reward,

@@ -66,7 +66,7 @@ async fn every_change_behind_the_services_back_is_found_and_named() {
         (
             "INSERT INTO decisions SELECT 5000, sequence, policy_version, gpu_hours, reward, propensity, wait_ms, \
           price_usd_per_hour, latency_ms, cost_usd, value, run_id, episode, step, agent, action, explored, deferred, \
-          price_assumed, tenant, workload, gpu_type, reason, provider FROM decisions WHERE log_index = 3",
+          tenant, workload, gpu_type, reason, provider, price_assumed FROM decisions WHERE log_index = 3",
             "log index 5000",
         ),
         ("UPDATE records SET body = '{\"part\":0,\"text\":\"y\"}' WHERE id = 'n0'", "log index 260 "),
