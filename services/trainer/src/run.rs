@@ -267,7 +267,7 @@ impl Run {
 
     /// Takes over a record from the ledger, unless that was done before. Of a run that this trainer plays only
     /// commands count: the rest it wrote itself.
-    pub fn take_over(&self, record: &RunRecord, log_index: u64, recorded_at: DateTime<Utc>) {
+    pub fn take_over(&self, record: &RunRecord, id: &str, log_index: u64, recorded_at: DateTime<Utc>) {
         if !self.can_have(record) {
             tracing::warn!(run = %self.id, record = record.id(), "a record that the run cannot have is passed over");
             return;
@@ -290,7 +290,7 @@ impl Run {
             RunRecord::Ended(body) if state.has_ended_otherwise(body) => {}
             RunRecord::Checkpointed(body) => state.checkpointed(body, recording),
             RunRecord::Ended(body) => {
-                state.ended(body, record.id(), recorded_at);
+                state.ended(body, id.to_owned(), recorded_at);
                 self.elsewhere.send_replace(false);
             }
             _ => {}

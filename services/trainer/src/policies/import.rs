@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use api::{FieldError, Hash, policies::NewPolicy};
+use api::{FieldError, Hash, policies::NewPolicy, remembrancer::Record};
 use axum::body::Bytes;
 use chrono::Utc;
 use client::LedgerError;
 use policy::{Fingerprint, PolicyFile, Rule};
-use records::policy::subject;
+use records::{
+    Body as _,
+    policy::{Imported, subject},
+};
 use routing_env::Environment;
 
 use super::{DescribeError, Origin, Policies, Policy, Source, identity::Identity};
@@ -112,7 +115,20 @@ impl Policies {
         let imported = policy.imported().map_err(|error| internal(&error))?;
         // The ledger says who was first: others may import the same at this moment.
         let ledger = self.0.ledger.within(REQUEST_DEADLINE);
-        let (receipt, is_new) = ledger.append_body_once(&imported).await?;
+        let record = imported.to_record().map_err(|error| internal(&error))?;
+        // Under this id there can be no other policy: what says so was planted.
+        let is_own = |there: &Record| {
+            Imported::read(there).is_ok_and(|there| {
+                (&there.name, &there.algorithm, there.policy_sha256, there.environment_sha256)
+                    == (
+                        &imported.name,
+                        &imported.algorithm,
+                        imported.policy_sha256,
+                        imported.environment_sha256,
+                    )
+            })
+        };
+        let (receipt, is_new) = ledger.append_own(&record, is_own).await?;
         let policy = Policy { record_id: receipt.id, ..policy };
         tracing::info!(policy = %policy.id, algorithm = policy.algorithm, is_new, "policy imported");
         let (policy, _) = self.insert(policy);

@@ -99,11 +99,12 @@ impl Runs {
             ledger.records(RecordQuery { subject: Some(subject(run.id)), ..RecordQuery::default() });
         let mut all = Vec::new();
         while let Some(record) = records.next().await? {
-            all.extend(RunRecord::read(&record).map(|read| (read, record.log_index, record.recorded_at)));
+            let read = RunRecord::read(&record);
+            all.extend(read.map(|read| (read, record.id, record.log_index, record.recorded_at)));
         }
         run.state().forget();
-        for (read, log_index, recorded_at) in all {
-            run.take_over(&read, log_index, recorded_at);
+        for (read, id, log_index, recorded_at) in all {
+            run.take_over(&read, &id, log_index, recorded_at);
         }
         Ok(())
     }
@@ -180,7 +181,7 @@ impl Runs {
             }
         }
         match self.get(event.run()) {
-            Some(run) => run.take_over(&event, record.log_index, record.recorded_at),
+            Some(run) => run.take_over(&event, &record.id, record.log_index, record.recorded_at),
             None => {
                 tracing::warn!(record = record.id, "a record of a run that was never created is passed over")
             }
