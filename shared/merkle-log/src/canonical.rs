@@ -29,6 +29,19 @@ pub fn canonical_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Canon
     Ok(out)
 }
 
+/// The canonical form of a JSON text. A key that stands twice is an error, since readers differ in which of its values
+/// they take.
+///
+/// # Errors
+/// When the text is not JSON; and as [`canonical_json`].
+pub fn canonical_text(json: &str) -> Result<String, CanonicalError> {
+    let mut out = Vec::with_capacity(json.len());
+    let mut reader = serde_json::Deserializer::from_str(json);
+    serde_transcode::transcode(&mut reader, &mut serializer::Serializer::new(&mut out))?;
+    reader.end().map_err(serde::ser::Error::custom)?;
+    String::from_utf8(out).map_err(serde::ser::Error::custom)
+}
+
 /// The RFC 6962 leaf hash of `value`'s canonical JSON.
 ///
 /// # Errors

@@ -75,6 +75,14 @@ impl Checkpoint {
         Ok(Self { origin: origin.into(), size: number, root })
     }
 
+    /// What a signed checkpoint claims, before anybody has verified a signature.
+    ///
+    /// # Errors
+    /// When the note or the text is malformed.
+    pub fn claimed(note: &str) -> Result<Self, CheckpointError> {
+        Self::parse_text(SignedNote::parse(note)?.unverified_text())
+    }
+
     /// Reads a signed checkpoint, and believes it only when `key` signed it for the log of its name.
     ///
     /// # Errors
@@ -120,6 +128,7 @@ mod tests {
             Checkpoint::verify(&other, &signer("other/log").verifier_key()),
             Err(CheckpointError::Origin { .. })
         ));
+        assert_eq!(Checkpoint::claimed(&other).unwrap(), empty, "what is claimed is not yet believed");
     }
 
     #[test]

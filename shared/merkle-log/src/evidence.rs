@@ -1,7 +1,7 @@
 //! One record, verified offline: public key, signed checkpoint, audit path, and the record's own text.
 
 use crate::{
-    Hash,
+    Hash, canonical_text,
     checkpoint::{Checkpoint, CheckpointError},
     leaf_hash,
     note::{KeyError, VerifierKey},
@@ -17,6 +17,8 @@ pub struct Verified {
     pub log_index: u64,
     /// The checkpoint that covers it.
     pub checkpoint: Checkpoint,
+    /// The record's text as it is in the log.
+    pub record: String,
 }
 
 /// A record is not proved to be in the log.
@@ -34,11 +36,25 @@ pub enum VerifyError {
     /// The path does not lead from the record to the checkpoint's root.
     #[error("inclusion: {0}")]
     Inclusion(#[from] ProofError),
+    /// The record is in the log, but its text was written anew by a program that writes JSON in another way.
+    #[error(
+        "the record's text is not in canonical form (RFC 8785); written canonically it is in the log, as leaf {index} of \
+         {size}",
+        index = .0.log_index,
+        size = .0.checkpoint.size
+    )]
+    NotCanonical(Box<Verified>),
+    /// The record is not in the log, and its text was not the log's form to begin with.
+    #[error(
+        "the record's text is not in canonical form (RFC 8785), and written canonically it is not in the log: {0}"
+    )]
+    NeitherForm(ProofError),
 }
 
 /// Verifies that the record stands at `log_index` in the log whose head `checkpoint_note` is, signed by
 /// `verifier_key` (its text form). The record's characters are hashed as they are, white space between
-/// JSON tokens aside: a record that only means the same is rejected, so nothing in it can be touched.
+/// JSON tokens aside: a record that only means the same is not valid, so nothing in it can be touched. It is told
+/// apart from a changed one, though ([`VerifyError::NotCanonical`]).
 ///
 /// # Errors
 /// When anything does not hold; the error says what.
@@ -51,9 +67,21 @@ pub fn verify(
 ) -> Result<Verified, VerifyError> {
     let key = VerifierKey::parse(verifier_key)?;
     let checkpoint = Checkpoint::verify(checkpoint_note, &key)?;
-    let leaf_hash = leaf_hash(minify(record_text)?.as_bytes());
-    verify_inclusion(&leaf_hash, log_index, checkpoint.size, inclusion_path, &checkpoint.root)?;
-    Ok(Verified { leaf_hash, log_index, checkpoint })
+    let prove = |record: String| {
+        let leaf_hash = leaf_hash(record.as_bytes());
+        verify_inclusion(&leaf_hash, log_index, checkpoint.size, inclusion_path, &checkpoint.root)?;
+        Ok(Verified { leaf_hash, log_index, checkpoint: checkpoint.clone(), record })
+    };
+    let record = minify(record_text)?;
+    // A text without canonical form, such as one with a key that stands twice, has only the form it has.
+    let canonical = canonical_text(record_text).ok().filter(|canonical| *canonical != record);
+    match (prove(record), canonical) {
+        (Err(_), Some(canonical)) => Err(match prove(canonical) {
+            Ok(verified) => VerifyError::NotCanonical(Box::new(verified)),
+            Err(error) => VerifyError::NeitherForm(error),
+        }),
+        (proved, _) => Ok(proved?),
+    }
 }
 
 /// A JSON text without the white space between its tokens, and otherwise unchanged.

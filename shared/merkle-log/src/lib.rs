@@ -25,6 +25,6 @@ pub mod tile;
 
 mod hash;
 
-pub use canonical::{CanonicalError, canonical_json, canonical_leaf_hash};
+pub use canonical::{CanonicalError, canonical_json, canonical_leaf_hash, canonical_text};
 pub use frontier::{Frontier, InvalidFrontier};
 pub use hash::{EMPTY_ROOT, Hash, leaf_hash, node_hash};

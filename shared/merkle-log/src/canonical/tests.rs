@@ -182,3 +182,12 @@ fn small(value: &Value) -> bool {
         _ => true,
     }
 }
+
+#[test]
+fn a_text_has_the_canonical_form_of_what_it_says_unless_it_says_something_twice() {
+    let text = " {\"b\": 7.5e-05, \"a\": [1.0, \"\\u00e9\"], \"n\": null} ";
+    assert_eq!(canonical_text(text).unwrap(), "{\"a\":[1,\"é\"],\"b\":0.000075,\"n\":null}");
+    for text in ["", "{", "1 2", "{\"a\":1,\"a\":1}", "9007199254740993", "[1e999]", "\"\\ud800\""] {
+        assert!(canonical_text(text).is_err(), "{text}");
+    }
+}

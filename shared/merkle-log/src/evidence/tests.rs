@@ -53,6 +53,45 @@ fn white_space_between_tokens_does_not_matter_and_within_texts_it_does() {
     ));
 }
 
+/// As `jq .` and Python's `json` write it: exponents, other escapes, another order.
+#[test]
+fn a_record_that_was_only_written_otherwise_is_told_apart_from_a_changed_one() {
+    let log = log();
+    for (from, to) in [
+        ("1.5", "15e-1"),
+        ("1.5", "1.50"),
+        ("\"a \\\"", "\"\\u0061 \\\""),
+        ("[1,2]", "[1.0,2]"),
+        ("1.5", "1.500000000000000000000001"),
+    ] {
+        let other = log.record.replacen(from, to, 1);
+        assert_ne!(other, log.record, "{from}");
+        let error = verify(&other, INDEX, &log.path, &log.note, &log.key).unwrap_err();
+        let VerifyError::NotCanonical(verified) = &error else { panic!("{other}: {error}") };
+        assert_eq!(verified.record, log.record);
+        assert!(
+            error.to_string().contains("written canonically it is in the log, as leaf 5 of 11"),
+            "{error}"
+        );
+        // written otherwise and changed
+        let changed = other.replacen("text\":", "tent\":", 1);
+        let error = verify(&changed, INDEX, &log.path, &log.note, &log.key).unwrap_err();
+        assert!(matches!(error, VerifyError::NeitherForm(ProofError::RootMismatch)), "{changed}: {error}");
+    }
+    let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&log.record).unwrap();
+    let reordered = serde_json::Value::Object(members.into_iter().rev().collect()).to_string();
+    let error = verify(&reordered, INDEX, &log.path, &log.note, &log.key).unwrap_err();
+    assert!(matches!(error, VerifyError::NotCanonical(_)), "{error}");
+}
+
+#[test]
+fn a_key_that_stands_twice_is_a_change_whatever_its_last_value_is() {
+    let log = log();
+    let doubled = log.record.replacen('{', r#"{"none":1,"#, 1);
+    let error = verify(&doubled, INDEX, &log.path, &log.note, &log.key).unwrap_err();
+    assert!(matches!(error, VerifyError::Inclusion(ProofError::RootMismatch)), "{error}");
+}
+
 #[test]
 fn every_changed_character_of_the_record_is_rejected() {
     let log = log();

@@ -61,6 +61,87 @@ fn every_proof_of_a_small_tree_is_the_second_implementations_and_verifies() {
     }
 }
 
+/// The reference tests of Certificate Transparency (`merkle_tree_test`): leaves, roots of the first n of them, audit
+/// paths and consistency proofs, as transparency-dev/merkle keeps them too.
+mod certificate_transparency {
+    use super::*;
+
+    const LEAVES: [&str; 8] =
+        ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
+    const ROOTS: [&str; 8] = [
+        "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+        "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+        "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+        "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+        "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+        "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+        "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+    ];
+    const A: &str = "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7";
+    const B: &str = "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e";
+    const C: &str = "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4";
+    const D: &str = "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b";
+    const E: &str = "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0";
+    const F: &str = "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a";
+
+    fn hash(text: &str) -> Hash {
+        hex::decode(text).unwrap().try_into().unwrap()
+    }
+
+    fn path(hashes: &[&str]) -> Vec<Hash> {
+        hashes.iter().map(|text| hash(text)).collect()
+    }
+
+    fn leaves() -> Leaves {
+        Leaves(LEAVES.iter().map(|leaf| leaf_hash(&hex::decode(leaf).unwrap())).collect())
+    }
+
+    #[test]
+    fn roots_are_the_reference_ones() {
+        for (size, root) in (1..).zip(ROOTS) {
+            assert_eq!(leaves().root(size), hash(root), "{size}");
+        }
+    }
+
+    #[test]
+    fn audit_paths_are_the_reference_ones_and_hold() {
+        for (index, size, expected) in [
+            (0, 1, path(&[])),
+            (0, 8, path(&[A, B, C])),
+            (5, 8, path(&[D, E, ROOTS[3]])),
+            (2, 3, path(&[ROOTS[1]])),
+            (1, 5, path(&[ROOTS[0], B, D])),
+        ] {
+            let leaves = leaves();
+            assert_eq!(leaves.hashes(&inclusion_ranges(index, size).unwrap()), expected, "{index} in {size}");
+            let root = hash(ROOTS[size as usize - 1]);
+            verify_inclusion(&leaves.0[index as usize], index, size, &expected, &root).unwrap();
+        }
+    }
+
+    #[test]
+    fn consistency_proofs_are_the_reference_ones_and_hold() {
+        for (from, to, expected) in [
+            (1, 1, path(&[])),
+            (1, 8, path(&[A, B, C])),
+            (6, 8, path(&[F, E, ROOTS[3]])),
+            (2, 5, path(&[B, D])),
+        ] {
+            if from < to {
+                assert_eq!(
+                    leaves().hashes(&consistency_ranges(from, to).unwrap()),
+                    expected,
+                    "{from} to {to}"
+                );
+            }
+            let [old, new] = [from, to].map(|size| hash(ROOTS[size as usize - 1]));
+            verify_consistency(from, to, &old, &new, &expected).unwrap();
+            assert!(verify_consistency(from, to, &new, &new, &expected).is_err() || from == to);
+        }
+    }
+}
+
 /// RFC 6962, section 2.1.3: the seven-leaf tree.
 #[test]
 fn proofs_have_the_nodes_that_rfc_6962_lists() {
@@ -140,6 +221,18 @@ proptest! {
         }
         prop_assert!(verify_consistency(from, to, &to_root, &to_root, &path).is_err());
         prop_assert!(verify_consistency(from, to, &from_root, &from_root, &path).is_err());
+    }
+
+    #[test]
+    fn both_implementations_take_the_same_proofs((size, index, from) in (2..3000_u64).prop_flat_map(|n| (Just(n), 0..n, 1..n))) {
+        let tree = second_implementation(size);
+        let root: Hash = (*tree.root().as_bytes()).into();
+        let hashes = |bytes: &[u8]| bytes.chunks(32).map(|hash| hash.try_into().unwrap()).collect::<Vec<Hash>>();
+        let path = hashes(tree.prove_inclusion(index as usize).as_bytes());
+        prop_assert_eq!(verify_inclusion(&leaf_hash(&index.to_be_bytes()), index, size, &path, &root), Ok(()));
+        let path = hashes(tree.prove_consistency((size - from) as usize).as_bytes());
+        let old: Hash = (*second_implementation(from).root().as_bytes()).into();
+        prop_assert_eq!(verify_consistency(from, size, &old, &root, &path), Ok(()));
     }
 
     #[test]
