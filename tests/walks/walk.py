@@ -125,7 +125,7 @@ served = expect(ServedDecisions, ask_policy.sync_detailed(run.id, client=trainin
 decision = served.decisions[0]
 proof = get_evidence.sync_detailed(client=ledger, run=served.run, sequence=decision.sequence)
 verdict = expect(Verdict, verify_evidence.sync_detailed(client=ledger, body=expect(Evidence, proof)))
-assert verdict.valid, verdict.detail
+assert verdict.valid, verdict.reason
 happened = Outcome(succeeded=True, latency_ms=318.5, cost_usd=2.75)
 told = expect(RecordedOutcome, report_outcome.sync_detailed(decision.id, client=training, body=happened), 201)
 assert told.decision_id == decision.id

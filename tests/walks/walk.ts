@@ -86,7 +86,7 @@ const decision = served.decisions[0];
 assert.ok(decision);
 const proof = await expect(remembrancer.getEvidence({ query: { run: served.run, sequence: decision.sequence } }));
 const verdict = await expect(remembrancer.verifyEvidence({ body: proof }));
-assert.ok(verdict.valid, verdict.detail);
+assert.ok(verdict.valid, verdict.reason);
 const outcome = { succeeded: true, latency_ms: 318.5, cost_usd: 2.75 };
 const told = await expect(trainer.reportOutcome({ path: { id: decision.id }, body: outcome }), 201);
 assert.equal(told.decision_id, decision.id);

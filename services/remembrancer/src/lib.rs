@@ -5,6 +5,7 @@
 //! - [`decisions`], [`records`], [`artifacts`]: what is remembered.
 //! - [`leases`]: who works on what, and who may no longer write about it.
 //! - [`leaves`], [`signing`]: evidence for a leaf, and the key that checkpoints are signed with.
+//! - [`verification`]: verdicts about what a caller brings.
 //! - [`fsck`]: everything computed again from the rows.
 
 mod config;
@@ -22,6 +23,7 @@ pub mod leaves;
 pub mod log;
 pub mod records;
 pub mod signing;
+pub mod verification;
 
 use service_kit::{App, Metrics, ServiceInfo};
 use tokio_util::sync::CancellationToken;

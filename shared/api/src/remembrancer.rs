@@ -2,8 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use garde::Validate;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 use utoipa::{
     IntoParams, ToSchema,
     openapi::{RefOr, schema::Schema},
@@ -14,9 +13,11 @@ use crate::{Format, Hash};
 
 mod kind;
 mod leases;
+mod verification;
 
 pub use kind::{InvalidRecordKind, RecordKind};
 pub use leases::{Fence, FenceQuery, Lease, LeaseClaim, LeaseQuery, LeaseRelease, LeaseRenewal};
+pub use verification::{BareProof, Evidence, Finding, KeyKnown, Size, ToVerify, TrustQuery, Verdict};
 
 /// What an agent did with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -494,36 +495,6 @@ pub struct ConsistencyProof {
     pub path: Vec<Hash>,
 }
 
-/// All that is needed to verify one record offline: `mesh verify FILE`.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema, Validate)]
-#[serde(deny_unknown_fields)]
-#[garde(allow_unvalidated)]
-pub struct Evidence {
-    /// The record or decision. Its canonical JSON is the leaf, so the proof is about exactly these characters, apart
-    /// from white space.
-    #[schema(value_type = Object)]
-    #[serde(deserialize_with = "raw_object")]
-    pub record: Box<RawValue>,
-    /// Its index in the log.
-    #[garde(range(max = crate::MAX_SAFE_INTEGER))]
-    pub log_index: u64,
-    /// The audit path to the checkpoint's root, from the leaf up.
-    pub inclusion_path: Vec<Hash>,
-    /// The signed checkpoint.
-    pub checkpoint: String,
-    /// The log's verifier key. Trust it only after comparing it with a copy from another source.
-    pub verifier_key: String,
-}
-
-/// The answer to a verification.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Verdict {
-    /// True only when the record is in the log that the checkpoint signs.
-    pub valid: bool,
-    /// What was checked, or what is wrong.
-    pub detail: String,
-}
-
 /// Where a record was appended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RecordReceipt {
@@ -551,13 +522,4 @@ fn probability_of_what_happened(propensity: &f64, _: &()) -> garde::Result {
         return Ok(());
     }
     Err(garde::Error::new("expected a probability above 0 and at most 1"))
-}
-
-/// A JSON object with its characters as they came.
-fn raw_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<RawValue>, D::Error> {
-    let raw = Box::<RawValue>::deserialize(deserializer)?;
-    if raw.get().starts_with('{') {
-        return Ok(raw);
-    }
-    Err(serde::de::Error::custom("expected a JSON object, as the log gave it"))
 }

@@ -4,6 +4,7 @@
 //! ([`ClientError::is_transient`]); [`retry_while_transient`] does so until it succeeds. The [`Ledger`] is how services use
 //! the remembrancer: it asks until a [`Deadline`]. The [`Recorder`] carries decisions from a computing thread to the
 //! remembrancer without losing or reordering one.
+//! A [`WatchedLog`] is the remembrancer's log read without trust in it.
 //! A [`HeldLease`] keeps other processes away from work while this one does it.
 //! Calls carry the W3C trace context and the id of the request in whose task they are made.
 
@@ -22,6 +23,7 @@ mod recorder;
 mod remembrancer;
 mod retry;
 mod trainer;
+pub mod watched_log;
 
 pub use api::PageQuery;
 pub use endpoint::Endpoint;
@@ -35,3 +37,4 @@ pub use recorder::{RecordError, Recorder, RecorderOptions};
 pub use remembrancer::{Export, Remembrancer};
 pub use retry::{Wait, retry_while_transient};
 pub use trainer::Trainer;
+pub use watched_log::WatchedLog;

@@ -6,7 +6,7 @@ use api::{
         Artifact, BatchReceipts, Checkpoint, ConsistencyProof, ConsistencyQuery, DecisionBatch,
         DecisionQuery, Evidence, Fence, FenceQuery, InclusionProof, LeafQuery, Lease, LeaseClaim, LeaseQuery,
         LeaseRelease, LeaseRenewal, LogKey, NewRecord, Record, RecordQuery, RecordReceipt, RecordedDecision,
-        RunHead, Verdict,
+        RunHead, TrustQuery, Verdict,
     },
 };
 use bytes::Bytes;
@@ -97,9 +97,17 @@ impl Remembrancer {
 
     /// The same; true when this call recorded it, false when it had been recorded before.
     pub async fn post_record_once(&self, record: &NewRecord) -> Result<(RecordReceipt, bool), ClientError> {
-        let call = self.connection.post(&["v1", "records"]).query(&self.fence).json(record);
-        let (receipt, status) = call.answer_with_status().await?;
-        Ok((receipt, status == StatusCode::CREATED))
+        let path = ["v1", "records"];
+        let call = self.connection.post(&path).query(&self.fence).json(record);
+        let (receipt, status): (RecordReceipt, StatusCode) = call.answer_with_status().await?;
+        match &record.id {
+            Some(id) if *id != receipt.id => Err(ClientError::InvalidAnswer {
+                url: format!("{}/{}", self.endpoint().url.trim_end_matches('/'), path.join("/")),
+                status: status.as_u16(),
+                detail: format!("the receipt is of the record {}, not of {id}", receipt.id),
+            }),
+            _ => Ok((receipt, status == StatusCode::CREATED)),
+        }
     }
 
     /// `GET /v1/records`.
@@ -190,9 +198,9 @@ impl Remembrancer {
         self.connection.get(&["v1", "log", "proofs", "consistency"]).query(query).answer().await
     }
 
-    /// `POST /v1/verify`.
-    pub async fn verify(&self, evidence: &Evidence) -> Result<Verdict, ClientError> {
-        self.connection.post(&["v1", "verify"]).json(evidence).answer().await
+    /// `POST /v1/verify`, of evidence: by the log's own key, or by the one that the caller trusts.
+    pub async fn verify(&self, evidence: &Evidence, trust: &TrustQuery) -> Result<Verdict, ClientError> {
+        self.connection.post(&["v1", "verify"]).query(trust).json(evidence).answer().await
     }
 }
 

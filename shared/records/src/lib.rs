@@ -10,6 +10,7 @@
 
 mod body;
 mod kind;
+mod leaf;
 
 pub mod decision;
 pub mod deployment;
@@ -26,4 +27,5 @@ pub mod serving;
 
 pub use body::{Body, Unreadable, own_id, spare_id};
 pub use kind::{Kind, describe, kinds, same_kind};
+pub use leaf::{Leaf, RecordLeaf};
 pub use search::SearchText;

@@ -174,6 +174,26 @@ async fn a_problem_keeps_its_code_and_only_some_are_worth_trying_again() {
 }
 
 #[tokio::test]
+async fn a_receipt_of_another_record_is_none() {
+    let receipt = |id: &str| {
+        serde_json::json!({"id": id, "log_index": 1, "leaf_hash": Hash([1; 32]), "tree_size": 2,
+        "root_hash": Hash([2; 32])})
+    };
+    let app = Router::new().route("/v1/records", post(move || async move { axum::Json(receipt("a")) }));
+    let remembrancer = remembrancer(app).await;
+    let record = |id: Option<&str>| api::remembrancer::NewRecord {
+        id: id.map(str::to_owned),
+        kind: api::remembrancer::RecordKind::from_static("note"),
+        subject: "s".into(),
+        body: serde_json::Map::new(),
+    };
+    assert_eq!(remembrancer.post_record(&record(Some("a"))).await.unwrap().id, "a");
+    assert_eq!(remembrancer.post_record(&record(None)).await.unwrap().id, "a");
+    let error = remembrancer.post_record(&record(Some("b"))).await.unwrap_err();
+    assert!(error.to_string().contains("of the record a, not of b") && !error.is_transient(), "{error}");
+}
+
+#[tokio::test]
 async fn what_is_no_such_service_is_said_so() {
     let app = Router::new()
         .route("/v1/log/key", get(|| async { "hello" }))
@@ -219,8 +239,15 @@ async fn a_call_is_repeated_until_the_service_is_back_and_every_pause_is_told() 
             post(|State(calls): State<Arc<AtomicU32>>| async move {
                 match calls.fetch_add(1, Ordering::Relaxed) {
                     0 | 1 => problem(503, "starting", "It starts."),
-                    _ => axum::Json(api::remembrancer::Verdict { valid: true, detail: String::new() })
-                        .into_response(),
+                    _ => axum::Json(api::remembrancer::Verdict {
+                        valid: true,
+                        verdict: api::remembrancer::Finding::Valid,
+                        reason: String::new(),
+                        log: None,
+                        verifier_key: None,
+                        key_known: None,
+                    })
+                    .into_response(),
                 }
             }),
         )
@@ -233,10 +260,10 @@ async fn a_call_is_repeated_until_the_service_is_back_and_every_pause_is_told() 
         checkpoint: String::new(),
         verifier_key: String::new(),
     };
-    let mut pauses = Vec::new();
+    let (trust, mut pauses) = (api::remembrancer::TrustQuery::default(), Vec::new());
     let verdict = retry_while_transient(
         &CancellationToken::new(),
-        || remembrancer.verify(&evidence),
+        || remembrancer.verify(&evidence, &trust),
         |wait| pauses.push(wait.pause.as_millis()),
     )
     .await

@@ -6,3 +6,4 @@ mod calls;
 mod events;
 mod ledger;
 mod recorder;
+mod watched_log;
