@@ -36,6 +36,7 @@ impl Stack {
         let mut process = Command::new(env!("CARGO_BIN_EXE_mesh"))
             .args(["up", "--port-base", "0", "--data-dir"])
             .arg(folder.path().join("data"))
+            .env("MESH_KNOWN_LOGS", folder.path().join("known_logs.json"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -6,6 +6,8 @@ use client::{Endpoint, Evaluator, Remembrancer, Trainer};
 
 use crate::{
     exit::usage,
+    known_ledger::KnownLedger,
+    known_logs::KnownLogsArgs,
     stack::{Ports, Stack, StackSettings, without_password},
 };
 
@@ -31,6 +33,8 @@ pub(crate) struct StackArgs {
     /// A database of a running PostgreSQL, for a stack of its own
     #[arg(long, value_name = "URL", env = "MESH_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) known: KnownLogsArgs,
 }
 
 /// Which services there must be.
@@ -48,6 +52,8 @@ pub(crate) struct Connection {
     pub(crate) remembrancer: Remembrancer,
     pub(crate) evaluator: Evaluator,
     pub(crate) stack: Option<Stack>,
+    /// The remembrancer's log, as it is known.
+    pub(crate) ledger: KnownLedger,
 }
 
 impl StackArgs {
@@ -93,13 +99,16 @@ impl StackArgs {
             let endpoint = |url: &Option<String>| {
                 Endpoint::new(url.clone().unwrap_or_default()).with_api_key(self.api_key.clone())
             };
+            let remembrancer = Remembrancer::new(endpoint(&self.remembrancer))?;
             return Ok(Connection {
                 trainer: self.trainer.as_ref().map(|_| Trainer::new(endpoint(&self.trainer))).transpose()?,
-                remembrancer: Remembrancer::new(endpoint(&self.remembrancer))?,
+                ledger: KnownLedger::meet(&remembrancer, self.known.file()?, false).await?,
+                remembrancer,
                 evaluator: Evaluator::new(endpoint(&self.evaluator))?,
                 stack: None,
             });
         }
+        let known = self.known.file()?;
         let settings = StackSettings {
             data_dir: self.data_dir.clone(),
             database_url: self.database_url.clone(),
@@ -107,9 +116,18 @@ impl StackArgs {
             psi_field_url,
         };
         let stack = Stack::start(settings).await?;
+        let remembrancer = Remembrancer::new(Endpoint::new(stack.url("remembrancer")))?;
+        let ledger = match KnownLedger::meet(&remembrancer, known, true).await {
+            Ok(ledger) => ledger,
+            Err(error) => {
+                stack.stop().await;
+                return Err(error);
+            }
+        };
         Ok(Connection {
             trainer: Some(Trainer::new(Endpoint::new(stack.url("trainer")))?),
-            remembrancer: Remembrancer::new(Endpoint::new(stack.url("remembrancer")))?,
+            ledger,
+            remembrancer,
             evaluator: Evaluator::new(Endpoint::new(stack.url("evaluator")))?,
             stack: Some(stack),
         })
@@ -124,6 +142,7 @@ impl StackArgs {
             ("--evaluator", self.evaluator.clone()),
             ("--data-dir", path(&self.data_dir)),
             ("--database-url", self.database_url.clone().filter(|url| !has_password(url))),
+            ("--known-logs", path(&self.known.known_logs)),
         ]
         .into_iter()
         .filter_map(|(flag, value)| value.map(|value| [flag.to_owned(), value]))

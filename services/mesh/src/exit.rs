@@ -15,6 +15,12 @@ pub(crate) enum Answer {
     Yes,
     /// The work was done, and its answer is no: 1.
     No,
+    /// The proof holds under a key that nobody vouches for: 4.
+    UnknownKey,
+    /// What is proved is written in another form: 5.
+    NotCanonical,
+    /// The file is nothing that could be proved: 6.
+    NotEvidence,
 }
 
 /// The command was used wrongly: 2.
@@ -41,6 +47,9 @@ pub(crate) fn code(result: anyhow::Result<Answer>) -> ExitCode {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
         Err(error) if error.is::<Enough>() => ExitCode::SUCCESS,
+        Ok(Answer::UnknownKey) => ExitCode::from(4),
+        Ok(Answer::NotCanonical) => ExitCode::from(5),
+        Ok(Answer::NotEvidence) => ExitCode::from(6),
         Err(error) => {
             // when standard error is closed, nobody is left to read it
             let _ = writeln!(io::stderr(), "mesh: {}", line(&error));

@@ -11,12 +11,15 @@ mod evaluation;
 mod exit;
 mod files;
 mod interrupts;
+mod known_ledger;
+mod known_logs;
 mod output;
 mod remote;
 mod runtime;
 mod simulation;
 mod stack;
 mod training;
+mod verification;
 mod visualization;
 
 use std::process::ExitCode;
@@ -25,7 +28,8 @@ use clap::{Parser, Subcommand};
 
 /// Trains swarms of routing agents, proves what they decided, and says how good they are.
 ///
-/// Exit codes: 0 success, 1 the answer is no, 2 wrong usage, 3 the work could not be done.
+/// Exit codes: 0 success, 1 the answer is no, 2 wrong usage, 3 the work could not be done; of `verify` also 4 unknown key,
+/// 5 not canonical, 6 not evidence.
 #[derive(Parser)]
 #[command(name = "mesh", version, arg_required_else_help = true)]
 struct Cli {

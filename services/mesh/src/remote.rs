@@ -5,7 +5,7 @@ use api::trainer::RunQuery;
 use client::{ClientError, Endpoint, PsiField, Remembrancer, Trainer};
 use uuid::Uuid;
 
-use crate::exit::usage;
+use crate::{exit::usage, known_ledger::KnownLedger, known_logs::KnownLogsArgs};
 
 /// Flags that name a running stack's trainer.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,6 +29,8 @@ pub(crate) struct LedgerArgs {
     /// The API key
     #[arg(long, value_name = "KEY", env = "MESH_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
+    #[command(flatten)]
+    known: KnownLogsArgs,
 }
 
 /// A run by its id, or the newest one.
@@ -74,6 +76,11 @@ impl LedgerArgs {
     pub(crate) fn remembrancer(&self) -> anyhow::Result<Remembrancer> {
         let endpoint = Endpoint::new(&self.remembrancer).with_api_key(self.api_key.clone());
         Remembrancer::new(endpoint).map_err(|error| usage(format!("--remembrancer: {error}")))
+    }
+
+    /// The log that the remembrancer keeps, which must be the one that is known.
+    pub(crate) async fn meet(&self, remembrancer: &Remembrancer) -> anyhow::Result<KnownLedger> {
+        KnownLedger::meet(remembrancer, self.known.file()?, false).await
     }
 }
 

@@ -1,7 +1,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use api::evaluator::{EvaluationResult, NewEvaluation};
+use api::{
+    evaluator::{EvaluationResult, NewEvaluation},
+    remembrancer::LeafQuery,
+};
 use clap::Args;
 use policy::PolicyFile;
 use serde::Serialize;
@@ -128,6 +131,10 @@ impl Evaluate {
         let evaluation = evaluate(&connection.evaluator, &request).await?;
         if let Some(folder) = &self.output {
             write_evaluation(connection, &evaluation, folder).await?;
+        } else if let Some(record) = &evaluation.record_id {
+            // what is said to be recorded is in the log
+            let leaf = LeafQuery { record: Some(record.clone()), ..LeafQuery::default() };
+            connection.ledger.evidence(&leaf).await.context("the evaluation's record")?;
         }
         let result = evaluation.result.as_ref().context("a completed evaluation has a result")?;
         if self.json {

@@ -112,6 +112,7 @@ impl Query {
             return Err(usage("--limit is for the table: --json and --csv print all matching decisions"));
         }
         runtime::block_on("error", async {
+            self.ledger.meet(&remembrancer).await?;
             if self.decisions {
                 self.decisions(&remembrancer).await?;
             } else {

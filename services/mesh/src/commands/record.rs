@@ -3,20 +3,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use api::remembrancer::{Artifact, LeafQuery, NewRecord, RecordKind, RecordReceipt};
 use clap::{Args, Subcommand};
-use client::{ClientError, Remembrancer};
+use client::{ClientError, Remembrancer, watched_log::Proved};
 use records::{
     Body as _,
     deployment::{Deployment, Evidence},
     note,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
     exit::{Answer, usage},
+    known_ledger::KnownLedger,
     output::{say, say_json},
     remote::{LedgerArgs, ledger_error},
     runtime,
@@ -121,13 +122,14 @@ impl Deploy {
         let content = read_evidence(&evidence)?;
         let file_name = evidence.file_name().unwrap_or_default().to_string_lossy().into_owned();
         runtime::block_on("error", async {
+            let ledger = common.ledger.meet(&remembrancer).await?;
             let Artifact { sha256, size_bytes, .. } = remembrancer
                 .put_artifact(media_type(&evidence), content)
                 .await
                 .map_err(|error| refused(&remembrancer, &evidence, error))?;
             let evidence = Evidence { sha256, size_bytes, file_name };
             let deployment = Deployment { component, version, evidence };
-            common.record(&remembrancer, deployment.to_record()?).await
+            common.record(&remembrancer, &ledger, deployment.to_record()?).await
         })
     }
 }
@@ -137,20 +139,27 @@ impl Note {
         let remembrancer = self.common.ledger.remembrancer()?;
         runtime::block_on("error", async {
             let note = note::Note { about: self.subject, text: self.text };
-            self.common.record(&remembrancer, note.to_record()?).await
+            let ledger = self.common.ledger.meet(&remembrancer).await?;
+            self.common.record(&remembrancer, &ledger, note.to_record()?).await
         })
     }
 }
 
 impl Common {
-    async fn record(&self, remembrancer: &Remembrancer, record: NewRecord) -> anyhow::Result<Answer> {
+    async fn record(
+        &self,
+        remembrancer: &Remembrancer,
+        ledger: &KnownLedger,
+        record: NewRecord,
+    ) -> anyhow::Result<Answer> {
         let receipt =
             remembrancer.post_record(&record).await.map_err(|error| ledger_error(remembrancer, error))?;
+        let leaf = LeafQuery { record: Some(receipt.id.clone()), ..LeafQuery::default() };
+        let proved =
+            ledger.evidence(&leaf).await.context("the receipt that came for the record is not proved")?;
+        check(&record, &receipt, &proved)?;
         if let Some(path) = &self.receipt {
-            let leaf = LeafQuery { record: Some(receipt.id.clone()), ..LeafQuery::default() };
-            let evidence =
-                remembrancer.evidence(&leaf).await.context("the record is in the log; its evidence")?;
-            let written = write_evidence(path, &evidence);
+            let written = write_evidence(path, &proved.evidence);
             written
                 .with_context(|| format!("the record {} is in the log, but not its receipt", receipt.id))?;
         }
@@ -170,6 +179,29 @@ impl Common {
         }
         Ok(Answer::Yes)
     }
+}
+
+/// Whether what is proved is what was to be recorded, where the receipt says.
+fn check(record: &NewRecord, receipt: &RecordReceipt, proved: &Proved) -> anyhow::Result<()> {
+    #[derive(Deserialize)]
+    struct Leaf {
+        subject: String,
+        body: Map<String, Value>,
+    }
+    let leaf: Leaf =
+        serde_json::from_str(&proved.verified.record).context("reading the record that the log proves")?;
+    let place = (proved.verified.log_index, api::Hash(proved.verified.leaf_hash));
+    ensure!(
+        (leaf.subject.as_str(), &leaf.body) == (&record.subject, &record.body),
+        "the log proves another record under the id {}: it was not recorded",
+        receipt.id
+    );
+    ensure!(
+        place == (receipt.log_index, receipt.leaf_hash),
+        "the receipt of {} is not of its place in the log",
+        receipt.id
+    );
+    Ok(())
 }
 
 fn sentences(receipt: &RecordReceipt, record: &NewRecord, evidence_url: &str, file: Option<&Path>) -> String {

@@ -139,7 +139,7 @@ impl Train {
             bail!("run {} failed: {why}", run.id);
         }
         let mut files = tokio::select! {
-            fetched = RunFiles::fetch(trainer, &connection.remembrancer, &run, &self.output) => fetched?,
+            fetched = RunFiles::fetch(trainer, connection, &run, &self.output) => fetched?,
             () = interrupts.next() => bail!("interrupted while the run's files were fetched"),
         };
         if run.status == RunStatus::Completed {

@@ -1,10 +1,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use client::{Endpoint, Remembrancer};
 use serde_json::json;
 
 use crate::{
-    exit::{Answer, usage},
+    exit::{Answer, line, usage},
+    known_ledger::KnownLedger,
+    known_logs::KnownLogsArgs,
     output::{note, say, say_json},
     runtime,
     stack::{Ports, Stack, StackSettings},
@@ -47,6 +50,14 @@ pub(crate) struct Up {
     /// Print the addresses as one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    known: KnownLogsArgs,
+}
+
+/// Makes the log of the stack one that `mesh verify` knows.
+async fn introduce(stack: &Stack, known: &KnownLogsArgs) -> anyhow::Result<()> {
+    let remembrancer = Remembrancer::new(Endpoint::new(stack.url("remembrancer")))?;
+    KnownLedger::meet(&remembrancer, known.file()?, true).await.map(drop)
 }
 
 impl Up {
@@ -66,6 +77,10 @@ impl Up {
                 stack = Stack::start(settings) => stack?,
                 () = &mut signal => return Ok(Answer::Yes),
             };
+            // those who ask it may doubt it: it serves them nevertheless
+            if let Err(error) = introduce(&stack, &self.known).await {
+                note(&line(&error));
+            }
             let told = self.tell(&stack);
             let ended = match told {
                 Err(error) => Err(error),

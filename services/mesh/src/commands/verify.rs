@@ -1,137 +1,329 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use api::remembrancer::Evidence;
+use anyhow::Context as _;
+use api::remembrancer::{Checkpoint as Head, ConsistencyProof, Evidence};
 use clap::Args;
-use merkle_log::{evidence, note::VerifierKey};
-use serde::Serialize;
+use merkle_log::{checkpoint::Checkpoint, note::VerifierKey};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     exit::{Answer, usage},
     files::{read, read_text},
-    output::{say, say_json},
+    known_logs::{KnownLog, KnownLogs, KnownLogsArgs, Standing, Trusted},
+    output::{note, say, say_json},
+    verification::{Held, History, Judge, Judgement, Verdict, Vouched},
 };
 
-/// Verify offline that a record or a decision is in the ledger
+/// Verify offline that a record or a decision is in the ledger, or that the ledger only grew
 ///
-/// Checks the characters of the record, the inclusion proof and the signed checkpoint in an evidence file
-/// (`ledger_receipt.json`, `decision_receipt.json`, or what the remembrancer answers at /v1/log/evidence). No service
-/// is called. Exit code 0: the record is in the log; 1: it is not, or the file was changed; 3: the file cannot be
-/// read.
+/// Checks an evidence file (`ledger_receipt.json`, `decision_receipt.json`, or what the remembrancer answers at
+/// /v1/log/evidence): the characters of the record, the inclusion proof, the signed checkpoint, and whether the key that
+/// signed it is known. Also checks a checkpoint (/v1/log/checkpoint), or two of them with the proof that the later only
+/// added to the earlier (/v1/log/proofs/consistency). No service is called.
+///
+/// A key is known when it is given with --key, or when the file of known logs has it: `mesh up` and `mesh train` remember
+/// those of your own stacks there, and a command that talks to a running stack the first that it meets of a log's name. The
+/// key that a file brings along proves nothing. Of every known log the last checkpoint is remembered, and one that
+/// contradicts it is not valid.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "Exit codes:
+  0  VALID: proved, by a key that is known
+  1  NOT VALID: not proved, changed, signed with another key than the known one, or another history than was seen
+  2  used wrongly
+  3  a file cannot be read
+  4  UNKNOWN KEY: the proof holds, but nobody vouches for its key
+  5  NOT CANONICAL: another program has written the record's JSON anew; the log has it in other characters
+  6  NOT EVIDENCE: the file is neither evidence nor a checkpoint
+
+Examples:
   mesh verify out/ledger_receipt.json
   mesh verify out/decision_receipt.json --key \"$(cat log-key.pub)\"
-  mesh verify out/ledger_receipt.json --record claimed-record.json --json")]
+  mesh verify evidence.json --trust
+  mesh verify out/ledger_receipt.json --record claimed-record.json --json
+  mesh verify march.json april.json --proof consistency.json")]
 pub(crate) struct Verify {
-    /// The evidence file
-    file: PathBuf,
-    /// The log's verifier key, `name+id+base64`, from a source that you trust. Without it the key in the file is
-    /// used, which only proves that the file agrees with itself
+    /// The evidence file, a checkpoint, or two checkpoints of one log
+    #[arg(required = true, num_args = 1..=2, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The log's verifier key, `name+id+base64`, from a source that you trust
     #[arg(long, value_name = "VERIFIER_KEY")]
     key: Option<String>,
     /// Verify this record instead of the one in the evidence
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// The consistency proof between the two checkpoints, or between this one and the one that is remembered
+    #[arg(long, value_name = "FILE")]
+    proof: Option<PathBuf>,
+    /// Trust the key from now on, if the proof holds: the one of --key, or else the one in the file when no log of its
+    /// name is known yet
+    #[arg(long)]
+    trust: bool,
+    #[command(flatten)]
+    known: KnownLogsArgs,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// The answer.
-#[derive(Debug, Serialize)]
-struct Verdict {
-    valid: bool,
-    detail: String,
-    /// `argument` or `file`.
-    key_from: &'static str,
-    verifier_key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    proved: Option<Proved>,
+/// What a file can be.
+enum Subject {
+    Evidence(Evidence),
+    Checkpoint(String),
 }
 
-#[derive(Debug, Serialize)]
+/// The answer of `--json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    valid: bool,
+    verdict: Verdict,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verifier_key: Option<String>,
+    /// `given`, `known` with what is known of it, `nobody`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_vouched_for: Option<&'a Vouched>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proved: Option<Proved>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<History>,
+}
+
+#[derive(Serialize)]
 struct Proved {
-    origin: String,
-    log_index: u64,
     tree_size: u64,
     root_hash: api::Hash,
-    leaf_hash: api::Hash,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_index: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leaf_hash: Option<api::Hash>,
 }
 
 impl Verify {
     /// Verifies and tells the verdict.
     pub(crate) fn run(self) -> anyhow::Result<Answer> {
-        if let Some(key) = &self.key {
-            VerifierKey::parse(key.trim()).map_err(|error| usage(format!("--key: {error}")))?;
-        }
-        let bytes = read(&self.file)?;
+        let key = self.key.as_deref().map(|key| VerifierKey::parse(key.trim())).transpose();
+        let key = key.map_err(|error| usage(format!("--key: {error}")))?;
+        let contents = self.files.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?;
         let record = self.record.as_deref().map(read_text).transpose()?;
-        let verdict = verdict(&bytes, record.as_deref(), self.key.as_deref().map(str::trim));
+        let file = self.known.file()?;
+        let known = file.read()?;
+        let proof = match self.proof.as_deref() {
+            None => None,
+            Some(path) => match json::<ConsistencyProof>(&read(path)?) {
+                Ok(proof) => Some(proof),
+                Err(error) => {
+                    let why = format!(
+                        "this is no consistency proof, as /v1/log/proofs/consistency answers it: {error}"
+                    );
+                    let judged = Judgement { verdict: Verdict::NotEvidence, reason: why, held: None };
+                    return self.tell(&judged, path, &known);
+                }
+            },
+        };
+        let judge =
+            Judge { known: &known, given: key.as_ref(), first_use: self.trust, proof: proof.as_ref() };
+        let mut judged = Vec::new();
+        for (path, bytes) in self.files.iter().zip(&contents) {
+            let judgement = match subject(bytes) {
+                Ok(Subject::Evidence(evidence)) if self.files.len() == 1 => {
+                    judge.evidence(&evidence, record.as_deref())
+                }
+                Ok(Subject::Checkpoint(note)) if record.is_none() => judge.checkpoint(&note),
+                Ok(Subject::Evidence(_)) => {
+                    return Err(usage(format!(
+                        "{}: expected two checkpoints, and this is evidence",
+                        path.display()
+                    )));
+                }
+                Ok(Subject::Checkpoint(_)) => {
+                    return Err(usage(format!(
+                        "--record: {} is a checkpoint and has no record",
+                        path.display()
+                    )));
+                }
+                Err((verdict, reason)) => Judgement { verdict, reason, held: None },
+            };
+            if judgement.verdict != Verdict::Valid {
+                return self.tell(&judgement, path, &known);
+            }
+            judged.push(judgement);
+        }
+        let path = self.files.last().context("clap takes at least one file")?;
+        let verdict = match &judged[..] {
+            [one, other] => judge.growth(one, other).ok_or_else(|| needs_proof(one, other))?,
+            _ => judged.pop().context("clap takes at least one file")?,
+        };
+        if let (Verdict::Valid, Some(held)) = (verdict.verdict, &verdict.held) {
+            let trusted =
+                self.trust.then_some(if key.is_some() { Trusted::Given } else { Trusted::FirstUse });
+            let remembered = matches!(known.standing(&held.key), Standing::Known(_)) || trusted.is_some();
+            if remembered && let Err(error) = file.update(|known| held.remember(known, trusted)) {
+                if trusted.is_some() {
+                    return Err(error);
+                }
+                note(&format!("{error:#}")); // the proof holds nevertheless
+            }
+        }
+        self.tell(&verdict, path, &known)
+    }
+
+    fn tell(&self, judged: &Judgement, path: &Path, known: &KnownLogs) -> anyhow::Result<Answer> {
         if self.json {
-            say_json(&verdict)?;
+            say_json(&report(judged))?;
         } else {
-            say(&sentences(&verdict, &self.file.display().to_string()))?;
+            say(&sentences(judged, &path.display().to_string(), known))?;
         }
-        Ok(if verdict.valid { Answer::Yes } else { Answer::No })
+        Ok(match judged.verdict {
+            Verdict::Valid => Answer::Yes,
+            Verdict::NotValid => Answer::No,
+            Verdict::UnknownKey => Answer::UnknownKey,
+            Verdict::NotCanonical => Answer::NotCanonical,
+            Verdict::NotEvidence => Answer::NotEvidence,
+        })
     }
 }
 
-fn verdict(bytes: &[u8], record: Option<&str>, key: Option<&str>) -> Verdict {
-    let key_from = if key.is_some() { "argument" } else { "file" };
-    let no = |verifier_key: Option<String>, detail: String| Verdict {
-        valid: false,
-        detail,
-        key_from,
-        verifier_key,
-        proved: None,
+fn sentences(judged: &Judgement, file: &str, known: &KnownLogs) -> String {
+    let word = match judged.verdict {
+        Verdict::Valid => "VALID",
+        Verdict::NotValid => "NOT VALID",
+        Verdict::UnknownKey => "UNKNOWN KEY",
+        Verdict::NotCanonical => "NOT CANONICAL",
+        Verdict::NotEvidence => "NOT EVIDENCE",
     };
-    let parsed: Result<Evidence, String> = std::str::from_utf8(bytes)
-        .map_err(|error| error.to_string())
-        .and_then(|text| serde_json::from_str(text).map_err(|error| error.to_string()));
-    let evidence = match parsed {
-        Ok(evidence) => evidence,
-        Err(error) => {
-            return no(key.map(str::to_owned), format!("this is no evidence, or not any more: {error}"));
+    // what others wrote may not command the terminal
+    let reason: String = judged.reason.chars().flat_map(shown).collect();
+    let mut lines = vec![format!("{word}: {file}: {reason}.")];
+    let Some(held) = &judged.held else { return lines.remove(0) };
+    let Checkpoint { origin, size, root } = &held.checkpoint;
+    match &held.leaf {
+        Some(leaf) => {
+            lines.push(format!("  log   {origin}, leaf {} of {size}", leaf.log_index));
+            lines.push(format!("  leaf  {}", api::Hash(leaf.leaf_hash)));
         }
-    };
-    let key = key.unwrap_or(&evidence.verifier_key).to_owned();
-    let path: Vec<merkle_log::Hash> = evidence.inclusion_path.iter().map(|hash| hash.0).collect();
-    let record = record.unwrap_or_else(|| evidence.record.get());
-    match evidence::verify(record, evidence.log_index, &path, &evidence.checkpoint, &key) {
-        Err(error) => no(Some(key), error.to_string()),
-        Ok(verified) => Verdict {
-            valid: true,
-            detail: format!(
-                "the record is leaf {} of the log {} with {} leaves",
-                verified.log_index, verified.checkpoint.origin, verified.checkpoint.size
+        None => lines.push(format!("  log   {origin}, {size} leaves")),
+    }
+    lines.push(format!("  root  {}", api::Hash(*root)));
+    lines.push(format!("  key   {}, {}", held.key, vouched(held, known)));
+    match held.history {
+        History::Unseen => {}
+        History::OneGrewFrom(leaves) => {
+            lines.push(format!(
+                "  grew  only, as far as is known: the {leaves} leaves that both have are the same"
+            ));
+        }
+        History::NotShown(remembered) => {
+            let (from, to) = (remembered.min(*size), remembered.max(*size));
+            lines.push(format!(
+                "  grew  not shown: {remembered} leaves of this log are remembered. To show that they are the same, give \
+                 what /v1/log/proofs/consistency?from={from}&to={to} answers with --proof"
+            ));
+        }
+    }
+    lines.join("\n")
+}
+
+fn vouched(held: &Held, known: &KnownLogs) -> String {
+    match &held.vouched {
+        Vouched::Given => match known.standing(&held.key) {
+            Standing::Changed(others) => format!(
+                "given with --key; careful, the log of this name is known here with {}",
+                others.join(" and ")
             ),
-            key_from,
-            verifier_key: Some(key),
-            proved: Some(Proved {
-                log_index: verified.log_index,
-                tree_size: verified.checkpoint.size,
-                root_hash: api::Hash(verified.checkpoint.root),
-                leaf_hash: api::Hash(verified.leaf_hash),
-                origin: verified.checkpoint.origin,
-            }),
+            _ => "given with --key".into(),
         },
+        Vouched::Known(KnownLog { trusted, since, .. }) => {
+            let since = since.format("%Y-%m-%d");
+            match trusted {
+                Trusted::Own => format!("known since {since} as a stack's own"),
+                Trusted::FirstUse => format!("trusted on first use, on {since}"),
+                Trusted::Given => format!("known since {since}, as it was given"),
+            }
+        }
+        Vouched::FirstUse => "trusted on first use, from now on".into(),
+        Vouched::Nobody => "not known".into(),
     }
 }
 
-fn sentences(verdict: &Verdict, file: &str) -> String {
-    let trusted = match (verdict.key_from, &verdict.verifier_key) {
-        ("argument", _) => "The key was given with --key.".to_owned(),
-        (_, Some(key)) => format!(
-            "The key was taken from the file itself: {key}. Compare it with the log's key as you know it from \
-             elsewhere, and give it with --key."
-        ),
-        (_, None) => "No key could be read from it.".to_owned(),
+/// A character as it may be shown.
+fn shown(character: char) -> impl Iterator<Item = char> {
+    let (plain, escaped) = if character.is_control() {
+        (None, Some(character.escape_default()))
+    } else {
+        (Some(character), None)
     };
-    match &verdict.proved {
-        None => format!("NOT VALID: {file}: {}. {trusted}", verdict.detail),
-        Some(proved) => format!(
-            "VALID: {file}: {}.\n  leaf  {}\n  root  {}\n{trusted}",
-            verdict.detail, proved.leaf_hash, proved.root_hash
-        ),
+    plain.into_iter().chain(escaped.into_iter().flatten())
+}
+
+fn report(judged: &Judgement) -> Report<'_> {
+    let held = judged.held.as_ref();
+    Report {
+        valid: judged.verdict == Verdict::Valid,
+        verdict: judged.verdict,
+        reason: &judged.reason,
+        log: held.map(|held| held.checkpoint.origin.as_str()),
+        verifier_key: held.map(|held| held.key.to_string()),
+        key_vouched_for: held.map(|held| &held.vouched),
+        proved: held.map(|held| Proved {
+            tree_size: held.checkpoint.size,
+            root_hash: api::Hash(held.checkpoint.root),
+            log_index: held.leaf.as_ref().map(|leaf| leaf.log_index),
+            leaf_hash: held.leaf.as_ref().map(|leaf| api::Hash(leaf.leaf_hash)),
+        }),
+        history: held.map(|held| held.history),
     }
+}
+
+/// What a file is: evidence, a checkpoint as the API answers it, or a checkpoint as it is signed; else what it is worth, and
+/// why.
+fn subject(bytes: &[u8]) -> Result<Subject, (Verdict, String)> {
+    let as_evidence = match json(bytes) {
+        Ok(evidence) => return Ok(Subject::Evidence(evidence)),
+        Err(error) => error,
+    };
+    if let Ok(Head { tree_size, root_hash, note }) = json(bytes) {
+        return match Checkpoint::claimed(&note) {
+            Ok(signed) if (signed.size, signed.root) == (tree_size, root_hash.0) => {
+                Ok(Subject::Checkpoint(note))
+            }
+            Ok(_) => {
+                Err((Verdict::NotValid, "its size and root are not those of the note that is signed".into()))
+            }
+            Err(error) => Err((Verdict::NotValid, error.to_string())),
+        };
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(note) if Checkpoint::claimed(note).is_ok() => Ok(Subject::Checkpoint(note.to_owned())),
+        _ if was_evidence(bytes) => {
+            Err((Verdict::NotValid, format!("this was evidence, and is damaged: {as_evidence}")))
+        }
+        _ => {
+            let why = format!("this is neither evidence nor a log's checkpoint: {as_evidence}");
+            Err((Verdict::NotEvidence, why))
+        }
+    }
+}
+
+fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    // as a text: a record's characters are taken from it
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+fn needs_proof(one: &Judgement, other: &Judgement) -> anyhow::Error {
+    let size = |judged: &Judgement| judged.held.as_ref().map_or(0, |held| held.checkpoint.size);
+    let (from, to) = (size(one).min(size(other)), size(one).max(size(other)));
+    usage(format!(
+        "two checkpoints of different sizes need the proof between them: give what the remembrancer answers at \
+         /v1/log/proofs/consistency?from={from}&to={to} with --proof"
+    ))
+}
+
+/// Whether most of the names that evidence has are in a file: a changed byte may have made it something that cannot be read.
+fn was_evidence(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let names = ["record", "log_index", "inclusion_path", "checkpoint", "verifier_key"];
+    names.iter().filter(|name| text.contains(&format!("\"{name}\""))).count() >= 4
 }

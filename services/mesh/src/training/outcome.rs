@@ -18,6 +18,7 @@ use crate::{
     connection::Connection,
     evaluation,
     files::write,
+    known_ledger::KnownLedger,
     visualization::{draw_evaluation, draw_training},
 };
 
@@ -55,10 +56,11 @@ impl RunFiles {
     /// A service refuses, or a file cannot be written.
     pub(crate) async fn fetch(
         trainer: &Trainer,
-        remembrancer: &Remembrancer,
+        connection: &Connection,
         run: &Run,
         folder: &Path,
     ) -> anyhow::Result<Self> {
+        let remembrancer = &connection.remembrancer;
         let query = MetricsQuery::default();
         let metrics = retrying(|| trainer.metrics_csv(run.id, &query)).await.context("the run's metrics")?;
         write(&folder.join("training_metrics.csv"), metrics.as_bytes())?;
@@ -86,13 +88,13 @@ impl RunFiles {
         }
         if let Some(record) = &run.record_id {
             let leaf = LeafQuery { record: Some(record.clone()), ..LeafQuery::default() };
-            files.receipt = Some(evidence(remembrancer, &leaf, folder, "ledger_receipt.json").await?);
+            files.receipt = Some(evidence(&connection.ledger, &leaf, folder, "ledger_receipt.json").await?);
         }
         if run.config.recording == Recording::All && run.progress.decisions > 0 {
             let sequence = Some(run.progress.decisions - 1);
             let leaf = LeafQuery { run: Some(run.digest), sequence, ..LeafQuery::default() };
             files.decision_receipt =
-                Some(evidence(remembrancer, &leaf, folder, "decision_receipt.json").await?);
+                Some(evidence(&connection.ledger, &leaf, folder, "decision_receipt.json").await?);
         }
         Ok(files)
     }
@@ -204,7 +206,7 @@ pub(crate) async fn write_evaluation(
     write(&folder.join("evaluation.json"), &json)?;
     if let Some(record) = &evaluation.record_id {
         let leaf = LeafQuery { record: Some(record.clone()), ..LeafQuery::default() };
-        evidence(&connection.remembrancer, &leaf, folder, "evaluation_receipt.json").await?;
+        evidence(&connection.ledger, &leaf, folder, "evaluation_receipt.json").await?;
     }
     draw_evaluation(folder, evaluation)?;
     Ok(())
@@ -250,14 +252,14 @@ async fn artifact(
 }
 
 async fn evidence(
-    remembrancer: &Remembrancer,
+    ledger: &KnownLedger,
     leaf: &LeafQuery,
     folder: &Path,
     name: &str,
 ) -> anyhow::Result<PathBuf> {
-    let evidence = retrying(|| remembrancer.evidence(leaf)).await.with_context(|| name.to_owned())?;
+    let proved = ledger.evidence(leaf).await.with_context(|| name.to_owned())?;
     let path = folder.join(name);
-    write_evidence(&path, &evidence)?;
+    write_evidence(&path, &proved.evidence)?;
     Ok(path)
 }
 

@@ -10,7 +10,7 @@ use std::{
 use client::{ClientError, Endpoint, Remembrancer};
 use test_support::eventually;
 
-use crate::support::addresses;
+use crate::support::{KNOWN_LOGS, addresses};
 
 /// `mesh up` with its data folder on a disk of 256 MiB, until it is dropped.
 struct Up {
@@ -42,6 +42,7 @@ impl Up {
             .args(namespace)
             .args(["sh", "-c", &script, env!("CARGO_BIN_EXE_mesh")])
             .arg(&disk)
+            .env("MESH_KNOWN_LOGS", folder.join(KNOWN_LOGS))
             .stdout(Stdio::piped())
             .stderr(fs::File::create(&log).unwrap())
             .spawn()

@@ -12,7 +12,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
-use crate::support::{Ran, mesh};
+use crate::support::{KNOWN_LOGS, Ran, mesh};
 
 const TRAIN: [&str; 16] = [
     "train",
@@ -41,6 +41,7 @@ impl Training {
         let child = Command::new(env!("CARGO_BIN_EXE_mesh"))
             .args(TRAIN)
             .env("MESH_LOG", "info,service_kit=debug")
+            .env("MESH_KNOWN_LOGS", folder.join(KNOWN_LOGS))
             .current_dir(folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -24,6 +24,9 @@ impl Ran {
     }
 }
 
+/// The file of the logs that are known in a test's folder.
+pub(crate) const KNOWN_LOGS: &str = "known_logs.json";
+
 /// Runs the binary in a folder, without the settings of whoever runs the tests.
 pub(crate) fn mesh(folder: &Path, arguments: &[&str]) -> Ran {
     mesh_with(folder, arguments, &[])
@@ -35,6 +38,7 @@ pub(crate) fn mesh_with(folder: &Path, arguments: &[&str], variables: &[(&str, &
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MESH_")) {
         command.env_remove(name);
     }
+    command.env("MESH_KNOWN_LOGS", folder.join(KNOWN_LOGS));
     let Output { status, stdout, stderr } =
         command.args(arguments).envs(variables.iter().copied()).current_dir(folder).output().unwrap();
     Ran {
@@ -71,6 +75,7 @@ impl Up {
                 database.url(),
             ])
             .env("MESH_LOG", level)
+            .env("MESH_KNOWN_LOGS", folder.join(KNOWN_LOGS))
             .env("MESH_LOG_FORMAT", "json")
             .stderr(log)
             .current_dir(folder)
