@@ -26,7 +26,7 @@ pub fn text(bytes: &[u8]) -> Result<&str, NotText> {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => other("UTF-32"),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => other("UTF-16"),
         // No text that this is for begins with such a character: it is ASCII in two bytes each.
-        [0, 1..=0xff, ..] | [1..=0xff, 0, ..] if bytes.len() % 2 == 0 => other("UTF-16"),
+        [0, 1..=0xff, ..] | [1..=0xff, 0, ..] if bytes.len().is_multiple_of(2) => other("UTF-16"),
         _ => match std::str::from_utf8(bytes) {
             Ok(text) => Ok(without_mark(text)),
             Err(error) => {

@@ -61,13 +61,13 @@ pub fn wanted(
     headers: &HeaderMap,
     tag: &HeaderValue,
     size: u64,
-) -> Result<Wanted, Response> {
+) -> Result<Wanted, Box<Response>> {
     let of_this = headers.get(header::IF_RANGE).is_none_or(|other| other == tag);
     let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
     match range.and_then(bounds) {
         Some(bounds) if method == Method::GET && of_this => match bounds.within(size) {
             Some(range) => Ok(Wanted::Part(range)),
-            None => Err(unsatisfiable(size)),
+            None => Err(Box::new(unsatisfiable(size))),
         },
         _ => Ok(Wanted::Whole),
     }

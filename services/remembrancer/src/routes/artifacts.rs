@@ -90,7 +90,7 @@ async fn get_artifact(
     let (status, range) = match service_kit::wanted(&method, &request, &tag, size) {
         Ok(Wanted::Whole) => (StatusCode::OK, 0..size),
         Ok(Wanted::Part(range)) => (StatusCode::PARTIAL_CONTENT, range),
-        Err(refusal) => return Ok(refusal),
+        Err(refusal) => return Ok(*refusal),
     };
     let headers = [
         (header::CONTENT_TYPE, media_type),
