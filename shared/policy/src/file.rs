@@ -14,6 +14,9 @@ use crate::{
 /// The file's format and version. Version 1, in which every algorithm had the settings of all, is read too.
 pub const POLICY_FORMAT: &str = "ai-mesh-policy/2";
 
+/// As many agents as a run may have.
+const MOST_AGENTS: u32 = 1000;
+
 /// A learned policy (`swarm_final.json`). Same training, same bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,12 +121,10 @@ impl PolicyFile {
                 )));
             }
         }
-        if self.swarm.agents == 0 || self.swarm.agents as usize != self.agents.len() {
-            return Err(SwarmError::Mismatch(format!(
-                "expected the knowledge of {} agents, found {}",
-                self.swarm.agents,
-                self.agents.len()
-            )));
+        // Before as many agents are made as the file says that there are.
+        if !(1..=MOST_AGENTS).contains(&self.swarm.agents) {
+            let found = self.swarm.agents;
+            return Err(SwarmError::Mismatch(format!("expected 1 to {MOST_AGENTS} agents, found {found}")));
         }
         let mut swarm = Swarm::new(self.swarm.clone(), env)?;
         swarm.absorb(&self.agents)?;

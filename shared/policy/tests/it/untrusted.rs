@@ -24,6 +24,23 @@ fn a_file_that_was_trained_on_the_last_of_all_seeds_tells_them() {
     assert_eq!(read.training_seeds(), u64::MAX - 1..u64::MAX);
 }
 
+#[test]
+fn the_file_of_a_rule_whose_agents_know_nothing_is_acted_on_as_the_rule_is() {
+    let env = Environment::built_in(Preset::Contended).with_steps(5);
+    let config = SwarmConfig::new("bid-price", &json!({}), 2).unwrap();
+    let mut rule = Swarm::new(config, &env).unwrap();
+    let file = PolicyFile::new(&rule, &env, training());
+    let mut read = PolicyFile::parse(&serde_json::to_vec(&file).unwrap()).unwrap().swarm(&env).unwrap();
+    assert_eq!(rule.play(&env, 9, REWARD), read.play(&env, 9, REWARD));
+
+    for agents in [0, u32::MAX] {
+        let mut file = file.clone();
+        file.swarm.agents = agents;
+        let error = file.swarm(&env).err().unwrap().to_string();
+        assert!(error.contains("expected 1 to 1000 agents"), "{error}");
+    }
+}
+
 /// Of each learner's file every figure (at most 60 of them, evenly spread) is set to what none should be.
 #[test]
 fn a_policy_decides_by_figures_or_is_refused_whatever_figure_of_it_was_changed() {
