@@ -7,11 +7,12 @@ use client::{
     watched_log::{LogError, Proved, log_key},
 };
 use merkle_log::note::VerifierKey;
+use records::{Body as _, log::KeyRotated};
 use tokio::sync::Mutex;
 
 use crate::{
     exit::line,
-    known_logs::{KnownLogsFile, Standing, Trusted},
+    known_logs::{KnownLog, KnownLogs, KnownLogsFile, Standing, Trusted},
     output::note,
     remote::ledger_error,
     training::outcome::quoted,
@@ -25,8 +26,8 @@ pub(crate) struct KnownLedger {
 }
 
 impl KnownLedger {
-    /// Meets the remembrancer's log: its key must be known, or be the first of its name, and the log must go on from what
-    /// was last seen of it. A stack of this process's own is known by being its own.
+    /// Meets the remembrancer's log: its key must be known, or be the first of its name, or one that a known key was
+    /// rotated to, and the log must go on from what was last seen of it. A stack of this process's own is known by being its own.
     ///
     /// # Errors
     /// There is no answer; the key is another than the known one; the log lost or rewrote its history.
@@ -42,7 +43,10 @@ impl KnownLedger {
         let (last, trust) = match known.standing(&key) {
             Standing::Known(log) => (log.head(&key)?, None),
             Standing::Unknown if !own => (None, Some(Trusted::FirstUse)),
-            Standing::Changed(others) if !own => return Err(changed(remembrancer, &key, &others, &file)),
+            Standing::Changed(others) if !own => match former(remembrancer, &known, &key).await? {
+                Some((former, log)) => (log.head(&former)?, Some(Trusted::Rotated)),
+                None => return Err(changed(remembrancer, &key, &others, &file)),
+            },
             _ => (None, Some(Trusted::Own)),
         };
         let log = WatchedLog::open(remembrancer.clone(), key, last).await.map_err(refused)?;
@@ -65,6 +69,33 @@ impl KnownLedger {
     }
 }
 
+/// The known key from which the log came to this one, by as many rotations as there were: each of the keys vouched for
+/// the next. Whoever answers can leave the records out, but not make them up.
+async fn former(
+    remembrancer: &Remembrancer,
+    known: &KnownLogs,
+    key: &VerifierKey,
+) -> anyhow::Result<Option<(VerifierKey, KnownLog)>> {
+    let mut keys = vec![key.clone()];
+    loop {
+        let new = &keys[keys.len() - 1];
+        let record = match remembrancer.record(&KeyRotated::id_of(new)).await {
+            Ok(record) => record,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(ledger_error(remembrancer, error)),
+        };
+        let rotated = KeyRotated::read(&record).ok();
+        let Some((former, _)) = rotated.and_then(|rotated| rotated.vouched_for(new)) else { return Ok(None) };
+        if let Standing::Known(log) = known.standing(&former) {
+            return Ok(Some((former, log)));
+        }
+        if keys.contains(&former) {
+            return Ok(None);
+        }
+        keys.push(former);
+    }
+}
+
 /// What was seen is remembered. A file that cannot be written is no reason to lose what the command is for.
 fn remember(log: &WatchedLog, file: &KnownLogsFile, trust: Option<Trusted>) {
     let remembered = file.update(|known| {
@@ -79,6 +110,7 @@ fn remember(log: &WatchedLog, file: &KnownLogsFile, trust: Option<Trusted>) {
 fn introduction(log: &WatchedLog, file: &KnownLogsFile, trusted: Trusted) -> String {
     let why = match trusted {
         Trusted::Own => "as this stack's own",
+        Trusted::Rotated => "under another key, for which the known one vouched when it was rotated",
         _ => "on first use: compare the key with one from another source",
     };
     format!(

@@ -68,6 +68,8 @@ pub(crate) enum Trusted {
     FirstUse,
     /// The user gave it.
     Given,
+    /// The key before it, which was trusted, vouched for it when it was rotated.
+    Rotated,
 }
 
 /// How a key stands to what is known.

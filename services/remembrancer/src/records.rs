@@ -270,7 +270,11 @@ impl TryFrom<Columns> for Stored {
     }
 }
 
-async fn find(db: impl PgExecutor<'_>, id: &str) -> Result<Option<Stored>> {
+/// The record with this id, if there is one.
+///
+/// # Errors
+/// The database's.
+pub async fn find(db: impl PgExecutor<'_>, id: &str) -> Result<Option<Stored>> {
     let row = sqlx::query_as!(
         Columns,
         "SELECT log_index, id, kind, subject, recorded_at, body, root FROM records WHERE id = $1",

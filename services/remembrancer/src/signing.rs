@@ -14,5 +14,5 @@ mod signer;
 pub(crate) use bond::last_signed;
 pub use bond::{OpenError, Refusal, current_key, open};
 pub use key_folder::{KeyFileError, KeyFolder};
-pub use rotate::{RotateError, Rotated, rotate};
+pub use rotate::{RotateError, Rotated, former_keys, rotate};
 pub use signer::HeadSigner;

@@ -4,6 +4,7 @@ use std::{
 };
 
 use api::remembrancer::{BatchReceipts, Fence};
+use merkle_log::{checkpoint::Checkpoint, note::VerifierKey};
 use service_kit::{Metrics, Readiness};
 use sqlx::PgPool;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -18,6 +19,7 @@ use crate::{
     metrics::AppMetrics,
     records::{self, Draft, Recorded},
     signing::{self, HeadSigner, KeyFileError, KeyFolder, OpenError, Refusal},
+    verification::FormerKey,
 };
 
 /// How long to wait before a failed opening is tried again.
@@ -129,6 +131,28 @@ impl AppState {
         self.set_opened(Err(reason.into()));
         self.keep_opening();
         Err(LogError::NotOpen(reason.into()))
+    }
+
+    /// What is to be known of a key, if the log had it before its `own`, for a checkpoint that it is said to have signed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn former_key(
+        &self,
+        own: &VerifierKey,
+        key: VerifierKey,
+        checkpoint: &str,
+    ) -> Result<Option<FormerKey>> {
+        let former = signing::former_keys(&self.db, own).await?;
+        let Some((_, leaves)) = former.into_iter().find(|(former, _)| *former == key) else {
+            return Ok(None);
+        };
+        let size = Checkpoint::verify(checkpoint, &key).map(|checkpoint| checkpoint.size).ok();
+        let root = match size.filter(|size| *size <= leaves) {
+            Some(size) => Some(log::root_at(&self.db, size, log::head(&self.db).await?).await?),
+            None => None,
+        };
+        Ok(Some(FormerKey { key, leaves, root }))
     }
 
     /// Leave to export, until the permit is dropped.

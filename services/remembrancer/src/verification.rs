@@ -1,19 +1,36 @@
 //! Verifying what a caller brings: evidence by the keys that somebody vouches for, bare proofs by arithmetic alone.
-//! Nothing that is stored is used.
+//! Nothing that is stored is used, but for keys that the log gave up.
 
 use api::remembrancer::{BareProof, Evidence, Finding, KeyKnown, Size, Verdict};
 use merkle_log::{
     Hash,
+    checkpoint::Checkpoint,
     evidence::{self, Verified, VerifyError},
     note::VerifierKey,
     proof::{verify_consistency, verify_inclusion},
 };
 use records::Leaf;
 
-/// The verdict about evidence. The key that it brings along counts only when it is `trusted`, the caller's, or else
-/// `own`: whoever makes evidence up can also make a key of the same name.
+/// A key that the log had before, and what it may have signed.
+#[derive(Clone, Debug)]
+pub struct FormerKey {
+    /// The key.
+    pub key: VerifierKey,
+    /// How many leaves the log had when it was given up.
+    pub leaves: u64,
+    /// The log's root at the size that the evidence is about; `None` when that is more than `leaves`.
+    pub root: Option<Hash>,
+}
+
+/// The verdict about evidence. The key that it brings along counts only when it is `trusted`, the caller's, or else one of
+/// the log's own: whoever makes evidence up can also make a key of the same name.
 #[must_use]
-pub fn of_evidence(evidence: &Evidence, own: &VerifierKey, trusted: Option<&VerifierKey>) -> Verdict {
+pub fn of_evidence(
+    evidence: &Evidence,
+    own: &VerifierKey,
+    former: Option<&FormerKey>,
+    trusted: Option<&VerifierKey>,
+) -> Verdict {
     let (expected, known) = match trusted {
         Some(key) => (key, KeyKnown::Given),
         None => (own, KeyKnown::Own),
@@ -24,6 +41,11 @@ pub fn of_evidence(evidence: &Evidence, own: &VerifierKey, trusted: Option<&Veri
     };
     if brought == *expected {
         return checked(evidence, expected, known);
+    }
+    if trusted.is_none()
+        && let Some(former) = former.filter(|former| former.key == brought)
+    {
+        return checked_former(evidence, former);
     }
     if trusted.is_some() || brought.name() == own.name() {
         let (whose, name) = match known {
@@ -36,6 +58,18 @@ pub fn of_evidence(evidence: &Evidence, own: &VerifierKey, trusted: Option<&Veri
         ));
     }
     checked(evidence, &brought, KeyKnown::No)
+}
+
+/// The verdict under a key that the log gave up: whoever has got hold of it since can sign what never was in the log.
+fn checked_former(evidence: &Evidence, former: &FormerKey) -> Verdict {
+    let FormerKey { key, leaves, root } = former;
+    match Checkpoint::verify(&evidence.checkpoint, key) {
+        Ok(Checkpoint { size, root: signed, .. }) if *root != Some(signed) => refused(format!(
+            "it is signed with {key}, which this log gave up when it had {leaves} leaves, and this log did not have that \
+             root at {size} leaves under it"
+        )),
+        _ => checked(evidence, key, KeyKnown::Own),
+    }
 }
 
 /// The verdict about a bare proof.

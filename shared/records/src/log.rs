@@ -1,7 +1,10 @@
 //! The log about itself.
 
 use api::Hash;
-use merkle_log::rotation::{KeyRotation, RotationError};
+use merkle_log::{
+    note::VerifierKey,
+    rotation::{KeyRotation, RotationError},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Body, Kind};
@@ -41,6 +44,20 @@ pub struct Signed {
 }
 
 impl KeyRotated {
+    /// The id of the record about the change to this key.
+    #[must_use]
+    pub fn id_of(new_key: &VerifierKey) -> String {
+        id(&new_key.to_string())
+    }
+
+    /// The key that was changed to `new`, and how many leaves the log had then, if it vouches for the change.
+    #[must_use]
+    pub fn vouched_for(&self, new: &VerifierKey) -> Option<(VerifierKey, u64)> {
+        let rotation = self.verify().ok()?;
+        let former = rotation.former.filter(|_| rotation.signed_by_former && rotation.new == *new)?;
+        (former != *new).then_some((former, rotation.checkpoint.size))
+    }
+
     /// What the signatures say.
     ///
     /// # Errors
@@ -59,12 +76,19 @@ impl Body for KeyRotated {
     const KIND: Kind = KEY_ROTATED;
 
     fn id(&self) -> String {
-        let key_id = self.new_key.split('+').nth(1).unwrap_or_default();
-        format!("{}:key:{key_id}", self.subject())
+        id(&self.new_key)
     }
 
     fn subject(&self) -> String {
-        let name = self.new_key.split('+').next().unwrap_or_default();
-        format!("log:{name}")
+        subject(&self.new_key)
     }
+}
+
+fn id(new_key: &str) -> String {
+    let key_id = new_key.split('+').nth(1).unwrap_or_default();
+    format!("{}:key:{key_id}", subject(new_key))
+}
+
+fn subject(new_key: &str) -> String {
+    format!("log:{}", new_key.split('+').next().unwrap_or_default())
 }

@@ -240,6 +240,7 @@ fn vouched(held: &Held, known: &KnownLogs) -> String {
                 Trusted::Own => format!("known since {since} as a stack's own"),
                 Trusted::FirstUse => format!("trusted on first use, on {since}"),
                 Trusted::Given => format!("known since {since}, as it was given"),
+                Trusted::Rotated => format!("known since {since}, when a known key was rotated to it"),
             }
         }
         Vouched::FirstUse => "trusted on first use, from now on".into(),

@@ -31,6 +31,12 @@ async fn the_key_is_shown_changed_and_never_made_anew_for_a_ledger_that_has_one(
     let shown = mesh(folder, &["key", "show", "--data-dir", "data", "--json"]).json();
     let asked = mesh(folder, &["key", "show", "--remembrancer", &stack.remembrancer, "--json"]).json();
     assert_eq!(shown["verifier_key"], asked["verifier_key"]);
+    let elsewhere = |stack: &Up| {
+        let query = ["query", "--kind", "note", "--known-logs", "elsewhere.json", "--remembrancer"];
+        mesh(folder, &[&query[..], &[stack.remembrancer.as_str()]].concat())
+    };
+    let met = elsewhere(&stack);
+    assert!(met.code == 0 && met.stderr.contains("on first use"), "{}", met.stderr);
     let receipt = folder.join("receipt.json");
     let noted = ["record", "note", "--subject", "thing:1", "kept", "--remembrancer", &stack.remembrancer];
     let noted = mesh(folder, &[&noted[..], &["--receipt", "receipt.json"]].concat());
@@ -56,6 +62,10 @@ async fn the_key_is_shown_changed_and_never_made_anew_for_a_ledger_that_has_one(
         &["query", "--kind", "log.key-rotated", "--json", "--remembrancer", &stack.remembrancer],
     );
     assert_eq!(query.json()["items"][0]["body"]["new_key"], new);
+    // Whoever knew the former key follows it to the new one, and the log itself still vouches for what the former signed.
+    let followed = elsewhere(&stack);
+    assert!(followed.code == 0 && followed.stderr.contains("the known one vouched"), "{}", followed.stderr);
+    assert!(!elsewhere(&stack).stderr.contains("trusted from now on"));
     drop(stack);
 
     fs::remove_file(folder.join("data/log-key")).unwrap();

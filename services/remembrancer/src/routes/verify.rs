@@ -13,7 +13,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Verify evidence, or a bare proof
 ///
 /// Evidence is valid when it proves its record under a key that is known: this log's own, or the one that you give as
-/// `trusted_key`. Under another key the proof may hold, but whoever made the evidence may have made that key: the verdict
+/// `trusted_key`; a key that this log had before its key was rotated holds for what the log was then. Under another key the proof may hold, but whoever made the evidence may have made that key: the verdict
 /// is `unknown_key` then, and `not_valid` for this log's name with another key. Nothing that is stored here is used. This is
 /// for those who have only curl; `mesh verify` does the same offline, where nobody has to be trusted.
 ///
@@ -42,7 +42,13 @@ async fn verify_evidence(
     let verdict = match (&what, &trusted) {
         (ToVerify::Evidence(evidence), trusted) => {
             let own = state.signer().await?.verifier_key();
-            verification::of_evidence(evidence, &own, trusted.as_ref())
+            let former = match VerifierKey::parse(&evidence.verifier_key) {
+                Ok(key) if key != own && key.name() == own.name() => {
+                    state.former_key(&own, key, &evidence.checkpoint).await?
+                }
+                _ => None,
+            };
+            verification::of_evidence(evidence, &own, former.as_ref(), trusted.as_ref())
         }
         (ToVerify::Proof(proof), None) => verification::of_proof(proof),
         (ToVerify::Proof(_), Some(_)) => {

@@ -33,6 +33,28 @@ pub struct Rotated {
     pub log_index: u64,
 }
 
+/// The keys before this one, each with the number of leaves up to which it signed, as far as each vouched for the next. The
+/// records that say so may be anybody's: the signatures count.
+///
+/// # Errors
+/// The database's.
+pub async fn former_keys(db: &PgPool, key: &VerifierKey) -> Result<Vec<(VerifierKey, u64)>, LogError> {
+    let mut former: Vec<(VerifierKey, u64)> = Vec::new();
+    loop {
+        let new = former.last().map_or(key, |(key, _)| key);
+        let Some(record) = records::find(db, &KeyRotated::id_of(new)).await? else { return Ok(former) };
+        let rotated = KeyRotated::read(&record.to_api()?).ok();
+        match rotated.and_then(|rotated| rotated.vouched_for(new)) {
+            // Back and forth between two keys would never end.
+            Some((before, _)) if before == *key || former.iter().any(|(known, _)| *known == before) => {
+                return Ok(former);
+            }
+            Some(before) => former.push(before),
+            None => return Ok(former),
+        }
+    }
+}
+
 /// The key was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RotateError {

@@ -4,17 +4,17 @@ use std::{fs, path::PathBuf};
 
 use api::{
     Problem,
-    remembrancer::{Checkpoint, LogKey, Record},
+    remembrancer::{Checkpoint, Finding, KeyKnown, LogKey, Record, Verdict},
 };
-use merkle_log::{checkpoint::Checkpoint as SignedHead, note::VerifierKey};
+use merkle_log::{canonical_json, checkpoint::Checkpoint as SignedHead, leaf_hash, note::VerifierKey};
 use records::{Body as _, log::KeyRotated};
 use remembrancer::{
     BuildError, build,
     fsck::fsck,
     signing::{KeyFolder, OpenError, Refusal, RotateError, Rotated, rotate},
 };
-use reqwest::StatusCode;
-use serde_json::json;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use tempfile::TempDir;
 use test_support::{TestDatabase, eventually};
@@ -267,7 +267,9 @@ async fn a_rotated_key_is_recorded_with_the_signatures_of_both_and_a_running_ser
     log.record(&decisions(run(1), 0..300)).await;
     let before: Checkpoint = log.get_json("/v1/log/checkpoint").await;
     let former = key(&log).await;
+    let evidence: Value = log.get_json(&format!("/v1/log/evidence?run={}&sequence=5", run(1))).await;
     let keys = KeyFolder::at(&log.data.path().join("remembrancer"));
+    let stolen = keys.key().unwrap().unwrap();
     let rotated = rotate(&log.sql().await, &keys, "ai-mesh/log", false).await.unwrap();
     assert_eq!(rotated.former.as_ref(), Some(&former));
     assert_eq!((rotated.log_index, rotated.lost), (300, None));
@@ -294,6 +296,25 @@ async fn a_rotated_key_is_recorded_with_the_signatures_of_both_and_a_running_ser
     assert_eq!((said.checkpoint.size, said.checkpoint.root), (300, before.root_hash.0));
     // An auditor with nothing but the former key reads the same.
     assert_eq!(SignedHead::verify(&body.checkpoint, &former).unwrap(), said.checkpoint);
+
+    // What the former key signed still holds, and what whoever has got hold of it signs now does not.
+    let verdict = async |evidence: &Value| -> Verdict {
+        let request = log.request(Method::POST, "/v1/verify").json(evidence);
+        json_of(request.send().await.unwrap(), StatusCode::OK).await
+    };
+    let told = verdict(&evidence).await;
+    assert_eq!((told.valid, told.key_known), (true, Some(KeyKnown::Own)), "{told:?}");
+    let root = leaf_hash(&canonical_json(&evidence["record"]).unwrap());
+    for size in [1, 400] {
+        let mut forged = evidence.clone();
+        let checkpoint = SignedHead { origin: "ai-mesh/log".into(), size, root };
+        forged["checkpoint"] = json!(checkpoint.sign(&stolen).unwrap());
+        forged["log_index"] = json!(0);
+        forged["inclusion_path"] = json!([]);
+        let told = verdict(&forged).await;
+        assert_eq!(told.verdict, Finding::NotValid);
+        assert!(told.reason.contains("gave up when it had 300 leaves"), "{}", told.reason);
+    }
 
     let log = log.restarted().await;
     assert_eq!(key(&log).await, new);
