@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use test_support::{ProxyMode, database, dedicated_cluster};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{Stack, file, rows, run};
+use crate::support::{Settings, Stack, file, rows, run};
 
 const REQUESTS: [&str; 6] = ["service", "request", "status", "code", "pointer", "what to do"];
 const CIRCUMSTANCES: [&str; 6] = ["service", "circumstances", "status", "code", "what to do", "test"];
@@ -141,12 +141,17 @@ async fn more_interventions_than_may_wait_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn figures_whose_checkpoint_is_gone_are_told_with_what_brings_them_back() {
     let database = database().await;
+    let folder = tempfile::tempdir().unwrap(); // where the log's key is
+    let start = async || {
+        let here = |settings: &mut Settings| settings.remembrancer.data_dir = folder.path().to_owned();
+        Stack::start_with(database.url(), here).await
+    };
     let run = {
-        let stack = Stack::start(&database).await;
+        let stack = start().await;
         stack.ended(&stack.start_run().await).await["id"].as_str().unwrap().to_owned()
     };
     database.execute("DELETE FROM artifacts").await;
-    let stack = Stack::start(&database).await; // whose trainer has no figures in memory
+    let stack = start().await; // whose trainer has no figures in memory
     let answer = stack.http.get(format!("{}/v1/runs/{run}/agents", stack.trainer)).send().await.unwrap();
     let problem = problem(answer, 404, "checkpoint_not_found").await;
     assert!(problem["detail"].as_str().unwrap().contains("/v1/artifacts"), "{problem}");

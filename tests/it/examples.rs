@@ -144,7 +144,12 @@ fn example(document: &Value, content: &Value) -> Option<Value> {
     let schema = name.and_then(|pointer| document.pointer(pointer)).unwrap_or(&content["schema"]);
     [content, schema]
         .into_iter()
-        .find_map(|place| place.get("example").or_else(|| place.get("examples")?.get(0)).cloned())
+        .find_map(|place| place.get("example").or_else(|| first_of(place.get("examples")?)).cloned())
+}
+
+/// Of a media type's examples, which have names, or of a schema's, which have none.
+fn first_of(examples: &Value) -> Option<&Value> {
+    examples.get(0).or_else(|| examples.as_object()?.values().next()?.get("value"))
 }
 
 /// The path with the examples of its parameters, or with this id where there is none.

@@ -8,6 +8,7 @@ use crate::{
     exit::usage,
     known_ledger::KnownLedger,
     known_logs::KnownLogsArgs,
+    output::note,
     stack::{Ports, Stack, StackSettings, without_password},
 };
 
@@ -102,7 +103,7 @@ impl StackArgs {
             let remembrancer = Remembrancer::new(endpoint(&self.remembrancer))?;
             return Ok(Connection {
                 trainer: self.trainer.as_ref().map(|_| Trainer::new(endpoint(&self.trainer))).transpose()?,
-                ledger: KnownLedger::meet(&remembrancer, self.known.file()?, false).await?,
+                ledger: KnownLedger::meet(&remembrancer, self.known.file()?, false, note).await?,
                 remembrancer,
                 evaluator: Evaluator::new(endpoint(&self.evaluator))?,
                 stack: None,
@@ -117,7 +118,7 @@ impl StackArgs {
         };
         let stack = Stack::start(settings).await?;
         let remembrancer = Remembrancer::new(Endpoint::new(stack.url("remembrancer")))?;
-        let ledger = match KnownLedger::meet(&remembrancer, known, true).await {
+        let ledger = match KnownLedger::meet(&remembrancer, known, true, note).await {
             Ok(ledger) => ledger,
             Err(error) => {
                 stack.stop().await;

@@ -13,7 +13,6 @@ use tokio::sync::Mutex;
 use crate::{
     exit::line,
     known_logs::{KnownLog, KnownLogs, KnownLogsFile, Standing, Trusted},
-    output::note,
     remote::ledger_error,
     training::outcome::quoted,
 };
@@ -23,7 +22,11 @@ pub(crate) struct KnownLedger {
     remembrancer: Remembrancer,
     log: Mutex<WatchedLog>,
     file: KnownLogsFile,
+    tell: Tell,
 }
+
+/// Where to say what the user should know.
+pub(crate) type Tell = fn(&str);
 
 impl KnownLedger {
     /// Meets the remembrancer's log: its key must be known, or be the first of its name, or one that a known key was
@@ -35,6 +38,7 @@ impl KnownLedger {
         remembrancer: &Remembrancer,
         file: KnownLogsFile,
         own: bool,
+        tell: Tell,
     ) -> anyhow::Result<Self> {
         let refused = |error| told(remembrancer, &file, error);
         // before the log is asked, which only grows
@@ -51,10 +55,10 @@ impl KnownLedger {
         };
         let log = WatchedLog::open(remembrancer.clone(), key, last).await.map_err(refused)?;
         if let Some(trusted) = trust {
-            note(&introduction(&log, &file, trusted));
+            tell(&introduction(&log, &file, trusted));
         }
-        remember(&log, &file, trust);
-        Ok(Self { remembrancer: remembrancer.clone(), log: Mutex::new(log.patient()), file })
+        remember(&log, &file, trust, tell);
+        Ok(Self { remembrancer: remembrancer.clone(), log: Mutex::new(log.patient()), file, tell })
     }
 
     /// The evidence for a leaf, proved under the known key in a log that only grew.
@@ -64,7 +68,7 @@ impl KnownLedger {
     pub(crate) async fn evidence(&self, leaf: &LeafQuery) -> anyhow::Result<Proved> {
         let mut log = self.log.lock().await;
         let proved = log.evidence(leaf).await.map_err(|error| told(&self.remembrancer, &self.file, error))?;
-        remember(&log, &self.file, None);
+        remember(&log, &self.file, None, self.tell);
         Ok(proved)
     }
 }
@@ -97,13 +101,13 @@ async fn former(
 }
 
 /// What was seen is remembered. A file that cannot be written is no reason to lose what the command is for.
-fn remember(log: &WatchedLog, file: &KnownLogsFile, trust: Option<Trusted>) {
+fn remember(log: &WatchedLog, file: &KnownLogsFile, trust: Option<Trusted>, tell: Tell) {
     let remembered = file.update(|known| {
         trust.into_iter().for_each(|trusted| known.trust(log.key(), trusted));
         known.remember(log.key(), log.note());
     });
     if let Err(error) = remembered {
-        note(&line(&error));
+        tell(&line(&error));
     }
 }
 

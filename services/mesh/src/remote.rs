@@ -5,7 +5,7 @@ use api::trainer::RunQuery;
 use client::{ClientError, Endpoint, PsiField, Remembrancer, Trainer};
 use uuid::Uuid;
 
-use crate::{exit::usage, known_ledger::KnownLedger, known_logs::KnownLogsArgs};
+use crate::{exit::usage, known_ledger::KnownLedger, known_logs::KnownLogsArgs, output::note};
 
 /// Flags that name a running stack's trainer.
 #[derive(Clone, Debug, clap::Args)]
@@ -80,7 +80,7 @@ impl LedgerArgs {
 
     /// The log that the remembrancer keeps, which must be the one that is known.
     pub(crate) async fn meet(&self, remembrancer: &Remembrancer) -> anyhow::Result<KnownLedger> {
-        KnownLedger::meet(remembrancer, self.known.file()?, false).await
+        KnownLedger::meet(remembrancer, self.known.file()?, false, note).await
     }
 }
 

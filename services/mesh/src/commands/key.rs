@@ -36,7 +36,7 @@ enum What {
 
 /// Show the verifier key, and what was signed with it last
 ///
-/// Give the verifier key to those who are to check what the ledger proves (`mesh verify --key`). It is no secret. The
+/// Give the verifier key to those who are to check what the ledger proves (`mesh verify EVIDENCE --key KEY`). It is no secret. The
 /// folder is only read, also while its stack is up.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -57,7 +57,8 @@ pub(crate) struct Up {
 /// Makes the log of the stack one that `mesh verify` knows.
 async fn introduce(stack: &Stack, known: &KnownLogsArgs) -> anyhow::Result<()> {
     let remembrancer = Remembrancer::new(Endpoint::new(stack.url("remembrancer")))?;
-    KnownLedger::meet(&remembrancer, known.file()?, true).await.map(drop)
+    let tell = |text: &str| tracing::info!("{text}"); // between the services' lines
+    KnownLedger::meet(&remembrancer, known.file()?, true, tell).await.map(drop)
 }
 
 impl Up {
@@ -79,7 +80,7 @@ impl Up {
             };
             // those who ask it may doubt it: it serves them nevertheless
             if let Err(error) = introduce(&stack, &self.known).await {
-                note(&line(&error));
+                tracing::warn!("{}", line(&error));
             }
             let told = self.tell(&stack);
             let ended = match told {

@@ -446,7 +446,7 @@ async fn the_document_is_served_as_it_is_generated_and_covers_every_operation() 
     assert_eq!(served, generated);
 
     assert_eq!(served["info"]["title"], "Demo");
-    assert_eq!(served["servers"][0]["url"], "/", "the page tries things out where it comes from");
+    assert_eq!(served["servers"][0]["url"], ".", "the page tries things out where it comes from");
     assert_eq!(served["servers"][1]["variables"]["port"]["default"], "8001");
     assert_eq!(served["info"]["license"]["name"], "Apache-2.0");
     assert_eq!(served["components"]["securitySchemes"]["api_key"]["scheme"], "bearer");
