@@ -82,9 +82,11 @@ async fn one_trainer_plays_a_run_and_both_show_it() {
     let created = stack.client().create_run(&long_run(), None).await.unwrap();
     until("the other shows it at work", async || other.run(created.id).await.status == RunStatus::Running)
         .await;
-    let (here, there) = (stack.run(created.id).await, other.run(created.id).await);
-    assert!(here.trainer.is_some());
-    assert_eq!(here.trainer, there.trainer);
+    until("both say who plays it", async || {
+        let (here, there) = (stack.run(created.id).await, other.run(created.id).await);
+        here.trainer.is_some() && here.trainer == there.trainer
+    })
+    .await;
     until("the other knows a checkpoint", async || other.run(created.id).await.checkpoint.is_some()).await;
     let listed = other.client().runs(&RunQuery::default()).await.unwrap();
     assert_eq!(listed.items.len(), 1);
