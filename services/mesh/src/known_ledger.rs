@@ -29,8 +29,8 @@ pub(crate) struct KnownLedger {
 pub(crate) type Tell = fn(&str);
 
 impl KnownLedger {
-    /// Meets the remembrancer's log: its key must be known, or be the first of its name, or one that a known key was
-    /// rotated to, and the log must go on from what was last seen of it. A stack of this process's own is known by being its own.
+    /// Meets the remembrancer's log: its key must be known, or be the first of its name at that address, or one that a known
+    /// key was rotated to, and the log must go on from what was last seen of it. A stack of this process's own is known by being its own.
     ///
     /// # Errors
     /// There is no answer; the key is another than the known one; the log lost or rewrote its history.
@@ -47,17 +47,22 @@ impl KnownLedger {
         let (last, trust) = match known.standing(&key) {
             Standing::Known(log) => (log.head(&key)?, None),
             Standing::Unknown if !own => (None, Some(Trusted::FirstUse)),
-            Standing::Changed(others) if !own => match former(remembrancer, &known, &key).await? {
+            Standing::Changed(_) if !own => match former(remembrancer, &known, &key).await? {
                 Some((former, log)) => (log.head(&former)?, Some(Trusted::Rotated)),
-                None => return Err(changed(remembrancer, &key, &others, &file)),
+                // Whoever makes a log gives it the same name unless told otherwise: elsewhere there may be another one.
+                None => match known.met_at(address(remembrancer), key.name()) {
+                    others if others.is_empty() => (None, Some(Trusted::FirstUse)),
+                    others => return Err(changed(remembrancer, &key, &others, &file)),
+                },
             },
             _ => (None, Some(Trusted::Own)),
         };
         let log = WatchedLog::open(remembrancer.clone(), key, last).await.map_err(refused)?;
+        let met = (!own).then(|| address(remembrancer).to_owned());
         if let Some(trusted) = trust {
             tell(&introduction(&log, &file, trusted));
         }
-        remember(&log, &file, trust, tell);
+        remember(&log, &file, trust.map(|trusted| (trusted, met)), tell);
         Ok(Self { remembrancer: remembrancer.clone(), log: Mutex::new(log.patient()), file, tell })
     }
 
@@ -101,14 +106,19 @@ async fn former(
 }
 
 /// What was seen is remembered. A file that cannot be written is no reason to lose what the command is for.
-fn remember(log: &WatchedLog, file: &KnownLogsFile, trust: Option<Trusted>, tell: Tell) {
+fn remember(log: &WatchedLog, file: &KnownLogsFile, trust: Option<(Trusted, Option<String>)>, tell: Tell) {
     let remembered = file.update(|known| {
-        trust.into_iter().for_each(|trusted| known.trust(log.key(), trusted));
+        trust.into_iter().for_each(|(trusted, address)| known.trust(log.key(), trusted, address));
         known.remember(log.key(), log.note());
     });
     if let Err(error) = remembered {
         tell(&line(&error));
     }
+}
+
+/// Where it is asked.
+fn address(remembrancer: &Remembrancer) -> &str {
+    remembrancer.endpoint().url.trim_end_matches('/')
 }
 
 fn introduction(log: &WatchedLog, file: &KnownLogsFile, trusted: Trusted) -> String {
@@ -131,9 +141,9 @@ fn changed(
     others: &[String],
     file: &KnownLogsFile,
 ) -> anyhow::Error {
-    let url = remembrancer.endpoint().url.trim_end_matches('/');
+    let url = address(remembrancer);
     anyhow!(
-        "the log {} at {url} has the key {key}, and is known with {}: somebody else may answer there. If you know that \
+        "the log {} at {url} has the key {key}, and was met there with {}: somebody else may answer there now. If you know that \
          it is another log, or has a new key, say so: `curl -s {url}/v1/log/checkpoint -o checkpoint.json`, then `mesh \
          verify checkpoint.json --trust --key {key} --known-logs {}`",
         key.name(),

@@ -53,6 +53,9 @@ pub(crate) struct KnownLog {
     pub(crate) trusted: Trusted,
     /// Since when.
     pub(crate) since: DateTime<Utc>,
+    /// The address at which it was met, of one that was met there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<String>,
     /// The largest checkpoint of which it is certain that it goes on from all before it, as a signed note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) checkpoint: Option<String>,
@@ -183,13 +186,20 @@ impl KnownLogs {
         self.logs.iter().filter(move |log| log.verifier_key.split('+').next() == Some(name))
     }
 
+    /// The keys of the logs of a name that were met at an address.
+    pub(crate) fn met_at(&self, address: &str, name: &str) -> Vec<String> {
+        let met = self.named(name).filter(|log| log.address.as_deref() == Some(address));
+        met.map(|log| log.verifier_key.clone()).collect()
+    }
+
     /// Trusts a key from now on, if it is not trusted already.
-    pub(crate) fn trust(&mut self, key: &VerifierKey, trusted: Trusted) {
+    pub(crate) fn trust(&mut self, key: &VerifierKey, trusted: Trusted, address: Option<String>) {
         if let Standing::Known(_) = self.standing(key) {
             return;
         }
         let since = Utc::now().trunc_subsecs(0);
-        self.logs.push(KnownLog { verifier_key: key.to_string(), trusted, since, checkpoint: None });
+        let verifier_key = key.to_string();
+        self.logs.push(KnownLog { verifier_key, trusted, since, address, checkpoint: None });
     }
 
     /// Remembers a checkpoint that goes on from the one that is remembered. A smaller one, of a command that took longer,
@@ -235,7 +245,7 @@ mod tests {
         let file = KnownLogsFile { path: folder.path().join("a/b/known.json") };
         let key = signer(1).verifier_key();
         assert_eq!(file.read().unwrap().standing(&key), Standing::Unknown);
-        file.update(|known| known.trust(&key, Trusted::FirstUse)).unwrap();
+        file.update(|known| known.trust(&key, Trusted::FirstUse, None)).unwrap();
         let known = file.read().unwrap();
         assert!(matches!(known.standing(&key), Standing::Known(log) if log.trusted == Trusted::FirstUse));
         assert_eq!(known.standing(&signer(2).verifier_key()), Standing::Changed(vec![key.to_string()]));
@@ -248,7 +258,7 @@ mod tests {
         let (mut known, key) = (KnownLogs::default(), signer(1).verifier_key());
         known.remember(&key, &note(1, 1));
         assert_eq!(known, KnownLogs::default(), "nobody trusts it");
-        known.trust(&key, Trusted::Own);
+        known.trust(&key, Trusted::Own, None);
         for (seed, size, expected) in [(1, 0, 0), (1, 5, 5), (1, 4, 5), (2, 9, 5)] {
             known.remember(&key, &note(seed, size));
             let head = known.logs[0].head(&key).unwrap().unwrap();
@@ -262,7 +272,7 @@ mod tests {
         let file = KnownLogsFile { path: folder.path().join("known.json") };
         let key = signer(1).verifier_key();
         file.update(|known| {
-            known.trust(&key, Trusted::Given);
+            known.trust(&key, Trusted::Given, None);
             known.remember(&key, &note(1, 7));
         })
         .unwrap();
@@ -273,7 +283,7 @@ mod tests {
             fs::write(file.path(), bad).unwrap();
             let error = file.read().unwrap_err().to_string();
             assert!(error.contains("known.json"), "{error}");
-            assert!(file.update(|known| known.trust(&key, Trusted::Own)).is_err());
+            assert!(file.update(|known| known.trust(&key, Trusted::Own, None)).is_err());
             assert_eq!(fs::read_to_string(file.path()).unwrap(), bad, "it is left as it is");
         }
     }

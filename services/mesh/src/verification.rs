@@ -243,7 +243,7 @@ impl Held {
     /// certain that it goes on from the one that is remembered.
     pub(crate) fn remember(&self, known: &mut KnownLogs, trusted: Option<Trusted>) {
         if let Some(trusted) = trusted {
-            known.trust(&self.key, trusted);
+            known.trust(&self.key, trusted, None);
         }
         if !matches!(self.history, History::NotShown(_)) {
             known.remember(&self.key, &self.note);

@@ -6,7 +6,7 @@ use api::trainer::{NewRun, Run};
 use client::{Endpoint, Trainer};
 use test_support::{database, eventually};
 
-use crate::support::{Up, mesh};
+use crate::support::{KNOWN_LOGS, Up, mesh};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_is_recorded_once_with_its_evidence_found_by_its_words_and_verified_offline() {
@@ -180,15 +180,25 @@ async fn a_log_is_known_from_the_first_contact_on_and_one_that_is_not_the_known_
     let again = mesh(elsewhere.path(), &["query", "seen", "--remembrancer", &up.remembrancer]);
     assert_eq!((again.code, again.stderr.contains("from now on")), (0, false), "{}", again.stderr);
     assert_eq!(mesh(elsewhere.path(), &["verify", "a.json"]).code, 0);
+    let up_url = up.remembrancer.clone();
     drop(up);
 
-    // another key under the same name
+    // another key under the same name at the same address
     fs::remove_dir_all(folder.path().join("data")).unwrap();
-    let up = Up::start(folder.path(), &second);
+    let (before, up) = (up_url, Up::start(folder.path(), &second));
+    let known = elsewhere.path().join(KNOWN_LOGS);
+    let text = fs::read_to_string(&known).unwrap();
+    assert!(text.contains(&before), "{text}");
+    fs::write(&known, text.replace(&before, &up.remembrancer)).unwrap();
     for arguments in [&["query", "seen"][..], &["record", "note", "--subject", "s", "seen"]] {
         let changed = mesh(elsewhere.path(), &[arguments, &["--remembrancer", &up.remembrancer]].concat());
         assert_eq!(changed.code, 3, "{}", changed.stdout);
         assert!(changed.stderr.contains("somebody else may answer there"), "{}", changed.stderr);
     }
+    // at another address it is another log
+    fs::write(&known, text).unwrap();
+    let other = mesh(elsewhere.path(), &["query", "--kind", "note", "--remembrancer", &up.remembrancer]);
+    assert!(other.code == 0 && other.stderr.contains("on first use"), "{}", other.stderr);
+    assert_eq!(mesh(elsewhere.path(), &["verify", "a.json"]).code, 0, "the first is known as before");
     assert_eq!(second.count("records").await, 0);
 }
