@@ -23,6 +23,8 @@ pub fn in_words(message: &str) -> String {
         Some(format!("`{name}` stands here twice"))
     } else if message.starts_with("data did not match any variant of untagged enum") {
         Some("expected another value: it has none of the forms that it may have".to_owned())
+    } else if OF_TIMES.contains(&message) {
+        Some("expected a time such as 2026-03-01T12:00:00Z (RFC 3339)".to_owned())
     } else if message == "expected ident" {
         Some("expected `true`, `false` or `null`".to_owned())
     } else if message == "EOF while parsing a value" {
@@ -34,6 +36,14 @@ pub fn in_words(message: &str) -> String {
     };
     told.unwrap_or_else(|| message.to_owned()) + place
 }
+
+/// What chrono says of text that is no time.
+const OF_TIMES: [&str; 4] = [
+    "input contains invalid characters",
+    "premature end of input",
+    "trailing input",
+    "input is out of range",
+];
 
 const PLACE: &str = " at line ";
 const EXPECTED: &str = ", expected ";
@@ -174,6 +184,7 @@ mod tests {
                 "EOF while parsing an object at line 1 column 4",
                 "the text ends in the middle of an object at line 1 column 4",
             ),
+            ("premature end of input", "expected a time such as 2026-03-01T12:00:00Z (RFC 3339)"),
             ("expected a SHA-256 in hex", "expected a SHA-256 in hex"),
         ] {
             assert_eq!(in_words(message), words);
