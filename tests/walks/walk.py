@@ -36,7 +36,7 @@ from remembrancer.api.log import get_checkpoint, get_evidence, get_run_head, ver
 from remembrancer.api.records import get_record, list_records
 from remembrancer.api.tiles import get_checkpoint_note, get_tile
 from remembrancer.models import Artifact, Evidence, Record, RecordedDecision, RecordedDecisionPage, RecordPage
-from remembrancer.models import RunHead, Verdict
+from remembrancer.models import RunHead, Verification
 from remembrancer.models import Checkpoint as LogCheckpoint
 from remembrancer.types import File
 from trainer.api.policies import ask_policy, report_outcome
@@ -124,7 +124,7 @@ job = RoutingRequest(tenant="tenant-gaming", workload="general_compute", gpu_hou
 served = expect(ServedDecisions, ask_policy.sync_detailed(run.id, client=training, body=DecisionRequest([job])))
 decision = served.decisions[0]
 proof = get_evidence.sync_detailed(client=ledger, run=served.run, sequence=decision.sequence)
-verdict = expect(Verdict, verify_evidence.sync_detailed(client=ledger, body=expect(Evidence, proof)))
+verdict = expect(Verification, verify_evidence.sync_detailed(client=ledger, body=expect(Evidence, proof)))
 assert verdict.valid, verdict.reason
 happened = Outcome(succeeded=True, latency_ms=318.5, cost_usd=2.75)
 told = expect(RecordedOutcome, report_outcome.sync_detailed(decision.id, client=training, body=happened), 201)

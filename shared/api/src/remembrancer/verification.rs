@@ -137,6 +137,8 @@ pub enum KeyKnown {
 
 /// The answer to a verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+// In the documents under another name than its field: generators make variables of both.
+#[schema(as = Verification)]
 pub struct Verdict {
     /// True only when `verdict` is `valid`.
     pub valid: bool,
