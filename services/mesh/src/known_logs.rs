@@ -67,7 +67,7 @@ pub(crate) struct KnownLog {
 pub(crate) enum Trusted {
     /// A stack of this user's own has it.
     Own,
-    /// It was the first that was seen of a log of this name.
+    /// It was the first that was met of a log of this name: anywhere, or at that address.
     FirstUse,
     /// The user gave it.
     Given,

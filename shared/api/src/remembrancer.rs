@@ -256,6 +256,7 @@ pub struct DecisionQuery {
     pub cursor: Option<String>,
 }
 
+// `DecisionQuery` without the page: serde cannot flatten one into the other and refuse unknown fields too.
 /// Which decisions to stream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams, Validate)]
 #[serde(deny_unknown_fields)]

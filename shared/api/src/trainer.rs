@@ -552,6 +552,7 @@ pub struct MetricsQuery {
     pub limit: Option<u32>,
 }
 
+// `MetricsQuery` without the page, likewise in full: serde cannot flatten and refuse unknown fields too.
 /// Which metrics to stream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams, Validate)]
 #[serde(deny_unknown_fields)]

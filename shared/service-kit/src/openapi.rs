@@ -54,7 +54,7 @@ where
 ///
 /// # Panics
 /// Never: a document is made of texts, numbers and maps whose keys are texts, which always have JSON.
-#[allow(clippy::expect_used)]
+#[allow(clippy::expect_used, reason = "see Panics")]
 pub fn openapi(info: &ServiceInfo, routes: OpenApiRouter) -> (Router, Value) {
     let (router, mut document) = routes.split_for_parts();
     for operation in document.paths.paths.values_mut().flat_map(operations) {
@@ -130,7 +130,7 @@ pub fn list_values(
 ///
 /// # Panics
 /// When it is no schema: a mistake of the caller's code.
-#[allow(clippy::expect_used)]
+#[allow(clippy::expect_used, reason = "see Panics")]
 pub fn set_schema(document: &mut OpenApi, name: &str, mut schema: Value) {
     let components = document.components.get_or_insert_with(Components::new);
     let before = components.schemas.get(name).and_then(|schema| serde_json::to_value(schema).ok());

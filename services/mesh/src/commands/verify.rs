@@ -22,7 +22,7 @@ use crate::{
 /// added to the earlier (/v1/log/proofs/consistency). No service is called.
 ///
 /// A key is known when it is given with --key, or when the file of known logs has it: `mesh up` and `mesh train` remember
-/// those of your own stacks there, and a command that talks to a running stack the first that it meets of a log's name. The
+/// those of your own stacks there, and a command that talks to a running stack the log that it first meets at that address. The
 /// key that a file brings along proves nothing. Of every known log the last checkpoint is remembered, and one that
 /// contradicts it is not valid.
 #[derive(Debug, Args)]
