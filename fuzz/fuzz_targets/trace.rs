@@ -28,7 +28,7 @@ fuzz_target!(|text: &str| {
         assert!(!trace.requests(trace.steps() - 1).is_empty(), "the last step has a request");
         if trace.steps() < 30 {
             let mut episode = Episode::replaying(env, &trace, 1, Reward::EXCESS_COST);
-            play_in(env, &mut episode, &mut Swarm::of_rule(Rule::WeightedScore));
+            play_in(env, &mut episode, &mut Swarm::of_rule(Rule::WeightedScore, env));
         }
     }
 });

@@ -43,7 +43,7 @@ pub fn play_all(env: &Environment, chosen: usize) {
     }
     let env = env.clone().with_steps(2);
     for rule in Rule::ALL {
-        play(&env, &mut Swarm::of_rule(rule));
+        play(&env, &mut Swarm::of_rule(rule, &env));
     }
     let learner = LEARNERS[chosen % LEARNERS.len()].name;
     let config = SwarmConfig::new(learner, &json!({}), 2).expect("the settings by default");

@@ -82,7 +82,7 @@ fn policy_files() -> Vec<String> {
         "q-learning",
         json!({"replay": {"kind": "prioritized", "capacity": 100}, "merge_every": 2}),
     )));
-    files.push(file(Swarm::of_rule(Rule::BidPrice)));
+    files.push(file(Swarm::of_rule(Rule::BidPrice, &env)));
     let mut texts: Vec<String> = files.iter().map(text).collect();
     texts.extend(
         files.iter().map(|file| first_version(&serde_json::to_value(file).expect("JSON")).to_string()),

@@ -74,12 +74,12 @@ impl Ledger {
         Self { remembrancer, ledger }
     }
 
-    /// Everybody who takes part: the learned policies, then the rules.
+    /// The learned policies that take part.
     ///
     /// # Errors
     /// A policy that is missing, no policy, trained for another catalog, or trained on a test seed.
     pub(crate) async fn contestants(&self, plan: &Plan) -> Result<Vec<Contestant>, EvaluationError> {
-        let mut contestants = Vec::with_capacity(plan.policies.len() + plan.rules.len());
+        let mut contestants = Vec::with_capacity(plan.policies.len());
         for sha256 in plan.policies.iter().map(|policy| Hash(*policy)) {
             let bytes = self.ledger.within(FILE_DEADLINE).artifact(&sha256).await?;
             let bytes = bytes.ok_or(EvaluationError::PolicyNotFound(sha256))?;
@@ -91,7 +91,6 @@ impl Ledger {
                 EvaluationError::InvalidPolicy(sha256, format!("reading it failed: {panic}"))
             })??);
         }
-        contestants.extend(plan.rules.iter().map(|rule| Contestant::of_rule(*rule)));
         Ok(contestants)
     }
 

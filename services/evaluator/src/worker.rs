@@ -211,7 +211,7 @@ impl Worker {
         let known = self.known_limits.find(&keys).await;
         let (planned, progress) = (plan.clone(), working.progress().clone());
         let found =
-            tokio::task::spawn_blocking(move || evaluate(&planned, &contestants, &keys, known, &progress));
+            tokio::task::spawn_blocking(move || evaluate(&planned, contestants, &keys, known, &progress));
         let Some(found) = found.await? else { return Ok(None) };
         if let Some(error) = &found.unsolved {
             let error = error as &dyn std::error::Error;

@@ -88,7 +88,7 @@ mod tests {
 
     fn first_step(preset: Preset, rule: Rule) -> (Environment, StepReport) {
         let env = Environment::built_in(preset);
-        let mut swarm = Swarm::of_rule(rule);
+        let mut swarm = Swarm::of_rule(rule, &env);
         let mut report = StepReport::new(&env);
         swarm.begin_episode(1);
         assert!(swarm.run_step(

@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_step_without_requests_has_no_figures_rather_than_zeros() {
         let env = Environment::built_in(Preset::Default);
-        let swarm = Swarm::of_rule(Rule::Cheapest);
+        let swarm = Swarm::of_rule(Rule::Cheapest, &env);
         let mut report = StepReport::new(&env);
         report.agents = vec![AgentStep::default()];
         let window = window(9, &swarm, &report);
@@ -214,7 +214,7 @@ mod tests {
         let mut report = StepReport::new(&env);
         let learning = LearningWindow { abs_td_error: 6.0, updates: 3 };
         report.agents = vec![AgentStep { decisions: 4, reward: 10.0, learning }];
-        let window = window(0, &Swarm::of_rule(Rule::Cheapest), &report);
+        let window = window(0, &Swarm::of_rule(Rule::Cheapest, &env), &report);
         assert_eq!(window.agents[0].mean_reward, Some(2.5));
         assert_eq!(window.agents[0].mean_abs_td_error, Some(2.0));
     }
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn an_episode_has_its_highest_surprise_and_the_field_of_its_last_window() {
         let env = Environment::built_in(Preset::Default);
-        let swarm = Swarm::of_rule(Rule::Cheapest);
+        let swarm = Swarm::of_rule(Rule::Cheapest, &env);
         let mut report = StepReport::new(&env);
         report.agents = vec![AgentStep { decisions: 2, reward: 3.0, ..AgentStep::default() }];
         let mut tally = EpisodeTally::new(4, &env, 1);

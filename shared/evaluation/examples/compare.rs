@@ -30,7 +30,8 @@ fn main() {
     let rules: Vec<Rule> = Rule::ALL.into_iter().chain(Rule::REFERENCES).collect();
     let informed = rules.iter().position(|rule| *rule == Rule::BidPriceInformed).unwrap();
     let learners = arguments.iter().skip(2).map(|learner| trained(&env, learner));
-    let contestants: Vec<Contestant> = rules.into_iter().map(Contestant::of_rule).chain(learners).collect();
+    let contestants: Vec<Contestant> =
+        rules.into_iter().map(|rule| Contestant::of_rule(rule, &env)).chain(learners).collect();
 
     let progress = Progress::default();
     let sample = Sample::new(&env, count, Some(env.steps()));

@@ -50,8 +50,8 @@ struct Swarms {
 
 impl Contestant {
     /// A hand rule.
-    pub fn of_rule(rule: Rule) -> Self {
-        let mut contestant = Self::of_swarm(rule.name().into(), Swarm::of_rule(rule));
+    pub fn of_rule(rule: Rule, env: &Environment) -> Self {
+        let mut contestant = Self::of_swarm(rule.name().into(), Swarm::of_rule(rule, env));
         contestant.reference = Rule::REFERENCES.contains(&rule);
         contestant
     }
@@ -147,8 +147,8 @@ mod tests {
         swarm.play(env, 1, Reward::EXCESS_COST);
         vec![
             Contestant::of_policy([7; 32], 1, swarm),
-            Contestant::of_rule(Rule::WeightedScore),
-            Contestant::of_rule(Rule::Random),
+            Contestant::of_rule(Rule::WeightedScore, env),
+            Contestant::of_rule(Rule::Random, env),
         ]
     }
 
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn the_steps_of_the_limit_are_counted_apart() {
         let env = Environment::built_in(Preset::Contended).with_steps(4);
-        let rule = [Contestant::of_rule(Rule::Cheapest)];
+        let rule = [Contestant::of_rule(Rule::Cheapest, &env)];
         let on = |asked| {
             let sample = Sample::new(&env, 1, asked);
             let played = play(&env, &rule, &[9], sample.as_ref(), &Progress::default());
@@ -205,7 +205,7 @@ mod tests {
     fn the_parts_of_an_episode_are_counted_apart_and_make_up_the_whole() {
         for (steps, parts) in [(4, 4), (24, 24), (50, 24)] {
             let env = Environment::built_in(Preset::Contended).with_steps(steps);
-            let rule = [Contestant::of_rule(Rule::Cheapest)];
+            let rule = [Contestant::of_rule(Rule::Cheapest, &env)];
             let played = play(&env, &rule, &[9], None, &Progress::default()).unwrap();
             let achieved = &played[0][0];
             assert_eq!(achieved.parts.len(), parts);
@@ -220,7 +220,7 @@ mod tests {
         let env = Environment::built_in(Preset::Contended);
         let cancelled = Progress::default();
         cancelled.cancel();
-        let rule = [Contestant::of_rule(Rule::Cheapest)];
+        let rule = [Contestant::of_rule(Rule::Cheapest, &env)];
         assert!(play(&env, &rule, &[1, 2], None, &cancelled).is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! The work of one evaluation: play the episodes, solve the limits that nobody knows yet, tell the result.
 
 use limit::{AllocationError, Limit};
+use rayon::prelude::*;
 
 use crate::{
     analysis::analyse,
@@ -23,20 +24,22 @@ pub struct Found {
     pub unsolved: Option<AllocationError>,
 }
 
-/// Does the work. `keys` and `known` are those of the limits, by seed; both are empty where there is no limit. `None`
+/// Does the work. `learned` are the plan's policies; the rules join them. `keys` and `known` are those of the limits, by seed; both are empty where there is no limit. `None`
 /// when it was cancelled.
 pub fn evaluate(
     plan: &Plan,
-    contestants: &[Contestant],
+    learned: Vec<Contestant>,
     keys: &[Digest],
     known: Vec<Option<Limit>>,
     progress: &Progress,
 ) -> Option<Found> {
     let environment = &plan.environment;
     let sample = plan.sample.as_ref();
-    let achieved = play(environment, contestants, &plan.seeds, sample, progress)?;
+    let rules = plan.rules.par_iter().map(|rule| Contestant::of_rule(*rule, environment));
+    let contestants: Vec<Contestant> = learned.into_par_iter().chain(rules).collect();
+    let achieved = play(environment, &contestants, &plan.seeds, sample, progress)?;
     let Some(sample) = sample else {
-        let report = analyse(plan, contestants, &achieved, None);
+        let report = analyse(plan, &contestants, &achieved, None);
         return Some(Found { report, solved: Vec::new(), known_steps: 0, unsolved: None });
     };
     let known = possible(sample, known, &achieved);
@@ -46,7 +49,7 @@ pub fn evaluate(
         Ok((limits, solved)) => (Some(limits), solved, None),
         Err(error) => (None, Vec::new(), Some(error)),
     };
-    let report = analyse(plan, contestants, &achieved, limits.as_deref());
+    let report = analyse(plan, &contestants, &achieved, limits.as_deref());
     Some(Found { report, solved, known_steps, unsolved })
 }
 

@@ -40,7 +40,7 @@ fn learner(agents: u32, replay: bool) -> SwarmConfig {
 #[divan::bench]
 fn simulator_with_the_baseline(bencher: Bencher<'_, '_>) {
     let env = Environment::built_in(Preset::Contended);
-    bench(bencher, Swarm::of_rule(Rule::BASELINE), &env);
+    bench(bencher, Swarm::of_rule(Rule::BASELINE, &env), &env);
 }
 
 #[divan::bench(args = [1, 10, 100])]

@@ -71,10 +71,12 @@ mod q_learning {
 
 mod rules {
     mod bid_price;
+    mod counting;
     mod hand_rule;
     pub(crate) mod rule;
     mod scored;
     mod size;
+    mod tuned;
 }
 
 pub use error::SwarmError;

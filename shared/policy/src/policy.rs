@@ -1,6 +1,6 @@
 //! The interface: what every learner and every hand rule is to the team that it plays in.
 
-use routing_env::{Candidate, Choice, Environment, Observation, Request, StepOutcome};
+use routing_env::{Candidate, Choice, Environment, Observation, Request, StepOutcome, Truth};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{error::SwarmError, knowledge::Learned, learning::Learning, settings::Settings};
@@ -46,6 +46,12 @@ pub(crate) trait Agent: Clone + Send + 'static {
 
     /// Begins a step that this agent leads: what it tells the others, they may follow.
     fn lead_step(&mut self, _shared: &mut Self::Shared) {}
+
+    /// The agent as one that is told what is hidden from others; no learner is, and of the hand rules only those that are
+    /// references.
+    fn informed(&mut self) -> Option<&mut dyn Informed> {
+        None
+    }
 
     /// Decides one request.
     fn decide(&mut self, observation: &Observation<'_>, shared: &mut Self::Shared) -> Decision;
@@ -98,6 +104,12 @@ pub(crate) trait Agent: Clone + Send + 'static {
 
     /// Lets the agents of a team go on from what all have learned since this was last done.
     fn merge(_team: &mut [Self]) {}
+}
+
+/// Who is told what is hidden from others. It is no policy that anybody could follow, but says what knowing would be worth.
+pub(crate) trait Informed {
+    /// Tells the truth of the step that begins.
+    fn tell(&mut self, truth: &Truth);
 }
 
 /// An agent that is made of settings: a learner.

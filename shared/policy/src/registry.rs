@@ -160,7 +160,7 @@ impl Algorithm {
     pub(crate) fn team(&self, agents: u32, env: &Environment) -> Result<Box<dyn Team>, SwarmError> {
         match self.kind {
             Kind::Learner(learner) => (learner.team)(learner.name, &self.settings, agents, env),
-            Kind::Rule(rule) => Ok(rule.team(agents)),
+            Kind::Rule(rule) => Ok(rule.team(agents, env)),
         }
     }
 

@@ -87,8 +87,13 @@ impl Swarm {
 
     /// One agent that follows a hand rule.
     #[must_use]
-    pub fn of_rule(rule: Rule) -> Self {
-        Self::of(SwarmConfig { algorithm: rule.into(), agents: 1 }, rule.team(1))
+    pub fn of_rule(rule: Rule, env: &Environment) -> Self {
+        Self::of_team(rule, rule.team(1, env))
+    }
+
+    /// A team of one that follows a rule.
+    pub(crate) fn of_team(rule: Rule, team: Box<dyn Team>) -> Self {
+        Self::of(SwarmConfig { algorithm: rule.into(), agents: 1 }, team)
     }
 
     fn of(config: SwarmConfig, team: Box<dyn Team>) -> Self {
@@ -159,6 +164,9 @@ impl Swarm {
             // agents lead in turn, and where they begin depends on nothing but the episode
             let leader = (self.episode_seed % count as u64) as usize + outcome.step as usize;
             self.team.begin_step(leader % count);
+        }
+        if let Some(truth) = episode.truth() {
+            self.team.tell(truth);
         }
         while let Some(turn) = episode.turn() {
             match turn {

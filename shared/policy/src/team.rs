@@ -1,6 +1,6 @@
 //! A team: agents of one kind, and what they tell each other.
 
-use routing_env::{Candidate, Observation, Request, StepOutcome};
+use routing_env::{Candidate, Observation, Request, StepOutcome, Truth};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -21,6 +21,9 @@ pub(crate) trait Team: Send {
 
     /// Begins a step that this agent leads.
     fn begin_step(&mut self, leader: usize);
+
+    /// Tells the truth of the step that has begun to those that are there to be told it: references, no others.
+    fn tell(&mut self, truth: &Truth);
 
     fn decide(&mut self, agent: usize, observation: &Observation<'_>) -> Decision;
 
@@ -113,6 +116,10 @@ impl<A: Agent> Team for TeamOf<A> {
     fn begin_step(&mut self, leader: usize) {
         self.shared.begin_step();
         self.agents[leader].lead_step(&mut self.shared);
+    }
+
+    fn tell(&mut self, truth: &Truth) {
+        self.agents.iter_mut().filter_map(Agent::informed).for_each(|agent| agent.tell(truth));
     }
 
     fn decide(&mut self, agent: usize, observation: &Observation<'_>) -> Decision {

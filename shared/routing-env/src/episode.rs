@@ -1,6 +1,7 @@
 //! One episode: the simulator asks, a policy answers, providers and budgets change.
 
 use crate::{
+    calendar::Calendar,
     environment::Environment,
     events::{Event, Timeline},
     market::{Candidate, Market},
@@ -48,11 +49,11 @@ pub struct Observation<'a> {
     /// The provider where the job has just failed; it is no candidate, and there is no third try. The time
     /// that this took adds to the latency, but does not count against the SLA.
     pub failed_at: Option<usize>,
-    /// What is so where it differs from what policies are told. For reference policies only: one that looks
-    /// at it does not play fair.
-    pub truth: Option<&'a Truth>,
     /// The step, from 0.
     pub step: u32,
+    /// The hour of the week in which the step begins, from 0 (Monday 00:00 UTC) to 167. In what is simulated a step is an
+    /// hour.
+    pub hour_of_week: u32,
     /// The request's position in its step, from 0.
     pub index: usize,
     /// The request's position in the episode, from 0.
@@ -83,6 +84,8 @@ pub enum Turn<'a> {
 pub struct StepOutcome<'a> {
     /// The step, from 0.
     pub step: u32,
+    /// The hour of the week in which the step begins.
+    pub hour_of_week: u32,
     /// The first request's position in the episode.
     pub first_arrival: u64,
     /// The requests in order of arrival.
@@ -294,9 +297,9 @@ impl<'e> Episode<'e> {
             may_hold: self.env.workloads().actions.hold,
             may_defer: self.may_defer(),
             failed_at: self.failed.map(|failure| failure.provider),
-            truth: self.truth.as_ref(),
             waited_ms: has_waited.then_some(self.waits_ms[index]),
             step: self.next_step - 1,
+            hour_of_week: self.hour_of_week(),
             index,
             arrival: self.first_arrival + index as u64,
             phase: if has_waited { 1.0 } else { (self.cursor as f64 / self.expected_requests).min(1.0) },
@@ -378,6 +381,7 @@ impl<'e> Episode<'e> {
     pub fn outcome(&self) -> StepOutcome<'_> {
         StepOutcome {
             step: self.next_step - 1,
+            hour_of_week: self.hour_of_week(),
             first_arrival: self.first_arrival,
             requests: &self.requests,
             resolutions: &self.resolutions,
@@ -388,10 +392,25 @@ impl<'e> Episode<'e> {
         }
     }
 
+    /// What is so in this step where it differs from what policies are told; `None` where they are told all. No
+    /// observation has it: whoever plays the episode decides who is told.
+    #[must_use]
+    pub fn truth(&self) -> Option<&Truth> {
+        self.truth.as_ref()
+    }
+
     /// Providers and budgets now.
     #[must_use]
     pub fn market(&self) -> &Market {
         &self.market
+    }
+
+    fn hour_of_week(&self) -> u32 {
+        let calendar = match &self.source {
+            Source::Trace(trace) => trace.calendar(),
+            Source::Demand(_) | Source::Given(..) => Calendar::SIMULATED,
+        };
+        calendar.hour_of_week(self.next_step - 1)
     }
 
     fn may_defer(&self) -> bool {

@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+mod calendar;
 mod catalog;
 mod environment;
 mod episode;
@@ -24,6 +25,9 @@ mod trace;
 mod trace_time;
 mod truth;
 mod workloads;
+
+/// Hours of a week: what [`Observation::hour_of_week`] counts up to.
+pub const HOURS_OF_WEEK: u32 = 168;
 
 pub use catalog::{Catalog, GLOBAL_REGION, Provider, UNLISTED_PRICE_USD_PER_HOUR};
 pub use environment::Environment;

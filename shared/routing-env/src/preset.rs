@@ -23,6 +23,8 @@ pub enum Preset {
     Steady,
     /// `drifting`
     Drifting,
+    /// `unreliable`
+    Unreliable,
 }
 
 /// What a preset is.
@@ -37,8 +39,15 @@ struct Definition {
 
 impl Preset {
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Self; 6] =
-        [Self::Default, Self::Contended, Self::Overloaded, Self::Congested, Self::Steady, Self::Drifting];
+    pub const ALL: [Self; 7] = [
+        Self::Default,
+        Self::Contended,
+        Self::Overloaded,
+        Self::Congested,
+        Self::Steady,
+        Self::Drifting,
+        Self::Unreliable,
+    ];
 
     fn definition(self) -> Definition {
         match self {
@@ -83,6 +92,15 @@ impl Preset {
                 change: |workloads| {
                     crowd(workloads, 8.0);
                     workloads.knowledge = Knowledge::Hidden;
+                },
+            },
+            Self::Unreliable => Definition {
+                name: "unreliable",
+                description: "As `drifting`, where jobs fail three times as often.",
+                change: |workloads| {
+                    crowd(workloads, 8.0);
+                    workloads.knowledge = Knowledge::Hidden;
+                    workloads.failure_multiplier = 3.0;
                 },
             },
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::{
+    calendar::Calendar,
     environment::Environment,
     input::InputError,
     request::Request,
@@ -17,6 +18,7 @@ pub struct Trace {
     /// The steps that have requests: what a trace takes of memory depends on its rows, not on how far apart they are.
     steps: BTreeMap<u32, Vec<Request>>,
     origin: Origin,
+    calendar: Calendar,
 }
 
 /// A row; further columns are ignored.
@@ -89,7 +91,8 @@ impl Trace {
         if steps.is_empty() {
             return Err(mistake(file, 1, "", "expected at least one request, found none".into()));
         }
-        Ok(Self { steps, origin: clock.origin() })
+        let calendar = clock.calendar();
+        Ok(Self { steps, origin: clock.origin(), calendar })
     }
 
     /// How many steps.
@@ -102,6 +105,10 @@ impl Trace {
     #[must_use]
     pub fn requests(&self, step: u32) -> &[Request] {
         self.steps.get(&step).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(crate) fn calendar(&self) -> Calendar {
+        self.calendar
     }
 
     /// Where its step 0 begins.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::trace::MAX_STEPS;
+use crate::{calendar::Calendar, trace::MAX_STEPS};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 /// From so many seconds on a time is one of the clock, since 1970: no trace is three years long.
@@ -171,6 +171,15 @@ impl Clock {
     /// Where step 0 begins; that of an empty trace is anywhere.
     pub(crate) fn origin(self) -> Origin {
         self.origin.unwrap_or(Origin::Steps)
+    }
+
+    /// Which time of the week its steps are.
+    pub(crate) fn calendar(&self) -> Calendar {
+        match self.origin {
+            _ if self.unit == Unit::Steps => Calendar::SIMULATED,
+            Some(Origin::First(time)) => Calendar::new(Some(time), self.step_seconds),
+            _ => Calendar::new(None, self.step_seconds),
+        }
     }
 
     fn begins(&self, first: f64) -> Origin {

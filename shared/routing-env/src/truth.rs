@@ -30,7 +30,8 @@ const JUMP_STEPS: std::ops::RangeInclusive<u32> = 10..=30;
 /// By how much a workload's share has changed at the end of the episode, at most.
 const LEAN: f64 = 0.3;
 
-/// A provider without brownout fails `(100 − reputation) / FAILURE_SCALE` of its jobs, times a factor of its own.
+/// A provider without brownout fails `(100 − reputation) / FAILURE_SCALE` of its jobs, times a factor of its own and the
+/// workloads' `failure_multiplier`.
 const FAILURE_SCALE: f64 = 500.0;
 const FAILURE_FACTOR: std::ops::Range<f64> = 0.5..1.5;
 const BROWNOUT_FACTOR: f64 = 5.0;
@@ -84,7 +85,8 @@ impl Truth {
             }
         }
         let providers = env.catalog().providers.iter().map(|provider| {
-            let failure = (100.0 - provider.reputation) / FAILURE_SCALE * rng.random_range(FAILURE_FACTOR);
+            let usual = (100.0 - provider.reputation) / FAILURE_SCALE * env.workloads().failure_multiplier;
+            let failure = usual * rng.random_range(FAILURE_FACTOR);
             let latency_factor = rng.random_range(LATENCY_FACTOR);
             Provider { latency_factor, failure, true_factor: latency_factor, true_failure: failure }
         });

@@ -49,6 +49,9 @@ pub struct Workloads {
     /// What a policy is told.
     #[serde(default, skip_serializing_if = "Knowledge::is_catalog")]
     pub knowledge: Knowledge,
+    /// Where knowledge is hidden, jobs fail so many times as often.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub failure_multiplier: f64,
 }
 
 /// One tenant.
@@ -181,6 +184,11 @@ fn one() -> f64 {
     1.0
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
+}
+
 impl Workloads {
     /// The workloads that the project ships.
     #[must_use]
@@ -247,6 +255,7 @@ impl Workloads {
         check.positive(self.budget_multiplier, 1e6, "/budget_multiplier")?;
         check.within(self.congestion, 0.0, 100.0, "/congestion")?;
         check.within(self.surge, 0.0, 100.0, "/surge")?;
+        check.within(self.failure_multiplier, 0.0, 1000.0, "/failure_multiplier")?;
         check.require(self.random_events <= 1000, "/random_events", || {
             format!("expected at most 1000 events an episode, found {}", self.random_events)
         })?;

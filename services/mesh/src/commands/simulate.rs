@@ -134,7 +134,7 @@ impl Simulate {
 /// A hand rule by its name, else a policy file.
 fn swarm(policy: &str, environment: &Environment) -> anyhow::Result<Swarm> {
     let unknown = match policy.parse::<Rule>() {
-        Ok(rule) => return Ok(Swarm::of_rule(rule)),
+        Ok(rule) => return Ok(Swarm::of_rule(rule, environment)),
         Err(unknown) => unknown,
     };
     let path = Path::new(policy);

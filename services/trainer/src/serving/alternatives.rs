@@ -34,8 +34,8 @@ pub(super) fn alternatives(
             may_defer: false,
             waited_ms: has_waited[*index].then_some(wait_ms),
             failed_at: None,
-            truth: None,
             step: outcome.step,
+            hour_of_week: outcome.hour_of_week,
             index: *index,
             arrival: outcome.first_arrival + *index as u64,
             phase: (turn as f64 / outcome.turns.len() as f64).min(1.0),
@@ -144,7 +144,7 @@ mod tests {
                 episode.act(choices.next().unwrap());
             }
         }
-        let told = alternatives(&env, &mut Swarm::of_rule(Rule::Cheapest), market, &episode.outcome());
+        let told = alternatives(&env, &mut Swarm::of_rule(Rule::Cheapest, &env), market, &episode.outcome());
         let of = |request: usize, id: &str| told[request].iter().find(|a| a.provider == id);
         let flux = of(0, "flux").unwrap();
         assert_eq!(flux.reason, AlternativeReason::Capacity);

@@ -79,11 +79,9 @@ mod tests {
     use super::*;
 
     fn desk(rule: Rule, preset: Preset) -> Desk {
-        Desk {
-            environment: Environment::built_in(preset),
-            swarm: Swarm::of_rule(rule),
-            reward: Reward::EXCESS_COST,
-        }
+        let environment = Environment::built_in(preset);
+        let swarm = Swarm::of_rule(rule, &environment);
+        Desk { environment, swarm, reward: Reward::EXCESS_COST }
     }
 
     fn decide(desk: &mut Desk, asked: &DecisionRequest, first_sequence: u64) -> Decided {

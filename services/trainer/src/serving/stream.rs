@@ -148,7 +148,7 @@ fn desk(policy: &Policy, file: Option<&[u8]>) -> Result<Desk, ServeError> {
         damaged(&errors.join("; "))
     })?;
     let (swarm, reward) = match (policy.source, file) {
-        (Source::Rule(rule), _) => (Swarm::of_rule(rule), Reward::default()),
+        (Source::Rule(rule), _) => (Swarm::of_rule(rule, &environment), Reward::default()),
         (Source::Learned(name), None) => return Err(ServeError::FileMissing(name)),
         (Source::Learned(_), Some(bytes)) => {
             let file = PolicyFile::parse(bytes).map_err(|error| damaged(&error))?;

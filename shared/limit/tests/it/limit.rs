@@ -142,7 +142,7 @@ proptest! {
         let env = Environment::built_in(preset).with_steps(2);
         let limits: Vec<Limit> = StepProblem::of_episode(&env, seed).map(|p| p.limit().unwrap()).collect();
         for rule in Rule::ALL {
-            let mut swarm = Swarm::of_rule(rule);
+            let mut swarm = Swarm::of_rule(rule, &env);
             let mut episode = Episode::new(&env, seed, REWARD);
             let mut report = StepReport::new(&env);
             swarm.begin_episode(seed);
@@ -285,7 +285,7 @@ fn the_limit_lies_above_the_baseline_by_what_the_prototype_measured() {
         let mut limit = Limit::default();
         let (mut reward, mut requests) = (0.0, 0);
         for seed in (1 << 32)..(1 << 32) + seeds {
-            let mut swarm = Swarm::of_rule(Rule::BASELINE);
+            let mut swarm = Swarm::of_rule(Rule::BASELINE, &env);
             let mut episode = Episode::new(&env, seed, REWARD);
             let mut report = StepReport::new(&env);
             swarm.begin_episode(seed);

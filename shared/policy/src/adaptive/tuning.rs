@@ -5,7 +5,6 @@
 //! counts, so that a rare step in which much is at stake counts for as much as it is (ranks would hide it). The leader
 //! is followed (Hannan 1957: with full information no exploration is needed).
 
-use routing_env::Preference;
 use serde::{Deserialize, Serialize};
 
 use crate::prices::bid_price::Settings;
@@ -18,15 +17,6 @@ const FIRST: usize = 4;
 
 /// One step in so many is rehearsed.
 const REHEARSED_EVERY: f64 = 4.0;
-
-/// By what the spread of the number of requests is multiplied: it jumps further than its variance tells.
-const SPREAD_FACTOR: f64 = 2.0;
-
-/// Numbers of requests that prices are averaged over.
-const SCENARIOS: usize = 5;
-
-/// Solutions per step.
-const SOLUTIONS: f64 = 8.0;
 
 /// What the settings have earned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,14 +113,7 @@ impl Tuning {
 
 impl Tried {
     fn settings(&self) -> Settings {
-        Settings {
-            scenarios: SCENARIOS,
-            solutions: SOLUTIONS,
-            defer_below_per_hour: self.defer_below_per_hour,
-            spread_factor: SPREAD_FACTOR,
-            preference: Preference::EXCESS_COST,
-            leftover: Preference::NOTHING,
-        }
+        Settings { defer_below_per_hour: self.defer_below_per_hour, ..Settings::OF_REWARD }
     }
 }
 

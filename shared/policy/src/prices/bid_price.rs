@@ -7,17 +7,16 @@
 
 use limit::{Demand, Use, allocate};
 use nalgebra::DVector;
-use routing_env::{Candidate, Choice, Environment, Observation, Outcome, Preference, physics};
+use routing_env::{Candidate, Choice, Environment, Observation, Outcome, Preference, Request, physics};
 
 use crate::{
     policy::{Decision, Shared},
-    prices::fluid::{Fluid, Waiting, resources},
+    prices::fluid::{Fluid, Nets, Waiting, resources},
     prices::forecast::Beliefs,
 };
 
-/// The hand rules count latency for a tenth more than the reward does: that costs little of it, and what waits at the
-/// end of a step takes longer.
-const RULES_PREFERENCE: Preference =
+/// What `bid-price-hours` wants of a request: latency counts for a tenth more than in the reward, which costs little of it.
+const HOURS_PREFERENCE: Preference =
     Preference { latency: Preference::EXCESS_COST.latency * 1.1, ..Preference::EXCESS_COST };
 
 /// How its prices are made and used.
@@ -40,13 +39,23 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Those of the hand rules.
-    pub(crate) const OF_RULES: Self = Self {
+    /// Those that earn most of the reward itself; `adaptive` begins with them too.
+    pub(crate) const OF_REWARD: Self = Self {
+        scenarios: 5,
+        solutions: 8.0,
+        defer_below_per_hour: 2.0,
+        spread_factor: 2.0,
+        preference: Preference::EXCESS_COST,
+        leftover: Preference::NOTHING,
+    };
+
+    /// Those that want GPU-hours and low latencies beyond the reward (ADR 12).
+    pub(crate) const OF_HOURS: Self = Self {
         scenarios: 1,
         solutions: 4.0,
         defer_below_per_hour: 3.0,
         spread_factor: 1.0,
-        preference: RULES_PREFERENCE,
+        preference: HOURS_PREFERENCE,
         leftover: Preference { gpu_hour: 3.0, ..Preference::NOTHING },
     };
 }
@@ -104,11 +113,12 @@ impl Shared for Notes {
 pub(crate) struct BidPrices {
     settings: Settings,
     candidates: Vec<Candidate>,
+    nets: Nets,
 }
 
 impl BidPrices {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, candidates: Vec::new() }
+        Self { settings, candidates: Vec::new(), nets: Nets::default() }
     }
 
     /// Decides one request as these beliefs have it.
@@ -182,16 +192,14 @@ impl BidPrices {
         beliefs: &Beliefs,
         notes: &mut Notes,
     ) -> (Candidate, f64) {
-        let Observation { env, request, candidates, .. } = *observation;
         let preference = self.settings.preference;
-        let prices = self.prices(observation, beliefs, notes);
-        let mut best = (candidates[0], f64::NEG_INFINITY);
-        for candidate in candidates {
-            let net = beliefs.net(env, preference, prices, request, candidate);
-            if net > best.1 {
-                best = (*candidate, net);
-            }
-        }
+        let mut nets = std::mem::take(&mut self.nets);
+        beliefs.nets(observation, preference, self.prices(observation, beliefs, notes), &mut nets);
+        let candidates = observation.candidates.iter().zip(&nets.of);
+        let first = (observation.candidates[0], f64::NEG_INFINITY);
+        let best = candidates
+            .fold(first, |best, (candidate, net)| if *net > best.1 { (*candidate, *net) } else { best });
+        self.nets = nets;
         best
     }
 
@@ -203,33 +211,71 @@ impl BidPrices {
         notes: &mut Notes,
     ) -> Option<Choice> {
         let Observation { env, market, .. } = *observation;
-        let Settings { preference, leftover, .. } = self.settings;
         let own = notes.waiting.iter().position(|w| w.index == observation.index)?;
         let mut limits = market.budgets().to_vec();
         limits.extend(market.providers().iter().map(|p| p.remaining));
         let mut demands = Vec::with_capacity(notes.waiting.len());
+        let mut routes = Vec::new();
         for Waiting { index, request, wait_ms } in &notes.waiting {
             if *index == observation.index {
-                // what it may choose from now: its wait is known, and where its job has failed it may not go again
+                // what it may choose from now: its wait is known
                 self.candidates.clear();
                 self.candidates.extend_from_slice(observation.candidates);
             } else {
                 market.candidates(env, request, *wait_ms, &mut self.candidates);
             }
-            let options = self.candidates.iter().map(|candidate| {
-                let charge = beliefs.success[candidate.provider] * candidate.price * request.hours;
-                let hours = (beliefs.demand.len() + candidate.provider, request.hours);
-                let bonus = leftover.reward(&Outcome { gpu_hours: request.hours, ..Outcome::default() });
-                let value = beliefs.reward(env, preference, request, candidate) + bonus;
-                Use { value, takes: vec![(request.tenant, charge), hours] }
-            });
-            demands.push(Demand { count: 1.0, options: options.collect() });
+            let uses = self.uses(env, beliefs, request, *wait_ms);
+            let (providers, options): (Vec<usize>, Vec<Use>) = uses.into_iter().unzip();
+            if *index == observation.index {
+                routes = providers;
+            }
+            demands.push(Demand { count: 1.0, options });
         }
         notes.waiting.remove(own);
         let shares = allocate(&limits, &demands).ok()?.swap_remove(own);
-        let hold = (Choice::Hold, 1.0 - shares.iter().sum::<f64>());
-        let routes = observation.candidates.iter().zip(shares);
-        let routes = routes.map(|(candidate, share)| (Choice::Route(candidate.provider), share));
-        Some(routes.fold(hold, |best, next| if next.1 > best.1 { next } else { best }).0)
+        let mut best = (Choice::Hold, 1.0 - shares.iter().sum::<f64>());
+        for candidate in observation.candidates {
+            let own = routes.iter().zip(&shares).filter(|(provider, _)| **provider == candidate.provider);
+            let share = own.map(|(_, share)| share).sum::<f64>();
+            if share > best.1 {
+                best = (Choice::Route(candidate.provider), share);
+            }
+        }
+        Some(best.0)
+    }
+
+    /// What a request that waits can be used for, and where it is tried first: at each of the candidates, and where its
+    /// job may fail there, with each of the others as the second try.
+    fn uses(
+        &self,
+        env: &Environment,
+        beliefs: &Beliefs,
+        request: &Request,
+        wait_ms: f64,
+    ) -> Vec<(usize, Use)> {
+        let Settings { preference, leftover, .. } = self.settings;
+        let bonus = leftover.reward(&Outcome { gpu_hours: request.hours, ..Outcome::default() });
+        let value = |candidate: &Candidate| beliefs.reward(env, preference, request, candidate);
+        let charge =
+            |candidate: &Candidate| beliefs.success[candidate.provider] * candidate.price * request.hours;
+        let resource = |candidate: &Candidate| beliefs.demand.len() + candidate.provider;
+        let mut uses = Vec::with_capacity(self.candidates.len());
+        for first in &self.candidates {
+            let takes = vec![(request.tenant, charge(first)), (resource(first), request.hours)];
+            uses.push((first.provider, Use { value: value(first) + bonus, takes }));
+            let failure = 1.0 - beliefs.success[first.provider];
+            let time_lost = beliefs.time_lost(preference, first.provider, first.latency_ms - wait_ms);
+            let others = self.candidates.iter().filter(|other| other.provider != first.provider);
+            for second in others.filter(|_| failure > 0.0) {
+                let again = value(second) - beliefs.success[second.provider] * time_lost;
+                let takes = vec![
+                    (request.tenant, charge(first) + failure * charge(second)),
+                    (resource(first), request.hours),
+                    (resource(second), failure * request.hours),
+                ];
+                uses.push((first.provider, Use { value: value(first) + bonus + failure * again, takes }));
+            }
+        }
+        uses
     }
 }

@@ -31,16 +31,34 @@ const DAMPING: f64 = 1e-6;
 const SUFFICIENT_DECREASE: f64 = 1e-4;
 const MAX_HALVINGS: usize = 20;
 
-/// One way of serving a class.
+/// One way of serving a class: to try a job there first. A job that fails is tried once more, elsewhere, where that is
+/// worth it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Way {
-    /// What it earns.
+    /// Which way it is: the second try goes another one.
+    pub(crate) provider: usize,
+    /// What the first try is expected to earn.
     pub(crate) value: f64,
     /// The resource of which it takes hours.
     pub(crate) resource: usize,
     pub(crate) hours: f64,
-    /// What it takes of the class's budget.
+    /// What it is expected to take of the class's budget.
     pub(crate) charge: f64,
+    /// The probability that the job succeeds here.
+    pub(crate) success: f64,
+    /// What the time that was lost here takes from what a second try earns.
+    pub(crate) time_lost: f64,
+}
+
+/// The best second try of a job that fails on the way `first`: which way it goes, and what it earns beyond what it takes.
+/// `nets` are those of the first tries. `None` where none is worth it.
+pub(crate) fn second_try(ways: &[Way], nets: &[f64], first: &Way) -> Option<(usize, f64)> {
+    let others = ways.iter().enumerate().filter(|(_, way)| way.provider != first.provider);
+    let net = |(i, way): (usize, &Way)| (i, nets[i] - way.success * first.time_lost);
+    let better = |best: Option<(usize, f64)>, next: (usize, f64)| {
+        if next.1 > best.map_or(0.0, |best| best.1) { Some(next) } else { best }
+    };
+    others.map(net).fold(None, better)
 }
 
 /// Requests alike.
@@ -61,6 +79,22 @@ pub(crate) struct Program {
     pub(crate) limits: Vec<f64>,
     pub(crate) classes: Vec<Class>,
     pub(crate) ways: Vec<Way>,
+}
+
+/// What a way is expected to take, its second try included.
+struct Taken {
+    /// Of the class's budget.
+    charge: f64,
+    /// Hours of resources: those of the first try, and of the second one.
+    of: [(usize, f64); 2],
+    /// How many of the two there are.
+    resources: usize,
+}
+
+impl Taken {
+    fn resources(&self) -> &[(usize, f64)] {
+        &self.of[..self.resources]
+    }
 }
 
 /// Value, gradient and Hessian at some prices.
@@ -125,7 +159,8 @@ impl Program {
         for (price, limit) in prices.iter().zip(&self.limits) {
             value += price * limit;
         }
-        let mut shares: Vec<f64> = Vec::new();
+        let (mut nets, mut shares): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
+        let mut taken: Vec<Taken> = Vec::new();
         let mut bending: Vec<(usize, f64)> = Vec::new();
         let mut start = 0;
         for class in &self.classes {
@@ -135,8 +170,24 @@ impl Program {
                 continue;
             }
             let budget = prices[class.budget];
-            shares.clear();
-            shares.extend(ways.iter().map(|w| w.value - w.hours * prices[w.resource] - w.charge * budget));
+            nets.clear();
+            nets.extend(ways.iter().map(|w| w.value - w.hours * prices[w.resource] - w.charge * budget));
+            shares.clone_from(&nets);
+            taken.clear();
+            for (way, share) in ways.iter().zip(&mut shares) {
+                let mut takes =
+                    Taken { charge: way.charge, of: [(way.resource, way.hours); 2], resources: 1 };
+                if way.success < 1.0
+                    && let Some((second, net)) = second_try(ways, &nets, way)
+                {
+                    let failure = 1.0 - way.success;
+                    *share += failure * net;
+                    takes.charge += failure * ways[second].charge;
+                    takes.of[1] = (ways[second].resource, failure * ways[second].hours);
+                    takes.resources = 2;
+                }
+                taken.push(takes);
+            }
             let best = shares.iter().copied().fold(0.0, f64::max);
             let weight = |net: f64| {
                 let exponent = (net - best) / SMOOTHING;
@@ -150,24 +201,31 @@ impl Program {
             value += class.count * (best + SMOOTHING * sum.ln());
             let curvature = class.count / SMOOTHING;
             let mut charged = 0.0;
-            for (way, share) in ways.iter().zip(&mut shares) {
+            for (takes, share) in taken.iter().zip(&mut shares) {
                 *share /= sum;
-                charged += *share * way.charge;
-                gradient[way.resource] -= class.count * *share * way.hours;
+                charged += *share * takes.charge;
+                for (resource, hours) in takes.resources() {
+                    gradient[*resource] -= class.count * *share * hours;
+                }
             }
             gradient[class.budget] -= class.count * charged;
             // n/τ · (Σ p·a·aᵀ − (Σ p·a)(Σ p·a)ᵀ), the lower triangle
             bending.clear();
-            for (way, share) in ways.iter().zip(&shares) {
-                let hours = share * way.hours;
-                hessian[(way.resource, way.resource)] += curvature * hours * way.hours;
-                let mixed = curvature * hours * (way.charge - charged);
-                add(&mut hessian, way.resource, class.budget, mixed);
-                hessian[(class.budget, class.budget)] +=
-                    curvature * share * way.charge * (way.charge - charged);
-                if *share > BENDING_SHARE {
-                    bending.push((way.resource, hours));
+            for (takes, share) in taken.iter().zip(&shares) {
+                for (i, (resource, whole)) in takes.resources().iter().enumerate() {
+                    let hours = share * whole;
+                    hessian[(*resource, *resource)] += curvature * hours * whole;
+                    for (other, other_hours) in &takes.resources()[..i] {
+                        add(&mut hessian, *resource, *other, curvature * hours * other_hours);
+                    }
+                    let mixed = curvature * hours * (takes.charge - charged);
+                    add(&mut hessian, *resource, class.budget, mixed);
+                    if *share > BENDING_SHARE {
+                        bending.push((*resource, hours));
+                    }
                 }
+                hessian[(class.budget, class.budget)] +=
+                    curvature * share * takes.charge * (takes.charge - charged);
             }
             for (i, (resource, hours)) in bending.iter().enumerate() {
                 for (j, (other, other_hours)) in bending[..=i].iter().enumerate() {
@@ -195,9 +253,14 @@ mod tests {
 
     use super::*;
 
+    /// A way on which no job fails.
+    fn sure(resource: usize, hours: f64, charge: f64) -> Way {
+        Way { provider: resource, value: 0.0, resource, hours, charge, success: 1.0, time_lost: 0.0 }
+    }
+
     /// Two classes of one-hour jobs, 10 of each, on one resource of 10 hours: one earns 80, the other 50.
     fn two_classes(limit: f64) -> Program {
-        let way = |value| Way { value, resource: 1, hours: 1.0, charge: 0.0 };
+        let way = |value| Way { value, ..sure(1, 1.0, 0.0) };
         let class = |ways_end| Class { count: 10.0, budget: 0, ways_end };
         Program {
             limits: vec![100.0, limit],
@@ -246,7 +309,9 @@ mod tests {
                 for _ in 0..ways {
                     let charge = hours * rng.random_range(1.0..3.0);
                     let resource = budgets + rng.random_range(0..providers);
-                    program.ways.push(Way { value: rng.random_range(20.0..45.0), resource, hours, charge });
+                    program
+                        .ways
+                        .push(Way { value: rng.random_range(20.0..45.0), ..sure(resource, hours, charge) });
                 }
                 let own = &program.ways[program.ways.len() - ways..];
                 let options = own.iter().map(|way| Use {

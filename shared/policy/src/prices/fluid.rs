@@ -2,10 +2,10 @@
 //! budgets (Gallego and van Ryzin 1997).
 
 use nalgebra::DVector;
-use routing_env::{Candidate, Environment, Market, Preference, Request, physics};
+use routing_env::{Candidate, Environment, Market, Observation, Outcome, Preference, Request, physics};
 
 use crate::{
-    prices::duals::{Class, Program, Way},
+    prices::duals::{Class, Program, Way, second_try},
     prices::forecast::Beliefs,
 };
 
@@ -115,6 +115,7 @@ impl<'a> Fluid<'a> {
                     resource: first + i,
                     hours: request.hours,
                     charge: self.beliefs.success[candidate.provider] * price * request.hours,
+                    ..self.beliefs.way(self.preference, candidate.provider, latency_ms - wait_ms)
                 });
             }
         }
@@ -135,21 +136,72 @@ impl Beliefs {
         self.success[candidate.provider] * preference.reward(&outcome)
     }
 
-    /// What it is expected to earn beyond what it takes at these prices of a [`Fluid`]. An hour costs what
-    /// the provider's next segment is worth: to take it is to push others further up.
-    pub(crate) fn net(
+    /// What is believed of a way to a provider whatever the request, at this advertised latency without waiting.
+    fn way(&self, preference: Preference, provider: usize, latency_ms: f64) -> Way {
+        Way {
+            provider,
+            value: 0.0,
+            resource: 0,
+            hours: 0.0,
+            charge: 0.0,
+            success: self.success[provider],
+            time_lost: self.time_lost(preference, provider, latency_ms),
+        }
+    }
+
+    /// What the time of a first try that fails takes from what the second one earns, at this advertised latency without
+    /// waiting.
+    pub(crate) fn time_lost(&self, preference: Preference, provider: usize, latency_ms: f64) -> f64 {
+        let latency_ms = latency_ms * self.latency_factor[provider];
+        -preference.reward(&Outcome { latency_ms, ..Outcome::default() })
+    }
+
+    /// What each candidate of an observation is expected to earn beyond what it takes at these prices of a [`Fluid`], a
+    /// second try included. An hour costs what the provider's next segment is worth: to take it is to push others
+    /// further up.
+    pub(crate) fn nets(
         &self,
-        env: &Environment,
+        observation: &Observation<'_>,
         preference: Preference,
         prices: &DVector<f64>,
-        request: &Request,
-        candidate: &Candidate,
-    ) -> f64 {
-        let hour = prices[self.demand.len() + candidate.provider * segments(env)];
+        into: &mut Nets,
+    ) {
+        let Observation { env, market, request, candidates, failed_at, waited_ms, .. } = *observation;
+        let waited_ms = waited_ms.unwrap_or_default();
+        let count = segments(env);
         let dollar = prices[request.tenant];
-        let charge = self.success[candidate.provider] * candidate.price;
-        self.reward(env, preference, request, candidate) - request.hours * (hour + dollar * charge)
+        let Nets { ways, first, of } = into;
+        ways.clear();
+        first.clear();
+        for candidate in candidates {
+            let hour = prices[self.demand.len() + candidate.provider * count];
+            let charge = self.success[candidate.provider] * candidate.price;
+            let value = self.reward(env, preference, request, candidate);
+            first.push(value - request.hours * (hour + dollar * charge));
+            let way = self.way(preference, candidate.provider, candidate.latency_ms - waited_ms);
+            ways.push(Way { value, ..way });
+        }
+        of.clone_from(first);
+        if let Some(failed) = failed_at {
+            // this is the second try: what the first one took is lost if it succeeds, and there is no third one
+            let lost = self.time_lost(preference, failed, market.providers()[failed].latency_ms);
+            of.iter_mut().zip(&*ways).for_each(|(net, way)| *net -= way.success * lost);
+            return;
+        }
+        for (net, way) in of.iter_mut().zip(&*ways).filter(|(_, way)| way.success < 1.0) {
+            let second = second_try(ways, first, way);
+            *net += (1.0 - way.success) * second.map_or(0.0, |(_, net)| net);
+        }
     }
+}
+
+/// What the candidates of an observation earn, and what it takes to find out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Nets {
+    ways: Vec<Way>,
+    first: Vec<f64>,
+    /// By candidate.
+    pub(crate) of: Vec<f64>,
 }
 
 /// How many resources the programs of an environment have.

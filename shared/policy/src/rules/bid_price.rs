@@ -1,28 +1,66 @@
-//! Bid prices as hand rules: from the catalog's word, or from the truth.
+//! Bid prices as hand rules: from the catalog's word, from what was counted, or from the truth.
 
-use routing_env::Observation;
+use routing_env::{Environment, Observation, StepOutcome, Truth};
 
 use crate::{
-    policy::{Decision, Order},
+    policy::{Decision, Informed, Order},
     prices::bid_price::{BidPrices, Notes, Settings},
     prices::forecast::Beliefs,
-    rules::hand_rule::HandRule,
+    rules::{counting::Counting, hand_rule::HandRule},
 };
 
-/// Bid prices from the catalog's word, or from the truth where they are told it.
+/// Whom the rule believes.
+#[derive(Clone)]
+enum Source {
+    Catalog,
+    /// The catalog, but for how many requests come.
+    Counts(Counting),
+    /// The truth of the step, where something is hidden, once it has been told.
+    Truth(Option<Truth>),
+}
+
+/// Decides at the prices of the rest of the step.
 #[derive(Clone)]
 pub(crate) struct BidPrice {
-    /// Whether it looks at what others are not told.
-    is_informed: bool,
+    source: Source,
     step: Option<u32>,
     beliefs: Option<Beliefs>,
     prices: BidPrices,
 }
 
 impl BidPrice {
-    /// The hand rule.
-    pub(crate) fn new(is_informed: bool) -> Self {
-        Self { is_informed, step: None, beliefs: None, prices: BidPrices::new(Settings::OF_RULES) }
+    /// The one that believes the catalog.
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self::of(Source::Catalog, settings)
+    }
+
+    /// The one that believes the catalog, but for how many requests come: it keeps this share of what it has counted
+    /// before when it counts a step's.
+    pub(crate) fn counting(kept: f64, settings: Settings) -> Self {
+        Self::of(Source::Counts(Counting::new(kept)), settings)
+    }
+
+    /// The one that is told the truth.
+    pub(crate) fn informed(settings: Settings) -> Self {
+        Self::of(Source::Truth(None), settings)
+    }
+
+    fn of(source: Source, settings: Settings) -> Self {
+        Self { source, step: None, beliefs: None, prices: BidPrices::new(settings) }
+    }
+
+    fn beliefs_of(source: &Source, env: &Environment) -> Beliefs {
+        match source {
+            Source::Truth(Some(truth)) => Beliefs::of_truth(env, truth),
+            Source::Catalog | Source::Truth(None) => Beliefs::of_catalog(env),
+            Source::Counts(counting) => counting.beliefs(env),
+        }
+    }
+}
+
+impl Informed for BidPrice {
+    fn tell(&mut self, truth: &Truth) {
+        self.source = Source::Truth(Some(truth.clone()));
     }
 }
 
@@ -33,15 +71,29 @@ impl HandRule for BidPrice {
 
     fn begin_episode(&mut self, _seed: u64, _agent: u32) {
         self.step = None;
-        self.beliefs = None;
+        match &mut self.source {
+            Source::Catalog => {}
+            Source::Counts(counting) => counting.begin_episode(),
+            Source::Truth(told) => *told = None,
+        }
+    }
+
+    fn informed(&mut self) -> Option<&mut dyn Informed> {
+        matches!(self.source, Source::Truth(_)).then_some(self as &mut dyn Informed)
     }
 
     fn decide(&mut self, observation: &Observation<'_>, notes: &mut Notes) -> Decision {
-        let Observation { env, truth, step, .. } = *observation;
-        if self.is_informed && self.step.replace(step) != Some(step) {
-            self.beliefs = truth.map(|truth| Beliefs::of_truth(env, truth));
+        let Self { source, step, beliefs, prices } = self;
+        if step.replace(observation.step) != Some(observation.step) {
+            *beliefs = None;
         }
-        let beliefs = self.beliefs.get_or_insert_with(|| Beliefs::of_catalog(env));
-        self.prices.decide(observation, beliefs, notes)
+        let beliefs = beliefs.get_or_insert_with(|| Self::beliefs_of(source, observation.env));
+        prices.decide(observation, beliefs, notes)
+    }
+
+    fn observe_step(&mut self, outcome: &StepOutcome<'_>) {
+        if let Source::Counts(counting) = &mut self.source {
+            counting.observe(outcome);
+        }
     }
 }

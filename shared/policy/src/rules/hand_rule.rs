@@ -1,10 +1,10 @@
 //! What a hand rule is: an agent that learns nothing.
 
-use routing_env::{Candidate, Observation};
+use routing_env::{Candidate, Observation, StepOutcome};
 
 use crate::{
     learning::Learning,
-    policy::{Agent, Decision, Order, Shared},
+    policy::{Agent, Decision, Informed, Order, Shared},
 };
 
 /// A rule that decides requests; every rule is an [`Agent`] that has nothing to learn and nothing to tell.
@@ -17,6 +17,14 @@ pub(crate) trait HandRule: Clone + Send + 'static {
 
     /// See [`Agent::begin_episode`].
     fn begin_episode(&mut self, _seed: u64, _agent: u32) {}
+
+    /// See [`Agent::informed`].
+    fn informed(&mut self) -> Option<&mut dyn Informed> {
+        None
+    }
+
+    /// See [`Agent::observe_step`].
+    fn observe_step(&mut self, _outcome: &StepOutcome<'_>) {}
 
     /// See [`Agent::decide`].
     fn decide(&mut self, observation: &Observation<'_>, shared: &mut Self::Shared) -> Decision;
@@ -38,8 +46,16 @@ impl<R: HandRule> Agent for R {
         HandRule::begin_episode(self, seed, agent);
     }
 
+    fn informed(&mut self) -> Option<&mut dyn Informed> {
+        HandRule::informed(self)
+    }
+
     fn decide(&mut self, observation: &Observation<'_>, shared: &mut R::Shared) -> Decision {
         HandRule::decide(self, observation, shared)
+    }
+
+    fn observe_step(&mut self, outcome: &StepOutcome<'_>, _shared: &mut R::Shared) {
+        HandRule::observe_step(self, outcome);
     }
 
     fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {

@@ -1,15 +1,21 @@
 //! The hand rules: what platform engineers write today, and what a learner has to beat.
 
+use routing_env::Environment;
 use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 
 use crate::{
+    prices::bid_price::Settings,
     rules::{
         bid_price::BidPrice,
         scored::{GreedyReward, Random, Scored, weighted_score},
         size::{DeferLarge, Reserve},
+        tuned::tuned,
     },
     team::{Team, TeamOf},
 };
+
+/// What `bid-price-counting` keeps a step of what it counted before: best on training seeds of `drifting`.
+const COUNTING_KEEPS: f64 = 0.4;
 
 /// A rule that nobody has to train.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantNames)]
@@ -33,15 +39,21 @@ pub enum Rule {
     Reserve,
     /// The longest jobs wait for the end of the step, and come back the smallest first.
     DeferLarge,
-    /// Bid prices from the catalog's word: the fluid program of the rest of the step.
+    /// Bid prices from the catalog's word: the fluid program of the rest of the step, for the `excess-cost` reward.
     BidPrice,
+    /// The same where GPU-hours and low latencies are wanted beyond the reward.
+    BidPriceHours,
+    /// As `bid-price`, with demand as it was counted: an exponential mean.
+    BidPriceCounting,
+    /// As `bid-price` or `bid-price-counting`, with the settings that earned most on the first training seeds.
+    BidPriceTuned,
     /// Bid prices from the truth, where it is hidden from others: what knowing it would be worth.
     BidPriceInformed,
 }
 
 impl Rule {
     /// All that know no more than a learner does, the baseline first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::WeightedScore,
         Self::Cheapest,
         Self::Fastest,
@@ -50,6 +62,9 @@ impl Rule {
         Self::Reserve,
         Self::DeferLarge,
         Self::BidPrice,
+        Self::BidPriceHours,
+        Self::BidPriceCounting,
+        Self::BidPriceTuned,
     ];
 
     /// The rules that are told what others are not, for reference.
@@ -64,8 +79,9 @@ impl Rule {
         self.into()
     }
 
-    /// A team of so many that follow it.
-    pub(crate) fn team(self, agents: u32) -> Box<dyn Team> {
+    /// A team of so many that follow it. One that is tuned plays the first training seeds of the environment for it, which
+    /// takes seconds.
+    pub(crate) fn team(self, agents: u32, env: &Environment) -> Box<dyn Team> {
         let name = self.name();
         let scored = |score| -> Box<dyn Team> { Box::new(TeamOf::new(name, Scored { score }, agents)) };
         match self {
@@ -76,8 +92,15 @@ impl Rule {
             Self::GreedyReward => Box::new(TeamOf::new(name, GreedyReward, agents)),
             Self::Reserve => Box::new(TeamOf::new(name, Reserve::default(), agents)),
             Self::DeferLarge => Box::new(TeamOf::new(name, DeferLarge::default(), agents)),
-            Self::BidPrice => Box::new(TeamOf::new(name, BidPrice::new(false), agents)),
-            Self::BidPriceInformed => Box::new(TeamOf::new(name, BidPrice::new(true), agents)),
+            Self::BidPrice => Box::new(TeamOf::new(name, BidPrice::new(Settings::OF_REWARD), agents)),
+            Self::BidPriceHours => Box::new(TeamOf::new(name, BidPrice::new(Settings::OF_HOURS), agents)),
+            Self::BidPriceCounting => {
+                Box::new(TeamOf::new(name, BidPrice::counting(COUNTING_KEEPS, Settings::OF_REWARD), agents))
+            }
+            Self::BidPriceTuned => Box::new(TeamOf::new(name, tuned(env), agents)),
+            Self::BidPriceInformed => {
+                Box::new(TeamOf::new(name, BidPrice::informed(Settings::OF_REWARD), agents))
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ fn held_out() -> std::ops::Range<u64> {
 #[test]
 fn what_it_learns_of_hidden_demand_failures_and_latencies_is_worth_most_of_what_the_truth_is() {
     let env = Environment::built_in(Preset::Drifting);
-    let rule = |rule| play(&env, &mut Swarm::of_rule(rule), held_out());
+    let rule = |rule| play(&env, &mut Swarm::of_rule(rule, &env), held_out());
     let (trusting, informed) = (rule(Rule::BidPrice), rule(Rule::BidPriceInformed));
     let mut learner = swarm(&env, 1, 0.0);
     play(&env, &mut learner, 1..9);
@@ -40,7 +40,7 @@ fn where_the_catalog_tells_all_it_is_at_least_as_good_as_who_trusts_it() {
         play(&env, &mut learner, 1..6);
         learner.freeze();
         let learned = play(&env, &mut learner, held_out());
-        let trusting = play(&env, &mut Swarm::of_rule(Rule::BidPrice), held_out());
+        let trusting = play(&env, &mut Swarm::of_rule(Rule::BidPrice, &env), held_out());
         assert!(learned >= trusting - 0.005, "{preset}: {learned} {trusting}");
     }
 }

@@ -61,7 +61,7 @@ fn an_hour_becomes_worth_what_short_jobs_would_earn_with_it() {
 fn it_closes_most_of_the_gap_that_the_best_rule_closes_and_does_so_as_a_swarm() {
     let env = Environment::built_in(Preset::Contended).with_steps(40);
     let tests = 1000..1006;
-    let of_rule = |rule| reward(&play(&mut Swarm::of_rule(rule), &env, tests.clone()));
+    let of_rule = |rule| reward(&play(&mut Swarm::of_rule(rule, &env), &env, tests.clone()));
     let (baseline, bid_price) = (of_rule(Rule::BASELINE), of_rule(Rule::BidPrice));
     let gain = |agents, merge_every| {
         let mut swarm = swarm(&env, agents, merge_every);

@@ -8,7 +8,7 @@ const TEST_SEEDS: std::ops::Range<u64> = 1 << 32..(1 << 32) + 20;
 
 fn play(preset: Preset, rule: Rule, seeds: std::ops::Range<u64>) -> Metrics {
     let env = Environment::built_in(preset);
-    let mut swarm = Swarm::of_rule(rule);
+    let mut swarm = Swarm::of_rule(rule, &env);
     let mut report = StepReport::new(&env);
     let mut total = Metrics::new(&env);
     for seed in seeds {

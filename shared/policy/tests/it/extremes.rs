@@ -35,7 +35,7 @@ fn swarms(env: &Environment) -> Vec<(String, Swarm)> {
         (learner.name.to_owned(), Swarm::new(config, env).unwrap())
     });
     let rules = Rule::ALL.into_iter().chain(Rule::REFERENCES);
-    learners.chain(rules.map(|rule| (rule.to_string(), Swarm::of_rule(rule)))).collect()
+    learners.chain(rules.map(|rule| (rule.to_string(), Swarm::of_rule(rule, env)))).collect()
 }
 
 fn free(catalog: &mut Catalog, provider: usize) {
@@ -96,7 +96,7 @@ fn the_baseline_sends_to_what_is_free_whatever_else_there_is_and_among_the_free_
         free(catalog, 4);
         workloads.scenarios.clear();
     });
-    let decided = decide(&mut Swarm::of_rule(Rule::WeightedScore), &env);
+    let decided = decide(&mut Swarm::of_rule(Rule::WeightedScore, &env), &env);
     let to = |tenant: usize| {
         let of_tenant = decided.iter().filter(move |d| d.request.tenant == tenant);
         of_tenant.filter_map(|d| d.resolution.routed()).map(|routed| routed.provider).collect::<Vec<_>>()

@@ -7,7 +7,7 @@ use serde_json::json;
 const REWARD: Reward = Reward::EXCESS_COST;
 
 fn steps(env: &Environment, rule: Rule, seed: u64, mut see: impl FnMut(&StepReport)) {
-    let mut swarm = Swarm::of_rule(rule);
+    let mut swarm = Swarm::of_rule(rule, env);
     let mut episode = Episode::new(env, seed, REWARD);
     let mut report = StepReport::new(env);
     swarm.begin_episode(seed);
@@ -126,7 +126,7 @@ fn where_nothing_may_be_held_or_deferred_the_rules_route_whatever_can_be_routed(
 fn a_rule_that_plays_an_episode_again_does_the_same_whatever_it_played_before() {
     let env = Environment::built_in(Preset::Contended).with_steps(3);
     for rule in Rule::ALL {
-        let mut swarm = Swarm::of_rule(rule);
+        let mut swarm = Swarm::of_rule(rule, &env);
         let mut play = |seed| {
             let mut episode = Episode::new(&env, seed, REWARD);
             let mut report = StepReport::new(&env);

@@ -232,7 +232,7 @@ fn q_learning_finds_the_better_of_two_providers() {
     play(&mut swarm, &env, 0..5);
     swarm.freeze();
     let learned = play(&mut swarm, &env, 1000..1003);
-    let fastest = play(&mut Swarm::of_rule(Rule::Fastest), &env, 1000..1003);
+    let fastest = play(&mut Swarm::of_rule(Rule::Fastest, &env), &env, 1000..1003);
     assert!((learned - fastest).abs() < 1e-9, "learned {learned}, best {fastest}");
 }
 

@@ -19,7 +19,7 @@ fn training() -> Training {
 #[test]
 fn a_file_that_was_trained_on_the_last_of_all_seeds_tells_them() {
     let env = Environment::built_in(Preset::Default);
-    let file = PolicyFile::new(&Swarm::of_rule(Rule::Cheapest), &env, training());
+    let file = PolicyFile::new(&Swarm::of_rule(Rule::Cheapest, &env), &env, training());
     let read = PolicyFile::parse(&serde_json::to_vec(&file).unwrap()).unwrap();
     assert_eq!(read.training_seeds(), u64::MAX - 1..u64::MAX);
 }

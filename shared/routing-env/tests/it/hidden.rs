@@ -84,10 +84,8 @@ fn providers_are_seen_as_advertised() {
             for (provider, state) in env.catalog().providers.iter().zip(episode.market().providers()) {
                 assert_eq!(state.latency_ms, provider.base_latency_ms, "a spike was announced");
             }
-            if let Some(Turn::Request(seen)) = episode.turn() {
-                let truth = seen.truth.unwrap();
-                expected.push(truth.expected_requests().iter().flatten().sum::<f64>());
-            }
+            let truth = episode.truth().unwrap();
+            expected.push(truth.expected_requests().iter().flatten().sum::<f64>());
         }
         let (low, high) = expected.iter().fold((f64::MAX, 0.0f64), |(l, h), e| (l.min(*e), h.max(*e)));
         assert!(high > 1.5 * low, "demand hardly drifts: {low} to {high}");
@@ -104,6 +102,9 @@ fn jobs_fail_as_often_and_take_as_long_as_the_truth_says() {
     for seed in 0..6 {
         let mut episode = Episode::new(&env, seed, REWARD);
         while episode.begin_step() {
+            let truth = episode.truth().unwrap();
+            let told_here: Vec<(f64, f64)> =
+                (0..providers).map(|p| (truth.latency_factor(p), truth.failure_probability(p))).collect();
             let mut chosen: Option<usize> = None;
             while let Some(turn) = episode.turn() {
                 let Turn::Request(seen) = turn else { continue };
@@ -115,13 +116,13 @@ fn jobs_fail_as_often_and_take_as_long_as_the_truth_says() {
                     episode.act(Choice::Hold);
                     continue;
                 }
-                let (truth, candidate) =
-                    (seen.truth.unwrap(), seen.candidates[seen.index % seen.candidates.len()]);
-                let expected = candidate.latency_ms * truth.latency_factor(candidate.provider);
+                let candidate = seen.candidates[seen.index % seen.candidates.len()];
+                let (latency_factor, failure) = told_here[candidate.provider];
+                let expected = candidate.latency_ms * latency_factor;
                 // only where a failure shows: another provider to try
                 if seen.candidates.len() > 1 {
                     tries[candidate.provider] += 1.0;
-                    told[candidate.provider] += truth.failure_probability(candidate.provider);
+                    told[candidate.provider] += failure;
                     chosen = Some(candidate.provider);
                 }
                 let index = seen.index;

@@ -133,7 +133,7 @@ fn what_it_learns_beats_random_weights_and_the_plain_reward_by_far() {
     trained.freeze();
     let tests = 1000..1003;
     let learned = play(&mut trained, &env, tests.clone());
-    let greedy = play(&mut Swarm::of_rule(Rule::GreedyReward), &env, tests.clone());
+    let greedy = play(&mut Swarm::of_rule(Rule::GreedyReward, &env), &env, tests.clone());
     assert!(learned > greedy + 0.8, "learned {learned}, greedy {greedy}");
     let mut rng = generator(3, Stream::Agent(0));
     let random = (0..5).map(|_| {
