@@ -1,6 +1,6 @@
 //! The trainer's own metrics, in Prometheus' style.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use api::trainer::{Agent, RunStatus, WindowMetrics};
 use metrics::{Counter, Gauge};
@@ -106,15 +106,9 @@ impl AppMetrics {
     }
 
     /// Shows how many runs stand where.
-    pub fn runs(&self, statuses: impl Iterator<Item = RunStatus>) {
-        let mut counts = [0_u32; RunStatus::VARIANTS.len()];
-        for status in statuses {
-            if let Some(index) = RunStatus::VARIANTS.iter().position(|known| *known == status) {
-                counts[index] += 1;
-            }
-        }
-        for ((_, gauge), count) in self.0.runs.iter().zip(counts) {
-            gauge.set(f64::from(count));
+    pub fn runs(&self, counts: &HashMap<RunStatus, u32>) {
+        for (status, gauge) in &self.0.runs {
+            gauge.set(f64::from(counts.get(status).copied().unwrap_or(0)));
         }
     }
 }
@@ -127,7 +121,7 @@ mod tests {
     fn every_status_is_shown_also_when_no_run_stands_there() {
         let metrics = Metrics::new();
         let gauges = AppMetrics::new(&metrics);
-        gauges.runs([RunStatus::Queued, RunStatus::Failed, RunStatus::Queued].into_iter());
+        gauges.runs(&HashMap::from([(RunStatus::Queued, 2), (RunStatus::Failed, 1)]));
         let text = metrics.render();
         for line in [
             "ai_mesh_runs{status=\"queued\"} 2",

@@ -1,7 +1,7 @@
 //! All runs of the ledger: which of them this trainer plays now, which wait, which are played elsewhere, which have ended.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
@@ -23,10 +23,12 @@ mod list;
 mod pause;
 mod record;
 mod rewind;
+mod table;
 mod turn;
 
 use feed::Feed;
 use history::Parts;
+use table::ById;
 
 pub use cancel::CancelError;
 pub use create::CreateError;
@@ -69,7 +71,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Table {
-    by_id: BTreeMap<Uuid, Arc<Run>>,
+    by_id: ById,
     keys: HashMap<String, Key>,
     /// Ended runs whose figures are in memory, the longest unused first.
     histories: VecDeque<Uuid>,
@@ -116,12 +118,12 @@ impl Runs {
     /// A run by its id.
     #[must_use]
     pub fn get(&self, id: Uuid) -> Option<Arc<Run>> {
-        self.table().by_id.get(&id).cloned()
+        self.table().by_id.get(id).cloned()
     }
 
     fn publish(&self) {
-        let statuses: Vec<_> = self.table().by_id.values().map(|run| run.state().status).collect();
-        self.0.outside.gauges.runs(statuses.into_iter());
+        let counts = self.table().by_id.counts();
+        self.0.outside.gauges.runs(&counts);
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {

@@ -163,7 +163,7 @@ impl Runs {
         let table = self.table();
         match key.and_then(|key| table.keys.get(key)) {
             Some(known) if known.request != request => Err(CreateError::KeyReused(known.run)),
-            Some(known) => Ok(table.by_id.get(&known.run).cloned()),
+            Some(known) => Ok(table.by_id.get(known.run).cloned()),
             None => Ok(None),
         }
     }
@@ -171,7 +171,7 @@ impl Runs {
     /// The id of a new run; the same one for the same key.
     fn reserve(&self, key: Option<&str>, request: Hash) -> Result<Uuid, CreateError> {
         let mut table = self.table();
-        let unfinished = table.by_id.values().filter(|run| !run.state().status.is_final()).count();
+        let unfinished = table.by_id.unfinished().count();
         if unfinished >= self.0.limits.unfinished {
             return Err(CreateError::TooMany(unfinished));
         }
@@ -188,12 +188,7 @@ impl Runs {
 
     /// Two calls with the same key may come here with the same run; the first one counts.
     pub(super) fn insert(&self, run: Arc<Run>) -> (Arc<Run>, bool) {
-        let mut table = self.table();
-        if let Some(there) = table.by_id.get(&run.id) {
-            return (there.clone(), false);
-        }
-        table.by_id.insert(run.id, run.clone());
-        (run, true)
+        self.table().by_id.insert(run)
     }
 
     /// The checkpoint that it begins at, if it does.

@@ -112,12 +112,8 @@ impl Runs {
     /// Finds out who plays the runs that this trainer does not play.
     pub(super) async fn look_at_leases(&self) -> Result<(), LedgerError> {
         let elsewhere: Vec<_> = {
-            let table = self.table();
-            let not_here = |run: &&Arc<Run>| {
-                let state = run.state();
-                !state.status.is_final() && !state.held_here
-            };
-            table.by_id.values().filter(not_here).cloned().collect()
+            let mut table = self.table();
+            table.by_id.unfinished().filter(|run| !run.state().held_here).cloned().collect()
         };
         if elsewhere.is_empty() {
             return Ok(());

@@ -175,7 +175,7 @@ impl Runs {
         table.histories.push_back(id);
         if table.histories.len() > HISTORIES_KEPT
             && let Some(oldest) = table.histories.pop_front()
-            && let Some(run) = table.by_id.get(&oldest)
+            && let Some(run) = table.by_id.get(oldest)
         {
             let mut state = run.state();
             // Without a checkpoint there is nothing to read them from again.

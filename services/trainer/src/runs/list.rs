@@ -1,6 +1,6 @@
 //! Finding runs among all of them.
 
-use std::{ops::Bound, sync::Arc};
+use std::sync::Arc;
 
 use api::trainer::RunQuery;
 use uuid::Uuid;
@@ -12,12 +12,9 @@ impl Runs {
     /// Up to `limit` of the runs that are looked for, the newest first, from the one after `after` on.
     #[must_use]
     pub fn list(&self, query: &RunQuery, after: Option<Uuid>, limit: usize) -> Vec<Arc<Run>> {
-        let below = after.map_or(Bound::Unbounded, Bound::Excluded);
         let wanted = Wanted::new(query);
         let table = self.table();
-        // UUIDv7 are ordered by time.
-        let newest_first = table.by_id.range((Bound::Unbounded, below)).rev().map(|(_, run)| run);
-        newest_first.filter(|run| wanted.is(run)).take(limit).cloned().collect()
+        table.by_id.newest_first(after).filter(|run| wanted.is(run)).take(limit).cloned().collect()
     }
 }
 
