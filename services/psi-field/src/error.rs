@@ -149,7 +149,9 @@ impl From<SwarmError> for ApiError {
                 }
                 InterventionError::Pending { .. } => conflict("intervention_pending"),
                 InterventionError::KeyReused(_) => conflict("idempotency_key_reused"),
-                InterventionError::TooMany => conflict("too_many_interventions"),
+                InterventionError::TooMany | InterventionError::TooManyOpen => {
+                    conflict("too_many_interventions")
+                }
             },
             SwarmError::Snapshot(_) => invalid("invalid_snapshot"),
             SwarmError::RecordConflict { .. } => conflict("record_conflict"),

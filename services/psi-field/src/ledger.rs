@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use api::{
-    psi_field::{Intervention, InterventionRecord, InterventionStatus, Snapshot},
+    Page,
+    psi_field::{Intervention, InterventionRecord, InterventionStatus, Snapshot, SwarmAnomaly, WindowAnswer},
     remembrancer::RecordQuery,
 };
 use client::{Ledger, LedgerError};
@@ -20,7 +21,7 @@ const PAGE: u32 = 100;
 /// A UUID's, as it is written.
 const RUN_ID_LENGTH: usize = 36;
 
-/// What of the swarms must outlive this process, in the ledger: interventions as records, snapshots as
+/// What of the swarms must outlive this process, in the ledger: interventions and anomalies as records, snapshots as
 /// artifacts that a record names.
 ///
 /// Nothing here carries a clock time or a random id, so whatever is written twice is the same.
@@ -52,6 +53,50 @@ impl SwarmLedger {
             append(&ledger, swarm, &body).await?;
         }
         Ok(())
+    }
+
+    /// Records the anomaly that a window of the field completed, if it did.
+    ///
+    /// # Errors
+    /// As [`SwarmLedger::record_interventions`].
+    pub(crate) async fn record_anomaly(
+        &self,
+        field: &Field,
+        answer: &WindowAnswer,
+    ) -> Result<(), SwarmError> {
+        let Some(anomaly) = answer.anomaly.clone() else { return Ok(()) };
+        let (swarm, lineage) = (field.swarm().to_owned(), field.lineage().to_owned());
+        let body = record::Anomaly { swarm, lineage, window: answer.window, anomaly };
+        append(&self.ledger.within(self.deadline), field.swarm(), &body).await
+    }
+
+    /// Up to `limit` anomalies of a swarm, the oldest first, from after this place in the log on. The page's cursor is the
+    /// place of its last record.
+    ///
+    /// # Errors
+    /// The remembrancer is away.
+    pub(crate) async fn anomalies(
+        &self,
+        swarm: &str,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Page<SwarmAnomaly>, SwarmError> {
+        let query = RecordQuery {
+            kind: Some(record::Anomaly::KIND.record_kind()),
+            subject: Some(record::subject(swarm)),
+            after_log_index: after,
+            newest_first: Some(false),
+            limit: u32::try_from(limit).ok(),
+            ..RecordQuery::default()
+        };
+        let page = self.ledger.within(self.deadline).page(&query).await?;
+        let last = page.items.last().map(|record| record.log_index.to_string());
+        let read = page.items.iter().filter_map(|found| {
+            // Whoever can post to the ledger can post records of another form.
+            let record::Anomaly { window, anomaly, .. } = record::Anomaly::read(found).ok()?;
+            Some(SwarmAnomaly { window, anomaly, recorded_at: Some(found.recorded_at) })
+        });
+        Ok(Page { items: read.collect(), next_cursor: page.next_cursor.and(last) })
     }
 
     /// Stores a snapshot and the record that names it.

@@ -4,7 +4,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::psi_field::{InterventionRecord, NewIntervention, Snapshot, Swarm, Window, WindowAnswer};
+use api::{
+    Page,
+    psi_field::{InterventionRecord, NewIntervention, Snapshot, Swarm, SwarmAnomaly, Window, WindowAnswer},
+};
 use chrono::Utc;
 use psi::Wish;
 use serde_json::Map;
@@ -88,7 +91,7 @@ impl AppState {
                 match tokio::time::timeout(Duration::from_secs(1), ledger.ready()).await {
                     Ok(Ok(())) => Vec::new(),
                     _ => vec![
-                        "the remembrancer does not answer, and windows that change an intervention wait for it"
+                        "the remembrancer does not answer, and windows with an anomaly or an intervention wait for it"
                             .to_owned(),
                     ],
                 }
@@ -213,6 +216,24 @@ impl AppState {
             self.end_with_its_run(&mut held, id).await?;
         }
         Ok(held)
+    }
+
+    /// A page of a swarm's anomalies, the oldest first: of its whole course, where there is a ledger.
+    ///
+    /// # Errors
+    /// As [`AppState::swarm`].
+    pub(crate) async fn anomalies(
+        &self,
+        id: &str,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Page<SwarmAnomaly>, SwarmError> {
+        let Some(ledger) = self.ledger() else { return Ok(self.swarm(id).await?.anomalies(after, limit)) };
+        let page = ledger.anomalies(id, after, limit).await?;
+        if page.items.is_empty() && after.is_none() {
+            self.swarm(id).await?; // killed before its first checkpoint, it is known by its anomalies alone
+        }
+        Ok(page)
     }
 
     /// Takes over that a swarm gets no window any more.

@@ -1,6 +1,9 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
-use api::psi_field::{InterventionRecord, Snapshot, Swarm, Window, WindowAnswer};
+use api::{
+    Page,
+    psi_field::{InterventionRecord, Snapshot, Swarm, SwarmAnomaly, Window, WindowAnswer},
+};
 use chrono::{DateTime, Utc};
 use psi::{Field, Settings, Wish};
 use sha2::{Digest, Sha256};
@@ -126,6 +129,18 @@ impl Entry {
     /// The answers that are kept, from a window on.
     pub(crate) fn answers(&self, from: u64) -> impl Iterator<Item = &WindowAnswer> {
         self.answers.range(from..).map(|(_, answered)| &answered.answer)
+    }
+
+    /// Up to `limit` anomalies in the answers that are kept, from after this window on.
+    pub(crate) fn anomalies(&self, after: Option<u64>, limit: usize) -> Page<SwarmAnomaly> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let answers = self.answers.range((from, Bound::Unbounded)).map(|(_, answered)| &answered.answer);
+        let mut found = answers.filter_map(|answer| Some((answer.window, answer.anomaly.clone()?)));
+        let of = |(window, anomaly)| SwarmAnomaly { window, anomaly, recorded_at: None };
+        let items: Vec<_> = found.by_ref().take(limit).map(of).collect();
+        let more = found.next().is_some();
+        let next_cursor = items.last().filter(|_| more).map(|last| last.window.to_string());
+        Page { items, next_cursor }
     }
 
     /// Brings the swarm back from the remembrancer, if it is not here and was ever stored there; with `window`,
@@ -427,6 +442,7 @@ impl Entry {
         now: DateTime<Utc>,
     ) -> Result<(), SwarmError> {
         if let Some(ledger) = ledger {
+            ledger.record_anomaly(&field, &step.answer).await?;
             ledger.record_interventions(&self.id, &step.changed).await?;
         }
         // From here on nothing waits, so that nobody can break off in between.

@@ -151,6 +151,18 @@ pub struct Anomaly {
     pub agents: Vec<AgentDeviation>,
 }
 
+/// An anomaly of a swarm, and where in its course it came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SwarmAnomaly {
+    /// The window that completed it.
+    pub window: u64,
+    /// What deviates.
+    pub anomaly: Anomaly,
+    /// When it was recorded; absent where psi-field has no remembrancer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded_at: Option<DateTime<Utc>>,
+}
+
 /// What an intervention does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]

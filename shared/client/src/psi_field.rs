@@ -1,6 +1,8 @@
 use api::{
     Page,
-    psi_field::{InterventionRecord, NewIntervention, Snapshot, Swarm, Window, WindowAnswer, WindowQuery},
+    psi_field::{
+        InterventionRecord, NewIntervention, Snapshot, Swarm, SwarmAnomaly, Window, WindowAnswer, WindowQuery,
+    },
 };
 
 use crate::{ClientError, Endpoint, PageQuery, connection::Connection};
@@ -52,6 +54,11 @@ impl PsiField {
     /// `GET /v1/swarms/{id}`.
     pub async fn swarm(&self, swarm: &str) -> Result<Swarm, ClientError> {
         self.connection.get(&["v1", "swarms", swarm]).answer().await
+    }
+
+    /// `GET /v1/swarms/{id}/anomalies`, oldest first.
+    pub async fn anomalies(&self, swarm: &str, page: &PageQuery) -> Result<Page<SwarmAnomaly>, ClientError> {
+        self.connection.get(&["v1", "swarms", swarm, "anomalies"]).query(page).answer().await
     }
 
     /// `GET /v1/swarms/{id}/interventions`, oldest first.

@@ -15,8 +15,12 @@ use crate::{
     settings::Settings,
 };
 
-/// So many interventions are kept in full; the oldest that are done with go first.
+/// So many interventions are kept in full; the oldest that are done with go first. Of those that are not, none ever goes:
+/// when there is no room for another one, there is none.
 const MOST_KEPT: usize = 1000;
+/// An acknowledged intervention is assessed once there are enough windows with a reward. When so many times as many windows
+/// bring too few, it stays without an assessment.
+const WINDOWS_PER_REWARD: u64 = 10;
 /// Operators may have so many on the way at once.
 const MOST_PENDING: usize = 100;
 /// The namespace of all ids of interventions (UUIDv5, RFC 9562, 5.5).
@@ -94,6 +98,11 @@ pub enum InterventionError {
     /// Too many are on the way.
     #[error("{MOST_PENDING} interventions wait for delivery already; post windows first")]
     TooMany,
+    /// Too many are not done with.
+    #[error(
+        "{MOST_KEPT} interventions are neither assessed nor expired yet; post windows, which acknowledge them or let them expire"
+    )]
+    TooManyOpen,
 }
 
 impl Interventions {
@@ -160,6 +169,11 @@ impl Interventions {
                             changed.push(record.clone());
                         }
                         tracked.done = true;
+                    }
+                    let longest = settings.assessment_windows.saturating_mul(WINDOWS_PER_REWARD);
+                    let since = record.acknowledged_at_window.unwrap_or(window);
+                    tracked.done |= window.saturating_sub(since) >= longest;
+                    if tracked.done {
                         (tracked.before, tracked.after) = (Vec::new(), Vec::new());
                     }
                 }
@@ -181,7 +195,14 @@ impl Interventions {
         self.last_issued_at.is_some_and(|last| window.saturating_sub(last) < settings.cooldown_windows)
     }
 
-    /// Issues what the field wants.
+    /// Whether one more can be followed to its end.
+    #[must_use]
+    pub(crate) fn has_room(&self) -> bool {
+        let waiting: usize = self.pending.values().map(Vec::len).sum();
+        self.tracked.iter().filter(|tracked| !tracked.done).count() + waiting < MOST_KEPT
+    }
+
+    /// Issues what the field wants, where [`Interventions::has_room`].
     pub(crate) fn issue(
         &mut self,
         swarm: &str,
@@ -232,6 +253,9 @@ impl Interventions {
         }
         if waiting.count() >= MOST_PENDING {
             return Err(InterventionError::TooMany);
+        }
+        if !self.has_room() {
+            return Err(InterventionError::TooManyOpen);
         }
         self.pending.entry(window).or_default().push(intervention.clone());
         Ok(issued(intervention))
@@ -325,8 +349,9 @@ impl Interventions {
         let (before, after) = (Vec::new(), Vec::new());
         self.tracked.push_back(Tracked { sequence: self.issued, record, before, after, done: false });
         self.issued += 1;
-        if self.tracked.len() > MOST_KEPT {
-            let oldest = self.tracked.iter().position(|t| t.done).unwrap_or(0);
+        if self.tracked.len() > MOST_KEPT
+            && let Some(oldest) = self.tracked.iter().position(|t| t.done)
+        {
             self.tracked.remove(oldest);
         }
     }

@@ -176,6 +176,7 @@ impl Field {
         let wish = self.guardian.observe(finding, reward_z, &self.state, &self.settings);
         if let Some(kind) =
             wish.filter(|_| intervene && !self.interventions.cooling_down(number, &self.settings))
+            && self.interventions.has_room()
         {
             let wish = self.guardian.wish(
                 kind,
@@ -318,6 +319,12 @@ impl Field {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Which life of a swarm that reuses its name this is; empty where windows are numbered by their sender.
+    #[must_use]
+    pub fn lineage(&self) -> &str {
+        &self.lineage
     }
 
     /// Begins another life: identities of interventions from here on are not those of the life before.

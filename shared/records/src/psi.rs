@@ -1,6 +1,6 @@
-//! The states of psi-field's swarms.
+//! The states of psi-field's swarms, and what it found in them.
 
-use api::Hash;
+use api::{Hash, psi_field};
 use serde::{Deserialize, Serialize};
 
 use crate::{Body, Kind};
@@ -11,7 +11,13 @@ const SNAPSHOT: Kind = Kind {
     formerly: Some("note"),
 };
 
-pub(crate) const KINDS: &[Kind] = &[SNAPSHOT];
+const ANOMALY: Kind = Kind {
+    name: "psi.anomaly",
+    description: "psi-field anomaly in a swarm of agents: the channels and agents that deviate",
+    formerly: None,
+};
+
+pub(crate) const KINDS: &[Kind] = &[SNAPSHOT, ANOMALY];
 
 /// The subject of all records about a swarm.
 #[must_use]
@@ -51,6 +57,33 @@ impl Snapshot {
     #[must_use]
     pub fn new(swarm: String, next_window: u64, sha256: Hash, size_bytes: u64) -> Self {
         Self { content: Content::Snapshot, swarm, next_window, sha256, size_bytes }
+    }
+}
+
+/// A window completed an anomaly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Anomaly {
+    /// The swarm.
+    pub swarm: String,
+    /// Which life of a swarm that reuses its name; empty where windows are numbered by their sender.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub lineage: String,
+    /// The window.
+    pub window: u64,
+    /// What deviates.
+    pub anomaly: psi_field::Anomaly,
+}
+
+impl Body for Anomaly {
+    const KIND: Kind = ANOMALY;
+
+    fn id(&self) -> String {
+        let life = if self.lineage.is_empty() { String::new() } else { format!("{}:", self.lineage) };
+        format!("{}:anomaly:{life}{}", self.subject(), self.window)
+    }
+
+    fn subject(&self) -> String {
+        subject(&self.swarm)
     }
 }
 

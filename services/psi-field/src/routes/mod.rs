@@ -1,3 +1,4 @@
+mod anomalies;
 mod existing;
 mod guardian;
 mod interventions;
@@ -20,6 +21,7 @@ pub(crate) fn all(state: AppState) -> OpenApiRouter {
         .merge(windows::routes().layer(long))
         .merge(snapshots::routes().layer(long))
         .merge(swarms::routes())
+        .merge(anomalies::routes())
         .merge(interventions::routes())
         .merge(existing::routes())
         .merge(guardian::routes())

@@ -227,6 +227,49 @@ fn an_operators_intervention_comes_with_the_next_answer_and_starts_the_cooldown(
 }
 
 #[test]
+fn no_intervention_is_forgotten_before_it_is_done_with() {
+    let settings = Settings { expires_after_windows: 500, ..Settings::default() };
+    let mut field = Field::new("test", "", settings);
+    let wish = |reason: String| Wish {
+        kind: InterventionKind::Albedo,
+        targets: vec![0],
+        reason,
+        evidence: Default::default(),
+    };
+    let mut issued = Vec::new();
+    for window in 0..10 {
+        field.step(&quiet(window, &[0])).unwrap();
+        for one in 0..100 {
+            let key = format!("{window}-{one}");
+            issued.push(field.request(wish(key.clone()), Some(&key)).unwrap().intervention);
+        }
+    }
+    field.step(&quiet(10, &[0])).unwrap();
+    let refused = |field: &mut Field| field.request(wish("more".into()), Some("more"));
+    assert_eq!(refused(&mut field), Err(InterventionError::TooManyOpen));
+    let there = |field: &Field| field.interventions().map(|(_, r)| r.intervention).collect::<Vec<_>>();
+    assert_eq!(there(&field), issued, "all of them are there");
+
+    // Acknowledged, the first is done with after its assessment, or when there are no rewards for one.
+    let silent = |number, acknowledged: &[uuid::Uuid]| {
+        let mut window = quiet(number, &[0]);
+        window.agents.iter_mut().for_each(|agent| agent.mean_reward = None);
+        window.swarm.mean_reward = None;
+        window.acknowledged = acknowledged.to_vec();
+        window
+    };
+    field.step(&silent(11, &[issued[0].id])).unwrap();
+    for window in 12..111 {
+        field.step(&silent(window, &[])).unwrap();
+        assert_eq!(refused(&mut field), Err(InterventionError::TooManyOpen), "{window}");
+    }
+    field.step(&silent(111, &[])).unwrap();
+    issued.push(refused(&mut field).unwrap().intervention);
+    field.step(&quiet(112, &[0])).unwrap();
+    assert_eq!(there(&field), issued[1..], "what was done with made room");
+}
+
+#[test]
 fn a_swarm_that_has_one_choice_left_and_loses_its_footing_is_told_to_explore() {
     let (mut field, mut simulator) = (field(), Simulator::new(45, 10));
     for _ in 0..100 {
