@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use service_kit::HttpConfig;
+use service_kit::{Deadlines, HttpConfig};
 use test_support::database;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -32,8 +32,8 @@ impl Trainer {
         let listener = service_kit::listen(&config.http).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let app = trainer::build(config, shutdown.clone()).await.unwrap();
-        let server =
-            tokio::spawn(service_kit::serve(listener, app, Duration::from_millis(100), shutdown.clone()));
+        let deadlines = Deadlines { grace: Duration::from_millis(100), ..Deadlines::default() };
+        let server = tokio::spawn(service_kit::serve(listener, app, deadlines, shutdown.clone()));
         stack.until(&format!("{url}/readyz"), |answer| answer["ready"] == true).await;
         Self { url, shutdown, server }
     }

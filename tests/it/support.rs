@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
-use service_kit::HttpConfig;
+use service_kit::{Deadlines, HttpConfig};
 use test_support::{Proxy, TestDatabase, eventually};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -150,7 +150,8 @@ impl Stack {
 async fn serve(app: impl Into<service_kit::App>, stop: &CancellationToken) -> SocketAddr {
     let listener = service_kit::listen(&HttpConfig::on_port(0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(service_kit::serve(listener, app.into(), Duration::from_millis(100), stop.clone()));
+    let deadlines = Deadlines { grace: Duration::from_millis(100), ..Deadlines::default() };
+    tokio::spawn(service_kit::serve(listener, app.into(), deadlines, stop.clone()));
     address
 }
 

@@ -21,10 +21,11 @@ mod stack;
 mod training;
 mod verification;
 mod visualization;
+mod whole_numbers;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Trains swarms of routing agents, proves what they decided, and says how good they are.
 ///
@@ -55,7 +56,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(whole_numbers::spelled(Cli::command(), std::env::args_os()));
     exit::code(match cli.command {
         Command::Up(command) => command.run(),
         Command::Proxy(command) => command.run(),

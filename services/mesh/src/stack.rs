@@ -216,8 +216,8 @@ impl Stack {
 
     /// Serves; what is started later is stopped earlier.
     fn serve(&mut self, place: ReservedPort, app: impl Into<App>, stop: CancellationToken) {
-        let grace = HttpConfig::default().shutdown_grace();
-        let task = tokio::spawn(service_kit::serve(place.listener, app.into(), grace, stop.clone()));
+        let deadlines = HttpConfig::default().deadlines();
+        let task = tokio::spawn(service_kit::serve(place.listener, app.into(), deadlines, stop.clone()));
         self.services.insert(0, Service { name: place.name, url: place.url, stop, task });
     }
 }

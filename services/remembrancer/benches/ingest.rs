@@ -17,7 +17,7 @@ use remembrancer::{
     fsck::fsck,
     log::Sequencer,
 };
-use service_kit::HttpConfig;
+use service_kit::{Deadlines, HttpConfig};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -136,7 +136,7 @@ impl Http {
         let url = format!("http://{}/v1/decisions", listener.local_addr()?);
         let shutdown = CancellationToken::new();
         let app = build(config, shutdown.clone()).await?;
-        tokio::spawn(service_kit::serve(listener, app, Duration::ZERO, shutdown));
+        tokio::spawn(service_kit::serve(listener, app, Deadlines::default(), shutdown));
         Ok(Self { url, client: test_support::http_client() })
     }
 

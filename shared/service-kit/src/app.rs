@@ -1,4 +1,4 @@
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc};
 
 use axum::{
     Router,
@@ -42,7 +42,7 @@ pub fn app(
     let mut api = router
         .layer(from_fn(encoding::decode))
         .layer(limits::body_limit(http.body_limit_bytes))
-        .layer(from_fn_with_state(Duration::from_secs(http.request_timeout_seconds), limits::timeout))
+        .layer(from_fn_with_state(http.request_timeout(), limits::timeout))
         .layer(from_fn_with_state(
             Arc::new(Semaphore::new(http.max_concurrent_requests)),
             limits::concurrency,

@@ -182,7 +182,7 @@ where
     let app = app.map_err(Into::into)?;
     tracing::info!(service = name, %address, "serving; its documents are at http://{address}/docs");
     tokio::select! {
-        served = serve(listener, app, http.shutdown_grace(), shutdown) => served?,
+        served = serve(listener, app, http.deadlines(), shutdown) => served?,
         () = now.cancelled() => tracing::warn!(service = name, "a second signal: running requests are cut off"),
     }
     Ok(())

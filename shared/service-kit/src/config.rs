@@ -14,6 +14,7 @@ use figment::{
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
+use crate::server::Deadlines;
 use crate::{
     hosts::Host,
     settings::{Leaf, leaves, prefix},
@@ -40,8 +41,8 @@ pub struct HttpConfig {
     pub allow_insecure_bind: bool,
     /// The longest request body in bytes; a longer one gets 413. Some routes have a limit of their own.
     pub body_limit_bytes: usize,
-    /// Seconds until a request ends with 408 because its body has not arrived, or with 504 because its answer
-    /// has not begun.
+    /// Seconds until a request ends with 408 because its headers, or then its body, have not arrived, or with 504 because
+    /// its answer has not begun. A connection without a request for so long is closed.
     pub request_timeout_seconds: u64,
     /// Requests served at the same time; one more gets 503 with `Retry-After`.
     pub max_concurrent_requests: usize,
@@ -78,10 +79,16 @@ impl HttpConfig {
         )))
     }
 
-    /// `shutdown_grace_seconds` as a duration.
+    /// `request_timeout_seconds` as a duration.
     #[must_use]
-    pub fn shutdown_grace(&self) -> Duration {
-        Duration::from_secs(self.shutdown_grace_seconds)
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_secs(self.request_timeout_seconds)
+    }
+
+    /// For how long connections are waited for.
+    #[must_use]
+    pub fn deadlines(&self) -> Deadlines {
+        Deadlines { head: self.request_timeout(), grace: Duration::from_secs(self.shutdown_grace_seconds) }
     }
 }
 

@@ -45,7 +45,7 @@ pub use metrics::Metrics;
 pub use openapi::{ServiceInfo, list_values, openapi, set_schema, with_tags};
 pub use operations::Readiness;
 pub use run::run;
-pub use server::{App, BindError, bind, listen, serve, shutdown_signal};
+pub use server::{App, BindError, Deadlines, bind, listen, serve, shutdown_signal};
 pub use settings::{Setting, settings};
 
 /// A future on the heap.

@@ -93,11 +93,26 @@ impl From<Router> for App {
     }
 }
 
+/// For how long a service waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// For the headers of a request, also of the first one.
+    pub head: Duration,
+    /// For running requests, when it shuts down.
+    pub grace: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        HttpConfig::default().deadlines()
+    }
+}
+
 /// Serves until `shutdown` is cancelled, and then finishes what it accepted:
 ///
 /// 1. It takes no more connections, and closes those that are idle. A connection that is at work is
 ///    closed after the answer under way.
-/// 2. Running requests and streams get `grace` to end.
+/// 2. Running requests and streams get the deadlines' `grace` to end.
 /// 3. What still runs then is cut off: a request that has no answer yet gets 503 `shutting_down` with
 ///    `Retry-After`, a body under way breaks off without its end, so that nobody takes it for whole.
 /// 4. The service's own work gets five seconds to come to its end.
@@ -110,11 +125,11 @@ impl From<Router> for App {
 pub async fn serve(
     listener: TcpListener,
     app: impl Into<App>,
-    grace: Duration,
+    deadlines: Deadlines,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let App { router, work } = app.into();
-    serve_requests(listener, router, grace, shutdown).await;
+    serve_requests(listener, router, deadlines, shutdown).await;
     work.close();
     if tokio::time::timeout(WORK_LIMIT, work.wait()).await.is_err() {
         tracing::warn!(tasks = work.len(), "work did not come to its end in time and is given up");
@@ -125,12 +140,18 @@ pub async fn serve(
 /// How long the service's own work may take to come to its end.
 const WORK_LIMIT: Duration = Duration::from_secs(5);
 
-async fn serve_requests(listener: TcpListener, app: Router, grace: Duration, shutdown: CancellationToken) {
+async fn serve_requests(
+    listener: TcpListener,
+    app: Router,
+    deadlines: Deadlines,
+    shutdown: CancellationToken,
+) {
+    let Deadlines { head, grace } = deadlines;
     let (cut, stop) = (CancellationToken::new(), shutdown.child_token());
     // Whoever drops this future (a test, a supervisor) ends the requests and the idle connections too.
     let ended = (cut.clone().drop_guard(), stop.clone().drop_guard());
     let app = app.layer(from_fn_with_state(cut, until_cut));
-    let mut server = pin!(connections::serve(listener, app, stop));
+    let mut server = pin!(connections::serve(listener, app, head, stop));
     let deadline = async {
         shutdown.cancelled().await;
         tokio::time::sleep(grace).await;

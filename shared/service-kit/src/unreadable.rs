@@ -1,5 +1,6 @@
 //! Requests that hyper cannot read. It answers them itself, with a status and no body, and nobody above it hears of
-//! them; here that answer is held back, and the service's own takes its place: a problem, logged and counted as all.
+//! them; here that answer is held back, and the service's own takes its place: a problem, logged and counted as all. To
+//! one whose headers do not come to an end hyper says nothing; it gets such an answer too.
 
 use std::{
     io,
@@ -30,10 +31,16 @@ use crate::{ApiError, boundary::REQUEST_ID};
 #[derive(Clone, Copy)]
 struct Unreadable(StatusCode);
 
-/// Answers what could not be read: 414 `target_too_long`, 431 `headers_too_large`, else 400 `malformed_request`.
+/// Answers what could not be read: 408 `request_timeout`, 414 `target_too_long`, 431 `headers_too_large`, else 400
+/// `malformed_request`.
 pub(crate) async fn answer(request: Request, next: Next) -> Response {
     let Some(&Unreadable(status)) = request.extensions().get() else { return next.run(request).await };
     let (code, detail) = match status {
+        StatusCode::REQUEST_TIMEOUT => (
+            "request_timeout",
+            "The request's headers did not come to their end in time (the setting `request_timeout_seconds`). Send it \
+             again.",
+        ),
         StatusCode::URI_TOO_LONG => (
             "target_too_long",
             "The request's target, path and query together, is longer than 65,534 bytes. Ask for less at once, or in \
@@ -58,6 +65,8 @@ pub(crate) struct Wire {
     /// Taken only when it is dropped.
     stream: Option<TcpStream>,
     held: Vec<u8>,
+    /// Whether something came since something was said: the beginning of a request.
+    begun: bool,
     back: Option<oneshot::Sender<Returned>>,
 }
 
@@ -66,12 +75,24 @@ pub(crate) struct Returned {
     stream: TcpStream,
     /// The last thing written, when it looks like an answer of hyper's own.
     held: Vec<u8>,
+    begun: bool,
+}
+
+/// How hyper was done with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Nothing is missing.
+    Whole,
+    /// Its last request could not be read.
+    Unreadable,
+    /// Nothing came any more, or the head of a request did not come to its end.
+    TooSlow,
 }
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream) -> (Self, oneshot::Receiver<Returned>) {
         let (back, returned) = oneshot::channel();
-        (Self { stream: Some(stream), held: Vec::new(), back: Some(back) }, returned)
+        (Self { stream: Some(stream), held: Vec::new(), begun: false, back: Some(back) }, returned)
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
@@ -98,7 +119,7 @@ impl Drop for Wire {
     fn drop(&mut self) {
         if let (Some(stream), Some(back)) = (self.stream.take(), self.back.take()) {
             // Nobody waits for it when the whole connection is dropped.
-            let _ = back.send(Returned { stream, held: std::mem::take(&mut self.held) });
+            let _ = back.send(Returned { stream, held: std::mem::take(&mut self.held), begun: self.begun });
         }
     }
 }
@@ -111,7 +132,10 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         // After an answer of its own hyper reads no more.
         ready!(self.poll_release(context))?;
-        self.stream()?.poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = self.stream()?.poll_read(context, buffer);
+        self.begun |= buffer.filled().len() > before;
+        read
     }
 }
 
@@ -122,6 +146,7 @@ impl AsyncWrite for Wire {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_release(context))?;
+        self.begun = false;
         match own_answer(bytes) {
             Some(0) => {
                 self.held = bytes.to_vec();
@@ -143,6 +168,7 @@ impl AsyncWrite for Wire {
             return self.poll_write(context, only);
         }
         ready!(self.poll_release(context))?;
+        self.begun = false;
         self.stream()?.poll_write_vectored(context, slices)
     }
 
@@ -160,9 +186,16 @@ impl AsyncWrite for Wire {
 }
 
 impl Returned {
-    /// Ends the connection. When hyper could not read its last request (`unreadable`), `app` has the last word.
-    pub(crate) async fn end(mut self, unreadable: bool, app: Router) -> io::Result<()> {
-        match status_of(&self.held).filter(|_| unreadable) {
+    /// Ends the connection. When its last request could not be read, `app` has the last word.
+    pub(crate) async fn end(mut self, end: End, app: Router) -> io::Result<()> {
+        let too_slow = end == End::TooSlow && self.begun;
+        if too_slow {
+            let now = chrono::Utc::now().format("%a, %d %b %Y %H:%M:%S GMT"); // RFC 9110, section 5.6.7
+            let head =
+                format!("{VERSION_1_1} 408 Request Timeout\r\nconnection: close\r\ndate: {now}\r\n\r\n");
+            self.held = head.into_bytes();
+        }
+        match status_of(&self.held).filter(|_| too_slow || end == End::Unreadable) {
             None => {
                 self.stream.write_all(&self.held).await?;
                 self.stream.shutdown().await
@@ -236,6 +269,7 @@ fn own_answer(bytes: &[u8]) -> Option<usize> {
 }
 
 const VERSION: &[u8] = b"HTTP/1.";
+const VERSION_1_1: &str = "HTTP/1.1";
 
 /// The status of an answer that is an error of the caller's: `HTTP/1.1 431 …`.
 fn status_of(head: &[u8]) -> Option<StatusCode> {

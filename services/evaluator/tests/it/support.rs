@@ -1,7 +1,5 @@
 //! An evaluator on a free port, and what it is asked.
 
-use std::time::Duration;
-
 use api::evaluator::{Evaluation, EvaluationStatus};
 use policy::{PolicyFile, Swarm, SwarmConfig, Training};
 use routing_env::{Environment, Reward};
@@ -27,7 +25,7 @@ pub(crate) async fn evaluator(remembrancer_url: &str) -> Service {
     let app = evaluator::build(config, stop.clone()).await.unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(service_kit::serve(listener, app, Duration::from_secs(1), stop.clone()));
+    tokio::spawn(service_kit::serve(listener, app, service_kit::Deadlines::default(), stop.clone()));
     Service { url, http: test_support::http_client(), _stop: stop.drop_guard() }
 }
 

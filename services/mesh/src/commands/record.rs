@@ -1,19 +1,21 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, ensure};
 use api::remembrancer::{Artifact, LeafQuery, NewRecord, RecordKind, RecordReceipt};
 use clap::{Args, Subcommand};
-use client::{ClientError, Remembrancer, watched_log::Proved};
+use client::{ClientError, Deadline, Ledger, Remembrancer, watched_log::Proved};
 use records::{
-    Body as _,
+    Body,
     deployment::{Deployment, Evidence},
     note,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     exit::{Answer, usage},
@@ -23,6 +25,9 @@ use crate::{
     runtime,
     training::outcome::{quoted, write_evidence},
 };
+
+/// How long a remembrancer that was there a moment ago is waited for.
+const RECORD_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Record a deployment or a note in a running stack's ledger
 ///
@@ -129,7 +134,7 @@ impl Deploy {
                 .map_err(|error| refused(&remembrancer, &evidence, error))?;
             let evidence = Evidence { sha256, size_bytes, file_name };
             let deployment = Deployment { component, version, evidence };
-            common.record(&remembrancer, &ledger, deployment.to_record()?).await
+            common.record(&remembrancer, &ledger, &deployment).await
         })
     }
 }
@@ -140,7 +145,7 @@ impl Note {
         runtime::block_on("error", async {
             let note = note::Note { about: self.subject, text: self.text };
             let ledger = self.common.ledger.meet(&remembrancer).await?;
-            self.common.record(&remembrancer, &ledger, note.to_record()?).await
+            self.common.record(&remembrancer, &ledger, &note).await
         })
     }
 }
@@ -150,10 +155,12 @@ impl Common {
         &self,
         remembrancer: &Remembrancer,
         ledger: &KnownLedger,
-        record: NewRecord,
+        body: &impl Body,
     ) -> anyhow::Result<Answer> {
-        let receipt =
-            remembrancer.post_record(&record).await.map_err(|error| ledger_error(remembrancer, error))?;
+        let record = body.to_record()?;
+        // Under a spare id, when a stranger's record stands under its own.
+        let deadline = Deadline::shutting_down(CancellationToken::new()).within(RECORD_DEADLINE);
+        let receipt = Ledger::new(remembrancer.clone(), deadline).append_body(body).await?;
         let leaf = LeafQuery { record: Some(receipt.id.clone()), ..LeafQuery::default() };
         let proved =
             ledger.evidence(&leaf).await.context("the receipt that came for the record is not proved")?;

@@ -2,8 +2,10 @@
 
 use std::fs;
 
-use api::trainer::{NewRun, Run};
+use api::trainer::{NewRun, Run, RunStatus};
 use client::{Endpoint, Trainer};
+use records::{Body as _, note::Note};
+use serde_json::json;
 use test_support::{database, eventually};
 
 use crate::support::{KNOWN_LOGS, Up, mesh};
@@ -66,6 +68,42 @@ async fn a_deployment_is_recorded_once_with_its_evidence_found_by_its_words_and_
         ask(&["query", "roll back", "--json"]).json()["items"][0]["body"]["text"],
         "rolled back at noon"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_stranger_took_a_records_id_it_is_recorded_under_a_spare_one() {
+    let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
+    let up = Up::start(folder.path(), &database);
+    let id = Note { about: "s".into(), text: "seen".into() }.id();
+    let stranger = json!({"id": id, "kind": "poem", "subject": "roses", "body": {"text": "are red"}});
+    let posted = test_support::http_client().post(format!("{}/v1/records", up.remembrancer)).json(&stranger);
+    assert!(posted.send().await.unwrap().status().is_success());
+
+    let note = ["record", "note", "--subject", "s", "seen", "--receipt", "receipt.json", "--json"];
+    let ask = || mesh(folder.path(), &[&note[..], &["--remembrancer", &up.remembrancer]].concat());
+    let recorded = ask();
+    assert_eq!(recorded.code, 0, "{}", recorded.stderr);
+    assert_eq!(recorded.json()["id"], format!("{id}~1"));
+    assert_eq!(ask().json(), recorded.json(), "the same note is one record");
+    assert_eq!(mesh(folder.path(), &["verify", "receipt.json"]).code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_that_was_answered_is_carried_out_although_the_trainer_was_killed() {
+    let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
+    let up = Up::start(folder.path(), &database);
+    let trainer = Trainer::new(Endpoint::new(&up.trainer)).unwrap();
+    // Nobody waits for the end of its first episode.
+    let endless = NewRun { agents: 1, steps_per_episode: 100_000, ..NewRun::default() };
+    let run = trainer.create_run(&endless, None).await.unwrap();
+    until(&trainer, &run, |run| run.progress.step > 0).await;
+    trainer.cancel_run(run.id).await.unwrap();
+    drop(up); // SIGKILL
+
+    let up = Up::start(folder.path(), &database);
+    let trainer = Trainer::new(Endpoint::new(&up.trainer)).unwrap();
+    let ended = until(&trainer, &run, |run| run.status.is_final()).await;
+    assert_eq!(ended.status, RunStatus::Cancelled);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -251,10 +251,10 @@ fn read_key(path: &Path) -> Result<Option<NoteSigner>> {
     signer.map(Some).map_err(|cause| KeyFileError::Damaged { path: path.into(), cause })
 }
 
-/// A file's text; `None` when it is not there.
+/// A file's text, without the mark that an editor put before it; `None` when it is not there.
 fn read(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+        Ok(text) => Ok(Some(json_input::without_mark(&text).to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(file_error(path)(error)),
     }
@@ -308,6 +308,22 @@ mod tests {
         assert_eq!(fs::read_to_string(keys.key_path()).unwrap(), damaged);
         let elsewhere = KeyFolder::at(&folder.path().join("x"));
         assert!(matches!(elsewhere.create_key("two words"), Err(KeyFileError::Name(_))));
+    }
+
+    #[test]
+    fn a_mark_that_an_editor_put_before_a_file_says_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = KeyFolder::at(folder.path());
+        let signer = keys.create_key(NAME).unwrap();
+        let checkpoint = Checkpoint { origin: NAME.into(), size: 1, root: EMPTY_ROOT };
+        keys.keep_signed(&checkpoint.sign(&signer).unwrap()).unwrap();
+        for file in [KEY, CHECKPOINT] {
+            let path = folder.path().join(file);
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(&path, format!("\u{feff}{text}")).unwrap();
+        }
+        assert_eq!(keys.key_of(NAME).unwrap().unwrap().verifier_key(), signer.verifier_key());
+        assert_eq!(keys.last_signed().unwrap(), Some(checkpoint));
     }
 
     #[test]

@@ -71,10 +71,10 @@ pub(crate) fn config(database_url: &str, data: &TempDir) -> Config {
 pub(crate) async fn start(config: Config) -> Service {
     let listener = service_kit::listen(&config.http).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let (grace, shutdown) = (config.http.shutdown_grace(), CancellationToken::new());
+    let (deadlines, shutdown) = (config.http.deadlines(), CancellationToken::new());
     let app = build(config, shutdown.clone()).await.unwrap();
     let stop = shutdown.clone().drop_guard();
-    tokio::spawn(service_kit::serve(listener, app, grace, shutdown));
+    tokio::spawn(service_kit::serve(listener, app, deadlines, shutdown));
     Service { url, client: test_support::http_client(), _stop: stop }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::trainer::{EnvironmentSpec, NewRun, Run, RunStatus};
 use client::{Endpoint, Trainer};
-use service_kit::HttpConfig;
+use service_kit::{Deadlines, HttpConfig};
 use test_support::{FakePsiField, FakeRemembrancer, Fault, eventually};
 use tokio_util::sync::CancellationToken;
 use trainer::Config;
@@ -62,8 +62,9 @@ impl Stack {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let app = trainer::build(config, shutdown.clone()).await.unwrap();
         let stop = shutdown.clone();
+        let deadlines = Deadlines { grace: Duration::from_millis(100), ..Deadlines::default() };
         let server = tokio::spawn(async move {
-            service_kit::serve(listener, app, Duration::from_millis(100), stop).await.unwrap();
+            service_kit::serve(listener, app, deadlines, stop).await.unwrap();
         });
         Running { url, shutdown, server }
     }

@@ -18,8 +18,8 @@ use axum::{
 use reqwest::{Client, Response};
 use serde::{Deserialize, Serialize};
 use service_kit::{
-    ApiError, ApiResult, Content, HttpConfig, Json, Metrics, Path, Query, Readiness, ServiceInfo, app, bind,
-    body_limit, listen, openapi, serve, with_tags,
+    ApiError, ApiResult, Content, Deadlines, HttpConfig, Json, Metrics, Path, Query, Readiness, ServiceInfo,
+    app, bind, body_limit, listen, openapi, serve, with_tags,
 };
 use test_support::eventually;
 use tokio_util::sync::CancellationToken;
@@ -120,6 +120,10 @@ fn ready() -> Readiness {
     Arc::new(|| Box::pin(async { Vec::new() }))
 }
 
+fn grace(seconds: f64) -> Deadlines {
+    Deadlines { grace: Duration::from_secs_f64(seconds), ..Deadlines::default() }
+}
+
 pub(crate) struct Service {
     pub(crate) url: String,
     pub(crate) client: Client,
@@ -129,14 +133,15 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn start(http: HttpConfig) -> Self {
-        Self::start_app(app(INFO, routes(), &http, Metrics::new(), ready()), Duration::from_secs(5)).await
+        let deadlines = Deadlines { grace: Duration::from_secs(5), ..http.deadlines() };
+        Self::start_app(app(INFO, routes(), &http, Metrics::new(), ready()), deadlines).await
     }
 
-    async fn start_app(app: Router, grace: Duration) -> Self {
+    async fn start_app(app: Router, deadlines: Deadlines) -> Self {
         let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, app, grace, shutdown.clone()));
+        let served = tokio::spawn(serve(listener, app, deadlines, shutdown.clone()));
         // Redirects are looked at, not followed.
         let client =
             test_support::http_client_builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -410,7 +415,7 @@ async fn readiness_says_what_is_missing() {
         Box::pin(async move { if ready { vec![] } else { vec!["the database does not answer".to_owned()] } })
     });
     let app = app(INFO, routes(), &HttpConfig::default(), Metrics::new(), readiness);
-    let service = Service::start_app(app, Duration::from_secs(5)).await;
+    let service = Service::start_app(app, grace(5.0)).await;
     let told = problem(service.get("/readyz").await, 503, "not_ready").await;
     assert!(told.detail.contains("the database does not answer"), "{}", told.detail);
     assert_eq!(service.get("/healthz").await.status(), 200, "alive all the same");
@@ -547,7 +552,7 @@ async fn a_trace_goes_through_a_service_to_the_one_that_it_calls() {
             ready(),
         )
     };
-    let service = Service::start_app(app(), Duration::from_secs(5)).await;
+    let service = Service::start_app(app(), grace(5.0)).await;
     let call = service.client.get(format!("{}/seen", service.url)).header("x-request-id", "cli-7");
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"; // the W3C text's example
     let call = call.header("traceparent", parent).header("tracestate", "congo=t61rcWkgMzE");
@@ -621,7 +626,7 @@ async fn a_request_that_does_not_end_in_the_grace_is_told_so_and_half_a_request_
     };
     let routes = routes().route("/hangs", get(hangs));
     let app = app(INFO, routes, &HttpConfig::default(), Metrics::new(), ready());
-    let service = Service::start_app(app, Duration::from_millis(300)).await;
+    let service = Service::start_app(app, grace(0.3)).await;
     let hanging = tokio::spawn(service.client.get(format!("{}/hangs", service.url)).send());
     let mut half = tokio::net::TcpStream::connect(service.url.trim_start_matches("http://")).await.unwrap();
     half.write_all(b"GET /v1/things/1 HTTP/1.1\r\nho").await.unwrap();
@@ -662,7 +667,7 @@ async fn a_shutdown_lets_requests_end_and_cuts_off_what_does_not() {
         "done"
     };
     let app = Router::new().route("/slow", get(slow)).route("/stream", get(stream));
-    let service = Service::start_app(app, Duration::from_secs(1)).await;
+    let service = Service::start_app(app, grace(1.0)).await;
     let mut endless = service.get("/stream").await;
     assert!(endless.chunk().await.unwrap().is_some());
     let slow = tokio::spawn(service.client.get(format!("{}/slow", service.url)).send());

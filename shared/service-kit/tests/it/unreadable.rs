@@ -50,6 +50,18 @@ async fn what_cannot_be_read_is_told_why() {
 }
 
 #[tokio::test]
+async fn headers_that_do_not_come_to_their_end_are_given_up() {
+    let service = Service::start(HttpConfig { request_timeout_seconds: 1, ..HttpConfig::default() }).await;
+    let line = "GET /v1/things/1 HTTP/1.1\r\nhost: localhost\r\n";
+    for slow in ["G", "P", "GET /v1/thi", line, &format!("{line}a: b\r\n")] {
+        problem(&service.raw(slow).await, "408 Request Timeout", "request_timeout");
+    }
+    let answers = service.raw(format!("{line}\r\n")).await;
+    assert!(answers.starts_with("HTTP/1.1 200 OK\r\n") && answers.ends_with("\r\n\r\none"), "{answers}");
+    assert_eq!(service.raw("").await, "", "who asks for nothing is told nothing");
+}
+
+#[tokio::test]
 async fn what_came_before_is_answered_first() {
     let service = Service::start(HttpConfig::default()).await;
     let answers = service.raw("GET /v1/things/1 HTTP/1.1\r\nhost: localhost\r\n\r\nhello\r\n\r\n").await;
