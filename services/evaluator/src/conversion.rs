@@ -3,14 +3,16 @@
 use api::{
     Hash,
     evaluator::{
-        Estimate, EvaluationResult, Fairness, FillBySize, JobSize, LimitResult, MetricEstimates,
-        PolicyResult, Share, SizeEstimates, TenantEstimates,
+        self, Estimate, EvaluationResult, EvaluationValues, Fairness, FillBySize, JobSize, LimitResult,
+        MetricEstimates, PolicyResult, PolicyValues, Share, SizeEstimates, TenantEstimates, TrainingResult,
     },
 };
 use evaluation::{
     figures::{Estimates, Figure},
-    report::{self, LimitReport, PolicyReport, Report, SizeReport, TenantReport},
+    origin::{Learned, Origin, Provenance, Training},
+    report::{self, Comparison, LimitReport, PolicyReport, Report, SizeReport, TenantReport, Versus},
     statistics::{self, Interval},
+    values::{Metric, Values},
 };
 
 /// What was found, as it travels.
@@ -21,7 +23,10 @@ pub fn to_wire(report: &Report) -> EvaluationResult {
         environment: report.environment.clone(),
         steps: report.steps,
         seeds: report.seeds.clone(),
+        final_opening: report.final_opening,
+        values_sha256: None,
         policies: report.policies.iter().map(policy_to_wire).collect(),
+        comparisons: report.comparisons.iter().map(comparison_to_wire).collect(),
         best_rule: report.best_rule.clone(),
         limit: report.limit.as_ref().map(limit_to_wire),
         verdicts: report.verdicts.clone(),
@@ -36,7 +41,9 @@ pub fn from_wire(result: &EvaluationResult) -> Report {
         environment: result.environment.clone(),
         steps: result.steps,
         seeds: result.seeds.clone(),
+        final_opening: result.final_opening,
         policies: result.policies.iter().map(policy_from_wire).collect(),
+        comparisons: result.comparisons.iter().map(comparison_from_wire).collect(),
         best_rule: result.best_rule.clone(),
         limit: result.limit.as_ref().map(limit_from_wire),
         verdicts: result.verdicts.clone(),
@@ -47,12 +54,14 @@ fn policy_to_wire(policy: &PolicyReport) -> PolicyResult {
     PolicyResult {
         name: policy.name.clone(),
         learned: policy.is_learned(),
-        reference: policy.reference,
-        policy_sha256: policy.artifact.map(Hash),
-        trained_episodes: policy.trained_episodes,
+        reference: policy.origin == Origin::Reference,
+        policy_sha256: policy.origin.learned().and_then(Learned::artifact).map(Hash),
+        trained_episodes: policy.trained_episodes(),
+        trainings: policy.origin.learned().map_or_else(Vec::new, trainings_to_wire),
         metrics: metrics_to_wire(&policy.metrics),
         versus_baseline: metrics_to_wire(&policy.versus_baseline),
         versus_best_rule: metrics_to_wire(&policy.versus_best_rule),
+        versus_untrained: policy.versus_untrained.as_ref().map(metrics_to_wire),
         gap_closed: policy.gap_closed.map(share_to_wire),
         informed_gap_closed: policy.informed_gap_closed.map(share_to_wire),
         probability_of_improvement: policy.probability_of_improvement.map(share_to_wire),
@@ -66,12 +75,11 @@ fn policy_to_wire(policy: &PolicyReport) -> PolicyResult {
 fn policy_from_wire(policy: &PolicyResult) -> PolicyReport {
     PolicyReport {
         name: policy.name.clone(),
-        reference: policy.reference,
-        artifact: policy.policy_sha256.map(|sha256| sha256.0),
-        trained_episodes: policy.trained_episodes,
+        origin: origin_from_wire(policy),
         metrics: metrics_from_wire(&policy.metrics),
         versus_baseline: metrics_from_wire(&policy.versus_baseline),
         versus_best_rule: metrics_from_wire(&policy.versus_best_rule),
+        versus_untrained: policy.versus_untrained.as_ref().map(metrics_from_wire),
         gap_closed: policy.gap_closed.map(share_from_wire),
         informed_gap_closed: policy.informed_gap_closed.map(share_from_wire),
         probability_of_improvement: policy.probability_of_improvement.map(share_from_wire),
@@ -79,6 +87,90 @@ fn policy_from_wire(policy: &PolicyResult) -> PolicyReport {
         reward_by_seed: policy.reward_by_seed.clone(),
         gain_over_time: policy.gain_over_time.iter().map(|gain| gain.map(share_from_wire)).collect(),
         reward_on_limit_steps: policy.reward_on_limit_steps.map(estimate_from_wire),
+    }
+}
+
+fn trainings_to_wire(learned: &Learned) -> Vec<TrainingResult> {
+    let training = |training: &Training| {
+        let (provenance, run_id) = match &training.provenance {
+            Provenance::Recorded { run } => (evaluator::Provenance::Recorded, Some(run.clone())),
+            Provenance::Unverified => (evaluator::Provenance::Unverified, None),
+        };
+        let (policy_sha256, first_seed) = (Hash(training.artifact), training.first_seed);
+        TrainingResult { policy_sha256, first_seed, provenance, run_id }
+    };
+    learned.trainings.iter().map(training).collect()
+}
+
+fn origin_from_wire(policy: &PolicyResult) -> Origin {
+    if policy.reference {
+        return Origin::Reference;
+    }
+    if !policy.learned {
+        return Origin::Rule;
+    }
+    let training = |training: &TrainingResult| Training {
+        artifact: training.policy_sha256.0,
+        first_seed: training.first_seed,
+        provenance: match (training.provenance, training.run_id.clone()) {
+            (evaluator::Provenance::Recorded, Some(run)) => Provenance::Recorded { run },
+            _ => Provenance::Unverified,
+        },
+    };
+    let mut trainings: Vec<Training> = policy.trainings.iter().map(training).collect();
+    if let (true, Some(artifact)) = (trainings.is_empty(), policy.policy_sha256) {
+        // of a result of the time when a policy was one file, and nobody asked where it came from
+        trainings.push(Training { artifact: artifact.0, first_seed: 0, provenance: Provenance::Unverified });
+    }
+    Origin::Learned(Learned { trained_episodes: policy.trained_episodes.unwrap_or_default(), trainings })
+}
+
+fn comparison_to_wire(comparison: &Comparison) -> evaluator::Comparison {
+    let &Comparison { policy, other, versus, p_value, holds } = comparison;
+    let versus = match versus {
+        Versus::Untrained => evaluator::Versus::Untrained,
+        Versus::Baseline => evaluator::Versus::Baseline,
+        Versus::BestRule => evaluator::Versus::BestRule,
+    };
+    evaluator::Comparison { policy: place(policy), other: place(other), versus, p_value, holds }
+}
+
+fn comparison_from_wire(comparison: &evaluator::Comparison) -> Comparison {
+    let &evaluator::Comparison { policy, other, versus, p_value, holds } = comparison;
+    let versus = match versus {
+        evaluator::Versus::Untrained => Versus::Untrained,
+        evaluator::Versus::Baseline => Versus::Baseline,
+        evaluator::Versus::BestRule => Versus::BestRule,
+    };
+    Comparison { policy: policy as usize, other: other as usize, versus, p_value, holds }
+}
+
+/// There are some dozen policies, and a few trainings of each.
+fn place(of: usize) -> u32 {
+    u32::try_from(of).unwrap_or(u32::MAX)
+}
+
+/// What was achieved on every seed, as it travels.
+#[must_use]
+pub fn values_to_wire(report: &Report, values: &Values) -> EvaluationValues {
+    let by_name = |metrics: &[Metric]| metrics.iter().map(|m| (m.name.clone(), m.by_seed.clone())).collect();
+    let of_policy = |values: &evaluation::values::PolicyValues| {
+        let policy = &report.policies[values.policy];
+        let training = policy.origin.learned().and_then(|learned| learned.trainings.get(values.training));
+        PolicyValues {
+            policy: place(values.policy),
+            name: policy.name.clone(),
+            training: place(values.training),
+            policy_sha256: training.map(|training| Hash(training.artifact)),
+            trained_episodes: policy.trained_episodes(),
+            metrics: by_name(&values.metrics),
+        }
+    };
+    EvaluationValues {
+        environment_digest: Hash(report.environment_digest),
+        seeds: values.seeds.clone(),
+        policies: values.policies.iter().map(of_policy).collect(),
+        limit: values.limit.as_deref().map(by_name),
     }
 }
 
@@ -193,13 +285,13 @@ fn limit_from_wire(limit: &LimitResult) -> LimitReport {
 }
 
 fn estimate_to_wire(estimate: statistics::Estimate) -> Estimate {
-    let statistics::Estimate { mean, low, high, iqm, std_dev } = estimate;
-    Estimate { mean, ci_low: low, ci_high: high, iqm, std_dev }
+    let statistics::Estimate { mean, low, high, iqm, std_dev, training_std_dev } = estimate;
+    Estimate { mean, ci_low: low, ci_high: high, iqm, std_dev, training_std_dev }
 }
 
 fn estimate_from_wire(estimate: Estimate) -> statistics::Estimate {
-    let Estimate { mean, ci_low, ci_high, iqm, std_dev } = estimate;
-    statistics::Estimate { mean, low: ci_low, high: ci_high, iqm, std_dev }
+    let Estimate { mean, ci_low, ci_high, iqm, std_dev, training_std_dev } = estimate;
+    statistics::Estimate { mean, low: ci_low, high: ci_high, iqm, std_dev, training_std_dev }
 }
 
 fn share_to_wire(interval: Interval) -> Share {
@@ -221,6 +313,7 @@ mod tests {
             high: mean + 1.0,
             iqm: mean + 0.5,
             std_dev: Some(mean / 2.0),
+            training_std_dev: Some(mean / 4.0),
         }
     }
 
@@ -234,12 +327,21 @@ mod tests {
         let share = |mean| Some(Interval { mean, low: mean - 0.25, high: mean + 0.25 });
         let policy = PolicyReport {
             name: "cem".into(),
-            reference: false,
-            artifact: Some([7; 32]),
-            trained_episodes: Some(40),
+            origin: Origin::Learned(Learned {
+                trained_episodes: 40,
+                trainings: vec![
+                    Training {
+                        artifact: [7; 32],
+                        first_seed: 3,
+                        provenance: Provenance::Recorded { run: "a-run".into() },
+                    },
+                    Training { artifact: [8; 32], first_seed: 43, provenance: Provenance::Unverified },
+                ],
+            }),
             metrics: Estimates::of(|_| Some(next())),
             versus_baseline: Estimates::of(|_| Some(next())),
             versus_best_rule: Estimates::of(|_| Some(next())),
+            versus_untrained: Some(Estimates::of(|_| Some(next()))),
             gap_closed: share(0.1),
             informed_gap_closed: share(0.2),
             probability_of_improvement: share(0.3),
@@ -264,6 +366,14 @@ mod tests {
             environment: "contended".into(),
             steps: 3,
             seeds: vec![1, 2],
+            final_opening: Some(2),
+            comparisons: vec![Comparison {
+                policy: 0,
+                other: 3,
+                versus: Versus::BestRule,
+                p_value: 0.25,
+                holds: true,
+            }],
             policies: vec![policy],
             best_rule: "reserve".into(),
             limit: Some(LimitReport {

@@ -59,6 +59,12 @@ pub(crate) enum EvaluationError {
     /// The result cannot be written.
     #[error("writing the result")]
     Output(#[from] csv::Error),
+    /// It was done before the values of every seed were kept, or they are gone.
+    #[error("evaluation {0} has no values by seed: evaluate again to have them")]
+    NoValues(Uuid),
+    /// An artifact of the ledger that this service cannot have written.
+    #[error("the artifact {0} has no values of an evaluation: {1}")]
+    ForeignValues(Hash, String),
     /// The evaluation has no such chart.
     #[error("there is no plot {0}: this evaluation has {1}")]
     PlotNotFound(String, String),
@@ -98,6 +104,7 @@ impl From<EvaluationError> for ApiError {
             EvaluationError::NoResult(..) => {
                 Self::new(StatusCode::CONFLICT, "evaluation_not_completed", detail)
             }
+            EvaluationError::NoValues(_) => Self::new(StatusCode::NOT_FOUND, "values_not_kept", detail),
             EvaluationError::KeyReused(_) => {
                 Self::new(StatusCode::CONFLICT, "idempotency_key_reused", detail)
             }
@@ -114,6 +121,7 @@ impl From<EvaluationError> for ApiError {
             | EvaluationError::Output(_)
             | EvaluationError::Drawing(_)
             | EvaluationError::DrawingBroke(_)
+            | EvaluationError::ForeignValues(..)
             | EvaluationError::ForeignRecord(..)) => Self::internal(error),
         }
     }

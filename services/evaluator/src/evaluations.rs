@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::{
     Page,
-    evaluator::{Evaluation, EvaluationStatus, NewEvaluation},
+    evaluator::{Evaluation, EvaluationResult, EvaluationStatus, EvaluationValues, NewEvaluation},
 };
 use client::LedgerError;
 use evaluation::{plan::Plan, progress::Progress};
@@ -126,6 +126,19 @@ impl Evaluations {
         }
     }
 
+    /// What every policy achieved on every seed.
+    ///
+    /// # Errors
+    /// They were not kept, or the ledger cannot be asked.
+    pub(crate) async fn values(
+        &self,
+        id: Uuid,
+        result: &EvaluationResult,
+    ) -> Result<EvaluationValues, EvaluationError> {
+        let sha256 = result.values_sha256.ok_or(EvaluationError::NoValues(id))?;
+        self.ledger.values(&sha256).await?.ok_or(EvaluationError::NoValues(id))
+    }
+
     /// What is missing to serve.
     pub(crate) async fn missing(&self) -> Vec<String> {
         self.ledger.missing().await.into_iter().collect()
@@ -168,7 +181,8 @@ fn unfinished(accepted: Accepted, progress: &Progress) -> Evaluation {
         config: accepted.config,
         created_at: accepted.created_at,
         episodes_done: progress.episodes(),
-        episodes_total: plan.as_ref().map_or(0, Plan::episodes),
+        // what was never trained is known once the policies are read
+        episodes_total: progress.expected().max(plan.as_ref().map_or(0, Plan::episodes)),
         limit_steps_done: progress.limit_steps(),
         limit_steps_total: plan.as_ref().map_or(0, Plan::limit_steps),
         result: None,

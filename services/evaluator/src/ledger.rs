@@ -4,23 +4,26 @@ use std::time::Duration;
 
 use api::{
     Hash, Page,
-    evaluator::{Evaluation, EvaluationResult, EvaluationStatus, NewEvaluation},
+    evaluator::{Evaluation, EvaluationResult, EvaluationStatus, EvaluationValues, NewEvaluation},
     remembrancer::{Record, RecordKind, RecordQuery},
 };
 use chrono::{DateTime, Utc};
 use client::{ClientError, HeldLease, LedgerError, Remembrancer};
-use evaluation::{episodes::Contestant, plan::Plan};
+use evaluation::{
+    episodes::{Contestant, with_never_trained},
+    origin::Provenance,
+    plan::Plan,
+};
 use limit::Limit;
-use policy::{Fingerprint, PolicyFile};
 use records::{
     Body as _,
-    evaluation::{Completed, Created, Failed, subject},
+    evaluation::{Completed, Created, Failed, FinalOpened, subject},
     limit::Solved,
+    run,
 };
-use routing_env::Environment;
 use uuid::Uuid;
 
-use crate::{error::EvaluationError, plan::assumed_prices};
+use crate::{error::EvaluationError, plan::assumed_prices, policies};
 
 /// All records about evaluations, those of earlier versions too.
 const ALL: RecordKind = RecordKind::from_static("evaluation");
@@ -74,24 +77,101 @@ impl Ledger {
         Self { remembrancer, ledger }
     }
 
-    /// The learned policies that take part.
+    /// The learned policies that take part, and the same never trained.
     ///
     /// # Errors
-    /// A policy that is missing, no policy, trained for another catalog, or trained on a test seed.
+    /// A policy that is missing, no policy, trained for another catalog, or trained on a test seed; trainings of a policy
+    /// that are none.
     pub(crate) async fn contestants(&self, plan: &Plan) -> Result<Vec<Contestant>, EvaluationError> {
-        let mut contestants = Vec::with_capacity(plan.policies.len());
-        for sha256 in plan.policies.iter().map(|policy| Hash(*policy)) {
-            let bytes = self.ledger.within(FILE_DEADLINE).artifact(&sha256).await?;
-            let bytes = bytes.ok_or(EvaluationError::PolicyNotFound(sha256))?;
-            let (environment, seeds) = (plan.environment.clone(), plan.seeds.clone());
-            // a large policy takes a while to parse
-            let contestant =
-                tokio::task::spawn_blocking(move || contestant(sha256, &bytes, &environment, &seeds)).await;
-            contestants.push(contestant.map_err(|panic| {
-                EvaluationError::InvalidPolicy(sha256, format!("reading it failed: {panic}"))
-            })??);
+        let mut learned = Vec::with_capacity(plan.policies.len());
+        for policy in &plan.policies {
+            let mut trainings = Vec::with_capacity(policy.len());
+            for sha256 in policy.iter().map(|artifact| Hash(*artifact)) {
+                let bytes = self.ledger.within(FILE_DEADLINE).artifact(&sha256).await?;
+                let bytes = bytes.ok_or(EvaluationError::PolicyNotFound(sha256))?;
+                let provenance = self.provenance(&sha256).await?;
+                let (environment, seeds) = (plan.environment.clone(), plan.seeds.clone());
+                // a large policy takes a while to parse
+                let read = move || policies::read(sha256, &bytes, provenance, &environment, &seeds);
+                let training = tokio::task::spawn_blocking(read).await;
+                trainings.push(training.map_err(|panic| {
+                    EvaluationError::InvalidPolicy(sha256, format!("reading it failed: {panic}"))
+                })??);
+            }
+            learned.push(policies::contestant(trainings)?);
         }
+        let first =
+            plan.policies.first().and_then(|policy| policy.first()).map_or(Hash([0; 32]), |a| Hash(*a));
+        let contestants = with_never_trained(learned, &plan.environment)
+            .map_err(|error| EvaluationError::InvalidPolicy(first, error.to_string()))?;
         Ok(contestants)
+    }
+
+    /// Whether a recorded run wrote exactly this policy file.
+    async fn provenance(&self, sha256: &Hash) -> Result<Provenance, LedgerError> {
+        let query = RecordQuery {
+            kind: Some(run::Ended::KIND.record_kind()),
+            q: Some(sha256.to_string()),
+            ..RecordQuery::default()
+        };
+        let mut records = self.ledger.within(REQUEST_DEADLINE).records(query);
+        while let Some(record) = records.next().await? {
+            let wrote = run::Ended::read(&record).ok().filter(|ended| ended.policy_sha256 == Some(*sha256));
+            if let Some(ended) = wrote {
+                return Ok(Provenance::Recorded { run: ended.run_id.to_string() });
+            }
+        }
+        Ok(Provenance::Unverified)
+    }
+
+    /// Records that an evaluation opens the final seeds, and tells how often they had been opened for its preset, this time
+    /// included. An evaluation opens them once, however often it is begun.
+    ///
+    /// # Errors
+    /// The remembrancer is away or refuses.
+    pub(crate) async fn open_final(&self, accepted: &Accepted, plan: &Plan) -> Result<u64, EvaluationError> {
+        let environment = plan.environment.preset().name().to_owned();
+        let opened = FinalOpened {
+            evaluation_id: accepted.id,
+            environment: environment.clone(),
+            environment_digest: Hash(plan.environment_digest),
+            first_seed: plan.seeds.first().copied().unwrap_or_default(),
+            seeds: accepted.config.seeds,
+            policies: accepted.config.policies.iter().map(|policy| policy.artifacts().to_vec()).collect(),
+        };
+        let ledger = self.ledger.within(REQUEST_DEADLINE);
+        let record = opened.to_record().map_err(LedgerError::from)?;
+        ledger.append_own(&record, |there| FinalOpened::read(there).is_ok()).await?;
+        let kind = Some(FinalOpened::KIND.record_kind());
+        let mut records = ledger.records(RecordQuery { kind, limit: Some(PAGE), ..RecordQuery::default() });
+        let mut count = 0;
+        while let Some(record) = records.next().await? {
+            let Ok(one) = FinalOpened::read(&record) else { continue };
+            count += u64::from(one.environment == environment);
+            if one == opened {
+                break; // later ones do not concern it
+            }
+        }
+        Ok(count)
+    }
+
+    /// Keeps what every policy achieved on every seed, so that everybody can compute the result again.
+    ///
+    /// # Errors
+    /// The remembrancer is away or refuses.
+    pub(crate) async fn keep_values(&self, values: &EvaluationValues) -> Result<Hash, EvaluationError> {
+        let bytes = serde_json::to_vec(values).map_err(LedgerError::from)?;
+        Ok(self.ledger.put_artifact("application/json", bytes).await?)
+    }
+
+    /// What every policy achieved on every seed; `None` when the artifact is gone.
+    ///
+    /// # Errors
+    /// The remembrancer is away, or the artifact is none of this service.
+    pub(crate) async fn values(&self, sha256: &Hash) -> Result<Option<EvaluationValues>, EvaluationError> {
+        let Some(bytes) = self.ledger.within(FILE_DEADLINE).artifact(sha256).await? else { return Ok(None) };
+        let foreign = |error: serde_json::Error| EvaluationError::ForeignValues(*sha256, error.to_string());
+        serde_json::from_slice(&bytes).map(Some).map_err(foreign)
     }
 
     /// Writes a limit down that was solved, when the remembrancer is there again.
@@ -280,7 +360,9 @@ impl Ended {
         };
         match self.outcome {
             Outcome::Completed(result) => {
-                let episodes = (result.policies.len() * result.seeds.len()) as u64;
+                let trainings: usize =
+                    result.policies.iter().map(|policy| policy.trainings.len().max(1)).sum();
+                let episodes = (trainings * result.seeds.len()) as u64;
                 let limit_steps = result.limit.as_ref().map_or(0, |limit| limit.steps_solved);
                 evaluation.status = EvaluationStatus::Completed;
                 (evaluation.episodes_done, evaluation.episodes_total) = (episodes, episodes);
@@ -291,45 +373,6 @@ impl Ended {
         }
         evaluation
     }
-}
-
-/// A policy file, ready to be tested on these seeds in this environment.
-fn contestant(
-    sha256: Hash,
-    bytes: &[u8],
-    environment: &Environment,
-    seeds: &[u64],
-) -> Result<Contestant, EvaluationError> {
-    let invalid = |reason: &dyn ToString| EvaluationError::InvalidPolicy(sha256, reason.to_string());
-    let file = PolicyFile::parse(bytes).map_err(|error| invalid(&error))?;
-    if file.swarm.algorithm.learner().is_none() {
-        return Err(invalid(&format!(
-            "`{}` is a hand rule: name it in rules instead",
-            file.swarm.algorithm.name()
-        )));
-    }
-    let trained =
-        file.training.first_seed..file.training.first_seed.saturating_add(u64::from(file.training.episodes));
-    if let (Some(&first), Some(&last)) = (seeds.first(), seeds.last())
-        && trained.start <= last
-        && first < trained.end
-    {
-        return Err(EvaluationError::SeedsOverlap {
-            policy: sha256,
-            trained_first: trained.start,
-            trained_last: trained.end - 1,
-            first,
-            last,
-        });
-    }
-    let swarm = file.swarm(environment).map_err(|error| {
-        if file.trained_for == Fingerprint::of(environment) {
-            invalid(&error)
-        } else {
-            EvaluationError::PolicyMismatch(sha256, error.to_string())
-        }
-    })?;
-    Ok(Contestant::of_policy(sha256.0, file.training.episodes, swarm))
 }
 
 fn passed_over(error: &EvaluationError) {

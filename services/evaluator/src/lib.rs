@@ -1,7 +1,7 @@
 //! The evaluator: judges policies on paired, held-out seeds and says how sure it is.
 //!
 //! Learned policies come from the remembrancer by their SHA-256, every policy meets the same episodes,
-//! and what is claimed rests on bootstrap intervals of paired differences. Results are recorded in the
+//! and what is claimed rests on intervals of paired differences. Results are recorded in the
 //! ledger, so that any process can tell them later.
 
 mod at_work;
@@ -13,9 +13,11 @@ mod known_limits;
 mod ledger;
 mod metrics;
 mod plan;
+mod policies;
 pub mod report_page;
 mod routes;
 mod state;
+mod values_csv;
 mod worker;
 
 use std::{sync::Arc, time::Duration};
@@ -39,7 +41,7 @@ const INFO: ServiceInfo = ServiceInfo {
     port: 8003,
     title: "AI Mesh evaluator",
     description: "Judges routing policies: learned ones and hand rules meet the same held-out episodes, and \
-                  differences are told with 95 % bootstrap intervals over the seeds. Results are recorded in \
+                  differences are told with 95 % intervals over trainings and seeds. Results are recorded in \
                   the ledger.",
 };
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use api::{
-    FieldError,
-    evaluator::NewEvaluation,
+    FieldError, Hash,
+    evaluator::{FIRST_FINAL_SEED, NewEvaluation, Trainings},
     trainer::{AssumedPrice, EnvironmentSpec},
 };
 use evaluation::{bounds::Sample, plan::Plan};
@@ -27,13 +27,14 @@ pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
     }
     let mut errors = Vec::new();
     let rules = rules(request.rules.as_deref(), &mut errors);
-    for (i, policy) in request.policies.iter().enumerate() {
-        if let Some(first) = request.policies[..i].iter().position(|p| p == policy) {
-            errors.push(FieldError {
-                pointer: format!("/policies/{i}"),
-                detail: format!("expected each policy once, but this one is also /policies/{first}"),
-            });
-        }
+    errors.extend(repeated(&request.policies));
+    if request.is_final && request.first_seed != api::FIRST_HELD_OUT_SEED {
+        errors.push(FieldError {
+            pointer: "/first_seed".into(),
+            detail: format!(
+                "expected nothing where `final` is true: the final seeds begin at {FIRST_FINAL_SEED}"
+            ),
+        });
     }
     let environment = match environment(&request.environment) {
         Ok(environment) => match request.steps {
@@ -58,14 +59,36 @@ pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
     if !errors.is_empty() {
         return Err(errors);
     }
+    let first_seed = if request.is_final { FIRST_FINAL_SEED } else { request.first_seed };
     Ok(Plan {
         environment_digest: Sha256::digest(environment.definition()).into(),
-        policies: request.policies.iter().map(|policy| policy.0).collect(),
+        policies: request.policies.iter().map(|p| p.artifacts().iter().map(|a| a.0).collect()).collect(),
         rules: rules.unwrap_or_else(|| default_rules(is_hidden)),
-        seeds: (0..u64::from(request.seeds)).map(|i| request.first_seed + i).collect(),
+        seeds: (first_seed..first_seed + u64::from(request.seeds)).collect(),
         sample: Sample::new(&environment, request.seeds, request.limit_steps),
+        final_opening: None, // known once it is recorded
         environment: Arc::new(environment),
     })
+}
+
+/// An error for every policy file that was named before.
+fn repeated(policies: &[Trainings]) -> Vec<FieldError> {
+    let all: Vec<(String, Hash)> = policies
+        .iter()
+        .enumerate()
+        .flat_map(|(i, policy)| {
+            policy.artifacts().iter().enumerate().map(move |(j, artifact)| match policy {
+                Trainings::One(_) => (format!("/policies/{i}"), *artifact),
+                Trainings::Several(_) => (format!("/policies/{i}/{j}"), *artifact),
+            })
+        })
+        .collect();
+    let error = |(i, (pointer, artifact)): (usize, &(String, Hash))| {
+        let (first, _) = all[..i].iter().find(|(_, other)| other == artifact)?;
+        let detail = format!("expected each policy once, but this one is also {first}");
+        Some(FieldError { pointer: pointer.clone(), detail })
+    };
+    all.iter().enumerate().filter_map(error).collect()
 }
 
 /// All rules, and where something is hidden those that are told it, for reference.
@@ -136,13 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_request_compares_all_hand_rules_on_twenty_held_out_seeds() {
+    fn an_empty_request_compares_all_hand_rules_on_fifty_held_out_seeds() {
         let plan = plan(json!({})).unwrap();
         assert_eq!(plan.rules, Rule::ALL);
-        assert_eq!(plan.seeds, (1 << 32..(1 << 32) + 20).collect::<Vec<u64>>());
+        assert_eq!(plan.seeds, (1 << 32..(1 << 32) + 50).collect::<Vec<u64>>());
         assert_eq!(plan.environment.preset(), Preset::Default);
         assert_eq!(plan.environment.steps(), 120);
-        assert_eq!(plan.episodes(), 160);
+        assert_eq!(plan.episodes(), 50 * Rule::ALL.len() as u64);
     }
 
     #[test]
@@ -170,6 +193,27 @@ mod tests {
         assert_eq!(steps(json!({})), 2400);
         assert_eq!(steps(json!({"limit_steps": 5, "seeds": 3})), 15);
         assert_eq!(steps(json!({"limit_steps": 0})), 0);
+    }
+
+    #[test]
+    fn the_final_seeds_are_met_only_where_they_are_asked_for() {
+        let last = FIRST_FINAL_SEED - 1000;
+        assert_eq!(plan(json!({"final": true, "seeds": 3})).unwrap().seeds[0], FIRST_FINAL_SEED);
+        assert_eq!(
+            plan(json!({"first_seed": last, "seeds": 1000})).unwrap().seeds[999],
+            FIRST_FINAL_SEED - 1
+        );
+        assert_eq!(pointers(json!({"first_seed": last + 1})), ["/first_seed"]);
+        assert_eq!(pointers(json!({"first_seed": last, "final": true})), ["/first_seed"]);
+    }
+
+    #[test]
+    fn a_policy_is_one_file_or_a_list_of_its_trainings() {
+        let [a, b, c] = [1, 2, 3].map(|byte| Hash([byte; 32]).to_string());
+        let named = plan(json!({"policies": [a, [b, c]]})).unwrap().policies;
+        assert_eq!(named, [vec![[1; 32]], vec![[2; 32], [3; 32]]]);
+        assert_eq!(pointers(json!({"policies": [a, [b, a]]})), ["/policies/1/1"]);
+        assert_eq!(pointers(json!({"policies": [a, []]})), ["/policies/1"]);
     }
 
     #[test]

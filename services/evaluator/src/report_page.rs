@@ -1,6 +1,6 @@
 //! The report: one page that says what was found, how sure it is, how it was found, and how to check it.
 
-use api::evaluator::{Evaluation, EvaluationResult, NewEvaluation};
+use api::evaluator::{Evaluation, EvaluationResult, NewEvaluation, TrainingResult, Trainings};
 use evaluation::{report::TenantReport, tables};
 use plots::{
     PlotError, compared_policies, evaluation_figures,
@@ -18,8 +18,9 @@ pub fn report_page(evaluation: &Evaluation, result: &EvaluationResult) -> Result
     Ok(Page {
         title: format!("Evaluation: {} policies on {}", result.policies.len(), result.environment),
         lede: format!(
-            "Every policy met the same {seeds} held-out episodes of {} steps. Intervals are 95 % bootstrap intervals over \
-             the seeds; “better” is said only where an interval excludes zero.",
+            "Every policy met the same {seeds} held-out episodes of {} steps. Intervals of 95 % say \
+             how far other seeds, and other trainings of a policy that was trained several times, may lead elsewhere; “better” \
+             is said only where an interval excludes zero.",
             result.steps
         ),
         sections: vec![
@@ -51,7 +52,7 @@ pub fn figures(result: &EvaluationResult) -> Vec<Block> {
     let report = from_wire(result);
     let means = drawn(
         tables::means(&report),
-        "Means over the seeds. GPU-hours fill, fill by job size, the worst tenant, cost index with $ per GPU-hour, and \
+        "Means over trainings and seeds. GPU-hours fill, fill by job size, the worst tenant, cost index with $ per GPU-hour, and \
          deferred share with latency unmask a policy that earns its reward by dropping what is expensive. – is no data."
             .into(),
     );
@@ -129,6 +130,8 @@ fn command(config: &NewEvaluation, steps: u32) -> Option<String> {
         seeds: *seeds,
         steps: config.steps,
         limit_steps: config.limit_steps,
+        first_seed: config.first_seed,
+        is_final: config.is_final,
         ..NewEvaluation::default()
     };
     if *config != expressible {
@@ -136,10 +139,14 @@ fn command(config: &NewEvaluation, steps: u32) -> Option<String> {
     }
     let mut lines = Vec::new();
     let mut command = "mesh evaluate --ai-agents".to_owned();
-    for policy in policies {
-        let file = format!("{}.json", &policy.to_string()[..8]);
-        lines.push(format!("curl -s http://127.0.0.1:8002/v1/artifacts/{policy} -o {file}"));
+    for artifact in policies.iter().flat_map(Trainings::artifacts) {
+        let file = format!("{}.json", &artifact.to_string()[..8]);
+        lines.push(format!("curl -s http://127.0.0.1:8002/v1/artifacts/{artifact} -o {file}"));
         command.push_str(&format!(" {file}"));
+    }
+    // the command line takes files that were trained alike for trainings of one policy
+    if policies.len() > 1 && policies.iter().all(|policy| matches!(policy, Trainings::One(_))) {
+        command.push_str(" --apart");
     }
     for (given, flag, file) in [
         (environment.providers.is_some(), "--providers", "providers.json"),
@@ -153,7 +160,12 @@ fn command(config: &NewEvaluation, steps: u32) -> Option<String> {
     }
     let preset = environment.preset.as_deref().unwrap_or("default");
     let limit = config.limit_steps.map_or_else(String::new, |n| format!(" --limit-steps {n}"));
-    lines.push(format!("{command} --preset {preset} --steps {steps} --seeds {seeds}{limit}"));
+    let from = match (config.is_final, config.first_seed) {
+        (true, _) => " --final".to_owned(),
+        (false, api::FIRST_HELD_OUT_SEED) => String::new(),
+        (false, first) => format!(" --first-seed {first}"),
+    };
+    lines.push(format!("{command} --preset {preset} --steps {steps} --seeds {seeds}{from}{limit}"));
     Some(lines.join("\n"))
 }
 
@@ -189,9 +201,23 @@ fn configuration(evaluation: &Evaluation, result: &EvaluationResult) -> Vec<Bloc
         ),
     ];
     for (policy, title) in result.policies.iter().zip(from_wire(result).titles()) {
-        if let Some(sha256) = policy.policy_sha256 {
-            facts.push(format!("Policy {title}: artifact {sha256}."));
+        for training in &policy.trainings {
+            let TrainingResult { policy_sha256, first_seed, run_id, .. } = training;
+            let trained = match run_id {
+                Some(run) => format!("trained: recorded run {run}"),
+                None => "unverified: the ledger knows no run that wrote it".to_owned(),
+            };
+            facts.push(format!(
+                "Policy {title}: artifact {policy_sha256}, training seeds from {first_seed}; {trained}."
+            ));
         }
+    }
+    if let Some(sha256) = result.values_sha256 {
+        facts.push(format!(
+            "What every policy achieved on every seed, from which each figure here can be computed again: artifact {sha256}, \
+             or /v1/evaluations/{}/values.csv.",
+            evaluation.id
+        ));
     }
     let json = serde_json::to_string_pretty(&evaluation.config).unwrap_or_default();
     vec![Block::List(facts), Block::Code(json)]
@@ -207,23 +233,33 @@ mod tests {
     fn the_command_is_told_only_where_it_says_all_of_the_configuration() {
         let preset = api::trainer::EnvironmentSpec { preset: Some("contended".into()), ..Default::default() };
         let config = NewEvaluation {
-            policies: vec![Hash([7; 32])],
+            policies: vec![Trainings::One(Hash([7; 32]))],
             environment: preset,
             steps: Some(50),
             ..NewEvaluation::default()
         };
         let told = command(&config, 50).unwrap();
         assert!(
-            told.ends_with("--ai-agents 07070707.json --preset contended --steps 50 --seeds 20"),
+            told.ends_with("--ai-agents 07070707.json --preset contended --steps 50 --seeds 50"),
             "{told}"
         );
         assert!(told.contains(&Hash([7; 32]).to_string()), "{told}");
-        let two = NewEvaluation { policies: vec![Hash([7; 32]), Hash([8; 32])], ..config.clone() };
-        assert!(command(&two, 50).unwrap().contains("--ai-agents 07070707.json 08080808.json --preset"));
+        let both = [Hash([7; 32]), Hash([8; 32])];
+        let two = NewEvaluation { policies: both.map(Trainings::One).into(), ..config.clone() };
+        assert!(
+            command(&two, 50).unwrap().contains("--ai-agents 07070707.json 08080808.json --apart --preset")
+        );
+        let trainings = NewEvaluation { policies: vec![Trainings::Several(both.into())], ..config.clone() };
+        assert!(
+            command(&trainings, 50).unwrap().contains("--ai-agents 07070707.json 08080808.json --preset")
+        );
+        let other = NewEvaluation { first_seed: api::FIRST_HELD_OUT_SEED + 1, ..config.clone() };
+        assert!(command(&other, 50).unwrap().ends_with("--seeds 50 --first-seed 4294967297"));
+        let last = NewEvaluation { is_final: true, ..config.clone() };
+        assert!(command(&last, 50).unwrap().ends_with("--seeds 50 --final"));
         let none = NewEvaluation { policies: vec![], ..config.clone() };
-        let rules = NewEvaluation { rules: Some(vec!["cheapest".into()]), ..config.clone() };
-        let seeds = NewEvaluation { first_seed: api::FIRST_HELD_OUT_SEED + 1, ..config };
-        for other in [none, rules, seeds] {
+        let rules = NewEvaluation { rules: Some(vec!["cheapest".into()]), ..config };
+        for other in [none, rules] {
             assert_eq!(command(&other, 50), None, "{other:?}");
         }
     }

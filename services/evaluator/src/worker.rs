@@ -21,7 +21,7 @@ use tokio_util::{
 
 use crate::{
     at_work::{AtWork, Working},
-    conversion::to_wire,
+    conversion::{to_wire, values_to_wire},
     error::EvaluationError,
     known_limits::KnownLimits,
     ledger::{Accepted, Ledger, Outcome},
@@ -163,16 +163,31 @@ impl Worker {
         stop: &CancellationToken,
     ) -> Option<Outcome> {
         let failed = |error: EvaluationError| Some(Outcome::Failed(error.to_string()));
-        let plan = match plan(&accepted.config) {
-            Ok(plan) => Arc::new(plan),
+        let mut plan = match plan(&accepted.config) {
+            Ok(plan) => plan,
             Err(errors) => return failed(EvaluationError::Invalid(errors)),
         };
         let contestants = match self.contestants(&plan, stop).await? {
             Ok(contestants) => contestants,
             Err(error) => return failed(error),
         };
-        match self.found(plan.clone(), contestants, working, stop).await {
-            Ok(found) => found.map(|found| Outcome::Completed(Box::new(to_wire(&found.report)))),
+        if accepted.config.is_final {
+            match self.patiently(stop, || self.ledger.open_final(accepted, &plan)).await? {
+                Ok(opening) => plan.final_opening = Some(opening),
+                Err(error) => return failed(error),
+            }
+        }
+        match self.found(Arc::new(plan), contestants, working, stop).await {
+            Ok(None) => None,
+            Ok(Some(found)) => {
+                let mut result = to_wire(&found.report);
+                let values = values_to_wire(&found.report, &found.values);
+                match self.patiently(stop, || self.ledger.keep_values(&values)).await? {
+                    Ok(sha256) => result.values_sha256 = Some(sha256),
+                    Err(error) => return failed(error),
+                }
+                Some(Outcome::Completed(Box::new(result)))
+            }
             Err(panic) => Some(Outcome::Failed(format!("the simulation broke off: {panic}"))),
         }
     }
@@ -183,13 +198,25 @@ impl Worker {
         plan: &Plan,
         stop: &CancellationToken,
     ) -> Option<Result<Vec<Contestant>, EvaluationError>> {
+        self.patiently(stop, || self.ledger.contestants(plan)).await
+    }
+
+    /// Asks the ledger until it is there; `None` when the work was stopped.
+    async fn patiently<T, F>(
+        &self,
+        stop: &CancellationToken,
+        ask: impl Fn() -> F,
+    ) -> Option<Result<T, EvaluationError>>
+    where
+        F: Future<Output = Result<T, EvaluationError>>,
+    {
         loop {
-            match stop.run_until_cancelled(self.ledger.contestants(plan)).await? {
+            match stop.run_until_cancelled(ask()).await? {
                 Err(EvaluationError::Ledger(error)) if error.is_away() => {
                     tracing::warn!(%error, "waiting for the remembrancer");
                     stop.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await?;
                 }
-                contestants => return Some(contestants),
+                answer => return Some(answer),
             }
         }
     }

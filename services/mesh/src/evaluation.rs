@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use api::evaluator::{Evaluation, EvaluationResult, EvaluationStatus, NewEvaluation};
+use api::{
+    Hash,
+    evaluator::{Evaluation, EvaluationResult, EvaluationStatus, FIRST_FINAL_SEED, NewEvaluation, Trainings},
+};
 use client::{Evaluator, retry_while_transient};
 use evaluation::{
-    report::LimitReport,
+    origin::{Origin, Provenance},
+    report::{LimitReport, PolicyReport},
     tables::{mean, summary},
 };
 use evaluator::conversion::from_wire;
@@ -14,6 +18,54 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::output::table;
+
+/// Flags that say which held-out seeds policies meet.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct HeldOutArgs {
+    /// Held-out seeds to evaluate on
+    #[arg(long, value_name = "N", default_value_t = NewEvaluation::default().seeds, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub(crate) seeds: u32,
+    /// The first of them, from 2^32 on: choose others to see whether a finding stays
+    #[arg(long, value_name = "N", default_value_t = NewEvaluation::default().first_seed, value_parser = first_seeds())]
+    pub(crate) first_seed: u64,
+    /// Open the final seeds, which are kept for the end, when nothing is chosen any more. The ledger records it, and the
+    /// report says how often they had been opened
+    #[arg(long = "final", conflicts_with = "first_seed")]
+    pub(crate) is_final: bool,
+}
+
+fn first_seeds() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(api::FIRST_HELD_OUT_SEED..=FIRST_FINAL_SEED - 1000)
+}
+
+impl HeldOutArgs {
+    /// An evaluation on these seeds.
+    pub(crate) fn request(&self) -> NewEvaluation {
+        let &Self { seeds, first_seed, is_final } = self;
+        NewEvaluation { seeds, first_seed, is_final, ..NewEvaluation::default() }
+    }
+
+    /// The flags that say the same, as far as they are not the defaults.
+    pub(crate) fn to_flags(&self) -> Vec<String> {
+        let (default, mut flags) = (NewEvaluation::default(), Vec::new());
+        if self.seeds != default.seeds {
+            flags.extend(["--seeds".to_owned(), self.seeds.to_string()]);
+        }
+        if self.first_seed != default.first_seed {
+            flags.extend(["--first-seed".to_owned(), self.first_seed.to_string()]);
+        }
+        flags.extend(self.is_final.then(|| "--final".to_owned()));
+        flags
+    }
+}
+
+/// A policy that was trained once or several times.
+pub(crate) fn trainings_of(mut artifacts: Vec<Hash>) -> Trainings {
+    match artifacts.len() {
+        1 => Trainings::One(artifacts.remove(0)),
+        _ => Trainings::Several(artifacts),
+    }
+}
 
 /// Starts an evaluation and waits for its result.
 ///
@@ -67,12 +119,30 @@ pub(crate) fn tables(result: &EvaluationResult) -> String {
         report.seeds.first().copied().unwrap_or_default(),
         table(&summary.header, summary.filled("-"))
     )];
-    if report.policies.iter().any(|policy| policy.reference) {
+    if report.policies.iter().any(|policy| policy.origin == Origin::Reference) {
         lines.push("† is told what is hidden from the others: a reference, no rival.".into());
     }
+    lines.extend(report.policies.iter().flat_map(|policy| trained(policy, &policy.title(&report.policies))));
     lines.extend(report.verdicts.iter().cloned());
     lines.extend(report.limit.as_ref().map(limit_line));
     lines.join("\n")
+}
+
+/// Who says how a learned policy was trained: a line, where it has a file.
+fn trained(policy: &PolicyReport, title: &str) -> Option<String> {
+    let learned = policy.origin.learned().filter(|learned| !learned.trainings.is_empty())?;
+    let runs: Vec<&str> = learned
+        .trainings
+        .iter()
+        .map(|training| match &training.provenance {
+            Provenance::Recorded { run } => run.as_str(),
+            Provenance::Unverified => "unverified",
+        })
+        .collect();
+    let all_recorded = learned.unverified().next().is_none();
+    let told =
+        if all_recorded { "trained: recorded run" } else { "trained, by recorded run where one is known:" };
+    Some(format!("* {title}: {told} {}.", runs.join(", ")))
 }
 
 fn limit_line(limit: &LimitReport) -> String {

@@ -1,6 +1,6 @@
 use api::{
     Page,
-    evaluator::{Evaluation, EvaluationQuery, NewEvaluation},
+    evaluator::{Evaluation, EvaluationQuery, EvaluationValues, NewEvaluation},
 };
 use uuid::Uuid;
 
@@ -58,6 +58,17 @@ impl Evaluator {
     /// `GET /v1/evaluations/{id}/results.csv`.
     pub async fn results_csv(&self, id: Uuid) -> Result<String, ClientError> {
         let call = self.connection.get(&["v1", "evaluations", &id.to_string(), "results.csv"]);
+        call.accept("text/csv").text().await
+    }
+
+    /// `GET /v1/evaluations/{id}/values`.
+    pub async fn values(&self, id: Uuid) -> Result<EvaluationValues, ClientError> {
+        self.connection.get(&["v1", "evaluations", &id.to_string(), "values"]).answer().await
+    }
+
+    /// `GET /v1/evaluations/{id}/values.csv`.
+    pub async fn values_csv(&self, id: Uuid) -> Result<String, ClientError> {
+        let call = self.connection.get(&["v1", "evaluations", &id.to_string(), "values.csv"]);
         call.accept("text/csv").text().await
     }
 }

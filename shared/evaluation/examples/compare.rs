@@ -6,6 +6,10 @@
 //! learners to train first: name, agents, episodes and, where they are not the defaults, settings, as in
 //! `'q-learning:10:300:{"replay":"off"}'`). `contended/no-defer` is the preset without defer; a folder with
 //! `providers.json` and `workloads.json` may stand in the preset's place, and is taken as contended.
+//!
+//! `--training-seeds N` trains every learner N times (1 by default), each time on episodes of its own, and its intervals then
+//! cover the luck of training too. `--first-seed N` is the first held-out seed. Each learner has a row of what it is when it
+//! was never trained.
 #![allow(clippy::unwrap_used, reason = "an example may fail by panicking")]
 #![allow(clippy::print_stdout, reason = "it prints a table")]
 
@@ -22,14 +26,16 @@ use routing_env::{Catalog, Environment, Preset, Reward, Workloads};
 use serde_json::json;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let trainings = option(&mut arguments, "--training-seeds").unwrap_or(1);
+    let first_seed = option(&mut arguments, "--first-seed").unwrap_or(FIRST_HELD_OUT_SEED);
     let name = arguments.first().map_or("contended", String::as_str);
     let count: u32 = arguments.get(1).map_or(20, |count| count.parse().unwrap());
-    let seeds: Vec<u64> = (FIRST_HELD_OUT_SEED..).take(count as usize).collect();
+    let seeds: Vec<u64> = (first_seed..).take(count as usize).collect();
     let env = environment(name);
     let rules: Vec<Rule> = Rule::ALL.into_iter().chain(Rule::REFERENCES).collect();
     let informed = rules.iter().position(|rule| *rule == Rule::BidPriceInformed).unwrap();
-    let learners = arguments.iter().skip(2).map(|learner| trained(&env, learner));
+    let learners = arguments.iter().skip(2).flat_map(|learner| trained(&env, learner, trainings));
     let contestants: Vec<Contestant> =
         rules.into_iter().map(|rule| Contestant::of_rule(rule, &env)).chain(learners).collect();
 
@@ -39,7 +45,9 @@ fn main() {
     let limits = sample.map(|sample| solve(&env, &sample, &seeds, &progress).unwrap().unwrap());
     let bound = limits.as_deref().map_or(Bound::Contestant(informed), Bound::Limit);
 
-    println!("`{name}`, {count} paired held-out seeds from {FIRST_HELD_OUT_SEED}\n");
+    println!(
+        "`{name}`, {count} paired held-out seeds from {first_seed}, {trainings} trainings of each learner\n"
+    );
     print!("{}", pooled::table(&env, &contestants, &achieved, &bound).unwrap().markdown());
     if let Some(limits) = limits {
         let mut limit = Limit::default();
@@ -70,8 +78,15 @@ fn environment(name: &str) -> Environment {
     Environment::new(env.catalog().clone(), workloads, Preset::Default).unwrap()
 }
 
-/// A learner after its training on the seeds from 1 on.
-fn trained(env: &Environment, learner: &str) -> Contestant {
+/// The value of an option that may stand anywhere among the arguments.
+fn option(arguments: &mut Vec<String>, name: &str) -> Option<u64> {
+    let at = arguments.iter().position(|argument| argument == name)?;
+    let value = arguments.drain(at..at + 2).next_back()?;
+    Some(value.parse().unwrap())
+}
+
+/// A learner after its trainings, the first of which is on the seeds from 1 on, and before them.
+fn trained(env: &Environment, learner: &str, trainings: u64) -> [Contestant; 2] {
     let (name, agents, episodes, settings) = match *learner.splitn(4, ':').collect::<Vec<_>>() {
         [name, agents, episodes] => (name, agents, episodes, json!({})),
         [name, agents, episodes, settings] => {
@@ -80,9 +95,16 @@ fn trained(env: &Environment, learner: &str) -> Contestant {
         _ => panic!("expected NAME:AGENTS:EPISODES[:SETTINGS], found {learner}"),
     };
     let config = SwarmConfig::new(name, &settings, agents.parse().unwrap()).unwrap();
-    let mut swarm = Swarm::new(config, env).unwrap();
-    (1..=episodes.parse().unwrap()).for_each(|seed| {
-        swarm.play(env, seed, Reward::EXCESS_COST);
-    });
-    Contestant::of_swarm(learner.to_owned(), swarm)
+    let episodes: u32 = episodes.parse().unwrap();
+    let train = |training: u64| {
+        let mut swarm = Swarm::new(config.clone(), env).unwrap();
+        let first = 1 + training * u64::from(episodes);
+        (first..first + u64::from(episodes)).for_each(|seed| {
+            swarm.play(env, seed, Reward::EXCESS_COST);
+        });
+        swarm
+    };
+    let trained = Contestant::of_swarms(episodes, (0..trainings).map(train).collect());
+    let untrained = Contestant::never_trained(&config, env).unwrap();
+    [trained.named(learner.to_owned()), untrained.named(format!("{name}:{agents}, never trained"))]
 }

@@ -3,11 +3,12 @@
 use crate::{
     bounds::Digest,
     figures::Figure,
+    origin::Learned,
     report::{LimitReport, PolicyReport, Report},
     statistics::{Estimate, Interval},
 };
 
-const HEADER: [&str; 16] = [
+const HEADER: [&str; 22] = [
     "policy",
     "learned",
     "metric",
@@ -16,14 +17,20 @@ const HEADER: [&str; 16] = [
     "ci_high",
     "iqm",
     "std_dev",
+    "training_std_dev",
     "diff_to_baseline",
     "diff_to_baseline_ci_low",
     "diff_to_baseline_ci_high",
     "diff_to_best_rule",
     "diff_to_best_rule_ci_low",
     "diff_to_best_rule_ci_high",
+    "diff_to_untrained",
+    "diff_to_untrained_ci_low",
+    "diff_to_untrained_ci_high",
     "policy_sha256",
     "trained_episodes",
+    "trainings",
+    "provenance",
 ];
 
 /// A row's figure; a cell of what is not there is empty.
@@ -33,8 +40,10 @@ struct Row {
     share: Option<Interval>,
     iqm: Option<f64>,
     std_dev: Option<f64>,
+    training_std_dev: Option<f64>,
     versus_baseline: Option<Interval>,
     versus_best_rule: Option<Interval>,
+    versus_untrained: Option<Interval>,
 }
 
 /// Writes the result. A figure that no seed has is an empty cell.
@@ -60,6 +69,7 @@ fn of_policy(policy: &PolicyReport) -> Vec<Row> {
     let figures = Figure::ALL.into_iter().map(|figure| Row {
         versus_baseline: policy.versus_baseline.get(figure).map(|e| e.interval()),
         versus_best_rule: policy.versus_best_rule.get(figure).map(|e| e.interval()),
+        versus_untrained: policy.versus_untrained.as_ref().and_then(|v| v.get(figure)).map(|e| e.interval()),
         ..Row::of_estimate(figure.name(), policy.metrics.get(figure))
     });
     let shares = [
@@ -105,6 +115,7 @@ impl Row {
             share: estimate.map(|e| e.interval()),
             iqm: estimate.map(|e| e.iqm),
             std_dev: estimate.and_then(|e| e.std_dev),
+            training_std_dev: estimate.and_then(|e| e.training_std_dev),
             ..Self::default()
         }
     }
@@ -114,21 +125,33 @@ impl Row {
     }
 
     fn cells(self, name: &str, policy: Option<&PolicyReport>) -> Vec<String> {
-        let learned = policy.is_some_and(PolicyReport::is_learned);
-        let sha256 = policy.and_then(|policy| policy.artifact).map(hex);
-        let episodes = policy.and_then(|policy| policy.trained_episodes).map(|episodes| episodes.to_string());
+        let is_learned = policy.is_some_and(PolicyReport::is_learned);
+        let learned = policy.and_then(|policy| policy.origin.learned());
+        let of_training = [
+            learned.and_then(Learned::artifact).map(hex),
+            learned.map(|learned| learned.trained_episodes.to_string()),
+            learned.map(|learned| learned.trainings.len().to_string()),
+            learned.and_then(provenance),
+        ];
         let number = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
         let interval = |share: Option<Interval>| {
             [share.map(|s| s.mean), share.map(|s| s.low), share.map(|s| s.high)].map(number)
         };
-        let mut cells = vec![name.to_owned(), learned.to_string(), self.metric];
+        let mut cells = vec![name.to_owned(), is_learned.to_string(), self.metric];
         cells.extend(interval(self.share));
-        cells.extend([self.iqm, self.std_dev].map(number));
+        cells.extend([self.iqm, self.std_dev, self.training_std_dev].map(number));
         cells.extend(interval(self.versus_baseline));
         cells.extend(interval(self.versus_best_rule));
-        cells.extend([sha256, episodes].map(Option::unwrap_or_default));
+        cells.extend(interval(self.versus_untrained));
+        cells.extend(of_training.map(Option::unwrap_or_default));
         cells
     }
+}
+
+/// `recorded` when the ledger knows every training, `unverified` when it lacks one.
+fn provenance(learned: &Learned) -> Option<String> {
+    let is_recorded = learned.unverified().next().is_none();
+    (!learned.trainings.is_empty()).then(|| if is_recorded { "recorded" } else { "unverified" }.to_owned())
 }
 
 fn hex(digest: Digest) -> String {
@@ -140,11 +163,19 @@ mod tests {
     use super::*;
     use crate::{
         figures::Estimates,
+        origin::{Origin, Provenance, Training},
         report::{Fairness, JobSize, SizeReport, TenantReport},
     };
 
     fn estimate(mean: f64) -> Option<Estimate> {
-        Some(Estimate { mean, low: mean - 0.25, high: mean + 0.25, iqm: mean + 0.125, std_dev: Some(0.75) })
+        Some(Estimate {
+            mean,
+            low: mean - 0.25,
+            high: mean + 0.25,
+            iqm: mean + 0.125,
+            std_dev: Some(0.75),
+            training_std_dev: None,
+        })
     }
 
     #[test]
@@ -160,12 +191,18 @@ mod tests {
         let size = SizeReport { size: JobSize::From6h, fill_rate: None, gpu_hours_fill: estimate(0.75) };
         let policy = PolicyReport {
             name: "q-learning".into(),
-            reference: false,
-            artifact: Some([0; 32]),
-            trained_episodes: Some(20),
+            origin: Origin::Learned(Learned {
+                trained_episodes: 20,
+                trainings: vec![Training {
+                    artifact: [0; 32],
+                    first_seed: 1,
+                    provenance: Provenance::Unverified,
+                }],
+            }),
             metrics: fill(0.5),
             versus_baseline: fill(0.0),
             versus_best_rule: fill(-1.0),
+            versus_untrained: Some(fill(2.0)),
             gap_closed: Some(Interval { mean: 0.5, low: 0.25, high: 0.75 }),
             informed_gap_closed: None,
             probability_of_improvement: None,
@@ -189,6 +226,8 @@ mod tests {
             environment: "default".into(),
             steps: 1,
             seeds: vec![1],
+            final_opening: None,
+            comparisons: vec![],
             policies: vec![policy],
             best_rule: "cheapest".into(),
             limit: Some(limit),
@@ -197,19 +236,23 @@ mod tests {
         let csv = to_csv(&result).unwrap();
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(lines.len(), 1 + Figure::ALL.len() + 4 + 4 + 1 + 5);
-        let sha256 = format!("{},20", "0".repeat(64));
+        let training = format!("{},20,1,unverified", "0".repeat(64));
         assert_eq!(
             lines[1],
             format!(
-                "q-learning,true,fill_rate,0.5,0.25,0.75,0.625,0.75,0,-0.25,0.25,-1,-1.25,-0.75,{sha256}"
+                "q-learning,true,fill_rate,0.5,0.25,0.75,0.625,0.75,,0,-0.25,0.25,-1,-1.25,-0.75,2,1.75,2.25,{training}"
             )
         );
-        assert_eq!(lines[2], format!("q-learning,true,gpu_hours_fill,,,,,,,,,,,,{sha256}"));
+        assert_eq!(lines[2], format!("q-learning,true,gpu_hours_fill,,,,,,,,,,,,,,,,{training}"));
         for row in [
-            format!("q-learning,true,gap_closed,0.5,0.25,0.75,,,,,,,,,{sha256}"),
-            format!("q-learning,true,by_tenant.acme.gpu_hours_fill,0.5,0.25,0.75,0.625,0.75,,,,,,,{sha256}"),
-            format!("q-learning,true,by_size.from_6h.gpu_hours_fill,0.75,0.5,1,0.875,0.75,,,,,,,{sha256}"),
-            "limit,false,reward,2,1.75,2.25,2.125,0.75,,,,,,,,".into(),
+            format!("q-learning,true,gap_closed,0.5,0.25,0.75,,,,,,,,,,,,,{training}"),
+            format!(
+                "q-learning,true,by_tenant.acme.gpu_hours_fill,0.5,0.25,0.75,0.625,0.75,,,,,,,,,,,{training}"
+            ),
+            format!(
+                "q-learning,true,by_size.from_6h.gpu_hours_fill,0.75,0.5,1,0.875,0.75,,,,,,,,,,,{training}"
+            ),
+            "limit,false,reward,2,1.75,2.25,2.125,0.75,,,,,,,,,,,,,,".into(),
         ] {
             assert!(lines.contains(&row.as_str()), "{row} is not in {csv}");
         }

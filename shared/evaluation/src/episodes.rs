@@ -5,12 +5,13 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use policy::{Rule, Swarm};
+use policy::{Rule, Swarm, SwarmConfig, SwarmError};
 use rayon::prelude::*;
 use routing_env::{Environment, Metrics, Reward, Tally};
 
 use crate::{
-    bounds::{Digest, Sample},
+    bounds::Sample,
+    origin::{Learned, Origin, Training},
     progress::Progress,
 };
 
@@ -21,13 +22,10 @@ const PARTS: u32 = 24;
 pub struct Contestant {
     /// The rule's or the algorithm's name.
     pub name: String,
-    /// The policy's artifact, when it was trained.
-    pub artifact: Option<Digest>,
-    /// Episodes that it was trained for.
-    pub trained_episodes: Option<u32>,
-    /// Told what is hidden from the others.
-    pub reference: bool,
-    swarms: Mutex<Swarms>,
+    /// What it is.
+    pub origin: Origin,
+    /// What was learned in each of its trainings; of anything else, the one policy.
+    policies: Vec<Policy>,
 }
 
 /// What a contestant achieved in an episode.
@@ -41,37 +39,119 @@ pub struct Achieved {
     pub parts: Vec<Tally>,
 }
 
-/// A frozen swarm and the copies that threads have made of it: an agent's table may be large, so a copy
+/// A frozen swarm, how it was made, and the copies that threads have made of it: an agent's table may be large, so a copy
 /// is used for many episodes.
+struct Policy {
+    config: SwarmConfig,
+    swarms: Mutex<Swarms>,
+}
+
 struct Swarms {
     original: Swarm,
     idle: Vec<Swarm>,
 }
 
+/// What a contestant achieved, `[training][seed]`.
+pub type Played = Vec<Vec<Achieved>>;
+
 impl Contestant {
     /// A hand rule.
-    pub fn of_rule(rule: Rule, env: &Environment) -> Self {
-        let mut contestant = Self::of_swarm(rule.name().into(), Swarm::of_rule(rule, env));
-        contestant.reference = Rule::REFERENCES.contains(&rule);
-        contestant
-    }
-
-    /// A swarm by a name of the caller's choice. It is frozen: it neither learns nor explores here.
     #[must_use]
-    pub fn of_swarm(name: String, mut swarm: Swarm) -> Self {
-        swarm.freeze();
-        let swarms = Mutex::new(Swarms { original: swarm, idle: Vec::new() });
-        Self { name, artifact: None, trained_episodes: None, reference: false, swarms }
+    pub fn of_rule(rule: Rule, env: &Environment) -> Self {
+        let origin = if Rule::REFERENCES.contains(&rule) { Origin::Reference } else { Origin::Rule };
+        Self::new(rule.name().into(), origin, vec![Swarm::of_rule(rule, env)])
     }
 
-    /// A policy after so many episodes of training. It is frozen: it neither learns nor explores here.
-    pub fn of_policy(artifact: Digest, trained_episodes: u32, swarm: Swarm) -> Self {
-        let mut contestant = Self::of_swarm(swarm.config().algorithm.name().to_owned(), swarm);
-        contestant.artifact = Some(artifact);
-        contestant.trained_episodes = Some(trained_episodes);
-        contestant
+    /// Policies of one configuration after so many episodes of training, each on seeds of its own. They are frozen: they
+    /// neither learn nor explore here.
+    #[must_use]
+    pub fn of_trainings(trained_episodes: u32, trainings: Vec<(Training, Swarm)>) -> Self {
+        let (trainings, swarms) = trainings.into_iter().unzip();
+        Self::of_learned(Learned { trained_episodes, trainings }, swarms)
     }
 
+    /// The same without policy files.
+    #[must_use]
+    pub fn of_swarms(trained_episodes: u32, swarms: Vec<Swarm>) -> Self {
+        Self::of_learned(Learned { trained_episodes, trainings: Vec::new() }, swarms)
+    }
+
+    /// A swarm of this configuration that was never trained. What a trained one is better by, training adds.
+    ///
+    /// # Errors
+    /// A catalog that the algorithm cannot handle.
+    pub fn never_trained(config: &SwarmConfig, env: &Environment) -> Result<Self, SwarmError> {
+        Ok(Self::of_swarms(0, vec![Swarm::new(config.clone(), env)?]))
+    }
+
+    fn of_learned(learned: Learned, swarms: Vec<Swarm>) -> Self {
+        let name = swarms.first().map_or("", |swarm| swarm.config().algorithm.name()).to_owned();
+        Self::new(name, Origin::Learned(learned), swarms)
+    }
+
+    /// The same contestant under a name of the caller's choice.
+    #[must_use]
+    pub fn named(self, name: String) -> Self {
+        Self { name, ..self }
+    }
+
+    fn new(name: String, origin: Origin, swarms: Vec<Swarm>) -> Self {
+        let policy = |mut swarm: Swarm| {
+            swarm.freeze();
+            let config = swarm.config().clone();
+            Policy { config, swarms: Mutex::new(Swarms { original: swarm, idle: Vec::new() }) }
+        };
+        Self { name, origin, policies: swarms.into_iter().map(policy).collect() }
+    }
+
+    /// How its swarms were made; `None` when it has none.
+    #[must_use]
+    pub fn config(&self) -> Option<&SwarmConfig> {
+        self.policies.first().map(|policy| &policy.config)
+    }
+
+    /// How many trainings of it there are; 1 of what was not trained.
+    #[must_use]
+    pub fn trainings(&self) -> usize {
+        self.policies.len()
+    }
+
+    fn is_never_trained(&self) -> bool {
+        self.origin.learned().is_some_and(|learned| learned.trained_episodes == 0)
+    }
+}
+
+/// Adds the never trained twin of every learned policy that does not take part already, behind the learned ones. Policies
+/// of the same configuration share one.
+///
+/// # Errors
+/// As [`Contestant::never_trained`].
+pub fn with_never_trained(
+    mut learned: Vec<Contestant>,
+    env: &Environment,
+) -> Result<Vec<Contestant>, SwarmError> {
+    for i in 0..learned.len() {
+        if never_trained_twin(&learned, i).is_none()
+            && !learned[i].is_never_trained()
+            && let Some(config) = learned[i].config()
+        {
+            let twin = Contestant::never_trained(config, env)?;
+            learned.push(twin);
+        }
+    }
+    Ok(learned)
+}
+
+/// Who is this trained policy before its first episode, among these.
+pub(crate) fn never_trained_twin(contestants: &[Contestant], trained: usize) -> Option<usize> {
+    let contestant = &contestants[trained];
+    if contestant.origin.learned().is_none() || contestant.is_never_trained() {
+        return None;
+    }
+    contestants.iter().position(|other| other.is_never_trained() && other.config() == contestant.config())
+}
+
+impl Policy {
     /// Plays one episode whole; `None` when it was cancelled.
     fn play(
         &self,
@@ -107,7 +187,7 @@ impl Contestant {
     }
 }
 
-/// What every contestant achieved on every seed, `[contestant][seed]`; `None` when it was cancelled.
+/// What every contestant achieved in every training on every seed; `None` when it was cancelled.
 /// The threads share the work, but no figure depends on which of them did what. `progress` counts episodes.
 pub fn play(
     env: &Environment,
@@ -115,19 +195,22 @@ pub fn play(
     seeds: &[u64],
     sample: Option<&Sample>,
     progress: &Progress,
-) -> Option<Vec<Vec<Achieved>>> {
-    let episodes: Vec<(&Contestant, u64)> =
-        contestants.iter().flat_map(|c| seeds.iter().map(move |seed| (c, *seed))).collect();
+) -> Option<Vec<Played>> {
+    let policies = contestants.iter().flat_map(|contestant| &contestant.policies);
+    let episodes: Vec<(&Policy, u64)> =
+        policies.flat_map(|policy| seeds.iter().map(move |seed| (policy, *seed))).collect();
+    progress.expect(episodes.len() as u64);
     let achieved: Vec<Achieved> = episodes
         .par_iter()
-        .map(|(contestant, seed)| {
+        .map(|(policy, seed)| {
             let limit_steps = sample.map(|sample| sample.of(*seed)).unwrap_or_default();
-            let achieved = contestant.play(env, *seed, &limit_steps, progress);
+            let achieved = policy.play(env, *seed, &limit_steps, progress);
             progress.played();
             achieved
         })
         .collect::<Option<_>>()?;
-    Some(achieved.chunks(seeds.len()).map(<[Achieved]>::to_vec).collect())
+    let mut by_training = achieved.chunks(seeds.len()).map(<[Achieved]>::to_vec);
+    Some(contestants.iter().map(|c| by_training.by_ref().take(c.policies.len()).collect()).collect())
 }
 
 #[cfg(test)]
@@ -136,6 +219,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::origin::Provenance;
 
     fn contestants(env: &Environment) -> Vec<Contestant> {
         let config = {
@@ -146,13 +230,17 @@ mod tests {
         let mut swarm = Swarm::new(config, env).unwrap();
         swarm.play(env, 1, Reward::EXCESS_COST);
         vec![
-            Contestant::of_policy([7; 32], 1, swarm),
+            Contestant::of_trainings(1, vec![(training(), swarm.clone()), (training(), swarm)]),
             Contestant::of_rule(Rule::WeightedScore, env),
             Contestant::of_rule(Rule::Random, env),
         ]
     }
 
-    fn play_on(threads: usize) -> Vec<Vec<Achieved>> {
+    fn training() -> Training {
+        Training { artifact: [7; 32], first_seed: 1, provenance: Provenance::Unverified }
+    }
+
+    fn play_on(threads: usize) -> Vec<Played> {
         let env = Environment::built_in(Preset::Contended).with_steps(4);
         let contestants = contestants(&env);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -160,7 +248,7 @@ mod tests {
         let progress = Progress::default();
         let sample = Sample::new(&env, 6, Some(2)).unwrap();
         let achieved = pool.install(|| play(&env, &contestants, &seeds, Some(&sample), &progress));
-        assert_eq!(progress.episodes(), 18);
+        assert_eq!((progress.episodes(), progress.expected()), (24, 24));
         achieved.unwrap()
     }
 
@@ -176,12 +264,13 @@ mod tests {
             let of = |tally: &Tally| (tally.requests, tally.hours_requested);
             (of(&a.metrics.overall), of(&a.on_limit_steps))
         };
-        for contestant in &achieved {
+        assert_eq!(achieved.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1]);
+        for contestant in achieved.iter().flatten() {
             let demands: Vec<_> = contestant.iter().map(demand).collect();
-            assert_eq!(demands, achieved[0].iter().map(demand).collect::<Vec<_>>());
+            assert_eq!(demands, achieved[0][0].iter().map(demand).collect::<Vec<_>>());
         }
-        assert_ne!(demand(&achieved[0][0]), demand(&achieved[0][1]));
-        assert_ne!(achieved[0], achieved[1]);
+        assert_ne!(demand(&achieved[0][0][0]), demand(&achieved[0][0][1]));
+        assert_ne!(achieved[0][0], achieved[1][0]);
     }
 
     #[test]
@@ -191,7 +280,7 @@ mod tests {
         let on = |asked| {
             let sample = Sample::new(&env, 1, asked);
             let played = play(&env, &rule, &[9], sample.as_ref(), &Progress::default());
-            played.unwrap()[0][0].clone()
+            played.unwrap()[0][0][0].clone()
         };
         let (all, half, none) = (on(Some(4)), on(Some(2)), on(Some(0)));
         assert_eq!(all.on_limit_steps, all.metrics.overall);
@@ -207,12 +296,27 @@ mod tests {
             let env = Environment::built_in(Preset::Contended).with_steps(steps);
             let rule = [Contestant::of_rule(Rule::Cheapest, &env)];
             let played = play(&env, &rule, &[9], None, &Progress::default()).unwrap();
-            let achieved = &played[0][0];
+            let achieved = &played[0][0][0];
             assert_eq!(achieved.parts.len(), parts);
             assert!(achieved.parts.iter().all(|part| part.requests > 0));
             let requests: u64 = achieved.parts.iter().map(|part| part.requests).sum();
             assert_eq!(requests, achieved.metrics.overall.requests);
         }
+    }
+
+    #[test]
+    fn policies_of_one_configuration_have_one_never_trained_twin() {
+        let env = Environment::built_in(Preset::Contended).with_steps(4);
+        let of = |agents, episodes| {
+            let config = SwarmConfig::new("q-learning", &json!({}), agents).unwrap();
+            Contestant::of_trainings(episodes, vec![(training(), Swarm::new(config, &env).unwrap())])
+        };
+        let twins = |learned| {
+            let all = with_never_trained(learned, &env).unwrap();
+            (0..all.len()).map(|i| never_trained_twin(&all, i)).collect::<Vec<_>>()
+        };
+        assert_eq!(twins(vec![of(3, 10), of(3, 20), of(2, 10)]), [Some(3), Some(3), Some(4), None, None]);
+        assert_eq!(twins(vec![of(3, 10), of(3, 0)]), [Some(1), None]);
     }
 
     #[test]

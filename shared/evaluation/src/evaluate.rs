@@ -6,16 +6,19 @@ use rayon::prelude::*;
 use crate::{
     analysis::analyse,
     bounds::{Digest, Sample, is_possible, solve},
-    episodes::{Achieved, Contestant, play},
+    episodes::{Contestant, Played, play},
     plan::Plan,
     progress::Progress,
     report::Report,
+    values::Values,
 };
 
 /// What was found.
 pub struct Found {
     /// The result.
     pub report: Report,
+    /// What every policy achieved on every seed: what the result is computed from.
+    pub values: Values,
     /// The limits that were solved for it, each with its key.
     pub solved: Vec<(Digest, Limit)>,
     /// Steps whose limit was known before.
@@ -24,8 +27,8 @@ pub struct Found {
     pub unsolved: Option<AllocationError>,
 }
 
-/// Does the work. `learned` are the plan's policies; the rules join them. `keys` and `known` are those of the limits, by seed; both are empty where there is no limit. `None`
-/// when it was cancelled.
+/// Does the work. `learned` are the plan's policies and the same never trained; the rules join them. `keys` and `known` are
+/// those of the limits, by seed; both are empty where there is no limit. `None` when it was cancelled.
 pub fn evaluate(
     plan: &Plan,
     learned: Vec<Contestant>,
@@ -40,7 +43,8 @@ pub fn evaluate(
     let achieved = play(environment, &contestants, &plan.seeds, sample, progress)?;
     let Some(sample) = sample else {
         let report = analyse(plan, &contestants, &achieved, None);
-        return Some(Found { report, solved: Vec::new(), known_steps: 0, unsolved: None });
+        let values = Values::of(plan, &achieved, None);
+        return Some(Found { report, values, solved: Vec::new(), known_steps: 0, unsolved: None });
     };
     let known = possible(sample, known, &achieved);
     let known_steps = known.iter().flatten().map(|limit| limit.steps).sum();
@@ -50,12 +54,13 @@ pub fn evaluate(
         Err(error) => (None, Vec::new(), Some(error)),
     };
     let report = analyse(plan, &contestants, &achieved, limits.as_deref());
-    Some(Found { report, solved, known_steps, unsolved })
+    let values = Values::of(plan, &achieved, limits.as_deref());
+    Some(Found { report, values, solved, known_steps, unsolved })
 }
 
 /// Those of the known limits, by seed, that can be the limits of what was played.
-fn possible(sample: &Sample, known: Vec<Option<Limit>>, achieved: &[Vec<Achieved>]) -> Vec<Option<Limit>> {
-    let of_seed = |seed: usize| achieved.iter().map(move |by_seed| &by_seed[seed].on_limit_steps);
+fn possible(sample: &Sample, known: Vec<Option<Limit>>, achieved: &[Played]) -> Vec<Option<Limit>> {
+    let of_seed = |seed: usize| achieved.iter().flatten().map(move |by_seed| &by_seed[seed].on_limit_steps);
     let known = known.into_iter().enumerate();
     known.map(|(seed, limit)| limit.filter(|limit| is_possible(limit, sample, of_seed(seed)))).collect()
 }

@@ -91,6 +91,25 @@ impl Figure {
         }
     }
 
+    /// True of a share of a whole, which lies between 0 and 1.
+    #[must_use]
+    pub fn is_share(self) -> bool {
+        match self {
+            Self::FillRate
+            | Self::GpuHoursFill
+            | Self::FillUnder3h
+            | Self::FillFrom3hTo6h
+            | Self::FillFrom6h
+            | Self::WorstTenantGpuHoursFill
+            | Self::DeferredShare => true,
+            Self::AvgCostUsd
+            | Self::CostPerGpuHourUsd
+            | Self::CostIndex
+            | Self::AvgLatencyMs
+            | Self::Reward => false,
+        }
+    }
+
     /// The figure of one episode; `None` where nothing was counted.
     pub fn of(self, metrics: &Metrics) -> Option<f64> {
         let overall = &metrics.overall;
@@ -136,7 +155,8 @@ mod tests {
     #[test]
     fn every_figure_finds_its_own_place_among_the_estimates() {
         let value = |figure: Figure| figure.name().len() as f64;
-        let estimate = |mean| Estimate { mean, low: mean, high: mean, iqm: mean, std_dev: None };
+        let estimate =
+            |mean| Estimate { mean, low: mean, high: mean, iqm: mean, std_dev: None, training_std_dev: None };
         let estimates = Estimates::of(|figure| Some(estimate(value(figure))));
         for (i, figure) in Figure::ALL.into_iter().enumerate() {
             assert_eq!(figure as usize, i);

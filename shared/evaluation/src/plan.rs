@@ -14,14 +14,16 @@ pub struct Plan {
     pub environment: Arc<Environment>,
     /// SHA-256 of [`Environment::definition`].
     pub environment_digest: Digest,
-    /// The learned policies.
-    pub policies: Vec<Digest>,
+    /// The learned policies: of each its trainings, policy files of one configuration.
+    pub policies: Vec<Vec<Digest>>,
     /// The hand rules, the baseline first.
     pub rules: Vec<Rule>,
     /// The held-out seeds.
     pub seeds: Vec<u64>,
     /// The steps whose physical limit is solved; `None` where there is no limit.
     pub sample: Option<Sample>,
+    /// How often the final seeds have been opened, this time included; `None` when these are not the final seeds.
+    pub final_opening: Option<u64>,
 }
 
 impl Plan {
@@ -31,9 +33,10 @@ impl Plan {
         self.sample.map_or(0, |sample| u64::from(sample.per_episode()) * self.seeds.len() as u64)
     }
 
-    /// Episodes in all.
+    /// Episodes of those who are named: the never trained twins of the learned policies come in addition.
     #[must_use]
     pub fn episodes(&self) -> u64 {
-        ((self.policies.len() + self.rules.len()) * self.seeds.len()) as u64
+        let trainings: usize = self.policies.iter().map(Vec::len).sum();
+        ((trainings + self.rules.len()) * self.seeds.len()) as u64
     }
 }

@@ -5,13 +5,10 @@ use policy::Rule;
 use routing_env::{Environment, Metrics};
 
 use crate::{
-    episodes::{Achieved, Contestant},
-    statistics::{Bootstrap, Interval, paired},
-    tables::{Table, signed},
+    episodes::{Achieved, Contestant, Played, never_trained_twin},
+    statistics::{BySeed, Interval, Intervals, Runs},
+    tables::{Table, percent, signed},
 };
-
-/// A reward by seed; `None` where a seed has no request.
-type BySeed = Vec<Option<f64>>;
 
 /// What nobody can do better, where it is known; else who is told what is hidden.
 pub enum Bound<'a> {
@@ -21,42 +18,46 @@ pub enum Bound<'a> {
     Contestant(usize),
 }
 
-/// One row a contestant: figures of all requests of all seeds, the gain over the baseline, and which share it is of the
-/// bound's gain. `None` when no contestant is the baseline.
+/// One row a contestant: figures of all requests of all seeds, the gain over the baseline and over the same algorithm
+/// never trained, and which share of the bound's gain over the baseline it is. `None` when no contestant is the baseline.
 #[must_use]
 pub fn table(
     env: &Environment,
     contestants: &[Contestant],
-    achieved: &[Vec<Achieved>],
+    played: &[Played],
     bound: &Bound<'_>,
 ) -> Option<Table> {
     let baseline = contestants.iter().position(|contestant| contestant.name == Rule::BASELINE.name())?;
-    let bootstrap = Bootstrap::new(achieved[baseline].len());
-    let baseline = rewards(&achieved[baseline]);
+    let baseline = rewards(&played[baseline]).by_seed();
+    let intervals = Intervals::new(baseline.len());
     let best: BySeed = match bound {
         Bound::Limit(limits) => limits.iter().map(Limit::avg_reward).collect(),
-        Bound::Contestant(i) => rewards(&achieved[*i]),
+        Bound::Contestant(i) => rewards(&played[*i]).by_seed(),
     };
-    let row = |(contestant, achieved): (&Contestant, &Vec<Achieved>)| {
+    let gap = Runs::from(best).minus(&baseline);
+    let row = |i: usize| {
+        let (contestant, achieved) = (&contestants[i], &played[i]);
         let mut all = Metrics::new(env);
-        achieved.iter().for_each(|episode| all.merge(&episode.metrics));
-        let gains = paired(&rewards(achieved), &baseline);
+        achieved.iter().flatten().for_each(|episode| all.merge(&episode.metrics));
+        let gains = rewards(achieved).minus(&baseline);
         // zero is the least: a share of a gap that is not there is no data
-        let closed = bootstrap.ratio(&gains, &paired(&best, &baseline), 0.0);
-        cells(&contestant.name, &all, bootstrap.estimate(&gains), closed)
+        let closed = intervals.ratio(&gains, &gap.by_seed(), 0.0);
+        let untrained = never_trained_twin(contestants, i).map(|twin| rewards(&played[twin]).by_seed());
+        let added = untrained.and_then(|before| intervals.of_mean(&rewards(achieved).minus(&before)));
+        cells(&contestant.name, &all, [intervals.of_mean(&gains), added], closed)
     };
-    let mut rows: Vec<Vec<Option<String>>> = contestants.iter().zip(achieved).map(row).collect();
+    let mut rows: Vec<Vec<Option<String>>> = (0..contestants.len()).map(row).collect();
     if let Bound::Limit(_) = bound {
         let mut cells = vec![None; HEADER.len()];
         cells[0] = Some("limit, reward".to_owned());
-        cells[9] = bootstrap.estimate(&paired(&best, &baseline)).map(|gain| signed(gain, " "));
-        cells[10] = Some("100 %".to_owned());
+        cells[9] = intervals.of_mean(&gap).map(|gain| signed(gain, " "));
+        cells[11] = Some("100 %".to_owned());
         rows.push(cells);
     }
     Some(Table { header: HEADER.map(str::to_owned).into(), rows })
 }
 
-const HEADER: [&str; 11] = [
+const HEADER: [&str; 12] = [
     "policy",
     "fill",
     "of jobs < 3 h, 3–6 h, ≥ 6 h",
@@ -67,14 +68,20 @@ const HEADER: [&str; 11] = [
     "ms",
     "deferred",
     "ΔR [95 %]",
-    "gap closed",
+    "training adds [95 %]",
+    "gap closed [95 %]",
 ];
 
-fn cells(name: &str, all: &Metrics, gain: Option<Interval>, closed: Option<Interval>) -> Vec<Option<String>> {
+fn cells(
+    name: &str,
+    all: &Metrics,
+    gains: [Option<Interval>; 2],
+    closed: Option<Interval>,
+) -> Vec<Option<String>> {
     let overall = &all.overall;
     let figure = |value: Option<f64>, decimals: usize| value.map(|value| format!("{value:.decimals$}"));
     let sizes = all.sizes.iter().map(|size| figure(size.fill_rate(), 3).unwrap_or_else(|| "-".into()));
-    vec![
+    let mut cells = vec![
         Some(name.to_owned()),
         figure(overall.fill_rate(), 4),
         Some(sizes.collect::<Vec<_>>().join(", ")),
@@ -84,11 +91,15 @@ fn cells(name: &str, all: &Metrics, gain: Option<Interval>, closed: Option<Inter
         figure(overall.cost_index(), 4),
         figure(overall.avg_latency_ms(), 1),
         figure(overall.deferred_share(), 3),
-        gain.map(|gain| signed(gain, " ")),
-        closed.map(|closed| format!("{:.1} %", 100.0 * closed.mean)),
-    ]
+    ];
+    cells.extend(gains.map(|gain| gain.map(|gain| signed(gain, " "))));
+    cells.push(closed.map(percent));
+    cells
 }
 
-fn rewards(achieved: &[Achieved]) -> BySeed {
-    achieved.iter().map(|episode| episode.metrics.overall.avg_reward()).collect()
+fn rewards(played: &Played) -> Runs {
+    let of_training = |episodes: &Vec<Achieved>| -> BySeed {
+        episodes.iter().map(|episode| episode.metrics.overall.avg_reward()).collect()
+    };
+    Runs::new(played.iter().map(of_training).collect())
 }

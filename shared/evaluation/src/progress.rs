@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[derive(Debug, Default)]
 pub struct Progress {
     episodes: AtomicU64,
+    expected: AtomicU64,
     limit_steps: AtomicU64,
     cancelled: AtomicBool,
 }
@@ -16,6 +17,12 @@ impl Progress {
     #[must_use]
     pub fn episodes(&self) -> u64 {
         self.episodes.load(Ordering::Relaxed)
+    }
+
+    /// Episodes to play in all; 0 until the first is played.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        self.expected.load(Ordering::Relaxed)
     }
 
     /// Steps whose upper bound is known.
@@ -31,6 +38,10 @@ impl Progress {
 
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn expect(&self, episodes: u64) {
+        self.expected.store(episodes, Ordering::Relaxed);
     }
 
     pub(crate) fn played(&self) {

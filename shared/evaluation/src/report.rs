@@ -5,7 +5,8 @@ use strum::IntoStaticStr;
 use crate::{
     bounds::Digest,
     figures::Estimates,
-    statistics::{Estimate, Interval},
+    origin::{Learned, Origin},
+    statistics::{BySeed, Estimate, Interval},
 };
 
 /// What an evaluation found.
@@ -19,8 +20,12 @@ pub struct Report {
     pub steps: u32,
     /// The seeds that every policy met.
     pub seeds: Vec<u64>,
-    /// The learned policies first, then the hand rules.
+    /// How often the final seeds had been opened, this time included; `None` when these are not the final seeds.
+    pub final_opening: Option<u64>,
+    /// The learned policies first, then what they were before their training, then the hand rules.
     pub policies: Vec<PolicyReport>,
+    /// The comparisons of rewards that the verdicts are about.
+    pub comparisons: Vec<Comparison>,
     /// The best hand rule by mean reward.
     pub best_rule: String,
     /// The physical limit; `None` where it was not asked for, could not be solved, or does not know what is hidden.
@@ -34,18 +39,17 @@ pub struct Report {
 pub struct PolicyReport {
     /// The rule's or the algorithm's name.
     pub name: String,
-    /// True of a rule that is told what is hidden from the others: it competes with nobody.
-    pub reference: bool,
-    /// The policy's artifact, when it was trained.
-    pub artifact: Option<Digest>,
-    /// Episodes that it was trained for, when it was trained.
-    pub trained_episodes: Option<u32>,
+    /// What it is.
+    pub origin: Origin,
     /// Its figures.
     pub metrics: Estimates,
     /// Paired differences to the baseline, seed by seed.
     pub versus_baseline: Estimates,
     /// Paired differences to the best hand rule, seed by seed.
     pub versus_best_rule: Estimates,
+    /// Paired differences to the same algorithm never trained, seed by seed: what training adds. `None` of what was not
+    /// trained.
+    pub versus_untrained: Option<Estimates>,
     /// (reward − baseline's) / (limit's − baseline's), on the steps whose limit was solved.
     pub gap_closed: Option<Interval>,
     /// (reward − `bid-price`'s) / (`bid-price-informed`'s − `bid-price`'s), where something is hidden.
@@ -54,12 +58,39 @@ pub struct PolicyReport {
     pub probability_of_improvement: Option<Interval>,
     /// Who gets what.
     pub fairness: Fairness,
-    /// Its mean reward per request on each seed.
-    pub reward_by_seed: Vec<Option<f64>>,
+    /// Its mean reward per request on each seed, of the trainings together.
+    pub reward_by_seed: BySeed,
     /// Its reward minus the baseline's in each of equal parts of the episodes.
     pub gain_over_time: Vec<Option<Interval>>,
     /// Its mean reward per request on the steps whose limit was solved.
     pub reward_on_limit_steps: Option<Estimate>,
+}
+
+/// A comparison of the rewards of two policies on the same seeds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// Which of the policies.
+    pub policy: usize,
+    /// With which other.
+    pub other: usize,
+    /// What the other one is to it.
+    pub versus: Versus,
+    /// How easily the difference would be this far from zero if there were none.
+    pub p_value: f64,
+    /// Whether the difference still shows when all comparisons of the evaluation are taken together (Holm 1979).
+    pub holds: bool,
+}
+
+/// What a policy is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Versus {
+    /// The same algorithm, never trained.
+    Untrained,
+    /// The baseline.
+    Baseline,
+    /// The best hand rule by mean reward.
+    BestRule,
 }
 
 /// Who gets what.
@@ -155,28 +186,55 @@ pub struct LimitReport {
 }
 
 impl PolicyReport {
-    /// Whether it was trained.
+    /// Whether it comes from a learner, trained or not.
     #[must_use]
     pub fn is_learned(&self) -> bool {
-        self.artifact.is_some()
+        self.origin.learned().is_some()
     }
 
-    /// Its name, and of a learned one what tells it from the others of that name: how long it was trained, or else the
-    /// start of its artifact's name.
+    /// Whether it was trained.
+    #[must_use]
+    pub fn is_trained(&self) -> bool {
+        self.trained_episodes().is_some_and(|episodes| episodes > 0)
+    }
+
+    /// Episodes of each of its trainings; 0 of a learner that was never trained.
+    #[must_use]
+    pub fn trained_episodes(&self) -> Option<u32> {
+        self.origin.learned().map(|learned| learned.trained_episodes)
+    }
+
+    /// Its name, and of a learned one what tells it from the others of that name: that it was never trained, how long or
+    /// how often it was, or else the start of its artifact's name.
     #[must_use]
     pub fn title(&self, policies: &[Self]) -> String {
-        let Some(artifact) = self.artifact else { return self.name.clone() };
-        let is_other = |p: &&Self| p.name == self.name && p.artifact != self.artifact;
-        let others: Vec<&Self> = policies.iter().filter(is_other).collect();
+        let Some(learned) = self.origin.learned() else { return self.name.clone() };
+        let peers = policies.iter().filter(|other| {
+            other.name == self.name && other.origin != self.origin && other.is_trained() == self.is_trained()
+        });
+        let peers: Vec<&Self> = peers.collect();
+        if !self.is_trained() {
+            return match learned.artifact().filter(|_| !peers.is_empty()) {
+                Some(artifact) => format!("{}, never trained ({})", self.name, start_of(artifact)),
+                None => format!("{}, never trained", self.name),
+            };
+        }
         let told_apart =
-            !others.is_empty() && others.iter().all(|p| p.trained_episodes != self.trained_episodes);
-        let what = match self.trained_episodes.filter(|_| told_apart) {
-            Some(1) => "1 episode".to_owned(),
-            Some(episodes) => format!("{episodes} episodes"),
-            None => artifact[..4].iter().map(|byte| format!("{byte:02x}")).collect(),
+            !peers.is_empty() && peers.iter().all(|p| p.trained_episodes() != self.trained_episodes());
+        let what = match (learned, told_apart) {
+            (Learned { trained_episodes: 1, .. }, true) => "1 episode".to_owned(),
+            (Learned { trained_episodes, .. }, true) => format!("{trained_episodes} episodes"),
+            (Learned { trainings, .. }, false) if trainings.len() > 1 && peers.is_empty() => {
+                format!("{} trainings", trainings.len())
+            }
+            _ => learned.artifact().map_or_else(String::new, start_of),
         };
         format!("{} ({what})", self.name)
     }
+}
+
+fn start_of(artifact: Digest) -> String {
+    artifact[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Report {
@@ -190,16 +248,16 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::origin::{Provenance, Training};
 
-    fn policy(name: &str, artifact: Option<u8>, trained_episodes: Option<u32>) -> PolicyReport {
+    fn policy(name: &str, origin: Origin) -> PolicyReport {
         PolicyReport {
             name: name.into(),
-            reference: false,
-            artifact: artifact.map(|byte| [byte; 32]),
-            trained_episodes,
+            origin,
             metrics: Estimates::of(|_| None),
             versus_baseline: Estimates::of(|_| None),
             versus_best_rule: Estimates::of(|_| None),
+            versus_untrained: None,
             gap_closed: None,
             informed_gap_closed: None,
             probability_of_improvement: None,
@@ -210,16 +268,22 @@ mod tests {
         }
     }
 
+    fn cem(trained_episodes: u32, artifacts: &[u8]) -> PolicyReport {
+        let training =
+            |byte: &u8| Training { artifact: [*byte; 32], first_seed: 1, provenance: Provenance::Unverified };
+        let trainings = artifacts.iter().map(training).collect();
+        policy("cem", Origin::Learned(Learned { trained_episodes, trainings }))
+    }
+
     #[test]
     fn a_title_says_what_tells_a_policy_from_the_others_of_its_name() {
         let titles = |policies: &[PolicyReport]| -> Vec<String> {
             policies.iter().map(|policy| policy.title(policies)).collect()
         };
-        let rule = || policy("reserve", None, None);
-        assert_eq!(titles(&[policy("cem", Some(0xab), Some(20)), rule()]), ["cem (abababab)", "reserve"]);
-        let curve = [policy("cem", Some(1), Some(1)), policy("cem", Some(2), Some(20))];
-        assert_eq!(titles(&curve), ["cem (1 episode)", "cem (20 episodes)"]);
-        let twins = [policy("cem", Some(1), Some(20)), policy("cem", Some(2), Some(20))];
-        assert_eq!(titles(&twins), ["cem (01010101)", "cem (02020202)"]);
+        let rule = policy("reserve", Origin::Rule);
+        assert_eq!(titles(&[cem(20, &[0xab]), rule]), ["cem (abababab)", "reserve"]);
+        assert_eq!(titles(&[cem(20, &[1, 2]), cem(0, &[])]), ["cem (2 trainings)", "cem, never trained"]);
+        assert_eq!(titles(&[cem(1, &[1]), cem(20, &[2, 3])]), ["cem (1 episode)", "cem (20 episodes)"]);
+        assert_eq!(titles(&[cem(20, &[1]), cem(20, &[2, 3])]), ["cem (01010101)", "cem (02020202)"]);
     }
 }

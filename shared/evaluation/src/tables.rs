@@ -2,6 +2,7 @@
 
 use crate::{
     figures::Figure,
+    origin::Origin,
     report::{LimitReport, PolicyReport, Report},
     statistics::{Estimate, Interval},
 };
@@ -59,10 +60,10 @@ pub fn summary(report: &Report) -> Table {
     ];
     header.extend(gap.map(|(title, _)| title));
     let row = |policy: &PolicyReport| {
-        let mark = match (policy.is_learned(), policy.reference) {
-            (true, _) => " *",
-            (false, true) => " †",
-            (false, false) => "",
+        let mark = match policy.origin {
+            Origin::Learned(_) => " *",
+            Origin::Reference => " †",
+            Origin::Rule => "",
         };
         let mut cells = vec![Some(format!("{}{mark}", policy.title(&report.policies)))];
         cells.extend(
@@ -156,8 +157,10 @@ pub fn differences(report: &Report) -> Table {
         "reward per request",
         "interquartile mean",
         "standard deviation of the seeds",
+        "of the trainings",
         "minus the baseline's",
         "minus the best hand rule's",
+        "minus the same never trained",
         "probability of improvement",
         "gap to the limit closed",
         "gap to the informed rule closed",
@@ -172,8 +175,10 @@ pub fn differences(report: &Report) -> Table {
             with_interval(reward, 3),
             reward.map(|e| format!("{:.3}", e.iqm)),
             reward.and_then(|e| e.std_dev).map(|s| format!("{s:.3}")),
+            reward.and_then(|e| e.training_std_dev).map(|s| format!("{s:.3}")),
             difference(policy.versus_baseline.get(Figure::Reward)),
             difference(policy.versus_best_rule.get(Figure::Reward)),
+            difference(policy.versus_untrained.as_ref().and_then(|versus| versus.get(Figure::Reward))),
             share(policy.probability_of_improvement),
             share(policy.gap_closed),
             share(policy.informed_gap_closed),
@@ -208,7 +213,7 @@ pub(crate) fn signed(interval: Interval, space: &str) -> String {
     format!("{mean:+.3} [{low:+.3},{space}{high:+.3}]")
 }
 
-fn percent(share: Interval) -> String {
+pub(crate) fn percent(share: Interval) -> String {
     let [mean, low, high] = [share.mean, share.low, share.high].map(|value| 100.0 * value);
     format!("{mean:.1} % [{low:.1}, {high:.1}]")
 }

@@ -7,7 +7,7 @@ use plotters::{
     element::{Circle, PathElement, Polygon, Rectangle},
     prelude::DrawingBackend,
     style::{
-        Color as _, FontFamily, IntoTextStyle as _, RGBColor, ShapeStyle, TextStyle,
+        Color as _, FontFamily, IntoTextStyle as _, RGBColor, ShapeStyle, TextStyle, WHITE,
         text_anchor::{HPos, Pos, VPos},
     },
 };
@@ -147,6 +147,10 @@ impl<DB: DrawingBackend> Canvas<DB> {
         let colour = role.colour().rgb();
         match role {
             Role::Learned => self.dot((x, y), 5.5, colour, 1.0),
+            Role::Untrained => {
+                self.dot((x, y), 5.5, colour, 1.0)?;
+                self.dot((x, y), 2.5, WHITE, 1.0)
+            }
             Role::Baseline => self.rectangle((x - 4.5, y - 4.5), (x + 4.5, y + 4.5), colour, 1.0),
             Role::BestRule => {
                 self.polygon([(x, y - 5.5), (x + 5.5, y + 4.5), (x - 5.5, y + 4.5)], colour, 1.0)

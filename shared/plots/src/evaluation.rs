@@ -92,7 +92,7 @@ fn policy_comparison(result: &EvaluationResult, titles: &[String]) -> Figure {
         name: "policy_comparison",
         title: format!("Learned policies, hand rules and physical limit on {}", result.environment),
         caption: format!(
-            "Means over {} held-out seeds with 95 % bootstrap intervals; every policy met the same seeds. {limit}",
+            "Means over {} held-out seeds with 95 % intervals; every policy met the same seeds. {limit}",
             result.seeds.len()
         ),
         blocks,
@@ -147,7 +147,7 @@ fn learning_curve(result: &EvaluationResult) -> Figure {
         title: format!("What training is worth on {}", result.environment),
         caption: format!(
             "Each point is a policy that was frozen after so many episodes of training: its mean over the same {} \
-             held-out seeds, the bands 95 % bootstrap intervals.",
+             held-out seeds, the bands 95 % intervals.",
             result.seeds.len()
         ),
         blocks: vec![Block::Curves(Curves { x_title: "episodes of training".into(), panels: vec![panel] })],
@@ -187,7 +187,7 @@ fn gain_over_time(result: &EvaluationResult) -> Figure {
         name: "gain_over_time",
         title: format!("How policies get on within the episodes of {}", result.environment),
         caption: format!(
-            "Means over {} held-out seeds, part by part of the episodes, the bands 95 % bootstrap intervals. A policy that \
+            "Means over {} held-out seeds, part by part of the episodes, the bands 95 % intervals. A policy that \
              adapts to what it meets begins lower than it ends.",
             result.seeds.len()
         ),
@@ -253,7 +253,7 @@ fn fill_by_tenant(result: &EvaluationResult, titles: &[String]) -> Figure {
         name: "fill_by_tenant",
         title: "Who is served: GPU-hours fill by tenant".into(),
         caption: format!(
-            "Means with 95 % bootstrap intervals, of the best learned policy, the baseline and the best hand rule.{which}"
+            "Means with 95 % intervals, of the best learned policy, the baseline and the best hand rule.{which}"
         ),
         blocks: vec![Block::Bars(Bars {
             x_title: "GPU-hours served, share of GPU-hours requested".into(),
@@ -277,10 +277,9 @@ fn fill_by_job_size(result: &EvaluationResult, titles: &[String]) -> Figure {
     Figure {
         name: "fill_by_job_size",
         title: "What is served: fill by job size".into(),
-        caption:
-            "Means with 95 % bootstrap intervals. A policy that earns its reward by dropping the large jobs \
+        caption: "Means with 95 % intervals. A policy that earns its reward by dropping the large jobs \
                   shows it here."
-                .into(),
+            .into(),
         blocks: vec![Block::Bars(Bars {
             x_title: "requests routed, share of requests".into(),
             groups: SIZES.iter().map(|(_, label)| (*label).to_owned()).collect(),
@@ -294,7 +293,7 @@ fn fill_by_job_size(result: &EvaluationResult, titles: &[String]) -> Figure {
 #[must_use]
 pub fn compared_policies(result: &EvaluationResult) -> Vec<usize> {
     let reward = |i: &usize| result.policies[*i].metrics.reward.map_or(f64::NEG_INFINITY, |e| e.mean);
-    let learned = (0..result.policies.len()).filter(|i| result.policies[*i].learned);
+    let learned = (0..result.policies.len()).filter(|i| role(&result.policies[*i], result) == Role::Learned);
     let best_learned = learned.max_by(|a, b| reward(a).total_cmp(&reward(b)));
     let of = |wanted| result.policies.iter().position(|p| role(p, result) == wanted);
     best_learned.into_iter().chain(of(Role::Baseline)).chain(of(Role::BestRule)).collect()
@@ -334,7 +333,9 @@ fn line_label(policy: &PolicyResult, role: Role) -> String {
 }
 
 fn role(policy: &PolicyResult, result: &EvaluationResult) -> Role {
-    if policy.learned {
+    if policy.learned && policy.trained_episodes == Some(0) {
+        Role::Untrained
+    } else if policy.learned {
         Role::Learned
     } else if policy.name == BASELINE {
         Role::Baseline

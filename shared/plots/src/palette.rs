@@ -29,6 +29,8 @@ pub enum Colour {
 pub enum Role {
     /// It was trained.
     Learned,
+    /// A learner that was never trained.
+    Untrained,
     /// All are compared with it.
     Baseline,
     /// The best hand rule.
@@ -73,6 +75,7 @@ impl Role {
     pub fn colour(self) -> Colour {
         match self {
             Self::Learned => Colour::Blue,
+            Self::Untrained => Colour::SkyBlue,
             Self::Baseline => Colour::Black,
             Self::BestRule => Colour::Vermillion,
             Self::Rule => Colour::Grey,
@@ -86,6 +89,7 @@ impl Role {
     pub fn label(self) -> &'static str {
         match self {
             Self::Learned => "learned",
+            Self::Untrained => "never trained",
             Self::Baseline => "baseline",
             Self::BestRule => "best hand rule",
             Self::Rule => "other hand rule",

@@ -132,6 +132,20 @@ impl PolicyFile {
         Ok(swarm)
     }
 
+    /// Whether both were trained in the same way, each on seeds of its own: with the same algorithm and settings, as many
+    /// agents and episodes, for the same catalog, tenants, preset and reward. Then luck alone makes them differ.
+    #[must_use]
+    pub fn is_trained_like(&self, other: &Self) -> bool {
+        let way = |file: &Self| {
+            (file.training.preset.clone(), file.training.reward.clone(), file.training.episodes)
+        };
+        let (mine, its) = (self.training_seeds(), other.training_seeds());
+        self.swarm == other.swarm
+            && self.trained_for == other.trained_for
+            && way(self) == way(other)
+            && (mine.end <= its.start || its.end <= mine.start)
+    }
+
     /// The seeds that it was trained on, which a test may not use.
     #[must_use]
     pub fn training_seeds(&self) -> std::ops::Range<u64> {

@@ -30,7 +30,13 @@ const COMPLETED: Kind = Kind {
 const FAILED: Kind =
     Kind { name: "evaluation.failed", description: "why the evaluation found nothing", formerly: None };
 
-pub(crate) const KINDS: &[Kind] = &[EVALUATION, CREATED, COMPLETED, FAILED];
+const FINAL_OPENED: Kind = Kind {
+    name: "evaluation.final_opened",
+    description: "the final held-out seeds were opened, and for which policies",
+    formerly: None,
+};
+
+pub(crate) const KINDS: &[Kind] = &[EVALUATION, CREATED, COMPLETED, FAILED, FINAL_OPENED];
 
 /// The subject of all records about an evaluation.
 #[must_use]
@@ -80,6 +86,31 @@ pub struct Failed {
     pub config_text: String,
     /// Why, in a sentence.
     pub error: String,
+}
+
+/// The final seeds were opened: it is recorded before the first episode on them is played.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinalOpened {
+    /// The evaluation.
+    pub evaluation_id: Uuid,
+    /// The preset. Openings of the same preset are counted.
+    pub environment: String,
+    /// SHA-256 of the environment's definition.
+    pub environment_digest: Hash,
+    /// The first of the seeds.
+    pub first_seed: u64,
+    /// How many.
+    pub seeds: u32,
+    /// The policies that meet them: of each its trainings.
+    pub policies: Vec<Vec<Hash>>,
+}
+
+impl FinalOpened {
+    /// The id of the record about an evaluation's opening of the final seeds.
+    #[must_use]
+    pub fn id_of(evaluation: Uuid) -> String {
+        format!("{evaluation}:final")
+    }
 }
 
 impl Created {
@@ -162,6 +193,18 @@ impl Failed {
 
 impl Body for Created {
     const KIND: Kind = CREATED;
+
+    fn id(&self) -> String {
+        Self::id_of(self.evaluation_id)
+    }
+
+    fn subject(&self) -> String {
+        subject(self.evaluation_id)
+    }
+}
+
+impl Body for FinalOpened {
+    const KIND: Kind = FINAL_OPENED;
 
     fn id(&self) -> String {
         Self::id_of(self.evaluation_id)

@@ -1,6 +1,6 @@
 use api::{
     Page,
-    evaluator::{Evaluation, EvaluationQuery, NewEvaluation},
+    evaluator::{Evaluation, EvaluationQuery, EvaluationValues, NewEvaluation},
 };
 use axum::{
     extract::State,
@@ -12,13 +12,17 @@ use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{conversion::from_wire, error::EvaluationError, routes::completed, state::AppState};
+use crate::{
+    conversion::from_wire, error::EvaluationError, routes::completed, state::AppState, values_csv::values_csv,
+};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(create_evaluation, list_evaluations))
         .routes(routes!(get_evaluation))
         .routes(routes!(get_evaluation_results_csv))
+        .routes(routes!(get_evaluation_values))
+        .routes(routes!(get_evaluation_values_csv))
 }
 
 /// Create an evaluation
@@ -88,5 +92,43 @@ async fn get_evaluation_results_csv(
 ) -> ApiResult<impl IntoResponse> {
     let (_, result) = completed(&state, id).await?;
     let csv = to_csv(&from_wire(&result)).map_err(EvaluationError::from)?;
+    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv))
+}
+
+/// Get what every policy achieved on every seed
+///
+/// Every metric of each training of each policy, and of the physical limit, seed by seed: whoever has it can compute each
+/// figure of the result again. The ledger keeps the same as the artifact `values_sha256`, which the result's record names.
+#[utoipa::path(get, path = "/v1/evaluations/{id}/values", tag = "evaluations",
+    params(("id" = Uuid, Path, description = "The evaluation's id.")),
+    responses(
+        (status = 200, description = "The values.", body = EvaluationValues),
+        (status = 404, description = "`evaluation_not_found`; `values_not_kept`: it is of an earlier version."),
+        (status = 409, description = "`evaluation_not_completed`.")))]
+async fn get_evaluation_values(
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+) -> ApiResult<Json<EvaluationValues>> {
+    let (_, result) = completed(&state, id).await?;
+    Ok(Json(state.evaluations.values(id, &result).await?))
+}
+
+/// Get what every policy achieved on every seed as CSV
+///
+/// One row per policy, training and seed, and one of the physical limit per seed (`policy` is `limit`); one column per
+/// metric. A cell without data is empty.
+#[utoipa::path(get, path = "/v1/evaluations/{id}/values.csv", tag = "evaluations",
+    params(("id" = Uuid, Path, description = "The evaluation's id.")),
+    responses(
+        (status = 200, description = "The values.", body = String, content_type = "text/csv"),
+        (status = 404, description = "`evaluation_not_found`; `values_not_kept`: it is of an earlier version."),
+        (status = 409, description = "`evaluation_not_completed`.")))]
+async fn get_evaluation_values_csv(
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+) -> ApiResult<impl IntoResponse> {
+    let (_, result) = completed(&state, id).await?;
+    let values = state.evaluations.values(id, &result).await?;
+    let csv = values_csv(&values).map_err(EvaluationError::from)?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv))
 }

@@ -2,7 +2,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use api::{
-    evaluator::{EvaluationResult, NewEvaluation},
+    Hash,
+    evaluator::{EvaluationResult, NewEvaluation, Trainings},
     remembrancer::LeafQuery,
 };
 use clap::Args;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     connection::{Connection, Needs, StackArgs, stack_failed},
     environment::EnvironmentArgs,
-    evaluation::{evaluate, tables},
+    evaluation::{HeldOutArgs, evaluate, tables, trainings_of},
     exit::{Answer, usage},
     files::{read, writable_folder},
     interrupts::Interrupts,
@@ -30,13 +31,19 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh evaluate --ai-agents out/swarm_final.json
-  mesh evaluate --ai-agents out/swarm_final.json --preset overloaded --seeds 50 --output out
-  mesh evaluate --ai-agents one/swarm_final.json two/swarm_final.json
+  mesh evaluate --ai-agents out/swarm_final.json --preset overloaded --seeds 200 --output out
+  mesh evaluate --ai-agents out/swarm_final*.json --first-seed 5000000000
+  mesh evaluate --ai-agents out/swarm_final*.json --final
   mesh evaluate --ai-agents out/swarm_final.json --baseline-config workloads.json --steps 1000 --json")]
 pub(crate) struct Evaluate {
-    /// Policy files (swarm_final.json) or checkpoints (swarm_checkpoint.json), at most 20
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..=20)]
+    /// Policy files (swarm_final.json) or checkpoints (swarm_checkpoint.json), at most 60. Those that were trained alike
+    /// (same algorithm, settings, agents, episodes, catalog, tenants, preset and reward) on seeds of their own are the
+    /// trainings of one policy, whose intervals then cover the luck of training too
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..=60)]
     ai_agents: Vec<PathBuf>,
+    /// Judge each file as a policy of its own, also those that were trained alike
+    #[arg(long)]
+    apart: bool,
     /// Tenants and their demand (workloads.json) [default: the built-in ones]
     #[arg(long, value_name = "FILE")]
     baseline_config: Option<PathBuf>,
@@ -50,9 +57,8 @@ pub(crate) struct Evaluate {
     /// Steps of an episode
     #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     steps: u32,
-    /// Held-out seeds to evaluate on
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=1000))]
-    seeds: u32,
+    #[command(flatten)]
+    held_out: HeldOutArgs,
     /// Steps of each episode for which the physical limit is solved; 0 for none [default: all of 20 episodes of 120
     /// steps, a sample of more]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
@@ -92,10 +98,9 @@ impl Evaluate {
         };
         let request = NewEvaluation {
             environment: environment.spec()?,
-            seeds: self.seeds,
             steps: Some(self.steps),
             limit_steps: self.limit_steps,
-            ..NewEvaluation::default()
+            ..self.held_out.request()
         };
         if let Some(folder) = &self.output {
             writable_folder(folder)?;
@@ -124,10 +129,12 @@ impl Evaluate {
         files: Vec<(PolicyFile, Vec<u8>)>,
         mut request: NewEvaluation,
     ) -> anyhow::Result<Answer> {
-        for (_, bytes) in files {
+        let mut stored = Vec::with_capacity(files.len());
+        for (file, bytes) in files {
             let put = retrying(|| connection.remembrancer.put_artifact("application/json", bytes.clone()));
-            request.policies.push(put.await.context("storing the policy")?.sha256);
+            stored.push((file, put.await.context("storing the policy")?.sha256));
         }
+        request.policies = policies(stored, self.apart);
         let evaluation = evaluate(&connection.evaluator, &request).await?;
         if let Some(folder) = &self.output {
             write_evaluation(connection, &evaluation, folder).await?;
@@ -150,6 +157,24 @@ impl Evaluate {
     }
 }
 
+/// Policies of one training each, or those that were trained alike together, in the order of their first files.
+fn policies(files: Vec<(PolicyFile, Hash)>, apart: bool) -> Vec<Trainings> {
+    let mut policies: Vec<Vec<(PolicyFile, Hash)>> = Vec::new();
+    for file in files {
+        let alike = |policy: &&mut Vec<(PolicyFile, Hash)>| {
+            policy.iter().all(|(training, _)| training.is_trained_like(&file.0))
+        };
+        match policies.iter_mut().find(alike).filter(|_| !apart) {
+            Some(policy) => policy.push(file),
+            None => policies.push(vec![file]),
+        }
+    }
+    let named = |policy: Vec<(PolicyFile, Hash)>| {
+        trainings_of(policy.into_iter().map(|(_, artifact)| artifact).collect())
+    };
+    policies.into_iter().map(named).collect()
+}
+
 /// A policy with its bytes, of its own file or of a checkpoint.
 fn policy_file(path: &Path) -> anyhow::Result<(PolicyFile, Vec<u8>)> {
     let wrong = |why: &dyn std::fmt::Display| usage(format!("--ai-agents {}: {why}", path.display()));
@@ -162,4 +187,43 @@ fn policy_file(path: &Path) -> anyhow::Result<(PolicyFile, Vec<u8>)> {
     }
     let file = PolicyFile::parse(&bytes).map_err(|error| wrong(&error))?;
     Ok((file, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::{Fingerprint, SwarmConfig, Training};
+    use serde_json::json;
+
+    use super::*;
+
+    fn file(agents: u32, first_seed: u64) -> (PolicyFile, Hash) {
+        let file = PolicyFile {
+            format: policy::POLICY_FORMAT.into(),
+            swarm: SwarmConfig::new("q-learning", &json!({}), agents).unwrap(),
+            trained_for: Fingerprint { providers: vec![], tenants: vec![] },
+            training: Training {
+                preset: "contended".into(),
+                reward: "excess-cost".into(),
+                first_seed,
+                episodes: 10,
+                decisions: 0,
+            },
+            agents: vec![],
+        };
+        (file, Hash([first_seed as u8 + 100 * agents as u8; 32]))
+    }
+
+    #[test]
+    fn files_that_were_trained_alike_on_seeds_of_their_own_are_trainings_of_one_policy() {
+        let hash = |byte| Hash([byte; 32]);
+        let files = || vec![file(1, 1), file(2, 1), file(1, 11), file(1, 15)];
+        // the last one shares seeds with the one before it
+        let together = [
+            Trainings::Several(vec![hash(101), hash(111)]),
+            Trainings::One(hash(201)),
+            Trainings::One(hash(115)),
+        ];
+        assert_eq!(policies(files(), false), together);
+        assert_eq!(policies(files(), true), [101, 201, 111, 115].map(|byte| Trainings::One(hash(byte))));
+    }
 }

@@ -2,7 +2,6 @@ use std::{path::PathBuf, pin::pin};
 
 use anyhow::{Context as _, anyhow, bail};
 use api::{
-    Hash,
     evaluator::NewEvaluation,
     trainer::{Recording, Run, RunStatus},
 };
@@ -12,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     connection::{Connection, Needs, StackArgs, stack_failed},
-    evaluation::evaluate,
+    evaluation::{HeldOutArgs, evaluate, trainings_of},
     exit::{Answer, usage},
     files::writable_folder,
     interrupts::Interrupts,
@@ -24,15 +23,18 @@ use crate::{
         follow::follow,
         outcome::{RunFiles, quoted, retrying},
         settings::by_algorithm,
+        trainings::{self, Trainings},
     },
 };
 
 /// Train a swarm, record every decision, and compare it with the hand rules
 ///
-/// Uses a running stack when its services are named; otherwise starts one and stops it at the end.
+/// Uses a running stack when its services are named; otherwise starts one and stops it at the end. The swarm is trained
+/// several times, each time on seeds of its own, in runs of their own that the ledger records too: only so is known how much
+/// of a result is the luck of a training. The evaluation compares with the hand rules, and with the same swarm never trained.
 /// Writes to --output: training_metrics.csv, swarm_checkpoint.json, swarm_final.json, ledger_receipt.json and
-/// decision_receipt.json; evaluation.json, evaluation.csv and evaluation_receipt.json; charts of both (.svg and
-/// .png), training_report.html and report.html. Ctrl-C stops the run at the end of its episode with a checkpoint
+/// decision_receipt.json; evaluation.json, evaluation.csv, evaluation_values.csv and evaluation_receipt.json; charts of both (.svg and
+/// .png), training_report.html and report.html; the files of further trainings in training_2, training_3, …. Ctrl-C stops the run at the end of its episode with a checkpoint
 /// and prints the command that resumes it (exit code 3).
 #[derive(Debug, Args)]
 #[command(after_help = after_help())]
@@ -48,9 +50,12 @@ pub(crate) struct Train {
     /// The folder for the files
     #[arg(long, value_name = "DIR", default_value = "out")]
     output: PathBuf,
-    /// Held-out seeds to evaluate on at the end
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEEDS, value_parser = clap::value_parser!(u32).range(2..=1000))]
-    seeds: u32,
+    /// How often to train: training t has the episodes' seeds from --seed + (t − 1) · --episodes on. Of one training nobody
+    /// knows what another would have come to. A hand rule is played once
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_TRAININGS, value_parser = clap::value_parser!(u32).range(1..=20))]
+    training_seeds: u32,
+    #[command(flatten)]
+    held_out: HeldOutArgs,
     /// Also evaluate the policy of every checkpoint, and draw the learning curve (see --checkpoint-every)
     #[arg(long)]
     learning_curve: bool,
@@ -64,6 +69,7 @@ pub(crate) struct Train {
 const EXAMPLES: &str = "Examples:
   mesh train
   mesh train --agents 50 --episodes 200 --seed 7 --output out
+  mesh train --training-seeds 1 --seeds 20
   mesh train --episodes 100 --stop-after 40 --output out
   mesh train --preset drifting --episodes 20 --checkpoint-every 1 --learning-curve
   mesh train --load out/swarm_checkpoint.json --output out
@@ -75,8 +81,8 @@ fn after_help() -> String {
     format!("{}\n\n{EXAMPLES}", by_algorithm())
 }
 
-/// Seeds of the comparison when nobody says how many.
-const DEFAULT_SEEDS: u32 = 20;
+/// Trainings when nobody says how many: the fewest of which the spread says something.
+const DEFAULT_TRAININGS: u32 = 3;
 
 /// A decision in the ledger takes about this many bytes, its share of indexes and tree included.
 const BYTES_PER_DECISION: f64 = 300.0;
@@ -95,8 +101,9 @@ impl Train {
             ));
         }
         let wanted = self.run.wanted(self.load.as_deref(), self.stop_after)?;
+        trainings::check(&wanted.run, self.training_seeds)?;
         writable_folder(&self.output)?;
-        warn_of_size(&wanted);
+        warn_of_size(&wanted, self.training_seeds);
         runtime::block_on("warn", async {
             let mut interrupts = Interrupts::watch()?;
             let mut connection = tokio::select! {
@@ -143,16 +150,23 @@ impl Train {
             () = interrupts.next() => bail!("interrupted while the run's files were fetched"),
         };
         if run.status == RunStatus::Completed {
-            let mut policies: Vec<Hash> = run.policy_sha256.into_iter().collect();
-            if self.learning_curve && !policies.is_empty() {
-                policies.extend(policies_on_the_way(trainer, &connection.remembrancer, &run).await?);
+            let mut policies = Vec::new();
+            if let Some(first) = run.policy_sha256 {
+                let further = Trainings { connection, trainer, folder: &self.output };
+                files.further = further.train(&run, self.training_seeds, interrupts).await?;
+                let artifacts =
+                    std::iter::once(first).chain(files.further.iter().map(|training| training.policy_sha256));
+                policies.push(trainings_of(artifacts.collect()));
+                if self.learning_curve {
+                    let on_the_way = policies_on_the_way(trainer, &connection.remembrancer, &run).await?;
+                    policies.extend(on_the_way.into_iter().map(|policy| trainings_of(vec![policy])));
+                }
             }
             let request = NewEvaluation {
                 policies,
                 environment: run.config.environment.clone(),
-                seeds: self.seeds,
                 steps: Some(run.config.steps_per_episode),
-                ..NewEvaluation::default()
+                ..self.held_out.request()
             };
             let evaluation = tokio::select! {
                 evaluation = evaluate(&connection.evaluator, &request) => evaluation?,
@@ -195,9 +209,10 @@ impl Train {
         if self.learning_curve {
             words.push("--learning-curve".into());
         }
-        if self.seeds != DEFAULT_SEEDS {
-            words.extend(["--seeds".to_owned(), self.seeds.to_string()]);
+        if self.training_seeds != DEFAULT_TRAININGS {
+            words.extend(["--training-seeds".to_owned(), self.training_seeds.to_string()]);
         }
+        words.extend(self.held_out.to_flags());
         words.extend(self.stack.to_flags());
         let command = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
         match self.stack.secrets().as_slice() {
@@ -221,15 +236,16 @@ async fn start(trainer: &Trainer, remembrancer: &Remembrancer, wanted: Wanted) -
     Ok(retrying(|| trainer.create_run(&run, Some(&key))).await?)
 }
 
-fn warn_of_size(wanted: &Wanted) {
+fn warn_of_size(wanted: &Wanted, trainings: u32) {
     let env = &wanted.plan.environment;
     let requests_per_step: f64 = (0..env.workloads().tenants.len()).map(|t| env.expected_requests(t)).sum();
     let episodes = wanted.plan.last_episode - wanted.episodes_done;
-    let decisions = requests_per_step * f64::from(env.steps()) * f64::from(episodes);
+    let further = f64::from(trainings - 1) * f64::from(wanted.plan.last_episode);
+    let decisions = requests_per_step * f64::from(env.steps()) * (f64::from(episodes) + further);
     let bytes = decisions * BYTES_PER_DECISION;
     if wanted.run.recording == Recording::All && bytes > LARGE_RUN_BYTES {
         note(&format!(
-            "this run will record about {:.0} million decisions, some {:.0} GB in the database; --record none records \
+            "this will record about {:.0} million decisions, some {:.0} GB in the database; --record none records \
              none of them",
             decisions / 1e6,
             bytes / 1e9

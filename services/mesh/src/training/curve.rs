@@ -6,16 +6,15 @@ use api::{
     trainer::{Checkpoint, Run},
 };
 use client::{Remembrancer, Trainer};
-use policy::{PolicyFile, Swarm};
-use trainer::{checkpoint::CheckpointDocument, run_config::RunPlan};
+use trainer::checkpoint::CheckpointDocument;
 
 use super::outcome::retrying;
 
 /// As many policies an evaluation takes beside the final one.
 const MOST_POINTS: usize = 19;
 
-/// The policies of a learner before its first episode, if it began there, and at its checkpoints, as artifacts: all of
-/// them, or as many as an evaluation takes, evenly spread. The final one is not among them.
+/// The policies of a learner at its checkpoints, as artifacts: all of them, or as many as an evaluation takes, evenly
+/// spread. The final one is not among them, and what it was before its first episode is in every evaluation.
 ///
 /// # Errors
 /// A service refuses, or a checkpoint is damaged.
@@ -24,22 +23,13 @@ pub(crate) async fn policies_on_the_way(
     remembrancer: &Remembrancer,
     run: &Run,
 ) -> anyhow::Result<Vec<Hash>> {
-    let mut points: Vec<Option<Checkpoint>> = Vec::new();
-    if run.config.resume_from.is_none() {
-        points.push(None);
-    }
-    let on_the_way = checkpoints(trainer, run).await?;
-    points.extend(on_the_way.into_iter().filter(|c| c.episodes_done < run.progress.episodes_done).map(Some));
+    let on_the_way = checkpoints(trainer, run).await?.into_iter();
+    let on_the_way = on_the_way.filter(|c| c.episodes_done < run.progress.episodes_done).collect();
     let mut policies = Vec::new();
-    for point in spread(points) {
-        let file = match point {
-            None => untrained(run)?,
-            Some(checkpoint) => {
-                let bytes = retrying(|| remembrancer.artifact(&checkpoint.sha256)).await;
-                let bytes = bytes.context("a checkpoint of the learning curve")?;
-                CheckpointDocument::parse(&bytes)?.policy()?
-            }
-        };
+    for checkpoint in spread(on_the_way) {
+        let bytes = retrying(|| remembrancer.artifact(&checkpoint.sha256)).await;
+        let bytes = bytes.context("a checkpoint of the learning curve")?;
+        let file = CheckpointDocument::parse(&bytes)?.policy()?;
         let bytes = serde_json::to_vec(&file).context("writing a policy")?;
         let put = retrying(|| remembrancer.put_artifact("application/json", bytes.clone()));
         policies.push(put.await.context("storing a policy of the learning curve")?.sha256);
@@ -58,13 +48,6 @@ async fn checkpoints(trainer: &Trainer, run: &Run) -> anyhow::Result<Vec<Checkpo
             cursor => query.cursor = cursor,
         }
     }
-}
-
-fn untrained(run: &Run) -> anyhow::Result<PolicyFile> {
-    let invalid = |errors: Vec<api::FieldError>| anyhow::anyhow!("the run's configuration: {errors:?}");
-    let plan = RunPlan::of_record(&run.config).map_err(invalid)?;
-    let swarm = Swarm::new(plan.swarm.clone(), &plan.environment)?;
-    Ok(plan.policy(&swarm, 0, 0))
 }
 
 /// At most [`MOST_POINTS`], evenly spread from the first to the last.

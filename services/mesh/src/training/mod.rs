@@ -5,3 +5,4 @@ pub(crate) mod curve;
 pub(crate) mod follow;
 pub(crate) mod outcome;
 pub(crate) mod settings;
+pub(crate) mod trainings;

@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::trainings::Training;
 use crate::{
     connection::Connection,
     evaluation,
@@ -31,6 +32,8 @@ pub(crate) struct RunFiles {
     receipt: Option<PathBuf>,
     decision_receipt: Option<PathBuf>,
     evaluation: Option<Evaluation>,
+    /// The same swarm's other trainings.
+    pub(crate) further: Vec<Training>,
 }
 
 /// The answer of `--json`.
@@ -46,6 +49,7 @@ pub(crate) struct Summary<'a> {
     checkpoint: Option<&'a Path>,
     policy: Option<&'a Path>,
     output: &'a Path,
+    further_trainings: &'a [Training],
     evaluation: Option<&'a EvaluationResult>,
 }
 
@@ -78,6 +82,7 @@ impl RunFiles {
             receipt: None,
             decision_receipt: None,
             evaluation: None,
+            further: Vec::new(),
         };
         if let Some(checkpoint) = &run.checkpoint {
             files.checkpoint =
@@ -141,6 +146,7 @@ impl RunFiles {
             checkpoint: self.checkpoint.as_deref(),
             policy: self.policy.as_deref(),
             output: &self.folder,
+            further_trainings: &self.further,
             evaluation: self.result(),
         }
     }
@@ -170,6 +176,9 @@ impl RunFiles {
             progress.decisions, progress.decisions_recorded
         ));
         lines.push(format!("  files      {}", self.folder.display()));
+        for training in &self.further {
+            lines.push(format!("  training   run {}, seeds from {}", training.run_id, training.seed));
+        }
         if !run.reproducible {
             lines.push("  not reproducible: it ran without psi-field for some time".into());
         }
@@ -190,7 +199,7 @@ impl RunFiles {
     }
 }
 
-/// Writes `evaluation.json`, `evaluation.csv`, `evaluation_receipt.json`, the charts and `report.html`.
+/// Writes `evaluation.json`, `evaluation.csv`, `evaluation_values.json` and `.csv`, `evaluation_receipt.json`, the charts and `report.html`.
 ///
 /// # Errors
 /// A file cannot be written, or a service refuses.
@@ -202,6 +211,15 @@ pub(crate) async fn write_evaluation(
     let csv = retrying(|| connection.evaluator.results_csv(evaluation.id));
     let csv = csv.await.context("the evaluation's CSV")?;
     write(&folder.join("evaluation.csv"), csv.as_bytes())?;
+    let values = retrying(|| connection.evaluator.values_csv(evaluation.id));
+    write(
+        &folder.join("evaluation_values.csv"),
+        values.await.context("the evaluation's values")?.as_bytes(),
+    )?;
+    let values = retrying(|| connection.evaluator.values(evaluation.id));
+    let values = values.await.context("the evaluation's values")?;
+    let values = serde_json::to_vec(&values).context("the evaluation's values as JSON")?;
+    write(&folder.join("evaluation_values.json"), &values)?;
     let json = serde_json::to_vec_pretty(evaluation).context("the evaluation as JSON")?;
     write(&folder.join("evaluation.json"), &json)?;
     if let Some(record) = &evaluation.record_id {

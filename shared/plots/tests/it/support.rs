@@ -106,9 +106,11 @@ pub(crate) fn evaluation(size: &Size) -> EvaluationResult {
             reference: name == "bid-price-informed",
             policy_sha256: learned.then(|| Hash([i as u8 + 10; 32])),
             trained_episodes: learned.then_some(20),
+            trainings: vec![],
             metrics: estimates(reward),
             versus_baseline: only_reward(estimate(difference, 0.1)),
             versus_best_rule: only_reward(estimate(reward - 41.535, 0.1)),
+            versus_untrained: None,
             gap_closed: Some(Share { mean: 0.94, ci_low: 0.92, ci_high: 0.96 }),
             informed_gap_closed: None,
             probability_of_improvement: Some(Share { mean: 1.0, ci_low: 0.9, ci_high: 1.0 }),
@@ -123,6 +125,9 @@ pub(crate) fn evaluation(size: &Size) -> EvaluationResult {
         environment: "contended".into(),
         steps: 120,
         seeds: (0..size.seeds as u64).map(|i| (1 << 32) + i).collect(),
+        final_opening: None,
+        values_sha256: None,
+        comparisons: vec![],
         policies: policies.collect(),
         best_rule: "bid-price".into(),
         limit: size.limit.map(|steps_solved| LimitResult {
@@ -153,7 +158,14 @@ fn by_seed(mean: f64, policy: u64, seeds: usize) -> Vec<f64> {
 }
 
 pub(crate) fn estimate(mean: f64, half: f64) -> Estimate {
-    Estimate { mean, ci_low: mean - half, ci_high: mean + half, iqm: mean, std_dev: Some(half) }
+    Estimate {
+        mean,
+        ci_low: mean - half,
+        ci_high: mean + half,
+        iqm: mean,
+        std_dev: Some(half),
+        training_std_dev: None,
+    }
 }
 
 fn estimates(reward: f64) -> MetricEstimates {

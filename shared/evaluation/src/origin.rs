@@ -1,0 +1,70 @@
+//! Where a policy comes from.
+
+use crate::bounds::Digest;
+
+/// What a policy is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A hand rule.
+    Rule,
+    /// A hand rule that is told what is hidden from the others: it competes with nobody.
+    Reference,
+    /// What a learner knows.
+    Learned(Learned),
+}
+
+/// A learner's trainings: of one configuration, each on seeds of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// Episodes of each training; 0 of one that was never trained.
+    pub trained_episodes: u32,
+    /// The trainings; none of one that was never trained, and has no file.
+    pub trainings: Vec<Training>,
+}
+
+/// What is known of a training.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Training {
+    /// The policy file.
+    pub artifact: Digest,
+    /// The seed of its first episode, as the file says.
+    pub first_seed: u64,
+    /// Who says that it was trained so.
+    pub provenance: Provenance,
+}
+
+/// Who says that a policy was trained as its file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    /// The ledger: a run of this id wrote exactly this file.
+    Recorded {
+        /// The run.
+        run: String,
+    },
+    /// Only the file itself.
+    Unverified,
+}
+
+impl Origin {
+    /// Its trainings, of a learner.
+    #[must_use]
+    pub fn learned(&self) -> Option<&Learned> {
+        match self {
+            Self::Learned(learned) => Some(learned),
+            Self::Rule | Self::Reference => None,
+        }
+    }
+}
+
+impl Learned {
+    /// The first training's policy file.
+    #[must_use]
+    pub fn artifact(&self) -> Option<Digest> {
+        self.trainings.first().map(|training| training.artifact)
+    }
+
+    /// The trainings of which only their files tell.
+    pub fn unverified(&self) -> impl Iterator<Item = &Training> {
+        self.trainings.iter().filter(|training| training.provenance == Provenance::Unverified)
+    }
+}
