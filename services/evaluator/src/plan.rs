@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
     if let Err(report) = request.validate() {
         let field = |(path, error): &(garde::Path, garde::Error)| FieldError {
-            pointer: format!("/{}", path.to_string().replace('.', "/")),
+            pointer: format!("/{}", path.to_string().replace(['.', '['], "/").replace(']', "")),
             detail: error.to_string(),
         };
         return Err(report.iter().map(field).collect());
