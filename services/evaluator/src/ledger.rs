@@ -28,6 +28,9 @@ use crate::{error::EvaluationError, plan::assumed_prices, policies};
 /// All records about evaluations, those of earlier versions too.
 const ALL: RecordKind = RecordKind::from_static("evaluation");
 
+/// All records about runs, those of earlier versions too.
+const RUNS: RecordKind = RecordKind::from_static("run");
+
 /// What an evaluation has once it has ended.
 const ENDED: &str = "evaluation.completed,evaluation.failed";
 
@@ -109,11 +112,7 @@ impl Ledger {
 
     /// Whether a recorded run wrote exactly this policy file.
     async fn provenance(&self, sha256: &Hash) -> Result<Provenance, LedgerError> {
-        let query = RecordQuery {
-            kind: Some(run::Ended::KIND.record_kind()),
-            q: Some(sha256.to_string()),
-            ..RecordQuery::default()
-        };
+        let query = RecordQuery { kind: Some(RUNS), q: Some(sha256.to_string()), ..RecordQuery::default() };
         let mut records = self.ledger.within(REQUEST_DEADLINE).records(query);
         while let Some(record) = records.next().await? {
             let wrote = run::Ended::read(&record).ok().filter(|ended| ended.policy_sha256 == Some(*sha256));

@@ -31,7 +31,7 @@ const FAILED: Kind =
     Kind { name: "evaluation.failed", description: "why the evaluation found nothing", formerly: None };
 
 const FINAL_OPENED: Kind = Kind {
-    name: "evaluation.final_opened",
+    name: "evaluation.final",
     description: "the final held-out seeds were opened, and for which policies",
     formerly: None,
 };

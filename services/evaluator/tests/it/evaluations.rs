@@ -24,10 +24,11 @@ async fn rules_alone_are_compared_and_the_result_is_recorded() {
     let ledger = FakeRemembrancer::start().await;
     let service = evaluator(ledger.url()).await;
     let accepted = service.accepted(&request(&[])).await;
-    assert_eq!(accepted.episodes_total, 24);
+    let episodes = 3 * policy::Rule::ALL.len() as u64;
+    assert_eq!(accepted.episodes_total, episodes);
     let evaluation = service.ended(accepted.id).await;
     let result = evaluation.result.unwrap();
-    assert_eq!(evaluation.episodes_done, 24);
+    assert_eq!(evaluation.episodes_done, episodes);
     assert_eq!(result.environment, "contended");
     assert_eq!(result.seeds, [1 << 32, (1 << 32) + 1, (1 << 32) + 2]);
     let names: Vec<&str> = result.policies.iter().map(|p| p.name.as_str()).collect();
@@ -53,11 +54,18 @@ async fn a_learned_policy_comes_first_and_is_judged_in_sentences() {
     let service = evaluator(ledger.url()).await;
     let policy = ledger.put_artifact(&serde_json::to_vec(&policy_file(&contended(), 7)).unwrap());
     let result = service.completed(&request(&[policy])).await.result.unwrap();
-    assert_eq!(result.policies.len(), 9);
-    assert_eq!(result.policies[0].policy_sha256, Some(policy));
-    assert!(result.policies[0].learned && result.policies[0].name == "q-learning");
+    assert_eq!(result.policies.len(), 2 + policy::Rule::ALL.len());
+    let [trained, untrained] = [&result.policies[0], &result.policies[1]];
+    assert_eq!(trained.policy_sha256, Some(policy));
+    assert!(trained.learned && trained.name == "q-learning" && trained.versus_untrained.is_some());
+    assert!(untrained.learned && untrained.name == "q-learning" && untrained.trained_episodes == Some(0));
+    assert_eq!((untrained.policy_sha256, &untrained.versus_untrained), (None, &None));
     let title = format!("q-learning ({})", &policy.to_string()[..8]);
-    assert!(result.verdicts[0].starts_with(&title), "{:?}", result.verdicts);
+    assert!(
+        result.verdicts[0].contains(&title)
+            && result.verdicts[0].contains("the same algorithm never trained")
+    );
+    assert!(result.verdicts.iter().any(|verdict| verdict.starts_with(&title)), "{:?}", result.verdicts);
 }
 
 #[tokio::test]
@@ -116,7 +124,9 @@ async fn csv_has_a_row_for_every_policy_and_metric() {
     // limit
     let steps = result.steps as usize;
     assert_eq!(csv.lines().count(), 1 + policy::Rule::ALL.len() * (12 + 4 + 16 + 3 + steps) + 5);
-    assert!(csv.starts_with("policy,learned,metric,mean,ci_low,ci_high,iqm,std_dev,diff_to_baseline,"));
+    assert!(csv.starts_with(
+        "policy,learned,metric,mean,ci_low,ci_high,iqm,std_dev,training_std_dev,diff_to_baseline,"
+    ));
     let fill = result.policies[1].metrics.fill_rate.unwrap();
     let row =
         format!("cheapest,false,fill_rate,{},{},{},{},", fill.mean, fill.ci_low, fill.ci_high, fill.iqm);
@@ -237,7 +247,7 @@ async fn while_the_remembrancer_is_away_results_wait_and_nothing_is_accepted() {
     let path = format!("/v1/evaluations/{id}");
     eventually("all episodes are played", async || {
         let waiting: Evaluation = service.get(&path).await.json().await.unwrap();
-        if waiting.episodes_done == 24 { Ok(()) } else { Err(waiting) }
+        if waiting.episodes_done == waiting.episodes_total { Ok(()) } else { Err(waiting) }
     })
     .await;
     let failed = ledger.faults().failed();

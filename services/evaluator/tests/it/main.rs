@@ -5,6 +5,8 @@
 mod evaluations;
 mod limits;
 mod planted;
+mod recomputed;
 mod reports;
 mod support;
 mod survival;
+mod trainings;

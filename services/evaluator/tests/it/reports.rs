@@ -49,7 +49,7 @@ async fn the_report_tells_verdicts_figures_the_way_to_get_it_again_and_how_to_ve
         let escaped = part.replace('\'', "&#39;").replace('"', "&#34;");
         assert!(html.contains(&escaped), "{part} is not in the report");
     }
-    assert_eq!(html.matches("<svg").count(), 5);
+    assert_eq!(html.matches("<svg").count(), 6);
     for outside in ["<script", "src=", "href=", "@import"] {
         assert!(!html.contains(outside), "{outside}");
     }

@@ -126,6 +126,9 @@ impl Intervals {
     pub fn share(&self, shares: &Runs) -> Option<Interval> {
         let centre = shares.mean()?;
         let rows = shares.complete();
+        if rows.iter().flatten().all(|share| *share == 0.5) {
+            return Some(Interval::of_constant(0.5)); // neither ever succeeds: there is nothing to be unsure of
+        }
         let seeds = rows.first().map_or(0, Vec::len) as f64;
         let successes = centre * seeds;
         let quantile = |a: f64, b: f64, p: f64| Beta::new(a, b).map_or(p.round(), |beta| beta.inverse_cdf(p));
