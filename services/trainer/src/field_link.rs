@@ -17,7 +17,7 @@ use api::{
 use client::{ClientError, PsiField};
 use uuid::Uuid;
 
-use crate::waiting::{Halt, Waiting};
+use crate::run_waiter::{Halt, RunWaiter};
 
 /// How long a `best_effort` run waits for an answer.
 const BEST_EFFORT_DEADLINE: Duration = Duration::from_millis(500);
@@ -38,7 +38,7 @@ const WHOM: &str = "psi-field";
 /// The link of one run.
 pub struct FieldLink {
     field: PsiField,
-    waiting: Waiting,
+    waiter: RunWaiter,
     mode: PsiFieldMode,
     run: Uuid,
     swarm: String,
@@ -65,10 +65,10 @@ pub struct FieldLink {
 impl FieldLink {
     /// The link of a run that begins here.
     #[must_use]
-    pub fn new(field: PsiField, waiting: Waiting, mode: PsiFieldMode, run: Uuid, obeys: bool) -> Self {
+    pub fn new(field: PsiField, waiter: RunWaiter, mode: PsiFieldMode, run: Uuid, obeys: bool) -> Self {
         Self {
             field,
-            waiting,
+            waiter,
             mode,
             run,
             swarm: run.to_string(),
@@ -342,8 +342,8 @@ impl FieldLink {
         F: Future<Output = Result<T, ClientError>>,
     {
         match self.mode {
-            PsiFieldMode::BestEffort => self.waiting.ask_once(BEST_EFFORT_DEADLINE, ask()),
-            _ => self.waiting.ask(WHOM, ask).map(Some),
+            PsiFieldMode::BestEffort => self.waiter.ask_once(BEST_EFFORT_DEADLINE, ask()),
+            _ => self.waiter.ask(WHOM, ask).map(Some),
         }
     }
 }

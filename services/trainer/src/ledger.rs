@@ -13,7 +13,7 @@ use records::{
     run::{Checkpointed, Ended},
 };
 
-use crate::waiting::{Halt, Waiting};
+use crate::run_waiter::{Halt, RunWaiter};
 
 /// How long a caller's request waits for a remembrancer that is away.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
@@ -38,20 +38,20 @@ const WHOM: &str = "remembrancer";
 /// has the run, the ledger refuses it.
 pub struct RunLedger {
     ledger: Ledger,
-    waiting: Waiting,
+    waiter: RunWaiter,
     recorder: Option<Arc<Recorder>>,
 }
 
 impl RunLedger {
     /// Without a recorder.
     #[must_use]
-    pub fn new(ledger: &Ledger, waiting: Waiting) -> Self {
-        let shown = waiting.clone();
+    pub fn new(ledger: &Ledger, waiter: RunWaiter) -> Self {
+        let shown = waiter.clone();
         let ledger = ledger
-            .with_deadline(Deadline::shutting_down(waiting.stop().clone()))
+            .with_deadline(Deadline::shutting_down(waiter.stop().clone()))
             .with_observer(move |error| shown.show(WHOM, error))
-            .fenced(waiting.lease().fence());
-        Self { ledger, waiting, recorder: None }
+            .fenced(waiter.lease().fence());
+        Self { ledger, waiter, recorder: None }
     }
 
     /// Starts to record decisions; `frontier` is over those before the first. A log that does not know
@@ -62,9 +62,9 @@ impl RunLedger {
             batch: BATCH,
             queue_batches: QUEUE_BATCHES,
             opening_frontier: (!frontier.is_empty()).then_some((frontier.len(), hashes)),
-            cancel: self.waiting.stop().clone(),
+            cancel: self.waiter.stop().clone(),
         };
-        let _inside = self.waiting.runtime().enter();
+        let _inside = self.waiter.runtime().enter();
         let recorder = Arc::new(self.ledger.recorder(options));
         self.recorder = Some(recorder.clone());
         recorder
@@ -153,7 +153,7 @@ impl RunLedger {
             })
         };
         let append = async { self.ledger.append_own(&own.to_record()?, |there| same(there).is_some()).await };
-        match self.waiting.runtime().block_on(append) {
+        match self.waiter.runtime().block_on(append) {
             Err(error) if error.code() == Some("record_conflict") => {
                 let recorded = self.wait(&doing, self.ledger.find(&own.id(), &own.subject(), same))?;
                 let adopted =
@@ -178,12 +178,12 @@ impl RunLedger {
         doing: impl Display,
         asked: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<T, Halt> {
-        self.waiting.runtime().block_on(asked).map_err(|error| self.refused_call(doing, error))
+        self.waiter.runtime().block_on(asked).map_err(|error| self.refused_call(doing, error))
     }
 
     fn refused_call(&self, doing: impl Display, error: LedgerError) -> Halt {
         match error {
-            LedgerError::ShuttingDown => self.waiting.halt(),
+            LedgerError::ShuttingDown => self.waiter.halt(),
             error if error.is_lease_lost() => Halt::Lost,
             error => Halt::Failed(format!("{doing}: {error}")),
         }
@@ -191,9 +191,9 @@ impl RunLedger {
 
     fn refused(&self, error: &RecordError) -> Halt {
         match error {
-            RecordError::Cancelled => self.waiting.halt(),
+            RecordError::Cancelled => self.waiter.halt(),
             RecordError::Refused { error, .. } if error.is_lease_lost() => Halt::Lost,
-            error => match self.waiting.check() {
+            error => match self.waiter.check() {
                 Err(halt) => halt,
                 Ok(()) => Halt::Failed(format!(
                     "the remembrancer refused the run's decisions: {error}. If the log holds other decisions of a run \

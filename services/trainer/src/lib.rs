@@ -19,9 +19,9 @@ pub mod policies;
 pub mod recovery;
 pub mod run;
 pub mod run_config;
+pub mod run_waiter;
 pub mod runs;
 pub mod serving;
-pub mod waiting;
 pub mod windows;
 pub mod worker;
 

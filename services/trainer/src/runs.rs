@@ -23,8 +23,8 @@ mod list;
 mod pause;
 mod record;
 mod rewind;
+mod slot;
 mod table;
-mod turn;
 
 use feed::Feed;
 use history::Parts;
@@ -35,7 +35,7 @@ pub use create::CreateError;
 pub use history::HistoryError;
 pub use pause::PauseError;
 pub use rewind::RewindError;
-pub use turn::Turn;
+pub use slot::RunSlot;
 
 /// How much a trainer takes on.
 #[derive(Clone, Copy, Debug)]

@@ -12,8 +12,8 @@ use crate::{
     metrics::AppMetrics,
     player::Player,
     run::Run,
-    runs::Turn,
-    waiting::{Halt, Waiting},
+    run_waiter::{Halt, RunWaiter},
+    runs::RunSlot,
 };
 
 /// What every run's thread needs.
@@ -42,17 +42,17 @@ pub enum Outcome {
 
 /// Plays a run to its end and writes down how it ended. When the trainer shuts down, or loses the run, it returns
 /// without a final record: whoever has the run next goes on from its last checkpoint.
-pub fn play(outside: &Outside, waiting: &Waiting, run: &Arc<Run>, turn: Turn) -> Outcome {
-    let ledger = RunLedger::new(&outside.ledger, waiting.clone());
+pub fn play(outside: &Outside, waiter: &RunWaiter, run: &Arc<Run>, slot: RunSlot) -> Outcome {
+    let ledger = RunLedger::new(&outside.ledger, waiter.clone());
     let played = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        Player::new(outside, waiting, run, turn).and_then(Player::play)
+        Player::new(outside, waiter, run, slot).and_then(Player::play)
     }));
     let failure = match played {
         Ok(Ok(())) => return Outcome::Ended,
         Ok(Err(Halt::Shutdown)) => return Outcome::PutDown,
         Ok(Err(Halt::Lost)) => return Outcome::Lost,
         // A runtime that shuts down may make what waits on it panic.
-        _ if waiting.stop().is_cancelled() => return outcome(&waiting.halt()),
+        _ if waiter.stop().is_cancelled() => return outcome(&waiter.halt()),
         Ok(Err(Halt::Failed(why))) => why,
         Err(panic) => format!(
             "the run's thread met an error in the program: {}. Its last checkpoint can be resumed",
@@ -101,8 +101,8 @@ pub fn finish(ledger: &RunLedger, run: &Run, ended: Ended) -> Result<(), Halt> {
 }
 
 /// Ends a run that was cancelled before its turn.
-pub fn end_unplayed(outside: &Outside, waiting: &Waiting, run: &Run) -> Outcome {
-    let ledger = RunLedger::new(&outside.ledger, waiting.clone());
+pub fn end_unplayed(outside: &Outside, waiter: &RunWaiter, run: &Run) -> Outcome {
+    let ledger = RunLedger::new(&outside.ledger, waiter.clone());
     let ended = {
         let state = run.state();
         Ended {

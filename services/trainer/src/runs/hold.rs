@@ -1,4 +1,4 @@
-//! Which runs this trainer plays: those that it has the lease of. Whoever has a place for a run and finds that nobody
+//! Which runs this trainer plays: those that it has the lease of. Whoever has a slot for a run and finds that nobody
 //! holds it claims it, reads what the ledger says of it, and goes on from there.
 
 use std::{sync::Arc, time::Duration};
@@ -8,11 +8,11 @@ use client::{HeldLease, LedgerError};
 use records::run::subject;
 use tokio::sync::oneshot;
 
-use super::{Inner, Runs, Turn};
+use super::{Inner, RunSlot, Runs};
 use crate::{
     recovery::PAUSE,
     run::Run,
-    waiting::Waiting,
+    run_waiter::RunWaiter,
     worker::{Outcome, end_unplayed, play},
 };
 
@@ -39,26 +39,26 @@ impl Runs {
         });
     }
 
-    /// Plays the run once nobody else does and there is a place for it; one that was cancelled needs no place. `None`
+    /// Plays the run once nobody else does and a slot is free; one that was cancelled needs none. `None`
     /// when the trainer shuts down.
     async fn try_to_play(&self, run: &Arc<Run>) -> Option<()> {
         let shutdown = &self.0.shutdown;
         shutdown.run_until_cancelled(run.free()).await?;
-        let turn = tokio::select! {
+        let slot = tokio::select! {
             biased;
             () = shutdown.cancelled() => return None,
             () = run.cancel.cancelled() => None,
-            turn = self.turn(run) => Some(turn),
+            slot = self.slot(run) => Some(slot),
         };
         if run.is_elsewhere() || run.state().status.is_final() {
             return Some(());
         }
         match self.claim(run).await {
             Ok(Some(lease)) => {
-                if turn.is_some() {
+                if slot.is_some() {
                     run.state().status = RunStatus::Running;
                 }
-                self.play_under(run, Arc::new(lease), turn).await
+                self.play_under(run, Arc::new(lease), slot).await
             }
             Ok(None) => Some(()),
             Err(LedgerError::ShuttingDown) => None,
@@ -99,9 +99,9 @@ impl Runs {
     }
 
     /// Plays the run under the lease, and then lets go of it. `None` when the trainer shuts down.
-    async fn play_under(&self, run: &Arc<Run>, lease: Arc<HeldLease>, turn: Option<Turn>) -> Option<()> {
+    async fn play_under(&self, run: &Arc<Run>, lease: Arc<HeldLease>, slot: Option<RunSlot>) -> Option<()> {
         tracing::info!(run = %run.id, token = lease.fence().token, checkpoint = ?run.goes_on_from(), "the run is taken up");
-        let outcome = self.on_a_thread(run, lease.clone(), turn).await;
+        let outcome = self.on_a_thread(run, lease.clone(), slot).await;
         if let Some(Outcome::Lost) = outcome {
             tracing::warn!(run = %run.id, token = lease.fence().token, "another trainer has the run: it is dropped here");
             run.let_go();
@@ -131,16 +131,16 @@ impl Runs {
         &self,
         run: &Arc<Run>,
         lease: Arc<HeldLease>,
-        turn: Option<Turn>,
+        slot: Option<RunSlot>,
     ) -> Option<Outcome> {
         let Inner { outside, runtime, shutdown, .. } = &*self.0;
         let (outside, played) = (outside.clone(), run.clone());
-        let waiting = Waiting::new(runtime.clone(), shutdown.clone(), lease, played.clone());
+        let waiter = RunWaiter::new(runtime.clone(), shutdown.clone(), lease, played.clone());
         let (ended, end) = oneshot::channel();
         let body = move || {
-            let outcome = match turn {
-                Some(turn) => play(&outside, &waiting, &played, turn),
-                None => end_unplayed(&outside, &waiting, &played),
+            let outcome = match slot {
+                Some(slot) => play(&outside, &waiter, &played, slot),
+                None => end_unplayed(&outside, &waiter, &played),
             };
             let _nobody_waits_in_a_shutdown = ended.send(outcome);
         };

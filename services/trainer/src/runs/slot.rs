@@ -1,4 +1,4 @@
-//! Whose turn it is: so many runs are at work at once, and one that is paused is not among them.
+//! Slots: so many runs are at work at once, and one that is paused is not among them.
 
 use std::sync::Arc;
 
@@ -8,26 +8,26 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Runs;
 use crate::run::Run;
 
-/// A run's place among those at work; it goes with this value.
-pub struct Turn {
+/// A run's slot among those at work; it is free again when this value goes.
+pub struct RunSlot {
     runs: Runs,
     run: Arc<Run>,
-    place: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Turn {
-    /// Gives the place up until the run is resumed, or cancelled so that it ends after its episode, and
-    /// there is a place for it again.
+impl RunSlot {
+    /// Gives the slot up until the run is resumed, or cancelled so that it ends after its episode, and a slot is free
+    /// again.
     pub async fn pause(&mut self) {
         loop {
-            self.place = None;
+            self.permit = None;
             self.waits();
             tokio::select! {
                 () = self.run.resumed() => {}
                 () = self.run.cancel.cancelled() => {}
             }
             self.waits();
-            self.place = self.runs.place().await;
+            self.permit = self.runs.permit().await;
             if self.begins() {
                 return;
             }
@@ -61,20 +61,20 @@ impl Turn {
 }
 
 impl Runs {
-    /// Waits until a run is not paused and there is a place for it.
-    pub(super) async fn turn(&self, run: &Arc<Run>) -> Turn {
+    /// Waits until a run is not paused and a slot is free.
+    pub(super) async fn slot(&self, run: &Arc<Run>) -> RunSlot {
         loop {
             run.resumed().await;
-            let place = self.place().await;
-            let turn = Turn { runs: self.clone(), run: run.clone(), place };
-            if turn.begins() {
-                return turn;
+            let permit = self.permit().await;
+            let slot = RunSlot { runs: self.clone(), run: run.clone(), permit };
+            if slot.begins() {
+                return slot;
             }
         }
     }
 
     /// First come, first served. `None` only when the semaphore is closed, which nobody does.
-    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         self.0.slots.clone().acquire_owned().await.ok()
     }
 }

@@ -19,9 +19,9 @@ pub enum Halt {
     Failed(String),
 }
 
-/// Waits on behalf of one run, as long as this trainer has it.
+/// What a run's thread waits with, for as long as this trainer has the run.
 #[derive(Clone)]
-pub struct Waiting {
+pub struct RunWaiter {
     runtime: Handle,
     shutdown: CancellationToken,
     /// Cancelled when the trainer shuts down or the lease is lost.
@@ -31,7 +31,7 @@ pub struct Waiting {
     run: Arc<Run>,
 }
 
-impl Waiting {
+impl RunWaiter {
     /// For a run whose thread is not one of the runtime's, played under this lease.
     #[must_use]
     pub fn new(runtime: Handle, shutdown: CancellationToken, lease: Arc<HeldLease>, run: Arc<Run>) -> Self {
@@ -64,7 +64,7 @@ impl Waiting {
         &self.stop
     }
 
-    /// Why to stop, once [`Waiting::stop`] is cancelled.
+    /// Why to stop, once [`RunWaiter::stop`] is cancelled.
     #[must_use]
     pub fn halt(&self) -> Halt {
         // Of both the shutdown: the run is then read again by whoever starts next.
@@ -89,7 +89,7 @@ impl Waiting {
     /// Waits for something.
     ///
     /// # Errors
-    /// As [`Waiting::check`].
+    /// As [`RunWaiter::check`].
     pub fn wait_for<T>(&self, event: impl Future<Output = T>) -> Result<T, Halt> {
         self.runtime.block_on(self.stop.run_until_cancelled(event)).ok_or_else(|| self.halt())
     }
@@ -98,7 +98,7 @@ impl Waiting {
     /// `whom` is away the run says so.
     ///
     /// # Errors
-    /// As [`Waiting::check`].
+    /// As [`RunWaiter::check`].
     pub fn ask<T, A, F>(&self, whom: &'static str, ask: A) -> Result<Result<T, ClientError>, Halt>
     where
         A: FnMut() -> F,
@@ -131,7 +131,7 @@ impl Waiting {
     /// Asks once and not for long; `None` when there is no answer in that time.
     ///
     /// # Errors
-    /// As [`Waiting::check`].
+    /// As [`RunWaiter::check`].
     pub fn ask_once<T>(
         &self,
         within: std::time::Duration,
