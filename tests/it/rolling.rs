@@ -46,7 +46,7 @@ impl Trainer {
 }
 
 fn run(seed: u64) -> Value {
-    json!({"agents": 3, "episodes": 9, "steps_per_episode": 20, "checkpoint_every": 3, "seed": seed,
+    json!({"agents": 3, "episodes": 9, "steps_per_episode": 6, "checkpoint_every": 3, "seed": seed,
         "algorithm": "q-learning", "environment": {"preset": "contended"}})
 }
 
@@ -86,6 +86,8 @@ async fn runs_end_as_if_undisturbed_however_trainers_come_and_go() {
         let restarted = others.remove(0).restart(&stack).await;
         others.push(restarted);
     }
+    let changed_hands = database.count("leases WHERE name LIKE 'run:%' AND token > 1").await;
+    assert!(changed_hands >= 2, "{changed_hands} runs were disturbed");
     let mut decisions = 0;
     for (id, expected) in runs.iter().zip(&expected) {
         assert_eq!(&completed(&stack, id).await, expected);

@@ -156,7 +156,7 @@ async fn serve(app: impl Into<service_kit::App>, stop: &CancellationToken) -> So
 }
 
 pub(crate) fn run() -> Value {
-    json!({"algorithm": "q-learning", "agents": 3, "episodes": 6, "steps_per_episode": 20, "seed": 7, "checkpoint_every": 2,
+    json!({"algorithm": "q-learning", "agents": 3, "episodes": 6, "steps_per_episode": 8, "seed": 7, "checkpoint_every": 2,
         "environment": {"preset": "contended"}})
 }
 
