@@ -29,11 +29,12 @@ pub type Digest = [u8; 32];
 pub struct Sample {
     steps: u32,
     per_episode: u32,
+    /// Whether the limits are expectations: where knowledge is hidden a policy may be better in a single episode, by luck.
+    expected: bool,
 }
 
 impl Sample {
-    /// As many steps of each episode as were asked for, or as are affordable; `None` where there is no limit: none is
-    /// wanted, or what happens is hidden from the program.
+    /// As many steps of each episode as were asked for, or as are affordable; `None` where no limit is wanted.
     pub fn new(env: &Environment, episodes: u32, asked: Option<u32>) -> Option<Self> {
         let steps = env.steps();
         let affordable = || {
@@ -42,8 +43,8 @@ impl Sample {
             u32::try_from(all / u64::from(episodes.max(1))).unwrap_or(u32::MAX).max(1)
         };
         let per_episode = asked.unwrap_or_else(affordable).min(steps);
-        (per_episode > 0 && env.workloads().knowledge == Knowledge::Catalog)
-            .then_some(Self { steps, per_episode })
+        let expected = env.workloads().knowledge == Knowledge::Hidden;
+        (per_episode > 0).then_some(Self { steps, per_episode, expected })
     }
 
     /// Steps of each episode that are solved.
@@ -76,14 +77,14 @@ impl Sample {
                 }
                 played += 1;
             }
-            Some(StepProblem::new(env, episode.market(), episode.outcome().requests))
+            Some(StepProblem::of_step(env, &episode))
         })
     }
 }
 
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { steps, per_episode } = self;
+        let Self { steps, per_episode, .. } = self;
         if self.is_all() {
             write!(f, "all {steps} steps of every episode")
         } else {
@@ -141,7 +142,7 @@ pub fn solve(
 }
 
 /// Whether a limit that was read can be that of an episode in which these were achieved: it counts the same requests,
-/// and nobody was better.
+/// and nobody was better, where nobody can be.
 pub fn is_possible<'a>(
     limit: &Limit,
     sample: &Sample,
@@ -152,9 +153,9 @@ pub fn is_possible<'a>(
         && limit.steps == u64::from(sample.per_episode)
         && limit.routed <= limit.requests as f64 * (1.0 + ROUNDING)
         && achieved.into_iter().all(|tally| {
-            limit.requests == tally.requests
-                && tally.routed as f64 <= limit.routed * (1.0 + ROUNDING)
-                && tally.reward <= limit.reward * (1.0 + ROUNDING)
+            let is_no_better = tally.routed as f64 <= limit.routed * (1.0 + ROUNDING)
+                && tally.reward <= limit.reward * (1.0 + ROUNDING);
+            limit.requests == tally.requests && (sample.expected || is_no_better)
         })
 }
 
@@ -182,8 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_has_no_limit() {
-        assert_eq!(Sample::new(&Environment::built_in(Preset::Drifting), 20, None), None);
+    fn luck_may_pass_the_limit_of_what_is_hidden() {
+        let env = Environment::built_in(Preset::Drifting).with_steps(2);
+        let sample = Sample::new(&env, 1, None).unwrap();
+        let limit =
+            Limit { steps: 2, requests: 10, routed: 8.7, cost_usd: 20.0, latency_ms: 900.0, reward: 400.0 };
+        let lucky = Tally { requests: 10, routed: 9, reward: 410.0, ..Tally::default() };
+        assert!(is_possible(&limit, &sample, [&lucky]));
+        assert!(!is_possible(&limit, &sample, [&Tally { requests: 9, ..lucky }]));
     }
 
     #[test]

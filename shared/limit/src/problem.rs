@@ -1,6 +1,6 @@
 //! One step as an allocation problem: requests in classes, and what each class could be offered.
 
-use routing_env::{Environment, Episode, Market, Physics, Preference, Request, Reward, physics};
+use routing_env::{Environment, Episode, Market, Physics, Preference, Request, Reward, Truth, physics};
 use sha2::{Digest as _, Sha256};
 
 /// One step of an episode: all its requests, and the providers and budgets that they meet.
@@ -18,7 +18,11 @@ pub struct StepProblem {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Provider {
     pub(crate) capacity: f64,
+    /// As advertised.
     pub(crate) latency_ms: f64,
+    /// The probability that a job succeeds, and the mean true latency / the advertised one: 1 where nothing is hidden.
+    pub(crate) success: f64,
+    pub(crate) latency_factor: f64,
 }
 
 /// Requests that differ in their hours only.
@@ -56,7 +60,12 @@ impl StepProblem {
             providers: market
                 .providers()
                 .iter()
-                .map(|p| Provider { capacity: p.capacity, latency_ms: p.latency_ms })
+                .map(|p| Provider {
+                    capacity: p.capacity,
+                    latency_ms: p.latency_ms,
+                    success: 1.0,
+                    latency_factor: 1.0,
+                })
                 .collect(),
             classes: Vec::new(),
         };
@@ -96,9 +105,28 @@ impl StepProblem {
     /// next, so no policy is needed.
     pub fn of_episode(env: &Environment, seed: u64) -> impl Iterator<Item = Self> {
         let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
-        std::iter::from_fn(move || {
-            episode.begin_step().then(|| Self::new(env, episode.market(), episode.outcome().requests))
-        })
+        std::iter::from_fn(move || episode.begin_step().then(|| Self::of_step(env, &episode)))
+    }
+
+    /// The problem of the step that an episode has begun, as one sees it who knows what is hidden from policies.
+    #[must_use]
+    pub fn of_step(env: &Environment, episode: &Episode<'_>) -> Self {
+        let problem = Self::new(env, episode.market(), episode.outcome().requests);
+        match episode.truth() {
+            Some(truth) => problem.with_truth(truth),
+            None => problem,
+        }
+    }
+
+    /// The same step, where jobs fail and take as long as the truth says. What comes of the single job nobody knows
+    /// before: all figures of the limit are expectations.
+    #[must_use]
+    pub fn with_truth(mut self, truth: &Truth) -> Self {
+        for (p, provider) in self.providers.iter_mut().enumerate() {
+            provider.success = 1.0 - truth.failure_probability(p);
+            provider.latency_factor = truth.latency_factor(p);
+        }
+        self
     }
 
     /// The same step where people want something else than [`Preference::EXCESS_COST`].
@@ -124,6 +152,11 @@ impl StepProblem {
             list(&mut [request, gpu_hour, cost, latency].into_iter());
         }
         list(&mut [self.requests as f64, self.physics.congestion(), self.physics.surge()].into_iter());
+        if self.is_hidden() {
+            // a list of this length comes nowhere else: it has two figures a provider and one more
+            let truths = self.providers.iter().flat_map(|p| [p.success, p.latency_factor]);
+            list(&mut truths.chain([1.0]));
+        }
         list(&mut self.budgets.iter().copied());
         list(&mut self.providers.iter().flat_map(|p| [p.capacity, p.latency_ms]));
         for class in &self.classes {
@@ -131,6 +164,11 @@ impl StepProblem {
             list(&mut class.hours.iter().copied());
         }
         hash.finalize().into()
+    }
+
+    /// True when something is so that policies are not told.
+    fn is_hidden(&self) -> bool {
+        self.providers.iter().any(|p| (p.success, p.latency_factor) != (1.0, 1.0))
     }
 
     fn offer(&self, provider: usize, price: f64, max_latency_ms: f64) -> Offer {

@@ -9,6 +9,12 @@
 //! hours. Its tangents bound it from below (Kelley 1960): they cut a provider's capacity into segments, each
 //! with the u² of its tangent. Budgets are charged without surge.
 //!
+//! **Where knowledge is hidden** the limit is that of one who knows how often jobs fail and how long they take on average,
+//! but not what comes of the single job. A request's options are then a first try and, where it fails, a second one
+//! elsewhere or none. What a policy does in expectation, given all requests, is a solution of this program: it chooses
+//! each try before it sees what comes of it, and what it uses of a resource never exceeds it. So no policy earns more in
+//! expectation; in a single episode one may, by luck.
+//!
 //! **Aggregation.** The requests of a class differ in their hours only, and all that an option earns and takes
 //! is linear in the hours. So at given prices the best option over the hours is an upper envelope of lines,
 //! and where no line crosses another, a range of requests earns what as many of its mean would. The program
@@ -67,6 +73,23 @@ struct Part {
 struct Segment {
     width: f64,
     load: f64,
+}
+
+/// An attempt to run a request at a provider.
+struct Try<'o> {
+    offer: &'o Offer,
+    /// The part of the provider's capacity that it takes.
+    segment: usize,
+    /// The probability that it succeeds.
+    success: f64,
+    /// What it is worth, expected.
+    value: f64,
+    /// What it takes of the budget, expected: what fails is not charged.
+    charge: f64,
+    /// What it takes of the capacity, whether it succeeds or not.
+    hours: f64,
+    /// What a second try that succeeds loses by its time.
+    time_lost: f64,
 }
 
 /// A goal's program without its demands.
@@ -180,31 +203,82 @@ impl<'a> Program<'a> {
         Demand { count: part.range.len() as f64, options }
     }
 
-    /// What one request of the class with these hours can be used for.
+    /// What one request of the class with these hours can be used for: a first try, and where it may fail, a second one
+    /// elsewhere or none.
     fn options(&self, class: &Class, hours: f64) -> Vec<Use> {
-        let mut options = Vec::with_capacity(class.offers.len() * self.segments.len());
-        for offer in &class.offers {
-            let value = self.value(class, offer, hours);
-            let rate = self.rate(offer, hours);
-            let first = self.problem.budgets.len() + offer.provider * self.segments.len();
-            for (i, segment) in self.segments.iter().enumerate() {
-                let mut takes = vec![(first + i, hours)];
-                if offer.budgeted {
-                    takes.push((class.tenant, offer.price * hours));
-                }
-                let (first_level, levels) = &self.levels[offer.provider];
-                let binding = levels.iter().zip(*first_level..).filter(|(l, _)| offer.max_utilisation <= **l);
-                takes.extend(binding.map(|(_, resource)| (resource, hours)));
-                takes.extend(self.required.map(|resource| (resource, -1.0)));
-                options.push(Use { value: value - rate * segment.load, takes });
+        let tries: Vec<Try> = class
+            .offers
+            .iter()
+            .flat_map(|offer| (0..self.segments.len()).map(move |segment| (offer, segment)))
+            .map(|(offer, segment)| self.attempt(class, offer, segment, hours))
+            .collect();
+        let mut options = Vec::with_capacity(tries.len());
+        for first in &tries {
+            options.push(self.used(class, first, None));
+            if first.success < 1.0 {
+                let others = tries.iter().filter(|other| other.offer.provider != first.offer.provider);
+                options.extend(others.map(|second| self.used(class, first, Some(second))));
             }
         }
         options
     }
 
+    fn attempt<'o>(&self, class: &Class, offer: &'o Offer, segment: usize, hours: f64) -> Try<'o> {
+        let load = self.segments[segment].load;
+        let provider = &self.problem.providers[offer.provider];
+        let advertised_ms = provider.latency_ms + self.problem.physics.latency_growth_ms(provider.latency_ms) * load;
+        let success = provider.success;
+        Try {
+            offer,
+            segment,
+            success,
+            value: success * (self.value(class, offer, hours) - self.rate(offer, hours) * load),
+            charge: if offer.budgeted { success * offer.price * hours } else { 0.0 },
+            hours,
+            time_lost: self.time_lost(advertised_ms * provider.latency_factor),
+        }
+    }
+
+    /// Both tries together, the second one as often as the first one fails.
+    fn used(&self, class: &Class, first: &Try<'_>, second: Option<&Try<'_>>) -> Use {
+        let failure = 1.0 - first.success;
+        let (mut value, mut charge, mut served) = (first.value, first.charge, first.success);
+        if let Some(second) = second {
+            value += failure * (second.value - second.success * first.time_lost);
+            charge += failure * second.charge;
+            served += failure * second.success;
+        }
+        let mut takes = vec![self.capacity(first, 1.0)];
+        if charge > 0.0 {
+            takes.push((class.tenant, charge));
+        }
+        takes.extend(self.levels(first, 1.0));
+        if let Some(second) = second {
+            takes.push(self.capacity(second, failure));
+            takes.extend(self.levels(second, failure));
+        }
+        takes.extend(self.required.map(|resource| (resource, -served)));
+        Use { value, takes }
+    }
+
+    /// The hours that a try of this probability takes of its part of the capacity.
+    fn capacity(&self, tried: &Try<'_>, probability: f64) -> (usize, f64) {
+        let first = self.problem.budgets.len() + tried.offer.provider * self.segments.len();
+        (first + tried.segment, probability * tried.hours)
+    }
+
+    /// The hours that it takes below the levels of utilisation that it must stay under.
+    fn levels(&self, tried: &Try<'_>, probability: f64) -> impl Iterator<Item = (usize, f64)> {
+        let (first, levels) = &self.levels[tried.offer.provider];
+        let (most, hours) = (tried.offer.max_utilisation, probability * tried.hours);
+        let binding = levels.iter().zip(*first..).filter(move |(level, _)| most <= **level);
+        binding.map(move |(_, resource)| (resource, hours))
+    }
+
     /// What it is worth to serve it there without congestion.
     fn value(&self, class: &Class, offer: &Offer, hours: f64) -> f64 {
-        let latency_ms = self.problem.providers[offer.provider].latency_ms;
+        let provider = &self.problem.providers[offer.provider];
+        let latency_ms = provider.latency_ms * provider.latency_factor;
         match self.goal {
             Goal::Fill => 1.0,
             Goal::Cost => -offer.price * hours,
@@ -221,8 +295,9 @@ impl<'a> Program<'a> {
     /// What congestion takes from that at full utilisation.
     fn rate(&self, offer: &Offer, hours: f64) -> f64 {
         let physics = self.problem.physics;
+        let provider = &self.problem.providers[offer.provider];
         let cost = physics.price_growth(offer.price) * hours;
-        let latency_ms = physics.latency_growth_ms(self.problem.providers[offer.provider].latency_ms);
+        let latency_ms = physics.latency_growth_ms(provider.latency_ms) * provider.latency_factor;
         match self.goal {
             Goal::Fill => 0.0,
             Goal::Cost => cost,
@@ -232,6 +307,17 @@ impl<'a> Program<'a> {
                 latency_ms,
                 ..Outcome::default()
             }),
+        }
+    }
+
+    /// What a second try that succeeds loses by the time of the first one.
+    fn time_lost(&self, latency_ms: f64) -> f64 {
+        match self.goal {
+            Goal::Fill | Goal::Cost => 0.0,
+            Goal::Latency => latency_ms,
+            Goal::Reward => {
+                -self.problem.preference.reward(&Outcome { latency_ms, ..Outcome::default() })
+            }
         }
     }
 
