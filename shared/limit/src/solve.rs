@@ -226,7 +226,8 @@ impl<'a> Program<'a> {
     fn attempt<'o>(&self, class: &Class, offer: &'o Offer, segment: usize, hours: f64) -> Try<'o> {
         let load = self.segments[segment].load;
         let provider = &self.problem.providers[offer.provider];
-        let advertised_ms = provider.latency_ms + self.problem.physics.latency_growth_ms(provider.latency_ms) * load;
+        let advertised_ms =
+            provider.latency_ms + self.problem.physics.latency_growth_ms(provider.latency_ms) * load;
         let success = provider.success;
         Try {
             offer,
@@ -315,9 +316,7 @@ impl<'a> Program<'a> {
         match self.goal {
             Goal::Fill | Goal::Cost => 0.0,
             Goal::Latency => latency_ms,
-            Goal::Reward => {
-                -self.problem.preference.reward(&Outcome { latency_ms, ..Outcome::default() })
-            }
+            Goal::Reward => -self.problem.preference.reward(&Outcome { latency_ms, ..Outcome::default() }),
         }
     }
 

@@ -303,3 +303,57 @@ fn the_limit_lies_above_the_baseline_by_what_the_prototype_measured() {
         assert!((gain - expected).abs() < tolerance, "{preset}: found {gain}, expected {expected}");
     }
 }
+
+/// Two providers, of which the first fails one job in four; a job that fails is tried once more.
+#[test]
+fn where_jobs_fail_the_limit_knows_how_often_and_that_they_are_tried_once_more() {
+    let provider = |id: &str, latency_ms: u32| {
+        json!({"id": id, "regions": ["eu"], "gpu_types": ["A100"], "base_price_usd_per_hour": {"A100": 2.0},
+            "base_latency_ms": latency_ms, "reputation": 80, "capacity_gpu_hours_per_step": 1e6})
+    };
+    let catalog = json!({"providers": [provider("a", 100), provider("b", 300)]});
+    let catalog = Catalog::from_value("catalog", &catalog).unwrap();
+    let workloads = json!({
+        "tenants": [{"id": "t", "region": "eu", "budget_usd_per_step": 1e6,
+            "weights": {"price": 1, "latency": 1, "reputation": 1, "availability": 1},
+            "min_reputation": 0, "max_latency_ms": 1000, "mix": {"w": 1.0}, "avg_requests_per_step": 20}],
+        "workload_profiles": {"w": {"gpu_type": "A100", "gpu_hours": [2.0, 2.0]}},
+        "knowledge": "hidden", "failure_multiplier": 3.0, "simulation": {"steps": 5}
+    });
+    let workloads = Workloads::from_value("workloads", &workloads, &catalog).unwrap();
+    let env = Environment::new(catalog, workloads, Preset::Default).unwrap();
+    let mut episode = Episode::new(&env, 3, REWARD);
+    while episode.begin_step() {
+        let truth = episode.truth().unwrap();
+        let [a, b] = [0, 1].map(|p| (1.0 - truth.failure_probability(p), truth.latency_factor(p)));
+        let (ms_a, ms_b) = (100.0 * a.1, 300.0 * b.1);
+        // first at one of them, then at the other: by hand
+        let both = |(first, first_ms): (f64, f64), (second, second_ms): (f64, f64)| {
+            let again = second * (50.0 - 0.02 * (first_ms + second_ms));
+            first * (50.0 - 0.02 * first_ms) + (1.0 - first) * again
+        };
+        let expected = both((a.0, ms_a), (b.0, ms_b)).max(both((b.0, ms_b), (a.0, ms_a)));
+        let count = episode.outcome().requests.len() as f64;
+        let limit = StepProblem::of_step(&env, &episode).limit().unwrap();
+        assert!((limit.reward - count * expected).abs() < 1e-5 * limit.reward, "{limit:?} {expected}");
+        let served = 1.0 - (1.0 - a.0) * (1.0 - b.0);
+        assert!((limit.routed - count * served).abs() < 1e-6 * count, "{limit:?} {served}");
+        let told_nothing = StepProblem::new(&env, episode.market(), episode.outcome().requests);
+        assert_ne!(told_nothing.key(), StepProblem::of_step(&env, &episode).key());
+    }
+}
+
+#[test]
+fn nobody_passes_the_limit_of_what_is_hidden_on_average_not_even_who_is_told_it() {
+    for preset in [Preset::Drifting, Preset::Unreliable] {
+        let env = Environment::built_in(preset).with_steps(4);
+        let (mut limit, mut informed) = (Limit::default(), 0.0);
+        for seed in 0..12 {
+            StepProblem::of_episode(&env, seed).for_each(|problem| limit.merge(&problem.limit().unwrap()));
+            let mut swarm = Swarm::of_rule(Rule::BidPriceInformed, &env);
+            informed += swarm.play(&env, seed, REWARD).overall.reward;
+        }
+        let share = informed / limit.reward;
+        assert!((0.98..1.0).contains(&share), "{preset}: {share}");
+    }
+}

@@ -22,10 +22,10 @@ use routing_env::{
 
 use crate::{
     adaptive::{
-        knowledge::Knowledge,
+        knowledge::{Knowledge, World, Worlds, world},
         model::{Model, Seen, Tries},
         settings::Settings,
-        tuning::Tuning,
+        tuning::{Rehearsals, Tuning},
     },
     error::SwarmError,
     learning::{Exploration, Learning},
@@ -39,14 +39,16 @@ use crate::{
 pub(crate) struct Adaptive {
     env: Environment,
     model: Model,
-    tuning: Tuning,
+    rehearsals: Rehearsals,
+    /// What this world is called, whether it was trained in, and what was found in others.
+    world: String,
+    knows_this_world: bool,
+    elsewhere: Worlds,
     learning: Learning,
     rng: Pcg64,
     prices: BidPrices,
-    /// What is believed of this step.
-    beliefs: Beliefs,
-    /// The step that comes next, and how many have been led.
-    step: u32,
+    /// What is believed of this step, once something of it has been seen.
+    beliefs: Option<Beliefs>,
     leads: bool,
 }
 
@@ -77,9 +79,10 @@ impl Shared for Step {
 }
 
 impl Adaptive {
-    fn begin_step(&mut self, step: u32) {
-        self.step = step;
-        self.beliefs = self.model.beliefs(step);
+    /// Whether it plays steps again in thought: it does where it learns, and also when it is frozen in a world that it was
+    /// not trained in, where what it has learned of the settings says nothing.
+    fn rehearses(&self) -> bool {
+        !self.learning.frozen || !self.knows_this_world
     }
 
     /// Plays the step again as the settings would have it: the rewards of all its requests. All settings begin with the
@@ -89,6 +92,7 @@ impl Adaptive {
         settings: bid_price::Settings,
         market: &Market,
         requests: &[Request],
+        beliefs: &Beliefs,
         opening: &mut Option<Plan>,
     ) -> f64 {
         let mut prices = BidPrices::new(settings);
@@ -99,7 +103,7 @@ impl Adaptive {
         while let Some(turn) = episode.turn() {
             match turn {
                 Turn::Request(observation) => {
-                    let decision = prices.decide(&observation, &self.beliefs, &mut notes);
+                    let decision = prices.decide(&observation, beliefs, &mut notes);
                     if opening.is_none() {
                         opening.clone_from(&notes.plan);
                     }
@@ -127,8 +131,8 @@ impl Agent for Adaptive {
     fn begin_episode(&mut self, seed: u64, agent: u32) {
         self.rng = generator(seed, Stream::Agent(agent));
         self.model.begin_episode();
-        self.prices = BidPrices::new(self.tuning.leader());
-        self.begin_step(0);
+        self.rehearsals.begin_episode();
+        self.beliefs = None;
     }
 
     fn lead_step(&mut self, _shared: &mut Step) {
@@ -136,10 +140,16 @@ impl Agent for Adaptive {
     }
 
     fn decide(&mut self, observation: &Observation<'_>, shared: &mut Step) -> Decision {
-        if shared.opening.is_none() && !self.learning.frozen {
+        let rehearses = self.rehearses();
+        let Self { beliefs, prices, model, rehearsals, .. } = self;
+        if shared.opening.is_none() && rehearses {
             shared.opening = Some(observation.market.clone());
         }
-        let mut decision = self.prices.decide(observation, &self.beliefs, &mut shared.notes);
+        let beliefs = beliefs.get_or_insert_with(|| {
+            *prices = BidPrices::new(rehearsals.now().leader());
+            model.beliefs(observation.hour_of_week)
+        });
+        let mut decision = prices.decide(observation, beliefs, &mut shared.notes);
         let epsilon = self.learning.epsilon();
         if epsilon > 0.0 {
             let count = observation.candidates.len();
@@ -172,25 +182,29 @@ impl Agent for Adaptive {
             shared.seen = Some(Seen::new(&self.env, outcome, &shared.tries));
         }
         if std::mem::take(&mut self.leads)
-            && !self.learning.frozen
-            && let Some(market) = &shared.opening
-            && let Some(weight) = shared.seen.as_ref().and_then(|seen| self.tuning.weight(seen.unserved))
+            && self.rehearses()
+            && let Some((market, beliefs)) = shared.opening.as_ref().zip(self.beliefs.as_ref())
+            && let Some(weight) =
+                shared.seen.as_ref().and_then(|seen| self.rehearsals.now().weight(seen.unserved))
         {
             let mut opening = None;
-            let earned = |settings| weight * self.rehearsed(settings, market, outcome.requests, &mut opening);
-            shared.rehearsed = self.tuning.all().map(earned).collect();
+            let requests = outcome.requests;
+            let earned =
+                |settings| weight * self.rehearsed(settings, market, requests, beliefs, &mut opening);
+            shared.rehearsed = self.rehearsals.now().all().map(earned).collect();
         }
     }
 
     fn end_step(&mut self, _rewards: &[f64], shared: &Step) {
         if let Some(seen) = &shared.seen {
-            let error = self.model.observe(self.step, seen, !self.learning.frozen);
+            let error = self.model.observe(seen, !self.learning.frozen);
             self.learning.count(error);
-            if !self.learning.frozen {
-                self.tuning.count(seen.unserved, &shared.rehearsed);
+            self.knows_this_world |= !self.learning.frozen;
+            if self.rehearses() {
+                self.rehearsals.count(seen.unserved, &shared.rehearsed, !self.learning.frozen);
             }
         }
-        self.begin_step(self.step + 1);
+        self.beliefs = None;
     }
 
     fn learning(&self) -> Option<&Learning> {
@@ -207,17 +221,30 @@ impl Agent for Adaptive {
 
     fn forget(&mut self) {
         self.model = Model::new(&self.env);
-        self.tuning = Tuning::new();
+        self.rehearsals = Rehearsals::new(Tuning::new());
+        self.elsewhere.clear();
+        self.knows_this_world = false;
     }
 
     fn knowledge(&self) -> Knowledge {
-        Knowledge { tuning: self.tuning.clone(), model: self.model.memory() }
+        let mut worlds = self.elsewhere.clone();
+        if self.knows_this_world {
+            let found = World { tuning: self.rehearsals.learned().clone(), records: self.model.records() };
+            worlds.insert(self.world.clone(), found);
+        }
+        Knowledge { facts: self.model.facts(), worlds }
     }
 
     fn absorb(&mut self, knowledge: Knowledge) -> Result<(), String> {
-        knowledge.tuning.check()?;
-        self.tuning = knowledge.tuning;
-        self.model.recall(knowledge.model)
+        let Knowledge { facts, mut worlds } = knowledge;
+        worlds.values().try_for_each(|world| world.tuning.check())?;
+        let here = worlds.remove(&self.world);
+        self.knows_this_world = here.is_some();
+        self.elsewhere = worlds;
+        let (tuning, records) = here.map(|here| (here.tuning, here.records)).unzip();
+        self.rehearsals = Rehearsals::new(tuning.unwrap_or_else(Tuning::new));
+        self.model = Model::new(&self.env);
+        self.model.recall(facts, records)
     }
 
     fn progress(&self) -> Exploration {
@@ -235,17 +262,18 @@ impl Learner for Adaptive {
 
     /// An agent that knows the catalog's word.
     fn new(settings: Settings, _agents: u32, env: &Environment) -> Result<Self, SwarmError> {
-        let model = Model::new(env);
-        let tuning = Tuning::new();
+        let rehearsals = Rehearsals::new(Tuning::new());
         Ok(Self {
             env: env.clone(),
-            beliefs: model.beliefs(0),
-            model,
-            prices: BidPrices::new(tuning.leader()),
-            tuning,
+            beliefs: None,
+            model: Model::new(env),
+            prices: BidPrices::new(rehearsals.now().leader()),
+            rehearsals,
+            world: world(env),
+            knows_this_world: false,
+            elsewhere: Worlds::new(),
             learning: Learning::at_rate(settings.epsilon),
             rng: generator(0, Stream::Agent(0)),
-            step: 0,
             leads: false,
         })
     }

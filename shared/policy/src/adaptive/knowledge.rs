@@ -1,10 +1,20 @@
-//! What `adaptive` knows. All of it is sums over what was seen, and two are merged by **adding** them: what is known then
-//! is what one would know that had seen both.
+//! What `adaptive` knows: facts of providers and of the calendar, and for each world what it found to be worth believing
+//! there.
+//!
+//! All of it is sums over what was seen, and two are merged by **adding** them: what is known then is what one would know
+//! that had seen both.
 
+use std::collections::BTreeMap;
+
+use routing_env::Environment;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
-    adaptive::{model::Memory, tuning::Tuning},
+    adaptive::{
+        model::{Facts, Records},
+        tuning::Tuning,
+    },
     knowledge::Learned,
 };
 
@@ -12,15 +22,42 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Knowledge {
+    pub(crate) facts: Facts,
+    pub(crate) worlds: Worlds,
+}
+
+/// By the SHA-256 of a world, in hexadecimal digits.
+pub(crate) type Worlds = BTreeMap<String, World>;
+
+/// What was found in a world: how long a request had better wait there, and which estimators were right. Both depend on
+/// prices, budgets and demand, so that what was found in one world says nothing in another one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct World {
     pub(crate) tuning: Tuning,
-    pub(crate) model: Memory,
+    pub(crate) records: Records,
+}
+
+/// The name of a world: two environments are one when they differ in nothing but the length of their episodes.
+pub(crate) fn world(env: &Environment) -> String {
+    let definition = env.clone().with_steps(1).definition();
+    Sha256::digest(definition).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Learned for Knowledge {
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn merge(&mut self, other: &Self) -> Result<(), String> {
-        self.tuning.add(&other.tuning)?;
-        self.model.add(&other.model)
+        self.facts.add(&other.facts)?;
+        for (world, found) in &other.worlds {
+            match self.worlds.get_mut(world) {
+                None => drop(self.worlds.insert(world.clone(), found.clone())),
+                Some(own) => {
+                    own.tuning.add(&found.tuning)?;
+                    own.records.add(&found.records)?;
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -10,12 +10,9 @@ use routing_env::{Environment, Knowledge, StepOutcome};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    adaptive::estimators::{Level, LevelMemory, Means, MeansMemory, Mix, add_each},
+    adaptive::estimators::{Calendar, Level, Losses, Means, Mix, add_pairs},
     prices::forecast::Beliefs,
 };
-
-/// What is expected of a provider that nothing is known of: failures by its reputation, brownouts included.
-const FAILURE_PER_LOST_REPUTATION: f64 = 1.3 / 500.0;
 
 /// The catalog's word on failures and latencies counts as so many jobs.
 const CATALOG_JOBS: f64 = 10.0;
@@ -27,6 +24,8 @@ pub(crate) type Tries = BTreeMap<usize, Vec<(usize, f64)>>;
 /// What a step showed, summed up once for the whole team.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
+    /// When: the hour of the week.
+    hour_of_week: u32,
     /// Requests, `[tenant][position in its mix]`.
     requests: Vec<Vec<f64>>,
     /// Requests that were set aside or not served.
@@ -43,6 +42,7 @@ impl Seen {
         let providers = env.catalog().providers.len();
         let tenants = 0..env.workloads().tenants.len();
         let mut seen = Self {
+            hour_of_week: outcome.hour_of_week,
             requests: tenants.map(|tenant| vec![0.0; env.mix(tenant).len()]).collect(),
             unserved: outcome.resolutions.iter().filter(|r| r.deferred || r.routed().is_none()).count()
                 as u64,
@@ -84,26 +84,56 @@ pub(crate) struct Model {
     latencies: Means,
 }
 
-/// What the model keeps over episodes.
+/// What the model keeps over episodes of what providers and the time of the week are like, in whatever world.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Memory {
-    level: LevelMemory,
-    mix: Vec<f64>,
-    failures: MeansMemory,
-    latencies: MeansMemory,
+pub(crate) struct Facts {
+    calendar: Calendar,
+    /// By provider: tries, and failed ones.
+    failures: Vec<(f64, f64)>,
+    /// By provider: jobs, and their sum of true latency / advertised latency.
+    latencies: Vec<(f64, f64)>,
 }
 
-impl Memory {
+/// How right its estimators were in a world.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Records {
+    level: Losses,
+    mix: Losses,
+    failures: Losses,
+    latencies: Losses,
+}
+
+impl Facts {
     /// Adds what another one remembers.
     ///
     /// # Errors
     /// When it is of another catalog.
     pub(crate) fn add(&mut self, other: &Self) -> Result<(), String> {
-        self.level.add(&other.level)?;
-        add_each(&mut self.mix, &other.mix).map_err(|what| format!("mix: {what}"))?;
-        self.failures.add(&other.failures).map_err(|what| format!("failures: {what}"))?;
-        self.latencies.add(&other.latencies).map_err(|what| format!("latencies: {what}"))
+        self.calendar.add(&other.calendar);
+        add_pairs(&mut self.failures, &other.failures).map_err(|what| format!("failures: {what}"))?;
+        add_pairs(&mut self.latencies, &other.latencies).map_err(|what| format!("latencies: {what}"))
+    }
+}
+
+impl Records {
+    /// Adds another one's.
+    ///
+    /// # Errors
+    /// When they are of other estimators.
+    pub(crate) fn add(&mut self, other: &Self) -> Result<(), String> {
+        let Self { level, mix, failures, latencies } = self;
+        let named = [
+            ("level", level, &other.level),
+            ("mix", mix, &other.mix),
+            ("failures", failures, &other.failures),
+            ("latencies", latencies, &other.latencies),
+        ];
+        for (name, own, other) in named {
+            own.add(other).map_err(|what| format!("{name}: {what}"))?;
+        }
+        Ok(())
     }
 }
 
@@ -112,15 +142,12 @@ impl Model {
     pub(crate) fn new(env: &Environment) -> Self {
         let catalog = Beliefs::of_catalog(env);
         let is_told = env.workloads().knowledge == Knowledge::Catalog;
-        let providers = env.catalog().providers.iter();
-        let failure = |reputation: f64| {
-            if is_told { 0.0 } else { (100.0 - reputation) * FAILURE_PER_LOST_REPUTATION }
-        };
+        let providers = env.catalog().providers.len();
         Self {
             level: Level::new(catalog.spread, is_told),
             mix: Mix::new(&catalog.demand, is_told),
-            latencies: Means::new(vec![1.0; providers.len()], CATALOG_JOBS),
-            failures: Means::new(providers.map(|p| failure(p.reputation)).collect(), CATALOG_JOBS),
+            latencies: Means::new(vec![1.0; providers], CATALOG_JOBS, is_told),
+            failures: Means::new(vec![0.0; providers], CATALOG_JOBS, is_told),
             catalog,
         }
     }
@@ -135,10 +162,10 @@ impl Model {
 
     /// Follows a step, and where `learns`, remembers it beyond the episode. How far off the number of requests was
     /// from what was expected (as a logarithm).
-    pub(crate) fn observe(&mut self, step: u32, seen: &Seen, learns: bool) -> f64 {
+    pub(crate) fn observe(&mut self, seen: &Seen, learns: bool) -> f64 {
         let expected: f64 = self.catalog.demand.iter().flatten().sum();
         let requests: f64 = seen.requests.iter().flatten().sum();
-        let error = self.level.observe(step, requests / expected, learns);
+        let error = self.level.observe(seen.hour_of_week, requests / expected, learns);
         if requests > 0.0 {
             self.mix.observe(&seen.requests, learns); // an empty step tells nothing of the mix
         }
@@ -147,10 +174,10 @@ impl Model {
         error
     }
 
-    /// What is believed of a step.
-    pub(crate) fn beliefs(&self, step: u32) -> Beliefs {
+    /// What is believed of a step at this time.
+    pub(crate) fn beliefs(&self, hour_of_week: u32) -> Beliefs {
         let expected: f64 = self.catalog.demand.iter().flatten().sum();
-        let (level, spread) = self.level.predict(step);
+        let (level, spread) = self.level.predict(hour_of_week);
         let requests = (expected * level).max(1.0);
         let shares = self.mix.shares();
         Beliefs {
@@ -166,23 +193,43 @@ impl Model {
         self.level.size() + self.failures.size() + self.latencies.size()
     }
 
-    pub(crate) fn memory(&self) -> Memory {
-        Memory {
-            level: self.level.memory().clone(),
-            mix: self.mix.losses().to_vec(),
-            failures: self.failures.memory().clone(),
-            latencies: self.latencies.memory().clone(),
+    pub(crate) fn facts(&self) -> Facts {
+        Facts {
+            calendar: self.level.calendar().clone(),
+            failures: self.failures.known().to_vec(),
+            latencies: self.latencies.known().to_vec(),
         }
     }
 
-    /// Takes a memory over.
+    pub(crate) fn records(&self) -> Records {
+        Records {
+            level: self.level.experts().remembered().clone(),
+            mix: self.mix.experts().remembered().clone(),
+            failures: self.failures.experts().remembered().clone(),
+            latencies: self.latencies.experts().remembered().clone(),
+        }
+    }
+
+    /// Takes facts over, and where this world is known, what its estimators came to in it.
     ///
     /// # Errors
     /// Says what does not fit.
-    pub(crate) fn recall(&mut self, memory: Memory) -> Result<(), String> {
-        self.level.recall(memory.level)?;
-        self.mix.recall(memory.mix)?;
-        self.failures.recall(memory.failures).map_err(|what| format!("failures: {what}"))?;
-        self.latencies.recall(memory.latencies).map_err(|what| format!("latencies: {what}"))
+    pub(crate) fn recall(&mut self, facts: Facts, records: Option<Records>) -> Result<(), String> {
+        self.level.recall(facts.calendar)?;
+        self.failures.recall(facts.failures).map_err(|what| format!("failures: {what}"))?;
+        self.latencies.recall(facts.latencies).map_err(|what| format!("latencies: {what}"))?;
+        if let Some(Records { level, mix, failures, latencies }) = records {
+            let named = [
+                ("level", self.level.experts_mut(), level),
+                ("mix", self.mix.experts_mut(), mix),
+                ("failures", self.failures.experts_mut(), failures),
+                ("latencies", self.latencies.experts_mut(), latencies),
+            ];
+            for (name, experts, losses) in named {
+                experts.recall(losses).map_err(|what| format!("{name}: {what}"))?;
+            }
+        }
+        self.begin_episode();
+        Ok(())
     }
 }

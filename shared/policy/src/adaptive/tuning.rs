@@ -12,8 +12,8 @@ use crate::prices::bid_price::Settings;
 /// Net values per GPU-hour below which a request waits.
 const DEFER_BELOW_PER_HOUR: [f64; 8] = [0.5, 0.75, 1.0, 1.5, 2.0, 2.75, 3.5, 5.0];
 
-/// What is followed until something was rehearsed: 2 per GPU-hour.
-const FIRST: usize = 4;
+/// What is followed until something was rehearsed: what the hand rules follow.
+const FIRST: usize = 5;
 
 /// One step in so many is rehearsed.
 const REHEARSED_EVERY: f64 = 4.0;
@@ -117,6 +117,42 @@ impl Tried {
     }
 }
 
+/// What the settings have earned: in all that was learned from, and with this episode.
+#[derive(Clone, Debug)]
+pub(crate) struct Rehearsals {
+    learned: Tuning,
+    now: Tuning,
+}
+
+impl Rehearsals {
+    /// Those that were learned; frozen agents forget what came in an episode.
+    pub(crate) fn new(learned: Tuning) -> Self {
+        Self { now: learned.clone(), learned }
+    }
+
+    pub(crate) fn begin_episode(&mut self) {
+        self.now.clone_from(&self.learned);
+    }
+
+    /// With this episode.
+    pub(crate) fn now(&self) -> &Tuning {
+        &self.now
+    }
+
+    /// Without what an agent saw that did not learn.
+    pub(crate) fn learned(&self) -> &Tuning {
+        &self.learned
+    }
+
+    /// Counts a step, and where it `learns`, remembers it beyond the episode.
+    pub(crate) fn count(&mut self, unserved: u64, earned: &[f64], learns: bool) {
+        self.now.count(unserved, earned);
+        if learns {
+            self.learned.clone_from(&self.now);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,7 +160,7 @@ mod tests {
     #[test]
     fn the_settings_that_earned_most_lead_and_before_that_the_first_do() {
         let mut tuning = Tuning::new();
-        assert_eq!(tuning.leader().defer_below_per_hour, 2.0);
+        assert_eq!(tuning.leader().defer_below_per_hour, Settings::OF_REWARD.defer_below_per_hour);
         let mut earned = vec![1.0; DEFER_BELOW_PER_HOUR.len()];
         earned[1] = 1.5;
         tuning.count(3, &earned);

@@ -43,7 +43,7 @@ impl Settings {
     pub(crate) const OF_REWARD: Self = Self {
         scenarios: 5,
         solutions: 8.0,
-        defer_below_per_hour: 2.0,
+        defer_below_per_hour: 2.75,
         spread_factor: 2.0,
         preference: Preference::EXCESS_COST,
         leftover: Preference::NOTHING,

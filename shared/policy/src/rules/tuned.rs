@@ -18,7 +18,7 @@ const COUNTING: [Option<f64>; 4] = [None, Some(0.1), Some(0.4), Some(0.7)];
 
 /// Net values per GPU-hour below which a request waits, and the one that is tried first.
 const DEFER_BELOW_PER_HOUR: [f64; 8] = [0.5, 0.75, 1.0, 1.5, 2.0, 2.75, 3.5, 5.0];
-const FIRST: usize = 4;
+const FIRST: usize = 5;
 
 /// The settings that earn most on the first training seeds of this environment: first whether counts are believed, then
 /// from which net value on a request waits, uphill from the usual one.

@@ -1,7 +1,7 @@
 //! The adaptive learner: what it learns, on whom it relies, and that it repeats.
 
 use policy::{PolicyFile, Rule, StepReport, Swarm, SwarmConfig, SwarmState, Training};
-use routing_env::{Environment, Episode, Preset};
+use routing_env::{Environment, Episode, Preset, Trace};
 use serde_json::json;
 
 use crate::support::REWARD;
@@ -30,6 +30,66 @@ fn what_it_learns_of_hidden_demand_failures_and_latencies_is_worth_most_of_what_
     let learned = play(&env, &mut learner, held_out());
     assert!(informed > trusting + 0.3, "{trusting} {informed}");
     assert!(learned > trusting + 0.8 * (informed - trusting), "{trusting} {learned} {informed}");
+}
+
+/// Trained for so many episodes in one world, and frozen in another one.
+fn transferred(from: &Environment, episodes: u64, to: &Environment) -> Swarm {
+    let mut trained = swarm(from, 1, 0.0);
+    (1..=episodes).for_each(|seed| _ = play(from, &mut trained, seed..seed + 1));
+    let mut frozen = swarm(to, 1, 0.0);
+    frozen.absorb(&trained.state().knowledge).unwrap();
+    frozen.freeze();
+    frozen
+}
+
+#[test]
+fn what_was_learned_in_one_world_does_no_harm_in_another_one() {
+    let worlds = [Preset::Contended, Preset::Congested, Preset::Drifting];
+    let worlds = worlds.map(|preset| Environment::built_in(preset).with_steps(40));
+    for to in &worlds {
+        let never_trained = play(to, &mut transferred(to, 0, to), held_out());
+        for from in &worlds {
+            let found = play(to, &mut transferred(from, 2, to), held_out());
+            let names = (from.preset(), to.preset());
+            assert!(found > never_trained - 0.02, "{names:?}: {found}, never trained {never_trained}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_is_replayed_is_not_learned_by_heart() {
+    // ten-second steps whose demand jumps about without any pattern, all in the same hour of the week
+    let env = Environment::built_in(Preset::Drifting);
+    let mut csv = "arrival_s,tenant_id,workload_type,gpu_type,gpu_hours\n".to_owned();
+    let tenant = &env.workloads().tenants[0];
+    let (workload, _) = tenant.mix.iter().next().unwrap();
+    let profile = env.workloads().workload_profiles.iter().find(|(name, _)| *name == workload).unwrap().1;
+    for step in 0..60_u32 {
+        for _ in 0..5 + step * 7919 % 61 {
+            let row = format!("{},{},{workload},{},1.5\n", step * 10, tenant.id, profile.gpu_type);
+            csv.push_str(&row);
+        }
+    }
+    let trace = Trace::parse("trace", &csv, &env, Some(10.0)).unwrap();
+    let play = |swarm: &mut Swarm| {
+        let mut episode = Episode::replaying(&env, &trace, 1, REWARD);
+        let (mut report, mut reward) = (StepReport::new(&env), 0.0);
+        swarm.begin_episode(1);
+        while swarm.run_step(&mut episode, REWARD, &mut report) {
+            reward += report.metrics.overall.reward;
+        }
+        swarm.end_episode();
+        reward
+    };
+    let earned = |replays: u32| {
+        let mut learner = swarm(&env, 1, 0.0);
+        (0..replays).for_each(|_| _ = play(&mut learner));
+        learner.freeze();
+        play(&mut learner)
+    };
+    let (never, once, thrice) = (earned(0), earned(1), earned(3));
+    // whoever knew each step's demand beforehand would earn much more than the second replay adds to the first
+    assert!((thrice - once).abs() < 0.02 * once, "{never} {once} {thrice}");
 }
 
 #[test]

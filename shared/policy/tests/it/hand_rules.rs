@@ -174,3 +174,33 @@ fn where_nothing_is_hidden_being_told_the_truth_changes_nothing() {
     };
     assert_eq!(decisions(Rule::BidPriceInformed), decisions(Rule::BidPrice));
 }
+
+fn earned(env: &Environment, rule: Rule) -> f64 {
+    crate::support::play(&mut Swarm::of_rule(rule, env), env, 1000..1004).overall.avg_reward().unwrap()
+}
+
+#[test]
+fn where_demand_drifts_it_pays_to_count_and_where_the_catalog_tells_it_to_believe_the_catalog() {
+    let drifting = Environment::built_in(Preset::Drifting);
+    let (trusting, counting) = (earned(&drifting, Rule::BidPrice), earned(&drifting, Rule::BidPriceCounting));
+    assert!(counting > trusting + 0.1, "{trusting} {counting}");
+    let informed = earned(&drifting, Rule::BidPriceInformed);
+    assert!(informed > counting + 0.05, "{counting} {informed}");
+}
+
+#[test]
+fn a_rule_that_was_tuned_on_training_seeds_is_as_good_as_the_better_one_of_those_it_was_made_of() {
+    for preset in [Preset::Drifting, Preset::Contended] {
+        let env = Environment::built_in(preset).with_steps(40);
+        let [trusting, counting, tuned] =
+            [Rule::BidPrice, Rule::BidPriceCounting, Rule::BidPriceTuned].map(|rule| earned(&env, rule));
+        assert!(tuned > trusting.max(counting) - 0.05, "{preset}: {trusting} {counting} {tuned}");
+    }
+}
+
+#[test]
+fn whoever_is_told_how_often_jobs_fail_does_better_where_they_fail_often() {
+    let env = Environment::built_in(Preset::Unreliable);
+    let (counting, informed) = (earned(&env, Rule::BidPriceCounting), earned(&env, Rule::BidPriceInformed));
+    assert!(informed > counting + 0.2, "{counting} {informed}");
+}

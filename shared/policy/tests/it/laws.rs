@@ -94,7 +94,7 @@ fn knowledge_of_another_learner_or_catalog_is_refused() {
     let error = unnamed.merge(&adaptive).unwrap_err().to_string();
     assert_eq!(error, format!("expected the knowledge of {}, found ``", learners()));
     let mut other_catalog = adaptive.clone();
-    other_catalog.learned["model"]["failures"]["providers"] = json!([[1.0, 0.5]]);
+    other_catalog.learned["facts"]["failures"] = json!([[1.0, 0.5]]);
     let error = adaptive.merge(&other_catalog).unwrap_err().to_string();
     assert_eq!(error, "failures: expected figures of 7 providers, found 1");
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{add_each, best, check_losses};
+use super::Experts;
 
 /// Rates at which the level of demand follows what is seen, and how much of it is left a step later.
 const LEVELS: [(f64, f64); 11] = [
@@ -19,8 +19,9 @@ const LEVELS: [(f64, f64); 11] = [
     (0.4, 1.0),
 ];
 
-/// The level that trusts the catalog, and the one that is believed first where the catalog does not tell all.
-const TRUSTING_LEVEL: usize = 0;
+/// The level that trusts the catalog and no calendar, and the one that is believed first where the catalog does not tell
+/// all.
+const TRUSTING_LEVEL: usize = LEVELS.len();
 const FIRST_LEVEL: usize = 1;
 
 /// What is expected of the error where the catalog does not tell all, until it is known.
@@ -29,157 +30,240 @@ const FIRST_SPREAD: f64 = 0.15;
 /// How many steps what is believed first counts for.
 const FIRST_STEPS: f64 = 20.0;
 
-/// The number of requests in a step / the catalog's, as a logarithm: what is usual at this step of an episode, and how
-/// far this episode is off.
+/// The number of requests in a step / the catalog's, as a logarithm: what is usual at this time of the week, and how far
+/// this episode is off.
+///
+/// What comes back is looked for in the calendar (the hour of the day and the day of the week), never in how many steps an
+/// episode has had: a stream that is replayed would be learned by heart. Where the catalog tells the law of demand, nothing
+/// comes back, and nothing is looked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Level {
-    memory: LevelMemory,
+    calendar: Calendar,
+    experts: Experts,
     /// What is left to know of a step when all else is known.
     least_spread: f64,
     is_told: bool,
-    /// What is usual at each step of an episode.
-    usual: Vec<f64>,
-    /// `[rate]`: how far this episode is off, as expected of the next step.
-    offsets: [f64; LEVELS.len()],
+    /// What is usual at each hour of the day, and on each day of the week.
+    usual: [Vec<f64>; 2],
+    /// The times that are going on: the hour of the day, and the day of the week.
+    visits: [Option<Visit>; 2],
+    /// How far this episode is off, as expected of the next step: by rate, first of those that look into the calendar, then
+    /// of those that do not.
+    offsets: [f64; EXPERTS],
 }
 
-/// What [`Level`] keeps over episodes.
+/// What was usual at which time of the week.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct LevelMemory {
-    /// By step of the episode.
-    steps: Vec<StepLevels>,
-    /// `[rate]`: sum of the squared errors of its predictions.
-    losses: Vec<f64>,
-    /// Predictions made.
-    predictions: f64,
+pub(crate) struct Calendar {
+    /// By hour of the day.
+    hours: Vec<Visits>,
+    /// By day of the week.
+    days: Vec<Visits>,
 }
 
-/// The levels that a step of the episode has had.
+/// The mean levels that a time of the calendar has had, one for each time that it came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct StepLevels {
-    episodes: f64,
+struct Visits {
+    count: f64,
     sum: f64,
     sum_of_squares: f64,
 }
 
-impl LevelMemory {
-    /// Adds what another one remembers; steps that only one knows are that one's.
-    ///
-    /// # Errors
-    /// When it is of another version.
-    pub(crate) fn add(&mut self, other: &Self) -> Result<(), String> {
-        add_each(&mut self.losses, &other.losses).map_err(|what| format!("level: {what}"))?;
-        self.predictions += other.predictions;
-        self.steps.resize(self.steps.len().max(other.steps.len()), StepLevels::default());
-        for (levels, more) in self.steps.iter_mut().zip(&other.steps) {
-            levels.episodes += more.episodes;
-            levels.sum += more.sum;
-            levels.sum_of_squares += more.sum_of_squares;
+/// An hour or a day that is going on.
+#[derive(Clone, Copy, Debug)]
+struct Visit {
+    time: usize,
+    steps: f64,
+    sum: f64,
+}
+
+/// Each rate with the calendar and without: what came back in one world need not in another.
+const EXPERTS: usize = 2 * LEVELS.len();
+
+const HOURS: usize = 24;
+const DAYS: usize = 7;
+
+impl Calendar {
+    fn new() -> Self {
+        Self { hours: vec![Visits::default(); HOURS], days: vec![Visits::default(); DAYS] }
+    }
+
+    /// Adds what another one remembers.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let own = self.hours.iter_mut().chain(&mut self.days);
+        for (visits, more) in own.zip(other.hours.iter().chain(&other.days)) {
+            visits.count += more.count;
+            visits.sum += more.sum;
+            visits.sum_of_squares += more.sum_of_squares;
         }
-        Ok(())
     }
 }
 
 impl Level {
     /// Nothing seen yet; `is_told` where the catalog tells the law of demand.
     pub(crate) fn new(least_spread: f64, is_told: bool) -> Self {
-        let memory = LevelMemory { steps: Vec::new(), losses: vec![0.0; LEVELS.len()], predictions: 0.0 };
-        Self { memory, least_spread, is_told, usual: Vec::new(), offsets: [0.0; LEVELS.len()] }
+        Self {
+            calendar: Calendar::new(),
+            experts: Experts::new(EXPERTS),
+            least_spread,
+            is_told,
+            usual: [Vec::new(), Vec::new()],
+            visits: [None; 2],
+            offsets: [0.0; EXPERTS],
+        }
     }
 
     pub(crate) fn begin_episode(&mut self) {
-        self.usual = usual(&self.memory.steps);
-        self.offsets = [0.0; LEVELS.len()];
+        self.visits = [None; 2];
+        if !self.is_told {
+            self.usual = [usual(&self.calendar.hours), usual(&self.calendar.days)];
+        }
+        self.experts.begin_episode();
+        self.offsets = [0.0; EXPERTS];
     }
 
     /// Follows a step, and returns the error of what was predicted.
-    pub(crate) fn observe(&mut self, step: u32, level: f64, learns: bool) -> f64 {
+    pub(crate) fn observe(&mut self, hour_of_week: u32, level: f64, learns: bool) -> f64 {
         let seen = level.max(1e-3).ln();
-        let usual = self.usual_at(step);
-        let error = seen - usual - self.offsets[self.best()];
-        for (i, (gain, kept)) in LEVELS.into_iter().enumerate() {
-            let innovation = seen - usual - self.offsets[i];
-            if learns {
-                self.memory.losses[i] += innovation * innovation;
-            }
-            self.offsets[i] = kept * (self.offsets[i] + gain * innovation);
+        let expected = self.expected(hour_of_week);
+        let innovations = expected.map(|expected| seen - expected);
+        let error = innovations[self.best()];
+        self.experts.observe(innovations.iter().map(|innovation| innovation * innovation), learns);
+        let rates = LEVELS.iter().cycle();
+        for ((offset, innovation), (gain, kept)) in self.offsets.iter_mut().zip(innovations).zip(rates) {
+            *offset = kept * (*offset + gain * innovation);
         }
-        if learns {
-            self.memory.predictions += 1.0;
-            let step = step as usize;
-            if self.memory.steps.len() <= step {
-                self.memory.steps.resize(step + 1, StepLevels::default());
-            }
-            let levels = &mut self.memory.steps[step];
-            levels.episodes += 1.0;
-            levels.sum += seen;
-            levels.sum_of_squares += seen * seen;
+        if learns && !self.is_told {
+            self.remember(hour_of_week, seen);
         }
         error
     }
 
     /// The level of a step, and how far it may be off: a standard deviation, as a share.
-    pub(crate) fn predict(&self, step: u32) -> (f64, f64) {
+    pub(crate) fn predict(&self, hour_of_week: u32) -> (f64, f64) {
         let best = self.best();
         let first = if self.is_told { self.least_spread } else { FIRST_SPREAD };
-        let errors = first * first * FIRST_STEPS + self.memory.losses[best];
-        let spread = (errors / (FIRST_STEPS + self.memory.predictions)).sqrt().max(self.least_spread);
-        ((self.usual_at(step) + self.offsets[best]).exp(), spread)
+        let (losses, steps) = self.experts.record(best);
+        let errors = first * first * FIRST_STEPS + losses;
+        let spread = (errors / (FIRST_STEPS + steps)).sqrt().max(self.least_spread);
+        (self.expected(hour_of_week)[best].exp(), spread)
     }
 
-    /// Steps that it knows.
+    /// Times of the calendar that it knows.
     pub(crate) fn size(&self) -> u64 {
-        self.memory.steps.len() as u64
+        let times = self.calendar.hours.iter().chain(&self.calendar.days);
+        times.filter(|visits| visits.count > 0.0).count() as u64
     }
 
-    pub(crate) fn memory(&self) -> &LevelMemory {
-        &self.memory
+    pub(crate) fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
+    pub(crate) fn experts(&self) -> &Experts {
+        &self.experts
+    }
+
+    pub(crate) fn experts_mut(&mut self) -> &mut Experts {
+        &mut self.experts
     }
 
     /// # Errors
     /// Says what does not fit.
-    pub(crate) fn recall(&mut self, memory: LevelMemory) -> Result<(), String> {
-        check_losses(&memory.losses, LEVELS.len()).map_err(|what| format!("level: {what}"))?;
-        if !memory.steps.iter().all(|levels| levels.episodes >= 0.0 && levels.sum.is_finite()) {
-            return Err("level: expected finite sums over episodes".into());
+    pub(crate) fn recall(&mut self, calendar: Calendar) -> Result<(), String> {
+        let Calendar { hours, days } = &calendar;
+        let is_sound = |visits: &Visits| visits.count >= 0.0 && visits.sum.is_finite();
+        if (hours.len(), days.len()) != (HOURS, DAYS) || !hours.iter().chain(days).all(is_sound) {
+            return Err(format!("calendar: expected finite sums over {HOURS} hours and {DAYS} days"));
         }
-        self.memory = memory;
-        self.begin_episode();
+        self.calendar = calendar;
         Ok(())
     }
 
     fn best(&self) -> usize {
-        best(&self.memory.losses, if self.is_told { TRUSTING_LEVEL } else { FIRST_LEVEL })
+        self.experts.best(if self.is_told { TRUSTING_LEVEL } else { FIRST_LEVEL })
     }
 
-    fn usual_at(&self, step: u32) -> f64 {
-        self.usual.get(step as usize).copied().unwrap_or_default()
+    /// What each expects.
+    fn expected(&self, hour_of_week: u32) -> [f64; EXPERTS] {
+        let at = times(hour_of_week);
+        let usual =
+            self.usual.iter().zip(at).map(|(usual, time)| usual.get(time).copied().unwrap_or_default());
+        let usual: f64 = usual.sum();
+        let mut expected = self.offsets;
+        expected[..LEVELS.len()].iter_mut().for_each(|expected| *expected += usual);
+        expected
+    }
+
+    /// Counts a step to the hour and the day that go on; those that have ended are remembered by their means.
+    fn remember(&mut self, hour_of_week: u32, seen: f64) {
+        let remembered = [&mut self.calendar.hours, &mut self.calendar.days];
+        for ((visit, time), remembered) in self.visits.iter_mut().zip(times(hour_of_week)).zip(remembered) {
+            match visit {
+                Some(visit) if visit.time == time => {
+                    // the step belongs to what is going on: its mean is counted anew
+                    remembered[time].remove(visit.mean());
+                    visit.steps += 1.0;
+                    visit.sum += seen;
+                    remembered[time].add(visit.mean());
+                }
+                _ => {
+                    *visit = Some(Visit { time, steps: 1.0, sum: seen });
+                    remembered[time].add(seen);
+                }
+            }
+        }
     }
 }
 
-/// What is usual at each step, as far as the episodes show that steps differ: the steps' means, drawn towards their own
-/// mean by the share of their spread that chance explains (James and Stein 1961).
-fn usual(steps: &[StepLevels]) -> Vec<f64> {
-    let seen: Vec<&StepLevels> = steps.iter().filter(|levels| levels.episodes >= 2.0).collect();
+impl Visit {
+    fn mean(&self) -> f64 {
+        self.sum / self.steps
+    }
+}
+
+impl Visits {
+    fn add(&mut self, level: f64) {
+        self.count += 1.0;
+        self.sum += level;
+        self.sum_of_squares += level * level;
+    }
+
+    fn remove(&mut self, level: f64) {
+        self.count -= 1.0;
+        self.sum -= level;
+        self.sum_of_squares -= level * level;
+    }
+}
+
+/// The hour of the day and the day of the week.
+fn times(hour_of_week: u32) -> [usize; 2] {
+    let hour = hour_of_week as usize;
+    [hour % HOURS, hour / HOURS % DAYS]
+}
+
+/// What is usual at each time, as far as they are seen to differ: their means, drawn towards their own mean by the share
+/// of their spread that chance explains (James and Stein 1961).
+fn usual(times: &[Visits]) -> Vec<f64> {
+    let seen: Vec<&Visits> = times.iter().filter(|visits| visits.count >= 2.0).collect();
     if seen.len() < 2 {
         return Vec::new();
     }
     let count = seen.len() as f64;
-    let means: Vec<f64> = seen.iter().map(|levels| levels.sum / levels.episodes).collect();
+    let means: Vec<f64> = seen.iter().map(|visits| visits.sum / visits.count).collect();
     let mean = means.iter().sum::<f64>() / count;
     let between = means.iter().map(|m| (m - mean) * (m - mean)).sum::<f64>() / (count - 1.0);
-    let chance = seen.iter().zip(&means).map(|(levels, mean)| {
-        let variance = (levels.sum_of_squares / levels.episodes - mean * mean).max(0.0);
-        variance / (levels.episodes - 1.0)
+    let chance = seen.iter().zip(&means).map(|(visits, mean)| {
+        let variance = (visits.sum_of_squares / visits.count - mean * mean).max(0.0);
+        variance / (visits.count - 1.0)
     });
     let chance = chance.sum::<f64>() / count;
     let signal = if between > 0.0 { (1.0 - chance / between).max(0.0) } else { 0.0 };
-    let of_step = |levels: &StepLevels| {
-        if levels.episodes >= 2.0 { signal * (levels.sum / levels.episodes - mean) } else { 0.0 }
+    let of_time = |visits: &Visits| {
+        if visits.count >= 2.0 { signal * (visits.sum / visits.count - mean) } else { 0.0 }
     };
-    steps.iter().map(of_step).collect()
+    times.iter().map(of_time).collect()
 }
 
 #[cfg(test)]

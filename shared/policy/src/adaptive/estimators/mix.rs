@@ -1,6 +1,6 @@
 //! Of which requests a step consists.
 
-use super::{best, check_losses};
+use super::Experts;
 
 /// What a step keeps of the mix that was seen before; 1: the catalog's word.
 const MIXES: [f64; 4] = [1.0, 0.97, 0.99, 0.93];
@@ -14,8 +14,8 @@ pub(crate) struct Mix {
     is_told: bool,
     /// `[rate]`
     shares: Vec<Vec<Vec<f64>>>,
-    /// `[rate]`: sum of the negative log-likelihoods.
-    losses: Vec<f64>,
+    /// By negative log-likelihood.
+    experts: Experts,
 }
 
 impl Mix {
@@ -25,40 +25,39 @@ impl Mix {
         let catalog: Vec<Vec<f64>> =
             demand.iter().map(|mix| mix.iter().map(|requests| requests / all.max(1e-9)).collect()).collect();
         let shares = vec![catalog.clone(); MIXES.len()];
-        Self { catalog, is_told, shares, losses: vec![0.0; MIXES.len()] }
+        Self { catalog, is_told, shares, experts: Experts::new(MIXES.len()) }
     }
 
     pub(crate) fn begin_episode(&mut self) {
         self.shares = vec![self.catalog.clone(); MIXES.len()];
+        self.experts.begin_episode();
     }
 
     /// Follows a step with these requests, not all 0.
     pub(crate) fn observe(&mut self, requests: &[Vec<f64>], learns: bool) {
         let all: f64 = requests.iter().flatten().sum();
-        for ((kept, shares), loss) in MIXES.iter().zip(&mut self.shares).zip(&mut self.losses) {
+        let unlikely = |shares: &Vec<Vec<f64>>| -> f64 {
+            let counted = shares.iter().flatten().zip(requests.iter().flatten());
+            counted.map(|(share, count)| -count * share.max(1e-6).ln()).sum()
+        };
+        self.experts.observe(self.shares.iter().map(unlikely), learns);
+        for (kept, shares) in MIXES.iter().zip(&mut self.shares) {
             for (share, count) in shares.iter_mut().flatten().zip(requests.iter().flatten()) {
-                if learns {
-                    *loss -= count * share.max(1e-6).ln();
-                }
                 *share = kept * *share + (1.0 - kept) * count / all;
             }
         }
     }
 
     pub(crate) fn shares(&self) -> &[Vec<f64>] {
-        &self.shares[best(&self.losses, if self.is_told { TRUSTING_MIX } else { FIRST_MIX })]
+        &self.shares[self.experts.best(if self.is_told { TRUSTING_MIX } else { FIRST_MIX })]
     }
 
-    pub(crate) fn losses(&self) -> &[f64] {
-        &self.losses
+    pub(crate) fn experts(&self) -> &Experts {
+        &self.experts
     }
 
-    /// # Errors
-    /// Says what does not fit.
-    pub(crate) fn recall(&mut self, losses: Vec<f64>) -> Result<(), String> {
-        check_losses(&losses, MIXES.len()).map_err(|what| format!("mix: {what}"))?;
-        self.losses = losses;
-        Ok(())
+    pub(crate) fn experts_mut(&mut self) -> &mut Experts {
+        &mut self.experts
     }
 }
 
