@@ -92,12 +92,12 @@ fn policy_from_wire(policy: &PolicyResult) -> PolicyReport {
 
 fn trainings_to_wire(learned: &Learned) -> Vec<TrainingResult> {
     let training = |training: &Training| {
-        let (provenance, run_id) = match &training.provenance {
-            Provenance::Recorded { run } => (evaluator::Provenance::Recorded, Some(run.clone())),
+        let (provenance, run) = match training.provenance {
+            Provenance::Recorded { run } => (evaluator::Provenance::Recorded, Some(Hash(run))),
             Provenance::Unverified => (evaluator::Provenance::Unverified, None),
         };
         let (policy_sha256, first_seed) = (Hash(training.artifact), training.first_seed);
-        TrainingResult { policy_sha256, first_seed, provenance, run_id }
+        TrainingResult { policy_sha256, first_seed, provenance, run }
     };
     learned.trainings.iter().map(training).collect()
 }
@@ -112,8 +112,8 @@ fn origin_from_wire(policy: &PolicyResult) -> Origin {
     let training = |training: &TrainingResult| Training {
         artifact: training.policy_sha256.0,
         first_seed: training.first_seed,
-        provenance: match (training.provenance, training.run_id.clone()) {
-            (evaluator::Provenance::Recorded, Some(run)) => Provenance::Recorded { run },
+        provenance: match (training.provenance, training.run) {
+            (evaluator::Provenance::Recorded, Some(run)) => Provenance::Recorded { run: run.0 },
             _ => Provenance::Unverified,
         },
     };
@@ -333,7 +333,7 @@ mod tests {
                     Training {
                         artifact: [7; 32],
                         first_seed: 3,
-                        provenance: Provenance::Recorded { run: "a-run".into() },
+                        provenance: Provenance::Recorded { run: [6; 32] },
                     },
                     Training { artifact: [8; 32], first_seed: 43, provenance: Provenance::Unverified },
                 ],

@@ -117,7 +117,7 @@ impl Ledger {
         while let Some(record) = records.next().await? {
             let wrote = run::Ended::read(&record).ok().filter(|ended| ended.policy_sha256 == Some(*sha256));
             if let Some(ended) = wrote {
-                return Ok(Provenance::Recorded { run: ended.run_id.to_string() });
+                return Ok(Provenance::Recorded { run: ended.digest.0 });
             }
         }
         Ok(Provenance::Unverified)

@@ -202,8 +202,8 @@ fn configuration(evaluation: &Evaluation, result: &EvaluationResult) -> Vec<Bloc
     ];
     for (policy, title) in result.policies.iter().zip(from_wire(result).titles()) {
         for training in &policy.trainings {
-            let TrainingResult { policy_sha256, first_seed, run_id, .. } = training;
-            let trained = match run_id {
+            let TrainingResult { policy_sha256, first_seed, run, .. } = training;
+            let trained = match run {
                 Some(run) => format!("trained: recorded run {run}"),
                 None => "unverified: the ledger knows no run that wrote it".to_owned(),
             };

@@ -131,12 +131,12 @@ pub(crate) fn tables(result: &EvaluationResult) -> String {
 /// Who says how a learned policy was trained: a line, where it has a file.
 fn trained(policy: &PolicyReport, title: &str) -> Option<String> {
     let learned = policy.origin.learned().filter(|learned| !learned.trainings.is_empty())?;
-    let runs: Vec<&str> = learned
+    let runs: Vec<String> = learned
         .trainings
         .iter()
-        .map(|training| match &training.provenance {
-            Provenance::Recorded { run } => run.as_str(),
-            Provenance::Unverified => "unverified",
+        .map(|training| match training.provenance {
+            Provenance::Recorded { run } => Hash(run).to_string()[..8].to_owned(),
+            Provenance::Unverified => "unverified".into(),
         })
         .collect();
     let all_recorded = learned.unverified().next().is_none();

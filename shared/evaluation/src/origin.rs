@@ -36,10 +36,10 @@ pub struct Training {
 /// Who says that a policy was trained as its file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Provenance {
-    /// The ledger: a run of this id wrote exactly this file.
+    /// The ledger: a run of this digest wrote exactly this file.
     Recorded {
-        /// The run.
-        run: String,
+        /// The run's digest, which the same run has in every ledger.
+        run: Digest,
     },
     /// Only the file itself.
     Unverified,

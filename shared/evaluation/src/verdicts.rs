@@ -405,7 +405,7 @@ mod tests {
         let training = |byte: u8| Training {
             artifact: [0xab + byte; 32],
             first_seed: 1,
-            provenance: Provenance::Recorded { run: "a-run".into() },
+            provenance: Provenance::Recorded { run: [1; 32] },
         };
         Origin::Learned(Learned { trained_episodes, trainings: (0..trainings).map(training).collect() })
     }

@@ -78,7 +78,7 @@ async fn only_a_file_that_a_recorded_run_wrote_is_called_trained() {
     ledger.plant_record(&format!("{run}:completed"), "run.ended", &format!("run:{run}"), ended);
     let recorded = service.completed(&request(json!([policy]))).await.result.unwrap();
     let training = &recorded.policies[0].trainings[0];
-    assert_eq!((training.provenance, training.run_id.clone()), (Provenance::Recorded, Some(run.to_string())));
+    assert_eq!((training.provenance, training.run), (Provenance::Recorded, Some(Hash([1; 32]))));
     assert!(
         !recorded.verdicts.iter().any(|verdict| verdict.contains("unverified")),
         "{:?}",
@@ -119,4 +119,25 @@ async fn opening_the_final_seeds_is_recorded_and_counted() {
     assert_eq!(service.completed(&last).await.result.unwrap().final_opening, Some(1));
     let other = service.completed(&request(json!([policy]))).await.result.unwrap();
     assert_eq!((other.final_opening, ledger.records_of("evaluation.final").len()), (None, 3));
+}
+
+#[tokio::test]
+async fn of_an_evaluation_of_an_earlier_version_no_values_are_kept() {
+    let ledger = FakeRemembrancer::start().await;
+    let id = evaluator(ledger.url()).await.completed(&request(json!([]))).await.id;
+    // records were written without these fields then, and policies were one file each
+    ledger.tamper_records(|records| {
+        for record in records.iter_mut().filter(|record| record.kind.as_str() == "evaluation.completed") {
+            let result = record.body["result"].as_object_mut().unwrap();
+            result.remove("values_sha256");
+            result.remove("comparisons");
+        }
+    });
+    let service = evaluator(ledger.url()).await;
+    for file in ["values", "values.csv"] {
+        let answer = service.get(&format!("/v1/evaluations/{id}/{file}")).await;
+        assert_eq!(answer.status(), 404);
+        assert_eq!(answer.json::<api::Problem>().await.unwrap().code, "values_not_kept");
+    }
+    assert_eq!(service.get(&format!("/v1/evaluations/{id}/report.html")).await.status(), 200);
 }

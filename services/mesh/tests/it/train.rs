@@ -7,7 +7,7 @@ use test_support::{TestDatabase, database};
 
 use crate::support::{Ran, mesh, mesh_with};
 
-const RUN: [&str; 12] = [
+const RUN: [&str; 14] = [
     "--agents",
     "3",
     "--episodes",
@@ -20,6 +20,8 @@ const RUN: [&str; 12] = [
     "7",
     "--seeds",
     "3",
+    "--training-seeds",
+    "1",
 ];
 
 /// Trains on a fresh ledger, or on the one that is given, into `folder/output`.
@@ -58,6 +60,8 @@ async fn every_decision_is_in_the_database_and_can_be_verified_and_all_files_are
         "decision_receipt.json",
         "evaluation.json",
         "evaluation.csv",
+        "evaluation_values.csv",
+        "evaluation_values.json",
         "evaluation_receipt.json",
     ] {
         assert!(!read(folder.path(), &format!("out/{file}")).is_empty(), "{file}");
@@ -75,7 +79,7 @@ async fn every_decision_is_in_the_database_and_can_be_verified_and_all_files_are
             mesh(folder.path(), &["visualize", &format!("out/{file}"), "--output", "again", "--json"]);
         let told = json(&again);
         assert_eq!(told["report"], format!("again/{page}"));
-        assert_eq!(told["files"].as_array().unwrap().len(), if page == "report.html" { 11 } else { 16 });
+        assert_eq!(told["files"].as_array().unwrap().len(), if page == "report.html" { 13 } else { 16 });
         for drawn in told["files"].as_array().unwrap() {
             let drawn = drawn.as_str().unwrap();
             let left = drawn.replace("again/", "out/");
@@ -124,7 +128,7 @@ async fn a_run_that_was_cut_goes_on_anywhere_to_the_root_of_the_uninterrupted_ru
     let stopped = json(&train(folder.path(), &cut, "cut", &with_run(&["--stop-after", "2", "--json"])));
     assert_eq!(stopped["status"], "stopped");
     assert!(stopped["evaluation"].is_null());
-    let load = ["--load", "cut/swarm_checkpoint.json", "--seeds", "3", "--json"];
+    let load = ["--load", "cut/swarm_checkpoint.json", "--seeds", "3", "--training-seeds", "1", "--json"];
     for (database, output) in [(&cut, "here"), (&fresh, "there")] {
         let resumed = json(&train(folder.path(), database, output, &load));
         assert_eq!(resumed["run_root"], expected["run_root"], "{output}");
@@ -178,7 +182,7 @@ async fn a_learning_curve_compares_what_was_known_before_the_run_and_at_every_ch
     let policies = answer["evaluation"]["policies"].as_array().unwrap();
     let learned: Vec<&Value> = policies.iter().filter(|policy| policy["learned"] == true).collect();
     let episodes: Vec<&Value> = learned.iter().map(|policy| &policy["trained_episodes"]).collect();
-    assert_eq!(episodes, [4, 0, 2]);
+    assert_eq!(episodes, [4, 2, 0]);
     for ending in ["svg", "png"] {
         assert!(!read(folder.path(), &format!("out/learning_curve.{ending}")).is_empty());
     }
@@ -189,6 +193,48 @@ async fn a_learning_curve_compares_what_was_known_before_the_run_and_at_every_ch
     let refused = mesh(folder.path(), &[&evaluated[..], &stack].concat());
     assert_eq!(refused.code, 3, "{}", refused.stderr);
     assert!(refused.stderr.contains("expected each policy once"), "{}", refused.stderr);
+}
+
+#[tokio::test]
+async fn further_trainings_are_recorded_runs_and_are_judged_as_one_policy() {
+    let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
+    let answer = json(&train(
+        folder.path(),
+        &database,
+        "out",
+        &[&RUN[..12], &["--training-seeds", "2", "--json"]].concat(),
+    ));
+    let further = answer["further_trainings"].as_array().unwrap();
+    assert_eq!((further.len(), &further[0]["seed"]), (1, &Value::from(11)));
+    assert!(database.count("decisions").await > answer["decisions"].as_i64().unwrap());
+    assert_eq!(mesh(folder.path(), &["verify", "out/training_2/decision_receipt.json"]).code, 0);
+    let judged = &answer["evaluation"]["policies"][0];
+    assert_eq!(judged["trainings"].as_array().unwrap().len(), 2);
+    assert_eq!(judged["trainings"][1]["run"], further[0]["run_digest"]);
+    assert!(judged["versus_untrained"]["reward"]["training_std_dev"].is_number());
+
+    // the same files, and one whose seeds somebody has changed
+    let text = String::from_utf8(read(folder.path(), "out/training_2/swarm_final.json")).unwrap();
+    let edited = text.replacen("\"first_seed\":11", "\"first_seed\":400", 1);
+    assert_ne!(edited, text);
+    fs::write(folder.path().join("edited.json"), edited).unwrap();
+    let evaluate = |second: &str| {
+        let data = format!("data-{}", database.name());
+        let stack = ["--database-url", database.url(), "--data-dir", &data, "--steps", "8", "--seeds", "3"];
+        let ran = mesh(
+            folder.path(),
+            &[&["evaluate", "--ai-agents", "out/swarm_final.json", second][..], &stack].concat(),
+        );
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.stdout
+    };
+    let told = evaluate("out/training_2/swarm_final.json");
+    assert!(told.contains("adaptive (2 trainings): trained: recorded run"), "{told}");
+    assert!(!told.contains("unverified"), "{told}");
+    assert!(
+        evaluate("edited.json")
+            .contains("is unverified: the ledger knows no run that wrote 1 of its 2 policy files")
+    );
 }
 
 #[test]

@@ -204,9 +204,9 @@ pub struct TrainingResult {
     pub first_seed: u64,
     /// Who says that it was trained as the policy says.
     pub provenance: Provenance,
-    /// The run that wrote the policy, where it is recorded.
+    /// The digest of the run that wrote the policy, where it is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run_id: Option<String>,
+    pub run: Option<Hash>,
 }
 
 /// Who says that a policy was trained as it says itself.
