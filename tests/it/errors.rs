@@ -160,11 +160,12 @@ async fn figures_whose_checkpoint_is_gone_are_told_with_what_brings_them_back() 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_remembrancer_is_away_callers_are_told_whom_it_is_waited_for_and_then_all_goes_on() {
     let database = database().await;
-    let stack = Stack::start(&database).await;
+    let stack = Stack::start_with(database.url(), |settings| {
+        settings.psi_field.http.request_timeout_seconds = 2; // of which psi-field waits for the ledger most
+    })
+    .await;
     let under_way = stack.start_run().await;
     stack.remembrancer.set(ProxyMode::Refuse);
-    let evaluation =
-        json!({"policies": ["0000000000000000000000000000000000000000000000000000000000000000"]});
     for (url, body) in [
         (format!("{}/v1/runs", stack.trainer), run()),
         (
@@ -172,7 +173,7 @@ async fn while_the_remembrancer_is_away_callers_are_told_whom_it_is_waited_for_a
             json!({"number": 5, "swarm": {},
             "agents": [{"agent": 0, "epsilon": 0.1, "q_table_size": 1, "decisions": 1}]}),
         ),
-        (format!("{}/v1/evaluations", stack.evaluator), evaluation),
+        (format!("{}/v1/evaluations", stack.evaluator), json!({"policies": []})),
     ] {
         let answer = stack.http.post(&url).json(&body).send().await.unwrap();
         assert!(answer.headers().contains_key("retry-after"), "{url}");

@@ -21,7 +21,7 @@ const TRAIN: [&str; 16] = [
     "--episodes",
     "30",
     "--steps-per-episode",
-    "8",
+    "3",
     "--preset",
     "contended",
     "--seed",

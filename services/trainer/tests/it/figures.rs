@@ -18,20 +18,20 @@ async fn get(stack: &Stack, path: &str, accept: &str) -> (u16, String, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_has_every_row_of_the_pages_whichever_way_it_is_asked_for() {
     let stack = Stack::start().await;
-    // 4 episodes of 600 steps: more windows than one part of a stream
-    let run = NewRun { steps_per_episode: 600, agents: 1, psi_field: PsiFieldMode::Off, ..small_run() };
+    // 4 episodes of 300 steps: more windows than one part of a stream
+    let run = NewRun { steps_per_episode: 300, agents: 1, psi_field: PsiFieldMode::Off, ..small_run() };
     let run = stack.play(&run).await;
     let query =
         MetricsQuery { resolution: Resolution::Window, limit: Some(10_000), ..MetricsQuery::default() };
     let pages = stack.client().window_metrics(run.id, &query).await.unwrap();
-    assert_eq!((pages.items.len(), pages.next_cursor), (2400, None));
+    assert_eq!((pages.items.len(), pages.next_cursor), (1200, None));
 
     let path = format!("{}/metrics?resolution=window", run.id);
     let (status, media_type, lines) = get(&stack, &path, "application/x-ndjson").await;
     assert_eq!((status, media_type.as_str()), (200, "application/x-ndjson"));
     let rows: Vec<WindowMetrics> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows, pages.items);
-    let (_, media_type, same) = get(&stack, &format!("{path}&format=ndjson&from=2399"), "text/csv").await;
+    let (_, media_type, same) = get(&stack, &format!("{path}&format=ndjson&from=1199"), "text/csv").await;
     assert_eq!(media_type, "application/x-ndjson");
     assert_eq!(same.trim_end(), lines.lines().last().unwrap());
 
@@ -40,7 +40,7 @@ async fn a_stream_has_every_row_of_the_pages_whichever_way_it_is_asked_for() {
     let mut lines = csv.lines();
     assert!(lines.next().unwrap().starts_with("window,episode,step,requests,avg_reward"));
     let numbers = lines.map(|line| line.split(',').next().unwrap().parse::<u64>().unwrap());
-    assert!(numbers.eq(0..2400));
+    assert!(numbers.eq(0..1200));
 
     let (_, _, episodes) = get(&stack, &format!("{}/metrics?format=ndjson", run.id), "*/*").await;
     assert_eq!(episodes.lines().count(), 4);
@@ -52,7 +52,7 @@ async fn a_stream_has_every_row_of_the_pages_whichever_way_it_is_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_run_is_shown_in_few_rows_that_keep_the_extremes() {
     let mut stack = Stack::start().await;
-    let run = NewRun { steps_per_episode: 600, agents: 1, psi_field: PsiFieldMode::Off, ..small_run() };
+    let run = NewRun { steps_per_episode: 300, agents: 1, psi_field: PsiFieldMode::Off, ..small_run() };
     let run = stack.play(&run).await;
     let path = format!("{}/metrics?resolution=window&format=ndjson", run.id);
     let rows = async |stack: &Stack, query: &str| -> Vec<WindowMetrics> {
@@ -71,7 +71,7 @@ async fn a_long_run_is_shown_in_few_rows_that_keep_the_extremes() {
     };
     assert_eq!(extremes(&thinned), extremes(&all));
     assert_eq!(rows(&stack, "&points=10000").await, all, "there are no more");
-    assert_eq!(rows(&stack, "&points=4&from=2390").await.len(), 4);
+    assert_eq!(rows(&stack, "&points=4&from=1190").await.len(), 4);
 
     let (_, _, page) = get(&stack, &format!("{}/metrics?resolution=window&points=100", run.id), "*/*").await;
     let page: Value = serde_json::from_str(&page).unwrap();
