@@ -11,6 +11,7 @@ mod catalog;
 mod environment;
 mod episode;
 mod events;
+pub mod gym;
 mod input;
 mod market;
 mod metrics;

@@ -4,6 +4,7 @@
 
 mod conformance;
 mod files;
+mod gym;
 mod hidden;
 mod rules;
 mod untrusted;
