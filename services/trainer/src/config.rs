@@ -26,6 +26,10 @@ pub struct Config {
     /// How long a run stays this trainer's after its last sign of life, in seconds, 1 to 3600. Another trainer on the
     /// same remembrancer takes over what nobody holds.
     pub lease_seconds: u64,
+    /// Environments that callers may play at the same time (`POST /v1/environments`), each in a thread of its own; 0: none.
+    pub max_environments: usize,
+    /// An environment that was not used for so many seconds is deleted, 1 to 86400.
+    pub environment_idle_seconds: u64,
     /// What is logged, and how it looks.
     pub log: LogConfig,
 }
@@ -42,6 +46,8 @@ impl Default for Config {
             max_concurrent_runs: 2,
             max_unfinished_runs: 1000,
             lease_seconds: 15,
+            max_environments: 16,
+            environment_idle_seconds: 600,
             log: LogConfig::default(),
         }
     }
@@ -55,6 +61,7 @@ impl Config {
             ("max_concurrent_runs", self.max_concurrent_runs as u64, 1..=u64::MAX),
             ("max_unfinished_runs", self.max_unfinished_runs as u64, 1..=u64::MAX),
             ("lease_seconds", self.lease_seconds, 1..=3600),
+            ("environment_idle_seconds", self.environment_idle_seconds, 1..=86_400),
         ];
         for (name, found, expected) in numbers {
             if !expected.contains(&found) {
@@ -80,6 +87,8 @@ impl std::fmt::Debug for Config {
             .field("max_concurrent_runs", &self.max_concurrent_runs)
             .field("max_unfinished_runs", &self.max_unfinished_runs)
             .field("lease_seconds", &self.lease_seconds)
+            .field("max_environments", &self.max_environments)
+            .field("environment_idle_seconds", &self.environment_idle_seconds)
             .field("log", &self.log)
             .finish_non_exhaustive()
     }

@@ -6,6 +6,7 @@ use service_kit::ApiError;
 
 use crate::{
     checkpoint::CheckpointError,
+    environments::{MakeError, TurnError},
     policies::ImportError,
     runs::{CancelError, CreateError, HistoryError, PauseError, RewindError},
     serving::{OutcomeError, ServeError},
@@ -199,6 +200,45 @@ impl From<OutcomeError> for ApiError {
             ),
             OutcomeError::Ledger(error) => ledger_problem(error),
             error @ OutcomeError::Record(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<MakeError> for ApiError {
+    fn from(error: MakeError) -> Self {
+        match error {
+            MakeError::Invalid(errors) => invalid_body("environment", errors),
+            MakeError::TooMany(most) => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_environments",
+                format!(
+                    "{most} environments are played, and no more may be (`max_environments`): DELETE one, or wait until one \
+                     was idle for too long."
+                ),
+            )
+            .retry_after(std::time::Duration::from_secs(30)),
+            MakeError::Internal(cause) => Self::internal(cause),
+        }
+    }
+}
+
+impl From<TurnError> for ApiError {
+    fn from(error: TurnError) -> Self {
+        match error {
+            TurnError::NotFound(id) => {
+                let detail = format!(
+                    "There is no environment `{id}` on this trainer: it was deleted, was idle for too long, or the trainer \
+                     was restarted. `POST /v1/environments` makes one."
+                );
+                Self::new(StatusCode::NOT_FOUND, "environment_not_found", detail)
+            }
+            TurnError::AnotherTurn { expected } => {
+                let detail = format!(
+                    "Turn {expected} is to be decided; nothing was played. `GET` the environment to see what it asks."
+                );
+                Self::new(StatusCode::CONFLICT, "another_turn", detail)
+            }
+            TurnError::Invalid(errors) => invalid_body("turn", errors),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod checkpoint;
 pub mod comparison;
 pub mod decisions;
 pub mod digest;
+pub mod environments;
 pub mod events;
 pub mod field_link;
 pub mod figures;
@@ -39,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
+    environments::{EnvironmentLimits, Environments},
     metrics::AppMetrics,
     policies::Policies,
     recovery::Recovery,
@@ -91,9 +93,11 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, C
     let policies = Policies::new(ledger.clone(), runs.clone());
     let ledger_url = config.remembrancer_public_url.unwrap_or(config.remembrancer_url);
     let serving = Serving::new(ledger.clone(), ledger_url, policies.clone(), &metrics);
+    let idle = Duration::from_secs(config.environment_idle_seconds);
+    let environments = Environments::new(EnvironmentLimits { most: config.max_environments, idle }, &metrics);
     tokio::spawn(policies.clone().recover(shutdown.clone()));
     tokio::spawn(recovery.clone().run(ledger, runs.clone(), shutdown));
-    let state = AppState::new(recovery.clone(), runs, policies.clone(), serving);
+    let state = AppState::new(recovery.clone(), runs, policies.clone(), serving, environments);
     let readiness: Readiness = Arc::new(move || {
         let missing = [recovery.missing(), policies.missing()];
         Box::pin(async move { missing.into_iter().flatten().collect() })

@@ -5,6 +5,7 @@ use service_kit::{ApiError, ApiResult};
 use uuid::Uuid;
 
 use crate::{
+    environments::Environments,
     policies::{Policies, Policy},
     recovery::Recovery,
     run::Run,
@@ -20,13 +21,20 @@ pub struct AppState {
     runs: Runs,
     policies: Policies,
     serving: Serving,
+    environments: Environments,
 }
 
 impl AppState {
     /// The state over the registries.
     #[must_use]
-    pub fn new(recovery: Recovery, runs: Runs, policies: Policies, serving: Serving) -> Self {
-        Self { recovery, runs, policies, serving }
+    pub fn new(
+        recovery: Recovery,
+        runs: Runs,
+        policies: Policies,
+        serving: Serving,
+        environments: Environments,
+    ) -> Self {
+        Self { recovery, runs, policies, serving, environments }
     }
 
     /// The runs, with what other trainers did until now.
@@ -79,6 +87,12 @@ impl AppState {
     #[must_use]
     pub fn serving(&self) -> &Serving {
         &self.serving
+    }
+
+    /// The environments that callers play.
+    #[must_use]
+    pub fn environments(&self) -> &Environments {
+        &self.environments
     }
 
     /// One run.

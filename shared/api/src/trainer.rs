@@ -12,6 +12,7 @@ use crate::{Format, Hash, psi_field::Intervention};
 
 mod algorithm;
 mod comparison;
+mod environments;
 mod labels;
 mod rewind;
 
@@ -19,6 +20,9 @@ pub use algorithm::AlgorithmSpec;
 pub use comparison::{
     ComparedRun, ComparisonExportQuery, ComparisonFormat, ComparisonQuery, ConfigurationDifference,
     MetricDifference, PartedRoots, RunComparison, SideBySide,
+};
+pub use environments::{
+    EndedEpisode, EnvironmentTurn, MOST_PARALLEL_EPISODES, NewEnvironment, NewTurn, PlayedEnvironment,
 };
 pub use labels::{Labels, MOST_TAGS, RunPatch, RunQuery};
 pub use rewind::{Fork, NewRewind};

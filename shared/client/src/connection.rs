@@ -76,6 +76,10 @@ impl Connection {
         self.call(Method::PATCH, path)
     }
 
+    pub(crate) fn delete(&self, path: &[&str]) -> Call<'_> {
+        self.call(Method::DELETE, path)
+    }
+
     pub(crate) fn put(&self, path: &[&str]) -> Call<'_> {
         self.call(Method::PUT, path)
     }

@@ -12,6 +12,7 @@
 
 mod connection;
 mod endpoint;
+mod environments;
 mod error;
 mod evaluator;
 mod events;

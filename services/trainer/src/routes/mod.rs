@@ -8,6 +8,7 @@ mod agents;
 mod checkpoints;
 mod comparison;
 mod decisions;
+mod environments;
 mod events;
 mod interventions;
 mod labels;
@@ -32,16 +33,21 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(interventions::routes())
         .merge(checkpoints::routes())
         .merge(policies::routes())
-        .merge(decisions::routes());
+        .merge(decisions::routes())
+        .merge(environments::routes());
     let mut routes = service_kit::with_tags(routes, &TAGS);
     lists::fill_in(routes.get_openapi_mut());
     routes
 }
 
-const TAGS: [(&str, &str); 2] = [
+const TAGS: [(&str, &str); 3] = [
     ("runs", "Train a swarm: start, follow, pause, resume, cancel, rewind, compare"),
     (
         "policies",
         "Ask a learned policy, or a hand rule, where to send real requests, and report the outcomes",
+    ),
+    (
+        "environments",
+        "Play episodes turn by turn, for learners of your own: vectors and masks out, choices in",
     ),
 ];

@@ -15,6 +15,8 @@ pub(crate) struct Stack {
     pub(crate) ledger: FakeRemembrancer,
     pub(crate) field: FakePsiField,
     pub(crate) max_concurrent_runs: usize,
+    pub(crate) max_environments: usize,
+    pub(crate) environment_idle_seconds: u64,
     trainer: Option<Running>,
 }
 
@@ -35,7 +37,15 @@ impl Stack {
 
     pub(crate) async fn without_trainer() -> Self {
         let (ledger, field) = (FakeRemembrancer::start().await, FakePsiField::start().await);
-        Self { ledger, field, max_concurrent_runs: 2, trainer: None }
+        let Config { max_environments, environment_idle_seconds, .. } = Config::default();
+        Self {
+            ledger,
+            field,
+            max_concurrent_runs: 2,
+            max_environments,
+            environment_idle_seconds,
+            trainer: None,
+        }
     }
 
     pub(crate) async fn start_trainer(&mut self) {
@@ -55,6 +65,8 @@ impl Stack {
             remembrancer_url: self.ledger.url().to_owned(),
             psi_field_url: self.field.url().to_owned(),
             max_concurrent_runs: self.max_concurrent_runs,
+            max_environments: self.max_environments,
+            environment_idle_seconds: self.environment_idle_seconds,
             ..Config::default()
         };
         let shutdown = CancellationToken::new();
