@@ -14,6 +14,7 @@ mod interrupts;
 mod known_ledger;
 mod known_logs;
 mod output;
+mod policy_command;
 mod remote;
 mod runtime;
 mod simulation;

@@ -2,14 +2,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use policy::{PolicyFile, Rule, StepReport, Swarm};
-use routing_env::{Environment, Episode, Metrics, Origin, Reward, Trace};
+use policy::{DecidedRequest, PolicyFile, Rule, StepReport, Swarm};
+use routing_env::{Environment, Episode, Metrics, Origin, Reward, Trace, gym::Space};
 
 use crate::{
     environment::EnvironmentArgs,
     exit::{Answer, usage},
     files::{read, read_text},
     output::{note, say, say_json},
+    policy_command::{PolicyArgs, PolicyCommand, play_episodes},
     simulation::{
         rows::{DecisionRows, StepRows},
         summary::Summary,
@@ -18,18 +19,26 @@ use crate::{
 
 /// Simulate one policy in this process, without any service
 ///
-/// Plays episodes with a hand rule or a learned policy and prints the metrics. Every decision and the
+/// Plays episodes with a hand rule, a learned policy or a program of your own and prints the metrics. Every decision and the
 /// providers' states can be written to files, enough to recompute every metric.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh simulate --policy weighted-score
   mesh simulate --policy out/swarm_final.json --preset contended --episodes 5 --json
   mesh simulate --policy cheapest --workloads workloads.json --decisions decisions.csv --steps-out steps.csv
-  mesh simulate --policy weighted-score --preset default --trace requests.csv --step-seconds 60")]
+  mesh simulate --policy weighted-score --preset default --trace requests.csv --step-seconds 60
+  mesh simulate --policy-command 'python clients/python/examples/greedy.py'")]
 pub(crate) struct Simulate {
     /// A hand rule (weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price, bid-price-informed) or a policy file
-    #[arg(long, value_name = "NAME|FILE")]
-    policy: String,
+    #[arg(
+        long,
+        value_name = "NAME|FILE",
+        required_unless_present = "policy_command",
+        conflicts_with = "policy_command"
+    )]
+    policy: Option<String>,
+    #[command(flatten)]
+    program: PolicyArgs,
     #[command(flatten)]
     environment: EnvironmentArgs,
     /// Replay the requests of a CSV file instead of drawing them. Columns: step, or one of arrival_s, arrival_ms and
@@ -70,16 +79,32 @@ impl Simulate {
                 api::MAX_SAFE_INTEGER
             )));
         }
-        let swarm = swarm(&self.policy, &environment)?;
+        let (name, policy) = self.player(&environment)?;
         let trace = self.trace.as_deref().map(|path| self.read_trace(path, &environment)).transpose()?;
-        let metrics = self.play(&environment, swarm, trace.as_ref(), seed)?;
-        let summary = Summary::new(&self.policy, &environment, seed, self.episodes, trace.as_ref(), &metrics);
+        let metrics = self.play(&environment, policy, trace.as_ref(), seed)?;
+        let summary = Summary::new(&name, &environment, seed, self.episodes, trace.as_ref(), &metrics);
         if self.json {
             say_json(&summary)?
         } else {
             say(&summary.tables())?
         }
         Ok(Answer::Yes)
+    }
+
+    /// Who decides, and what it is called.
+    fn player(&self, environment: &Environment) -> anyhow::Result<(String, Player)> {
+        let timeout = self.program.timeout()?;
+        match (self.policy.as_deref(), self.program.policy_command.as_slice()) {
+            (Some(policy), []) => {
+                Ok((policy.to_owned(), Player::Swarm(Box::new(swarm(policy, environment)?))))
+            }
+            (None, [command]) => {
+                let space = Space::new(environment);
+                let command = PolicyCommand::start(command, timeout, environment, &space)?;
+                Ok((command.name().to_owned(), Player::Command(command, space)))
+            }
+            _ => Err(usage("expected one policy: --policy, or --policy-command once")),
+        }
     }
 
     fn read_trace(&self, path: &Path, environment: &Environment) -> anyhow::Result<Trace> {
@@ -98,37 +123,114 @@ impl Simulate {
     fn play(
         &self,
         environment: &Environment,
-        mut swarm: Swarm,
+        mut policy: Player,
         trace: Option<&Trace>,
         seed: u64,
     ) -> anyhow::Result<Metrics> {
-        let mut decisions = self.decisions.as_deref().map(DecisionRows::create).transpose()?;
-        let mut steps = self.steps_out.as_deref().map(StepRows::create).transpose()?;
-        let mut metrics = Metrics::new(environment);
-        let mut report = StepReport::new(environment);
+        let mut outcome = Outcome::new(self, environment)?;
         let reward = Reward::EXCESS_COST;
         for number in 0..self.episodes {
             let seed = seed + u64::from(number);
-            let mut episode = match trace {
+            let episode = match trace {
                 Some(trace) => Episode::replaying(environment, trace, seed, reward),
                 None => Episode::new(environment, seed, reward),
             };
-            swarm.begin_episode(seed);
-            while swarm.run_step(&mut episode, reward, &mut report) {
-                metrics.merge(&report.metrics);
-                if let Some(rows) = &mut decisions {
-                    rows.write(environment, number, &report)?;
+            match &mut policy {
+                Player::Swarm(swarm) => {
+                    play_swarm(swarm, environment, (number, seed), episode, &mut outcome)?
                 }
-                if let Some(rows) = &mut steps {
-                    rows.write(environment, number, report.step, episode.market())?;
+                Player::Command(command, space) => {
+                    let mut written = Ok(());
+                    play_episodes(command, space, vec![(seed, episode)], &mut |_, episode| {
+                        if written.is_ok() {
+                            written = outcome.add(number, &report_of(environment, episode), episode);
+                        }
+                    })?;
+                    written?;
                 }
             }
-            swarm.end_episode();
         }
-        decisions.map(DecisionRows::finish).transpose()?;
-        steps.map(StepRows::finish).transpose()?;
-        Ok(metrics)
+        outcome.finish()
     }
+}
+
+/// Who decides.
+enum Player {
+    Swarm(Box<Swarm>),
+    Command(PolicyCommand, Space),
+}
+
+fn play_swarm(
+    swarm: &mut Swarm,
+    environment: &Environment,
+    (number, seed): (u32, u64),
+    mut episode: Episode<'_>,
+    outcome: &mut Outcome<'_>,
+) -> anyhow::Result<()> {
+    let mut report = StepReport::new(environment);
+    swarm.begin_episode(seed);
+    while swarm.run_step(&mut episode, Reward::EXCESS_COST, &mut report) {
+        outcome.add(number, &report, &episode)?;
+    }
+    swarm.end_episode();
+    Ok(())
+}
+
+/// What the steps came to, and the files that tell of each.
+struct Outcome<'e> {
+    environment: &'e Environment,
+    metrics: Metrics,
+    decisions: Option<DecisionRows>,
+    steps: Option<StepRows>,
+}
+
+impl<'e> Outcome<'e> {
+    fn new(asked: &Simulate, environment: &'e Environment) -> anyhow::Result<Self> {
+        Ok(Self {
+            environment,
+            metrics: Metrics::new(environment),
+            decisions: asked.decisions.as_deref().map(DecisionRows::create).transpose()?,
+            steps: asked.steps_out.as_deref().map(StepRows::create).transpose()?,
+        })
+    }
+
+    /// Adds a step that has ended.
+    fn add(&mut self, number: u32, report: &StepReport, episode: &Episode<'_>) -> anyhow::Result<()> {
+        self.metrics.merge(&report.metrics);
+        if let Some(rows) = &mut self.decisions {
+            rows.write(self.environment, number, report)?;
+        }
+        if let Some(rows) = &mut self.steps {
+            rows.write(self.environment, number, report.step, episode.market())?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> anyhow::Result<Metrics> {
+        self.decisions.map(DecisionRows::finish).transpose()?;
+        self.steps.map(StepRows::finish).transpose()?;
+        Ok(self.metrics)
+    }
+}
+
+/// What a step came to that was decided by nobody's swarm.
+fn report_of(environment: &Environment, episode: &Episode<'_>) -> StepReport {
+    let outcome = episode.outcome();
+    let mut report = StepReport::new(environment);
+    report.step = outcome.step;
+    report.metrics.clone_from(outcome.metrics);
+    let requests = outcome.requests.iter().zip(outcome.resolutions).zip(outcome.waits_ms);
+    report.decisions.extend(requests.map(|((request, resolution), wait_ms)| DecidedRequest {
+        agent: 0,
+        request: *request,
+        resolution: *resolution,
+        wait_ms: *wait_ms,
+        reward: Reward::EXCESS_COST.of_request(resolution),
+        explored: false,
+        propensity: 1.0,
+        value: None,
+    }));
+    report
 }
 
 /// A hand rule by its name, else a policy file.

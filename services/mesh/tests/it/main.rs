@@ -9,6 +9,7 @@ mod interrupt;
 mod key;
 mod ledger;
 mod logs;
+mod policy_command;
 mod simulate;
 mod support;
 mod train;
