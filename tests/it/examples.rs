@@ -26,6 +26,9 @@ async fn every_example_of_a_body_is_accepted_and_every_answer_is_as_documented()
         json!({"requests": [{"tenant": "tenant-gaming", "workload": "general_compute", "gpu_hours": 1.5}]});
     let (_, served) = stack.post(&format!("{}/v1/policies/{run}/decisions", stack.trainer), &asked).await;
     let decision = served["decisions"][0]["id"].as_str().unwrap().to_owned();
+    let played = json!({"environment": {"preset": "contended"}, "n": 2});
+    let (_, environment) = stack.post(&format!("{}/v1/environments", stack.trainer), &played).await;
+    let environment = environment["id"].as_str().unwrap().to_owned();
     let (mut tried, mut evaluation) = (0, None);
     for (service, url) in stack.services() {
         let document: Value = serde_json::from_str(&file(&format!("openapi/{service}.json"))).unwrap();
@@ -41,7 +44,11 @@ async fn every_example_of_a_body_is_accepted_and_every_answer_is_as_documented()
                     Value::String(text) if media_type == "application/octet-stream" => text,
                     example => example.to_string(),
                 };
-                let id = if path.starts_with("/v1/decisions") { &decision } else { &run };
+                let id = match path {
+                    _ if path.starts_with("/v1/decisions") => &decision,
+                    _ if path.starts_with("/v1/environments") => &environment,
+                    _ => &run,
+                };
                 let place = filled(path, operation, id);
                 let request =
                     stack.http.request(method.to_uppercase().parse().unwrap(), format!("{url}{place}"));
@@ -81,6 +88,7 @@ async fn every_example_of_a_body_is_accepted_and_every_answer_is_as_documented()
             }
             let id = match path {
                 _ if path.starts_with("/v1/decisions") => &decision,
+                _ if path.starts_with("/v1/environments") => &environment,
                 _ if path.starts_with("/v1/evaluations") => &evaluation,
                 _ => &run,
             };

@@ -2,12 +2,16 @@
 
 import pathlib
 import sys
+import warnings
 
 import numpy as np
 import torch
 from ai_mesh_gym.line import serve
 from masked_dqn import MaskedDQN
 from sb3_contrib import MaskablePPO
+
+# Its replay is of no use here, however many steps it looked ahead.
+warnings.filterwarnings("ignore", message=".*n_steps.*")
 
 
 def maskable_ppo(path):

@@ -58,6 +58,10 @@ fn policy_to_wire(policy: &PolicyReport) -> PolicyResult {
         policy_sha256: policy.origin.learned().and_then(Learned::artifact).map(Hash),
         trained_episodes: policy.trained_episodes(),
         trainings: policy.origin.learned().map_or_else(Vec::new, trainings_to_wire),
+        programs: match policy.origin {
+            Origin::Command { programs } => u32::try_from(programs).ok(),
+            _ => None,
+        },
         metrics: metrics_to_wire(&policy.metrics),
         versus_baseline: metrics_to_wire(&policy.versus_baseline),
         versus_best_rule: metrics_to_wire(&policy.versus_best_rule),
@@ -105,6 +109,9 @@ fn trainings_to_wire(learned: &Learned) -> Vec<TrainingResult> {
 fn origin_from_wire(policy: &PolicyResult) -> Origin {
     if policy.reference {
         return Origin::Reference;
+    }
+    if let Some(programs) = policy.programs {
+        return Origin::Command { programs: programs as usize };
     }
     if !policy.learned {
         return Origin::Rule;

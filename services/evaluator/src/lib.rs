@@ -11,6 +11,7 @@ mod error;
 mod evaluations;
 mod known_limits;
 mod ledger;
+pub mod local;
 mod metrics;
 mod plan;
 mod policies;

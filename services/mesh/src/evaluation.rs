@@ -122,6 +122,9 @@ pub(crate) fn tables(result: &EvaluationResult) -> String {
     if report.policies.iter().any(|policy| policy.origin == Origin::Reference) {
         lines.push("† is told what is hidden from the others: a reference, no rival.".into());
     }
+    if report.policies.iter().any(PolicyReport::is_command) {
+        lines.push("‡ is a program of yours: what it played is your word.".into());
+    }
     lines.extend(report.policies.iter().flat_map(|policy| trained(policy, &policy.title(&report.policies))));
     lines.extend(report.verdicts.iter().cloned());
     lines.extend(report.limit.as_ref().map(limit_line));

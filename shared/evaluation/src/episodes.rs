@@ -1,6 +1,7 @@
 //! Playing the episodes: every policy meets the same ones.
 
 use std::{
+    collections::BTreeMap,
     ops::ControlFlow,
     sync::{Mutex, PoisonError},
 };
@@ -39,11 +40,38 @@ pub struct Achieved {
     pub parts: Vec<Tally>,
 }
 
-/// A frozen swarm, how it was made, and the copies that threads have made of it: an agent's table may be large, so a copy
+impl Achieved {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(env: &Environment) -> Self {
+        let parts = PARTS.min(env.steps()) as usize;
+        Self {
+            metrics: Metrics::new(env),
+            on_limit_steps: Tally::default(),
+            parts: vec![Tally::default(); parts],
+        }
+    }
+
+    /// Adds a step that has ended. `limit_steps`, in ascending order, are those whose physical limit is wanted.
+    pub fn add(&mut self, env: &Environment, step: u32, metrics: &Metrics, limit_steps: &[u32]) {
+        self.metrics.merge(metrics);
+        let part = u64::from(step) * self.parts.len() as u64 / u64::from(env.steps());
+        self.parts[part as usize].merge(&metrics.overall);
+        if limit_steps.binary_search(&step).is_ok() {
+            self.on_limit_steps.merge(&metrics.overall);
+        }
+    }
+}
+
+/// Who plays: a frozen swarm, how it was made, and the copies that threads have made of it: an agent's table may be large, so a copy
 /// is used for many episodes.
-struct Policy {
-    config: SwarmConfig,
-    swarms: Mutex<Swarms>,
+enum Policy {
+    Swarm {
+        config: SwarmConfig,
+        swarms: Mutex<Swarms>,
+    },
+    /// What somebody else has played, by seed.
+    Played(BTreeMap<u64, Achieved>),
 }
 
 struct Swarms {
@@ -89,6 +117,14 @@ impl Contestant {
         Self::new(name, Origin::Learned(learned), swarms)
     }
 
+    /// A policy that was played elsewhere, once or in several trainings: of each, what it achieved by seed. An evaluation on
+    /// seeds that one of them lacks has no result.
+    #[must_use]
+    pub fn of_plays(name: String, plays: Vec<BTreeMap<u64, Achieved>>) -> Self {
+        let origin = Origin::Command { programs: plays.len() };
+        Self { name, origin, policies: plays.into_iter().map(Policy::Played).collect() }
+    }
+
     /// The same contestant under a name of the caller's choice.
     #[must_use]
     pub fn named(self, name: String) -> Self {
@@ -99,7 +135,7 @@ impl Contestant {
         let policy = |mut swarm: Swarm| {
             swarm.freeze();
             let config = swarm.config().clone();
-            Policy { config, swarms: Mutex::new(Swarms { original: swarm, idle: Vec::new() }) }
+            Policy::Swarm { config, swarms: Mutex::new(Swarms { original: swarm, idle: Vec::new() }) }
         };
         Self { name, origin, policies: swarms.into_iter().map(policy).collect() }
     }
@@ -107,7 +143,10 @@ impl Contestant {
     /// How its swarms were made; `None` when it has none.
     #[must_use]
     pub fn config(&self) -> Option<&SwarmConfig> {
-        self.policies.first().map(|policy| &policy.config)
+        self.policies.first().and_then(|policy| match policy {
+            Policy::Swarm { config, .. } => Some(config),
+            Policy::Played(_) => None,
+        })
     }
 
     /// How many trainings of it there are; 1 of what was not trained.
@@ -160,29 +199,23 @@ impl Policy {
         limit_steps: &[u32],
         progress: &Progress,
     ) -> Option<Achieved> {
+        let swarms = match self {
+            Self::Played(played) => return played.get(&seed).cloned(),
+            Self::Swarm { swarms, .. } => swarms,
+        };
         let mut swarm = {
-            let mut swarms = self.swarms.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut swarms = swarms.lock().unwrap_or_else(PoisonError::into_inner);
             swarms.idle.pop().unwrap_or_else(|| swarms.original.clone())
         };
-        let parts = u64::from(PARTS.min(env.steps()));
-        let mut achieved = Achieved {
-            metrics: Metrics::new(env),
-            on_limit_steps: Tally::default(),
-            parts: vec![Tally::default(); parts as usize],
-        };
+        let mut achieved = Achieved::new(env);
         let played = swarm.play_watched(env, seed, Reward::EXCESS_COST, |step| {
-            achieved.metrics.merge(&step.metrics);
-            let part = u64::from(step.step) * parts / u64::from(env.steps());
-            achieved.parts[part as usize].merge(&step.metrics.overall);
-            if limit_steps.binary_search(&step.step).is_ok() {
-                achieved.on_limit_steps.merge(&step.metrics.overall);
-            }
+            achieved.add(env, step.step, &step.metrics, limit_steps);
             if progress.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         if played.is_break() {
             return None;
         }
-        self.swarms.lock().unwrap_or_else(PoisonError::into_inner).idle.push(swarm);
+        swarms.lock().unwrap_or_else(PoisonError::into_inner).idle.push(swarm);
         Some(achieved)
     }
 }
@@ -317,6 +350,23 @@ mod tests {
         };
         assert_eq!(twins(vec![of(3, 10), of(3, 20), of(2, 10)]), [Some(3), Some(3), Some(4), None, None]);
         assert_eq!(twins(vec![of(3, 10), of(3, 0)]), [Some(1), None]);
+    }
+
+    #[test]
+    fn what_was_played_elsewhere_counts_as_if_it_was_played_here() {
+        let env = Environment::built_in(Preset::Contended).with_steps(4);
+        let seeds = [1_u64 << 32, (1 << 32) + 1];
+        let sample = Sample::new(&env, 2, Some(2)).unwrap();
+        let rule = || Contestant::of_rule(Rule::Cheapest, &env);
+        let played = |contestant: Contestant, seeds: &[u64]| {
+            play(&env, &[contestant], seeds, Some(&sample), &Progress::default())
+                .map(|mut played| played.remove(0))
+        };
+        let here = played(rule(), &seeds).unwrap();
+        let by_seed: BTreeMap<u64, Achieved> = seeds.into_iter().zip(here[0].clone()).collect();
+        let elsewhere = || Contestant::of_plays("mine".into(), vec![by_seed.clone(), by_seed.clone()]);
+        assert_eq!(played(elsewhere(), &seeds).unwrap(), [here[0].clone(), here[0].clone()]);
+        assert_eq!(played(elsewhere(), &[7]), None, "nobody has played that seed");
     }
 
     #[test]

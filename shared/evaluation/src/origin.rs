@@ -11,6 +11,11 @@ pub enum Origin {
     Reference,
     /// What a learner knows.
     Learned(Learned),
+    /// Programs of whoever asked, which played elsewhere: what they achieved is that person's word.
+    Command {
+        /// How many of this name: trainings of one policy.
+        programs: usize,
+    },
 }
 
 /// A learner's trainings: of one configuration, each on seeds of its own.
@@ -51,7 +56,17 @@ impl Origin {
     pub fn learned(&self) -> Option<&Learned> {
         match self {
             Self::Learned(learned) => Some(learned),
-            Self::Rule | Self::Reference => None,
+            Self::Rule | Self::Reference | Self::Command { .. } => None,
+        }
+    }
+
+    /// How many trainings its figures are of; 1 of what was not trained here.
+    #[must_use]
+    pub fn trainings(&self) -> usize {
+        match self {
+            Self::Learned(learned) => learned.trainings.len().max(1),
+            Self::Command { programs } => *programs,
+            Self::Rule | Self::Reference => 1,
         }
     }
 }

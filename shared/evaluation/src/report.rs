@@ -192,6 +192,12 @@ impl PolicyReport {
         self.origin.learned().is_some()
     }
 
+    /// Whether it is a program of whoever asked.
+    #[must_use]
+    pub fn is_command(&self) -> bool {
+        matches!(self.origin, Origin::Command { .. })
+    }
+
     /// Whether it was trained.
     #[must_use]
     pub fn is_trained(&self) -> bool {
@@ -208,7 +214,12 @@ impl PolicyReport {
     /// how often it was, or else the start of its artifact's name.
     #[must_use]
     pub fn title(&self, policies: &[Self]) -> String {
-        let Some(learned) = self.origin.learned() else { return self.name.clone() };
+        let Some(learned) = self.origin.learned() else {
+            return match self.origin.trainings() {
+                0 | 1 => self.name.clone(),
+                programs => format!("{} ({programs} programs)", self.name),
+            };
+        };
         let peers = policies.iter().filter(|other| {
             other.name == self.name && other.origin != self.origin && other.is_trained() == self.is_trained()
         });

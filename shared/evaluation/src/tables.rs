@@ -62,6 +62,7 @@ pub fn summary(report: &Report) -> Table {
     let row = |policy: &PolicyReport| {
         let mark = match policy.origin {
             Origin::Learned(_) => " *",
+            Origin::Command { .. } => " ‡",
             Origin::Reference => " †",
             Origin::Rule => "",
         };

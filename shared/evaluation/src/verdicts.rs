@@ -97,7 +97,10 @@ impl Findings<'_> {
     /// Who is judged.
     fn judged(&self) -> Vec<usize> {
         let policies = self.policies;
-        let is_judged = |i: &usize| policies[*i].is_trained() && !is_on_the_way(&policies[*i], policies);
+        let is_judged = |i: &usize| {
+            let policy = &policies[*i];
+            policy.is_command() || policy.is_trained() && !is_on_the_way(policy, policies)
+        };
         let judged: Vec<usize> = (0..policies.len()).filter(is_judged).collect();
         if judged.is_empty() && self.best_rule != self.baseline { vec![self.best_rule] } else { judged }
     }
@@ -137,8 +140,7 @@ impl Findings<'_> {
 
     /// On how much a difference rests.
     fn basis(&self, policy: usize) -> String {
-        let trainings = self.policies[policy].origin.learned().map_or(0, |learned| learned.trainings.len());
-        match trainings {
+        match self.policies[policy].origin.trainings() {
             0 | 1 => format!("{} seeds", self.seeds),
             more => format!("{more} trainings on {} seeds", self.seeds),
         }

@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use api::{
@@ -9,7 +12,7 @@ use api::{
 use clap::Args;
 use policy::PolicyFile;
 use serde::Serialize;
-use trainer::checkpoint::CheckpointDocument;
+use trainer::{checkpoint::CheckpointDocument, digest::sha256};
 use uuid::Uuid;
 
 use crate::{
@@ -17,31 +20,37 @@ use crate::{
     environment::EnvironmentArgs,
     evaluation::{HeldOutArgs, evaluate, tables, trainings_of},
     exit::{Answer, usage},
-    files::{read, writable_folder},
+    files::{read, writable_folder, write},
     interrupts::Interrupts,
     output::{say, say_json},
+    policy_command::{PolicyArgs, Unrecorded, evaluate_here},
     runtime,
     training::outcome::{retrying, write_evaluation},
+    visualization::draw_evaluation,
 };
 
 /// Compare a learned policy with the hand rules on held-out seeds
 ///
 /// All policies play the same episodes, on seeds that nobody was trained on, and are compared with the physical limit, an
-/// upper bound that no policy can exceed. The result is recorded in the ledger.
+/// upper bound that no policy can exceed. The result is recorded in the ledger; with --policy-command it is not, because what
+/// a program played is known to this process alone.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh evaluate --ai-agents out/swarm_final.json
   mesh evaluate --ai-agents out/swarm_final.json --preset overloaded --seeds 200 --output out
   mesh evaluate --ai-agents out/swarm_final*.json --first-seed 5000000000
   mesh evaluate --ai-agents out/swarm_final*.json --final
-  mesh evaluate --ai-agents out/swarm_final.json --baseline-config workloads.json --steps 1000 --json")]
+  mesh evaluate --ai-agents out/swarm_final.json --baseline-config workloads.json --steps 1000 --json
+  mesh evaluate --preset contended --policy-command 'python clients/python/examples/greedy.py'")]
 pub(crate) struct Evaluate {
     /// Policy files (swarm_final.json) or checkpoints (swarm_checkpoint.json), at most 60. Those that were trained alike
     /// (same algorithm, settings, agents, episodes, catalog, tenants, preset and reward) on seeds of their own are the
     /// trainings of one policy, whose intervals then cover the luck of training too
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..=60)]
+    #[arg(long, value_name = "FILE", required_unless_present = "policy_command", num_args = 1..=60)]
     ai_agents: Vec<PathBuf>,
-    /// Judge each file as a policy of its own, also those that were trained alike
+    #[command(flatten)]
+    programs: PolicyArgs,
+    /// Judge each file and each program as a policy of its own, also those that were trained alike or have one name
     #[arg(long)]
     apart: bool,
     /// Tenants and their demand (workloads.json) [default: the built-in ones]
@@ -105,6 +114,9 @@ impl Evaluate {
         if let Some(folder) = &self.output {
             writable_folder(folder)?;
         }
+        if !self.programs.policy_command.is_empty() {
+            return self.evaluate_here(files, request);
+        }
         runtime::block_on("warn", async {
             let mut interrupts = Interrupts::watch()?;
             let mut connection = tokio::select! {
@@ -121,6 +133,42 @@ impl Evaluate {
             connection.close().await;
             told
         })
+    }
+
+    /// Evaluates without any service.
+    fn evaluate_here(
+        &self,
+        files: Vec<(PolicyFile, Vec<u8>)>,
+        mut request: NewEvaluation,
+    ) -> anyhow::Result<Answer> {
+        if request.is_final {
+            return Err(usage(
+                "--final: expected no --policy-command, because it is recorded when the final seeds are opened, and an \
+                 evaluation with programs is not",
+            ));
+        }
+        let mut contents = BTreeMap::new();
+        let named = files.into_iter().map(|(file, bytes)| {
+            let name = sha256(&bytes);
+            contents.insert(name, bytes);
+            (file, name)
+        });
+        request.policies = policies(named.collect(), self.apart);
+        let Unrecorded { evaluation, csv } = evaluate_here(&self.programs, self.apart, request, &contents)?;
+        if let Some(folder) = &self.output {
+            write(&folder.join("evaluation.csv"), csv.as_bytes())?;
+            let json = serde_json::to_vec_pretty(&evaluation).context("the evaluation as JSON")?;
+            write(&folder.join("evaluation.json"), &json)?;
+            draw_evaluation(folder, &evaluation)?;
+        }
+        let result = evaluation.result.as_ref().context("a completed evaluation has a result")?;
+        if self.json {
+            say_json(&Output { result, evaluation_id: evaluation.id, record_id: None })?;
+        } else {
+            say(&tables(result))?;
+            say("Not recorded: what a program played is known to this process alone.")?;
+        }
+        Ok(Answer::Yes)
     }
 
     async fn evaluate(

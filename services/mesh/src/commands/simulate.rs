@@ -101,7 +101,7 @@ impl Simulate {
             (None, [command]) => {
                 let space = Space::new(environment);
                 let command = PolicyCommand::start(command, timeout, environment, &space)?;
-                Ok((command.name().to_owned(), Player::Command(command, space)))
+                Ok((command.name().to_owned(), Player::Command(Box::new(command), space)))
             }
             _ => Err(usage("expected one policy: --policy, or --policy-command once")),
         }
@@ -157,7 +157,7 @@ impl Simulate {
 /// Who decides.
 enum Player {
     Swarm(Box<Swarm>),
-    Command(PolicyCommand, Space),
+    Command(Box<PolicyCommand>, Space),
 }
 
 fn play_swarm(

@@ -149,3 +149,59 @@ fn one_policy_decides_a_simulation() {
     assert_eq!(two.code, 2, "{}", two.stderr);
     assert_eq!(mesh(folder.path(), &["simulate"]).code, 2);
 }
+
+#[test]
+fn an_evaluation_judges_programs_on_the_seeds_that_all_meet_and_says_that_it_is_not_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = written(folder.path(), FIRST);
+    let arguments = ["evaluate", "--policy-command", &command, "--policy-command", &command];
+    let asked = ["--preset", "contended", "--steps", "1", "--seeds", "2", "--limit-steps", "1"];
+    let ran = mesh(folder.path(), &[&arguments[..], &asked, &["--output", "out", "--json"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let told = ran.json();
+    assert_eq!(told["record_id"], serde_json::Value::Null);
+    let policies = told["policies"].as_array().unwrap();
+    let mine: Vec<_> = policies.iter().filter(|policy| policy["name"] == "first-feasible").collect();
+    assert_eq!(mine.len(), 1, "programs of one name are trainings of one policy");
+    assert_eq!((mine[0]["programs"].as_u64(), mine[0]["learned"].as_bool()), (Some(2), Some(false)));
+    assert!(policies.iter().any(|policy| policy["name"] == "bid-price"));
+    assert!(mine[0]["gap_closed"].is_object(), "{}", mine[0]["gap_closed"]);
+
+    let env = Environment::built_in(Preset::Contended).with_steps(1);
+    let space = Space::new(&env);
+    for (i, reward) in mine[0]["reward_by_seed"].as_array().unwrap().iter().enumerate() {
+        let mut metrics = Metrics::new(&env);
+        let mut watch = |episode: &routing_env::Episode<'_>| metrics.merge(episode.outcome().metrics);
+        let mut play = Play::new(&env, &space, told["seeds"][i].as_u64().unwrap(), &mut watch);
+        while let Some(asked) = play.asked() {
+            let first = asked.mask.iter().position(|allowed| *allowed).unwrap();
+            play.act(first, &mut watch).unwrap();
+        }
+        let (told, here) = (reward.as_f64().unwrap(), metrics.overall.avg_reward().unwrap());
+        assert!((told - here).abs() < 1e-9, "{told} and {here}");
+    }
+    let read = |file: &str| fs::read_to_string(folder.path().join("out").join(file)).unwrap();
+    assert!(read("evaluation.csv").contains("first-feasible"));
+    assert!(read("report.html").contains("first-feasible"));
+    let file: serde_json::Value = serde_json::from_str(&read("evaluation.json")).unwrap();
+    assert_eq!(file["result"]["policies"], told["policies"]);
+    assert!(!folder.path().join("out/evaluation_receipt.json").exists());
+}
+
+#[test]
+fn programs_are_kept_apart_on_demand_and_do_not_open_the_final_seeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = written(folder.path(), FIRST);
+    let arguments = ["evaluate", "--policy-command", &command, "--policy-command", &command];
+    let asked = ["--preset", "default", "--steps", "1", "--seeds", "2", "--limit-steps", "0"];
+    let apart = mesh(folder.path(), &[&arguments[..], &asked, &["--apart", "--json"]].concat());
+    assert_eq!(apart.code, 0, "{}", apart.stderr);
+    let policies = apart.json()["policies"].as_array().unwrap().clone();
+    assert_eq!(policies.iter().filter(|policy| policy["programs"] == 1).count(), 2);
+    let text = mesh(folder.path(), &[&arguments[..], &asked].concat());
+    assert!(text.stdout.contains("first-feasible (2 programs) ‡"), "{}", text.stdout);
+    assert!(text.stdout.contains("Not recorded"), "{}", text.stdout);
+    let last = mesh(folder.path(), &[&arguments[..], &["--final"]].concat());
+    assert_eq!(last.code, 2);
+    assert!(last.stderr.contains("--final"), "{}", last.stderr);
+}

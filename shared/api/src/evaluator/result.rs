@@ -159,6 +159,10 @@ pub struct PolicyResult {
     /// Its trainings; absent for hand rules, and for what was never trained.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trainings: Vec<TrainingResult>,
+    /// Of how many programs of its caller it is (`mesh evaluate --policy-command`): what they played is the caller's word.
+    /// Absent of everything that the evaluator has played.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub programs: Option<u32>,
     /// Its metrics.
     pub metrics: MetricEstimates,
     /// Paired differences to the baseline `weighted-score`, seed by seed.

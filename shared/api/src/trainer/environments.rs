@@ -73,7 +73,7 @@ pub struct PlayedEnvironment {
 /// A choice for each episode.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"turn": 0, "choices": [0, 8]}))]
+#[schema(example = json!({"turn": 0, "choices": [8, 7]}))]
 pub struct NewTurn {
     /// The number of the turn that is answered. One that was answered already is refused, so that a repeated call plays
     /// nothing twice; without it the choices are for whatever is to be decided now.

@@ -107,6 +107,7 @@ pub(crate) fn evaluation(size: &Size) -> EvaluationResult {
             policy_sha256: learned.then(|| Hash([i as u8 + 10; 32])),
             trained_episodes: learned.then_some(20),
             trainings: vec![],
+            programs: None,
             metrics: estimates(reward),
             versus_baseline: only_reward(estimate(difference, 0.1)),
             versus_best_rule: only_reward(estimate(reward - 41.535, 0.1)),
