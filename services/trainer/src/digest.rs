@@ -92,6 +92,9 @@ struct Identity<'a> {
     steps_per_episode: u32,
     #[serde(flatten)]
     algorithm: AlgorithmIdentity<'a>,
+    /// The algorithm's, where it has decided otherwise before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u32>,
     reward: &'a str,
     seed: u64,
     psi_field: PsiFieldMode,
@@ -167,6 +170,7 @@ impl<'a> Identity<'a> {
             episodes: run.episodes,
             steps_per_episode: run.steps_per_episode,
             algorithm,
+            revision: Some(policy::registry::revision(name)).filter(|revision| *revision > 1),
             reward: &run.reward,
             seed: run.seed,
             psi_field: run.psi_field,

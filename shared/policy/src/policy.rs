@@ -117,6 +117,9 @@ pub(crate) trait Learner: Agent {
     /// What it can be told.
     type Settings: Settings;
 
+    /// See [`revision`](crate::registry::revision).
+    const REVISION: u32 = 1;
+
     /// One of so many agents that know nothing yet.
     ///
     /// # Errors

@@ -57,6 +57,7 @@ pub struct Learner {
     pub summary: &'static str,
     /// What it can be told.
     pub settings: &'static [Setting],
+    revision: u32,
     read: fn(&Values) -> Result<Values, Vec<SettingError>>,
     team: fn(&'static str, &Values, u32, &Environment) -> MadeTeam,
     merged: fn(&'static str, &Knowledge, &Knowledge) -> Result<Knowledge, String>,
@@ -68,6 +69,7 @@ impl Learner {
             name,
             summary,
             settings: L::Settings::LIST,
+            revision: L::REVISION,
             read: |told| L::Settings::read(told).map(|settings| settings.written()),
             team: |name, settings, agents, env| {
                 // an algorithm's settings have been checked when it was made
@@ -92,6 +94,17 @@ impl Learner {
     #[must_use]
     pub fn defaults(&self) -> Map<String, Value> {
         (self.read)(&Map::new()).unwrap_or_default()
+    }
+}
+
+/// Counts how often the algorithm of this name has come to decide otherwise with the same settings and seeds, from 1 on: two
+/// runs of different revisions are not the same run, whatever else they have in common.
+#[must_use]
+pub fn revision(name: &str) -> u32 {
+    match Kind::find(name) {
+        Ok(Kind::Learner(learner)) => learner.revision,
+        Ok(Kind::Rule(rule)) => rule.revision(),
+        Err(_) => 1,
     }
 }
 

@@ -260,6 +260,9 @@ impl Agent for Adaptive {
 impl Learner for Adaptive {
     type Settings = Settings;
 
+    /// Since 2 it plans for second tries, and goes on weighing while it is frozen.
+    const REVISION: u32 = 2;
+
     /// An agent that knows the catalog's word.
     fn new(settings: Settings, _agents: u32, env: &Environment) -> Result<Self, SwarmError> {
         let rehearsals = Rehearsals::new(Tuning::new());

@@ -79,6 +79,15 @@ impl Rule {
         self.into()
     }
 
+    /// See [`revision`](crate::registry::revision).
+    pub(crate) fn revision(self) -> u32 {
+        match self {
+            // since 2 they are set up for the reward itself
+            Self::BidPrice | Self::BidPriceInformed => 2,
+            _ => 1,
+        }
+    }
+
     /// A team of so many that follow it. One that is tuned plays the first training seeds of the environment for it, which
     /// takes seconds.
     pub(crate) fn team(self, agents: u32, env: &Environment) -> Box<dyn Team> {
