@@ -47,15 +47,6 @@ pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
         }
     };
     let is_hidden = environment.workloads().knowledge == Knowledge::Hidden;
-    if is_hidden && request.limit_steps.is_some_and(|steps| steps > 0) {
-        errors.push(FieldError {
-            pointer: "/limit_steps".into(),
-            detail:
-                "expected 0 or nothing where the workloads' knowledge is hidden: the limit's linear program \
-                     does not know what is hidden, so there is none"
-                    .into(),
-        });
-    }
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -175,16 +166,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_is_told_to_a_reference_and_has_no_limit() {
-        let drifting = json!({"environment": {"preset": "drifting"}});
-        let drifting_plan = plan(drifting.clone()).unwrap();
-        assert_eq!(drifting_plan.rules.last(), Some(&Rule::BidPriceInformed));
-        assert_eq!((drifting_plan.sample, drifting_plan.limit_steps()), (None, 0));
-        let mut wanted = drifting;
-        wanted["limit_steps"] = json!(3);
-        assert_eq!(pointers(wanted.clone()), ["/limit_steps"]);
-        wanted["limit_steps"] = json!(0);
-        assert!(plan(wanted).is_ok());
+    fn what_is_hidden_is_told_to_a_reference_and_to_the_limit() {
+        let plan = plan(json!({"environment": {"preset": "drifting"}})).unwrap();
+        assert_eq!(plan.rules.last(), Some(&Rule::BidPriceInformed));
+        assert_eq!(plan.limit_steps(), 2400);
     }
 
     #[test]

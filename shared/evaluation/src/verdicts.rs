@@ -27,7 +27,7 @@ pub struct Findings<'a> {
     pub limit: Option<&'a LimitReport>,
     /// True when it was wanted, but could not be solved.
     pub is_limit_missing: bool,
-    /// True when something is hidden from the policies, and from the limit.
+    /// True when something is hidden from the policies.
     pub is_hidden: bool,
     /// How often the final seeds have been opened, if these are they.
     pub final_opening: Option<u64>,
@@ -217,13 +217,6 @@ impl Findings<'_> {
         if self.is_limit_missing {
             return Some("The physical limit could not be solved, so no gap to it is told.".into());
         }
-        if self.is_hidden {
-            return Some(format!(
-                "What happens is hidden here, from the physical limit too, so there is none; {} is told it and shows \
-                 what that would be worth.",
-                Rule::BidPriceInformed
-            ));
-        }
         let headroom = self.limit?.headroom?;
         let share = percent(&headroom);
         Some(if headroom.high < WORTH_LEARNING {
@@ -231,7 +224,13 @@ impl Findings<'_> {
                 "The baseline's reward is within {share} of the physical limit: there is nothing to learn here."
             )
         } else {
-            format!("The physical limit's reward is above the baseline's by {share}.")
+            let expected = if self.is_hidden {
+                " It is that of one who knows what is hidden, but not what comes of the single job: luck may pass it in a \
+                 single episode."
+            } else {
+                ""
+            };
+            format!("The physical limit's reward is above the baseline's by {share}.{expected}")
         })
     }
 
@@ -687,8 +686,6 @@ mod tests {
         let policies = [rule("weighted-score")];
         let missing = Findings { is_limit_missing: true, ..findings(&policies, 0, 0, 5) };
         assert!(said(&missing).pop().unwrap().contains("could not be solved"));
-        let hidden = Findings { is_hidden: true, ..findings(&policies, 0, 0, 5) };
-        assert!(said(&hidden).pop().unwrap().contains("bid-price-informed"));
         assert_eq!(said(&findings(&policies, 0, 0, 5)).len(), 1);
     }
 }

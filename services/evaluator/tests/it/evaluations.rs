@@ -205,7 +205,6 @@ async fn wrong_fields_are_pointed_at_and_nothing_is_started() {
         (json!({"environment": {"workloads": {"tenants": 3}}}), "/environment/workloads/tenants"),
         (json!({"policies": ["abc"]}), "/policies/0"),
         (json!({"limit_steps": 1_000_001}), "/limit_steps"),
-        (json!({"limit_steps": 1, "environment": {"preset": "drifting"}}), "/limit_steps"),
     ] {
         let (status, problem) = service.refused(&body).await;
         assert_eq!((status, problem.code.as_str()), (422, "invalid_request"), "{body}");
