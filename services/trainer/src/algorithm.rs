@@ -75,7 +75,10 @@ pub fn recorded(run: &NewRun) -> Result<Algorithm, Vec<FieldError>> {
         return asked(run);
     }
     let (name, _) = named(run);
-    Algorithm::of_union(name, &flat(run)).map_err(|errors| of_all(name, "", errors))
+    let mut told = flat(run);
+    // where it is not written nobody merged
+    told.entry("merge_every").or_insert(Value::from(0));
+    Algorithm::of_union(name, &told).map_err(|errors| of_all(name, "", errors))
 }
 
 /// Whether an earlier version wrote this configuration, all settings of all algorithms beside the name.
@@ -178,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_name_a_flat_form_and_an_object_mean_the_same_and_are_answered_as_an_object_with_all_settings() {
-        let all = json!({"name": "afterstate", "learning_rate": 0.1, "discount": 0.5, "epsilon": 0.1, "merge_every": 0});
+        let all = json!({"name": "afterstate", "learning_rate": 0.1, "discount": 0.5, "epsilon": 0.1, "merge_every": 20});
         assert_eq!(answered(json!({"algorithm": "afterstate", "discount": 0.5})), all);
         assert_eq!(answered(json!({"algorithm": {"name": "afterstate", "discount": 0.5}})), all);
         assert_eq!(answered(json!({"algorithm": {"name": "afterstate"}, "discount": 0.5})), all);
@@ -197,7 +200,7 @@ mod tests {
         let places: Vec<&str> = told.iter().map(|(pointer, _)| pointer.as_str()).collect();
         assert_eq!(places, ["/learning_rate", "/replay", "/feasibility_mask", "/merge_every"]);
         for (_, detail) in told {
-            assert_eq!(detail, "adaptive has no such setting: expected one of epsilon");
+            assert_eq!(detail, "adaptive has no such setting: expected one of epsilon, regions");
         }
         let nested = json!({"algorithm": {"name": "q-learning", "epsilon": 2, "replay": {"size": 1}, "temperature": 1}});
         let mut places: Vec<String> = refused(nested).into_iter().map(|(pointer, _)| pointer).collect();
@@ -237,6 +240,9 @@ mod tests {
         assert!(asked(&record).is_err());
         assert_eq!(shown(&record).algorithm, Some(AlgorithmSpec::new("cem", json!({"epsilon": 0.1}))));
         assert_eq!(kept(&record), record);
+        let merged =
+            shown(&flat_record("afterstate")).algorithm.map(|mut told| told.settings["merge_every"].take());
+        assert_eq!(merged, Some(json!(0)), "nobody merged then");
         let record = flat_record("q-learning");
         assert_eq!(kept(&record), shown(&record));
         assert_eq!(shown(&record).learning_rate, None);

@@ -150,7 +150,7 @@ pub fn new_agents(swarm: &Swarm) -> Vec<Agent> {
         .zip(0..swarm.agents())
         .map(|(agent, number)| {
             let (epsilon, q_table_size) = swarm.learning(number);
-            Agent { agent, q_table_size, avg_reward: None, epsilon, decisions: 0 }
+            Agent { agent, q_table_size, avg_reward: None, epsilon, decisions: 0, trust: None }
         })
         .collect()
 }
@@ -160,6 +160,7 @@ pub fn update_agents(agents: &mut [Agent], swarm: &Swarm, report: &StepReport) {
     for (number, (agent, step)) in agents.iter_mut().zip(&report.agents).enumerate() {
         (agent.epsilon, agent.q_table_size) = swarm.learning(number);
         agent.decisions += step.decisions;
+        agent.trust = step.trust;
     }
 }
 
@@ -213,7 +214,7 @@ mod tests {
         let env = Environment::built_in(Preset::Default);
         let mut report = StepReport::new(&env);
         let learning = LearningWindow { abs_td_error: 6.0, updates: 3 };
-        report.agents = vec![AgentStep { decisions: 4, reward: 10.0, learning }];
+        report.agents = vec![AgentStep { decisions: 4, reward: 10.0, learning, trust: None }];
         let window = window(0, &Swarm::of_rule(Rule::Cheapest, &env), &report);
         assert_eq!(window.agents[0].mean_reward, Some(2.5));
         assert_eq!(window.agents[0].mean_abs_td_error, Some(2.0));

@@ -509,6 +509,11 @@ pub struct Agent {
     pub epsilon: f64,
     /// Decisions that it made, including those before a resume.
     pub decisions: u64,
+    /// How far its reports to the other agents are from what an honest one's may be: 1 where they are within, less the
+    /// further they are off, 0 where it is silent. Absent where agents do not report to each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1)]
+    pub trust: Option<f64>,
 }
 
 /// What one row of metrics covers.

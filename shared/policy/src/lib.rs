@@ -11,7 +11,9 @@
 
 #![warn(missing_docs)]
 
+mod division;
 mod error;
+mod fault;
 mod file;
 mod knowledge;
 mod learning;
@@ -25,11 +27,15 @@ mod team;
 
 mod adaptive {
     pub(crate) mod agent;
+    mod board;
     mod estimators;
     mod knowledge;
+    mod member;
     mod model;
+    mod nowcast;
     mod settings;
     mod tuning;
+    mod view;
 }
 
 mod afterstate {
@@ -80,6 +86,7 @@ mod rules {
 }
 
 pub use error::SwarmError;
+pub use fault::Fault;
 pub use file::{Fingerprint, POLICY_FORMAT, PolicyFile, Training};
 pub use knowledge::{Knowledge, KnowledgeError};
 pub use learning::LearningWindow;

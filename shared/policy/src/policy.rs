@@ -3,7 +3,7 @@
 use routing_env::{Candidate, Choice, Environment, Observation, Request, StepOutcome, Truth};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{error::SwarmError, knowledge::Learned, learning::Learning, settings::Settings};
+use crate::{error::SwarmError, fault::Fault, knowledge::Learned, learning::Learning, settings::Settings};
 
 /// A policy's answer to an observation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,6 +102,11 @@ pub(crate) trait Agent: Clone + Send + 'static {
     /// Says what does not fit.
     fn resume(&mut self, progress: Self::Progress) -> Result<(), String>;
 
+    /// Makes what it reports to others false, or right again; `false` where it reports nothing.
+    fn set_fault(&mut self, _fault: Option<Fault>) -> bool {
+        false
+    }
+
     /// Lets the agents of a team go on from what all have learned since this was last done.
     fn merge(_team: &mut [Self]) {}
 }
@@ -132,8 +137,16 @@ pub(crate) trait Shared: Default + Send {
     /// Wipes what is of the step before.
     fn begin_step(&mut self);
 
+    /// Tells whose each of the step's requests is. Nobody may look at those that have not come yet.
+    fn divide(&mut self, _agents: &[usize]) {}
+
     /// All of the step's requests, so many, have come: those that wait are decided next.
     fn end_arrivals(&mut self, _requests: usize) {}
+
+    /// How far an agent's reports can be trusted, from 0 to 1; `None` where nobody compares them.
+    fn trust(&self, _agent: usize) -> Option<f64> {
+        None
+    }
 }
 
 impl Shared for () {

@@ -58,6 +58,7 @@ pub struct Learner {
     /// What it can be told.
     pub settings: &'static [Setting],
     revision: u32,
+    defaults: fn() -> Values,
     read: fn(&Values) -> Result<Values, Vec<SettingError>>,
     team: fn(&'static str, &Values, u32, &Environment) -> MadeTeam,
     merged: fn(&'static str, &Knowledge, &Knowledge) -> Result<Knowledge, String>,
@@ -70,7 +71,8 @@ impl Learner {
             summary,
             settings: L::Settings::LIST,
             revision: L::REVISION,
-            read: |told| L::Settings::read(told).map(|settings| settings.written()),
+            defaults: || L::Settings::default().written(),
+            read: |told| L::Settings::read(told).map(|settings| settings.kept()),
             team: |name, settings, agents, env| {
                 // an algorithm's settings have been checked when it was made
                 let settings = L::Settings::read(settings).unwrap_or_default();
@@ -93,7 +95,7 @@ impl Learner {
     /// Its settings where nothing is told.
     #[must_use]
     pub fn defaults(&self) -> Map<String, Value> {
-        (self.read)(&Map::new()).unwrap_or_default()
+        (self.defaults)()
     }
 }
 
@@ -154,7 +156,8 @@ impl Algorithm {
         }
     }
 
-    /// All its settings, in the order of the learner's list.
+    /// Its settings, in the order of the learner's list: all of them, but for those by default that earlier versions did
+    /// not have.
     #[must_use]
     pub fn settings(&self) -> &Map<String, Value> {
         &self.settings
@@ -175,6 +178,11 @@ impl Algorithm {
             Kind::Learner(learner) => (learner.team)(learner.name, &self.settings, agents, env),
             Kind::Rule(rule) => Ok(rule.team(agents, env)),
         }
+    }
+
+    /// Whether its agents are of regions.
+    pub(crate) fn is_by_region(&self) -> bool {
+        self.settings.get("regions").is_some_and(|regions| regions["enabled"] == true)
     }
 
     pub(crate) fn merge_every(&self) -> u64 {

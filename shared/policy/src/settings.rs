@@ -61,6 +61,18 @@ pub(crate) trait Settings:
     /// Every setting, in the order of the type's fields.
     const LIST: &'static [Setting];
 
+    /// Those that came after runs had been recorded without them: they are written only where they are not as by default,
+    /// so that what does not use them keeps its bytes and its digest.
+    const LATER: &'static [&'static str] = &[];
+
+    /// Refuses settings that are within their ranges, but make no sense together.
+    ///
+    /// # Errors
+    /// The first of them.
+    fn check(&self) -> Result<(), SettingError> {
+        Ok(())
+    }
+
     /// Reads what a caller has set; the rest is as by default.
     ///
     /// # Errors
@@ -73,8 +85,19 @@ pub(crate) trait Settings:
         }
         let mut all = Self::default().written();
         merge(&mut all, told);
-        json_input::from_value(&Value::Object(all))
-            .map_err(|error| vec![SettingError { setting: "settings".into(), expected: error.to_string() }])
+        let read: Self = json_input::from_value(&Value::Object(all)).map_err(|error| {
+            vec![SettingError { setting: "settings".into(), expected: error.to_string() }]
+        })?;
+        read.check().map_err(|error| vec![error])?;
+        Ok(read)
+    }
+
+    /// The settings as they are kept, those of [`Self::LATER`] only where they are not as by default.
+    fn kept(&self) -> Map<String, Value> {
+        let default = Self::default().written();
+        let is_later = |name: &String| Self::LATER.contains(&name.as_str());
+        let all = self.written().into_iter();
+        all.filter(|(name, value)| !is_later(name) || default.get(name) != Some(value)).collect()
     }
 
     /// All settings, those by default included.

@@ -34,6 +34,10 @@ pub struct AgentStep {
     pub reward: f64,
     /// What it learned.
     pub learning: LearningWindow,
+    /// How far its reports to other agents are from what an honest one's may be: 1 where they are within, less the further
+    /// they are off, and 0 where it is silent. Below 1 they are not heeded, where outliers are left out. `None` where
+    /// agents do not report to each other.
+    pub trust: Option<f64>,
 }
 
 /// What a swarm did in a step. Kept by the caller, so that its memory is used again.

@@ -1,11 +1,13 @@
-//! A swarm: agents that take requests in turn and share the team's reward.
+//! A swarm: agents that take requests in turn, or are of regions, and share the team's reward.
 
 use routing_env::{Candidate, Environment, Episode, Observation, Resolution, Reward, Turn};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    division::{Division, Regions},
     error::SwarmError,
+    fault::Fault,
     knowledge::Knowledge,
     registry::Algorithm,
     rules::rule::Rule,
@@ -41,6 +43,7 @@ impl SwarmConfig {
 pub struct Swarm {
     config: SwarmConfig,
     team: Box<dyn Team>,
+    division: Division,
     episode_seed: u64,
     steps_learned: u64,
     rewards: Vec<f64>,
@@ -82,7 +85,13 @@ impl Swarm {
     /// A catalog that the algorithm cannot handle.
     pub fn new(config: SwarmConfig, env: &Environment) -> Result<Self, SwarmError> {
         let team = config.algorithm.team(config.agents, env)?;
-        Ok(Self::of(config, team))
+        let agents = team.len();
+        let by_region = config.algorithm.is_by_region();
+        let mut swarm = Self::of(config, team);
+        if by_region {
+            swarm.division = Division::ByRegion(Regions::new(env, agents));
+        }
+        Ok(swarm)
     }
 
     /// One agent that follows a hand rule.
@@ -98,7 +107,8 @@ impl Swarm {
 
     fn of(config: SwarmConfig, team: Box<dyn Team>) -> Self {
         let (rewards, rewards_by_agent) = (Vec::new(), Vec::new());
-        Self { config, team, episode_seed: 0, steps_learned: 0, rewards, rewards_by_agent }
+        let division = Division::InTurn { agents: team.len() };
+        Self { config, team, division, episode_seed: 0, steps_learned: 0, rewards, rewards_by_agent }
     }
 
     /// How it was made.
@@ -143,14 +153,13 @@ impl Swarm {
             return false;
         }
         let count = self.team.len();
-        let turn_of = |arrival: u64| (arrival % count as u64) as usize;
         report.decisions.clear();
         {
             let outcome = episode.outcome();
             report.decisions.extend(
                 outcome.requests.iter().zip(outcome.resolutions).zip(outcome.first_arrival..).map(
                     |((&request, &resolution), arrival)| DecidedRequest {
-                        agent: turn_of(arrival) as u32, // at most u32 agents
+                        agent: self.division.agent_of(request.tenant, arrival) as u32, // at most u32 agents
                         request,
                         resolution,
                         wait_ms: 0.0,
@@ -163,7 +172,8 @@ impl Swarm {
             );
             // agents lead in turn, and where they begin depends on nothing but the episode
             let leader = (self.episode_seed % count as u64) as usize + outcome.step as usize;
-            self.team.begin_step(leader % count);
+            let agents: Vec<usize> = report.decisions.iter().map(|decided| decided.agent as usize).collect();
+            self.team.begin_step(leader % count, &agents);
         }
         if let Some(truth) = episode.truth() {
             self.team.tell(truth);
@@ -171,7 +181,8 @@ impl Swarm {
         while let Some(turn) = episode.turn() {
             match turn {
                 Turn::Request(observation) => {
-                    let decision = self.team.decide(turn_of(observation.arrival), &observation);
+                    let agent = self.division.agent_of(observation.request.tenant, observation.arrival);
+                    let decision = self.team.decide(agent, &observation);
                     let decided = &mut report.decisions[observation.index];
                     decided.explored |= decision.explored;
                     decided.propensity *= decision.propensity;
@@ -200,14 +211,17 @@ impl Swarm {
             agent.decisions += 1;
             agent.reward += decided.reward;
         }
-        self.learn(outcome.turns, outcome.first_arrival, reward, report);
+        self.learn(outcome.turns, reward, report);
+        for (number, agent) in report.agents.iter_mut().enumerate() {
+            agent.trust = self.team.trust(number);
+        }
         true
     }
 
     /// What the agent whose turn it is thinks of a candidate, on a scale of its own on which higher is better; `None`
     /// where it has no figure for it. It changes nothing that is decided.
     pub fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
-        let agent = (observation.arrival % self.team.len() as u64) as usize;
+        let agent = self.division.agent_of(observation.request.tenant, observation.arrival);
         self.team.score(agent, observation, candidate)
     }
 
@@ -225,6 +239,12 @@ impl Swarm {
                 Command::Albedo { factor, max, windows } => self.team.explore(agent, factor, max, windows),
             }
         }
+    }
+
+    /// Makes what an agent reports to the others false, or right again, to measure what that costs. `false` where there is
+    /// no such agent, or where it reports nothing. A copy of the swarm has the fault too; no file or state tells it.
+    pub fn set_fault(&mut self, agent: usize, fault: Option<Fault>) -> bool {
+        agent < self.team.len() && self.team.set_fault(agent, fault)
     }
 
     /// What training goes on from. Only between episodes.
@@ -260,13 +280,7 @@ impl Swarm {
         self.team.absorb(knowledge).map_err(SwarmError::Mismatch)
     }
 
-    fn learn(
-        &mut self,
-        turns: &[(usize, Option<Resolution>)],
-        first_arrival: u64,
-        reward: Reward,
-        report: &mut StepReport,
-    ) {
+    fn learn(&mut self, turns: &[(usize, Option<Resolution>)], reward: Reward, report: &mut StepReport) {
         if self.is_learner() {
             let count = self.team.len();
             reward.of_team(turns, &mut self.rewards);
@@ -275,8 +289,7 @@ impl Swarm {
             for ((index, resolution), reward) in turns.iter().zip(&self.rewards) {
                 // without a feasible provider nobody decided
                 if resolution.is_none_or(|r| r.fate != routing_env::Fate::NoViableProvider) {
-                    let agent = (first_arrival + *index as u64) % count as u64;
-                    self.rewards_by_agent[agent as usize].push(*reward);
+                    self.rewards_by_agent[report.decisions[*index].agent as usize].push(*reward);
                 }
             }
             let agents = &mut report.agents;
@@ -293,7 +306,7 @@ impl Swarm {
 impl Clone for Swarm {
     fn clone(&self) -> Self {
         let mut clone = Self::of(self.config.clone(), self.team.boxed_clone());
-        clone.steps_learned = self.steps_learned;
+        (clone.division, clone.steps_learned) = (self.division.clone(), self.steps_learned);
         clone
     }
 }

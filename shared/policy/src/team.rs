@@ -5,6 +5,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::{
+    fault::Fault,
     knowledge::Knowledge,
     learning::LearningWindow,
     policy::{Agent, Decision, Shared as _},
@@ -19,8 +20,8 @@ pub(crate) trait Team: Send {
 
     fn begin_episode(&mut self, seed: u64);
 
-    /// Begins a step that this agent leads.
-    fn begin_step(&mut self, leader: usize);
+    /// Begins a step that this agent leads, and whose requests are these agents'.
+    fn begin_step(&mut self, leader: usize, agents: &[usize]);
 
     /// Tells the truth of the step that has begun to those that are there to be told it: references, no others.
     fn tell(&mut self, truth: &Truth);
@@ -51,6 +52,12 @@ pub(crate) trait Team: Send {
 
     /// Figures that the agent has learned.
     fn size(&self, agent: usize) -> u64;
+
+    /// How far the agent's reports can be trusted, from 0 to 1; `None` where nobody compares them.
+    fn trust(&self, agent: usize) -> Option<f64>;
+
+    /// Makes what the agent reports false, or right again; `false` where it reports nothing.
+    fn set_fault(&mut self, agent: usize, fault: Option<Fault>) -> bool;
 
     /// Lets all go on from what all have learned.
     fn merge(&mut self);
@@ -113,8 +120,9 @@ impl<A: Agent> Team for TeamOf<A> {
         }
     }
 
-    fn begin_step(&mut self, leader: usize) {
+    fn begin_step(&mut self, leader: usize, agents: &[usize]) {
         self.shared.begin_step();
+        self.shared.divide(agents);
         self.agents[leader].lead_step(&mut self.shared);
     }
 
@@ -177,6 +185,14 @@ impl<A: Agent> Team for TeamOf<A> {
 
     fn size(&self, agent: usize) -> u64 {
         self.agents[agent].size()
+    }
+
+    fn trust(&self, agent: usize) -> Option<f64> {
+        self.shared.trust(agent)
+    }
+
+    fn set_fault(&mut self, agent: usize, fault: Option<Fault>) -> bool {
+        self.agents[agent].set_fault(fault)
     }
 
     fn merge(&mut self) {

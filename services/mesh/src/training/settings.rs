@@ -4,7 +4,10 @@ use std::{fmt::Write as _, sync::LazyLock};
 
 use api::trainer::NewRun;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, builder::PossibleValuesParser};
-use policy::{Range, Setting, registry::LEARNERS};
+use policy::{
+    Range, Setting,
+    registry::{LEARNERS, Learner},
+};
 use serde_json::{Map, Value, json};
 
 /// Which settings a flag of its own name would be clumsy for, and the flag that they have instead.
@@ -78,7 +81,12 @@ impl SettingArgs {
 
     /// The first flag that says something else than the run has, what it says, and what the run has.
     pub(crate) fn contradiction(&self, run: &NewRun) -> Option<(String, String, String)> {
-        let settings = run.algorithm.as_ref().map_or_else(Map::new, |algorithm| algorithm.settings.clone());
+        let algorithm = run.algorithm.as_ref();
+        // what is as by default need not be written
+        let mut settings = algorithm
+            .and_then(|algorithm| Learner::find(&algorithm.name))
+            .map_or_else(Map::new, Learner::defaults);
+        settings.extend(algorithm.map(|algorithm| algorithm.settings.clone()).unwrap_or_default());
         let settings = Value::Object(settings);
         let of_run = |path: &str| settings.pointer(&format!("/{}", path.replace('.', "/")));
         let other = self.told.iter().find(|(path, told)| of_run(path) != Some(told))?;

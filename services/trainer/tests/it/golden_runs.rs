@@ -32,11 +32,12 @@ struct Outcome {
 /// The runs on a preset by name, as a caller writes them.
 fn runs_on(preset: &str) -> BTreeMap<String, Value> {
     let learning = json!({"learning_rate": 0.1, "discount": 0.99, "epsilon": 0.1});
+    let apart = merged(&learning, &json!({"merge_every": 0}));
     let q_learning =
         |name: &str, settings: Value| (name.to_owned(), "q-learning", merged(&learning, &settings));
     let mut runs = vec![
         ("adaptive".to_owned(), "adaptive", json!({"epsilon": 0.01})),
-        ("afterstate".to_owned(), "afterstate", learning.clone()),
+        ("afterstate".to_owned(), "afterstate", apart.clone()),
         ("afterstate, merging".to_owned(), "afterstate", merged(&learning, &json!({"merge_every": 5}))),
         ("cem".to_owned(), "cem", json!({"epsilon": 0.1})),
         q_learning("q-learning", json!({})),
@@ -49,6 +50,7 @@ fn runs_on(preset: &str) -> BTreeMap<String, Value> {
         let settings = match algorithm {
             "cem" => json!({"epsilon": 0.1}),
             "weighted-score" => json!({}),
+            "afterstate" => apart.clone(),
             _ => learning.clone(),
         };
         runs.push((

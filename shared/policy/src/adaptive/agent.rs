@@ -9,7 +9,8 @@
 //! thought.
 //!
 //! **The swarm.** Agents tell each other on the [`Step`] what they tried and rehearsed, so that all learn from all; an
-//! agent that is made to forget starts afresh alone.
+//! agent that is made to forget starts afresh alone. Agents of regions do not: each has a [`Member`]'s view of the step,
+//! and learns of the others by the [`Board`] alone.
 //!
 //! It plans with the `excess-cost` reward. A step's capacities and budgets end with it, so it needs no discount; its
 //! learning rates are those that have predicted best.
@@ -22,12 +23,16 @@ use routing_env::{
 
 use crate::{
     adaptive::{
+        board::Board,
         knowledge::{Knowledge, World, Worlds, world},
+        member::Member,
         model::{Model, Seen, Tries},
         settings::Settings,
         tuning::{Rehearsals, Tuning},
     },
+    division::Regions,
     error::SwarmError,
+    fault::Fault,
     learning::{Exploration, Learning},
     policy::{Agent, Decision, Learner, Order, Shared},
     prices::bid_price::{self, BidPrices, Notes, Plan},
@@ -50,6 +55,8 @@ pub(crate) struct Adaptive {
     /// What is believed of this step, once something of it has been seen.
     beliefs: Option<Beliefs>,
     leads: bool,
+    /// What it has as one of a region, where agents are.
+    member: Option<Member>,
 }
 
 /// What the agents tell each other of a step.
@@ -64,13 +71,25 @@ pub(crate) struct Step {
     seen: Option<Seen>,
     /// What each of the settings would have earned in the step, where it was rehearsed.
     rehearsed: Vec<f64>,
+    /// Whose each request is.
+    agents: Vec<usize>,
+    /// Where agents of regions report; it lasts for the episode.
+    board: Option<Board>,
 }
 
 impl Shared for Step {
     fn begin_step(&mut self) {
         self.notes.begin_step();
-        let notes = std::mem::take(&mut self.notes);
-        *self = Self { notes, ..Self::default() };
+        let (notes, board) = (std::mem::take(&mut self.notes), self.board.take());
+        *self = Self { notes, board, ..Self::default() };
+    }
+
+    fn trust(&self, agent: usize) -> Option<f64> {
+        self.board.as_ref().map(|board| board.trust(agent))
+    }
+
+    fn divide(&mut self, agents: &[usize]) {
+        self.agents = agents.to_vec();
     }
 
     fn end_arrivals(&mut self, requests: usize) {
@@ -83,6 +102,30 @@ impl Adaptive {
     /// not trained in, where what it has learned of the settings says nothing.
     fn rehearses(&self) -> bool {
         !self.learning.frozen || !self.knows_this_world
+    }
+
+    /// What each of the settings would have earned in a step of these requests, where it is to be rehearsed.
+    fn rehearse(&self, market: &Market, requests: &[Request], unserved: u64, beliefs: &Beliefs) -> Vec<f64> {
+        let Some(weight) = self.rehearsals.now().weight(unserved) else { return Vec::new() };
+        let mut opening = None;
+        let earned = |settings| weight * self.rehearsed(settings, market, requests, beliefs, &mut opening);
+        self.rehearsals.now().all().map(earned).collect()
+    }
+
+    /// Reports its own part of the step. Whoever is the last to do so rehearses the step that can be read then: all would
+    /// read and rehearse the same one.
+    fn report(&mut self, outcome: &StepOutcome<'_>, shared: &mut Step) {
+        let Some(member) = &mut self.member else { return };
+        let report = member.report(&self.env, outcome, &shared.tries);
+        let board = shared.board.get_or_insert_with(|| member.board(&self.env));
+        let is_complete = board.post(report, shared.opening.as_ref());
+        if is_complete
+            && self.rehearses()
+            && let Some((Some(market), requests, unserved)) = board.readable()
+        {
+            let beliefs = self.model.beliefs(outcome.hour_of_week);
+            shared.rehearsed = self.rehearse(market, &requests, unserved, &beliefs);
+        }
     }
 
     /// Plays the step again as the settings would have it: the rewards of all its requests. All settings begin with the
@@ -133,6 +176,9 @@ impl Agent for Adaptive {
         self.model.begin_episode();
         self.rehearsals.begin_episode();
         self.beliefs = None;
+        if let Some(member) = &mut self.member {
+            member.begin_episode(agent as usize);
+        }
     }
 
     fn lead_step(&mut self, _shared: &mut Step) {
@@ -141,7 +187,7 @@ impl Agent for Adaptive {
 
     fn decide(&mut self, observation: &Observation<'_>, shared: &mut Step) -> Decision {
         let rehearses = self.rehearses();
-        let Self { beliefs, prices, model, rehearsals, .. } = self;
+        let Self { beliefs, prices, model, rehearsals, member, .. } = self;
         if shared.opening.is_none() && rehearses {
             shared.opening = Some(observation.market.clone());
         }
@@ -149,7 +195,10 @@ impl Agent for Adaptive {
             *prices = BidPrices::new(rehearsals.now().leader());
             model.beliefs(observation.hour_of_week)
         });
-        let mut decision = prices.decide(observation, beliefs, &mut shared.notes);
+        let mut decision = match member {
+            Some(member) => member.decide(prices, observation, beliefs, &shared.agents),
+            None => prices.decide(observation, beliefs, &mut shared.notes),
+        };
         let epsilon = self.learning.epsilon();
         if epsilon > 0.0 {
             let count = observation.candidates.len();
@@ -178,33 +227,44 @@ impl Agent for Adaptive {
     }
 
     fn observe_step(&mut self, outcome: &StepOutcome<'_>, shared: &mut Step) {
-        if shared.seen.is_none() {
-            shared.seen = Some(Seen::new(&self.env, outcome, &shared.tries));
+        let leads = std::mem::take(&mut self.leads);
+        if self.member.is_some() {
+            return self.report(outcome, shared);
         }
-        if std::mem::take(&mut self.leads)
+        let Step { seen, tries, opening, .. } = &mut *shared;
+        let seen = seen.get_or_insert_with(|| Seen::new(&self.env, outcome, tries, |_| true));
+        if leads
             && self.rehearses()
-            && let Some((market, beliefs)) = shared.opening.as_ref().zip(self.beliefs.as_ref())
-            && let Some(weight) =
-                shared.seen.as_ref().and_then(|seen| self.rehearsals.now().weight(seen.unserved))
+            && let Some((market, beliefs)) = opening.as_ref().zip(self.beliefs.as_ref())
         {
-            let mut opening = None;
-            let requests = outcome.requests;
-            let earned =
-                |settings| weight * self.rehearsed(settings, market, requests, beliefs, &mut opening);
-            shared.rehearsed = self.rehearsals.now().all().map(earned).collect();
+            shared.rehearsed = self.rehearse(market, outcome.requests, seen.unserved, beliefs);
         }
     }
 
     fn end_step(&mut self, _rewards: &[f64], shared: &Step) {
-        if let Some(seen) = &shared.seen {
+        let own = self.member.as_mut().and_then(|member| member.seen(shared.board.as_ref()?));
+        if let Some(seen) = own.as_ref().or(shared.seen.as_ref()) {
             let error = self.model.observe(seen, !self.learning.frozen);
             self.learning.count(error);
             self.knows_this_world |= !self.learning.frozen;
-            if self.rehearses() {
-                self.rehearsals.count(seen.unserved, &shared.rehearsed, !self.learning.frozen);
-            }
+        }
+        let rehearsable = match &shared.board {
+            Some(board) => board.readable().map(|(_, _, unserved)| unserved),
+            None => shared.seen.as_ref().map(|seen| seen.unserved),
+        };
+        if let Some(unserved) = rehearsable.filter(|_| self.rehearses()) {
+            self.rehearsals.count(unserved, &shared.rehearsed, !self.learning.frozen);
         }
         self.beliefs = None;
+        if let Some(member) = &mut self.member {
+            member.begin_step();
+        }
+    }
+
+    fn set_fault(&mut self, fault: Option<Fault>) -> bool {
+        let Some(member) = &mut self.member else { return false };
+        member.set_fault(fault);
+        true
     }
 
     fn learning(&self) -> Option<&Learning> {
@@ -264,8 +324,9 @@ impl Learner for Adaptive {
     const REVISION: u32 = 2;
 
     /// An agent that knows the catalog's word.
-    fn new(settings: Settings, _agents: u32, env: &Environment) -> Result<Self, SwarmError> {
+    fn new(settings: Settings, agents: u32, env: &Environment) -> Result<Self, SwarmError> {
         let rehearsals = Rehearsals::new(Tuning::new());
+        let regions = settings.regions.enabled.then(|| Regions::new(env, agents.max(1) as usize));
         Ok(Self {
             env: env.clone(),
             beliefs: None,
@@ -278,6 +339,7 @@ impl Learner for Adaptive {
             learning: Learning::at_rate(settings.epsilon),
             rng: generator(0, Stream::Agent(0)),
             leads: false,
+            member: regions.map(|regions| Member::new(regions, settings.regions)),
         })
     }
 }

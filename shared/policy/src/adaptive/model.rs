@@ -21,42 +21,40 @@ const CATALOG_JOBS: f64 = 10.0;
 /// order.
 pub(crate) type Tries = BTreeMap<usize, Vec<(usize, f64)>>;
 
-/// What a step showed, summed up once for the whole team.
+/// What a step showed, summed up: for the whole team, or for one of its agents.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     /// When: the hour of the week.
     hour_of_week: u32,
     /// Requests, `[tenant][position in its mix]`.
-    requests: Vec<Vec<f64>>,
+    pub(crate) requests: Vec<Vec<f64>>,
     /// Requests that were set aside or not served.
     pub(crate) unserved: u64,
     /// By provider: tries and failed tries.
-    tries: Vec<(f64, f64)>,
+    pub(crate) tries: Vec<(f64, f64)>,
     /// By provider: jobs whose latency was seen, and their sum of true latency / advertised latency.
-    latencies: Vec<(f64, f64)>,
+    pub(crate) latencies: Vec<(f64, f64)>,
 }
 
 impl Seen {
-    /// Sums a step up in which this was tried.
-    pub(crate) fn new(env: &Environment, outcome: &StepOutcome<'_>, tries: &Tries) -> Self {
-        let providers = env.catalog().providers.len();
-        let tenants = 0..env.workloads().tenants.len();
-        let mut seen = Self {
-            hour_of_week: outcome.hour_of_week,
-            requests: tenants.map(|tenant| vec![0.0; env.mix(tenant).len()]).collect(),
-            unserved: outcome.resolutions.iter().filter(|r| r.deferred || r.routed().is_none()).count()
-                as u64,
-            tries: vec![(0.0, 0.0); providers],
-            latencies: vec![(0.0, 0.0); providers],
-        };
-        for request in outcome.requests {
+    /// Sums a step up in which this was tried, as far as it is about these requests (positions in the step).
+    pub(crate) fn new(
+        env: &Environment,
+        outcome: &StepOutcome<'_>,
+        tries: &Tries,
+        is_about: impl Fn(usize) -> bool,
+    ) -> Self {
+        let mut seen = Self::nothing(env, outcome.hour_of_week);
+        for (index, request) in outcome.requests.iter().enumerate().filter(|(index, _)| is_about(*index)) {
+            let resolution = &outcome.resolutions[index];
+            seen.unserved += u64::from(resolution.deferred || resolution.routed().is_none());
             let position =
                 env.mix(request.tenant).iter().position(|(workload, _)| *workload == request.workload);
             if let Some(position) = position {
                 seen.requests[request.tenant][position] += 1.0;
             }
         }
-        for (index, tries) in tries {
+        for (index, tries) in tries.iter().filter(|(index, _)| is_about(**index)) {
             for (n, (provider, advertised_ms)) in tries.iter().enumerate() {
                 // a request that was tried again has failed before, and the last try has the request's fate
                 let routed = outcome.resolutions[*index].routed().filter(|_| n + 1 == tries.len());
@@ -71,6 +69,42 @@ impl Seen {
             }
         }
         seen
+    }
+
+    /// What a step without requests shows.
+    pub(crate) fn nothing(env: &Environment, hour_of_week: u32) -> Self {
+        let providers = env.catalog().providers.len();
+        let tenants = 0..env.workloads().tenants.len();
+        Self {
+            hour_of_week,
+            requests: tenants.map(|tenant| vec![0.0; env.mix(tenant).len()]).collect(),
+            unserved: 0,
+            tries: vec![(0.0, 0.0); providers],
+            latencies: vec![(0.0, 0.0); providers],
+        }
+    }
+
+    /// Nothing, of the same environment and time.
+    pub(crate) fn emptied(&self) -> Self {
+        Self {
+            hour_of_week: self.hour_of_week,
+            requests: self.requests.iter().map(|mix| vec![0.0; mix.len()]).collect(),
+            unserved: 0,
+            tries: vec![(0.0, 0.0); self.tries.len()],
+            latencies: vec![(0.0, 0.0); self.latencies.len()],
+        }
+    }
+
+    /// Adds what another one shows.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (requests, others) in self.requests.iter_mut().flatten().zip(other.requests.iter().flatten()) {
+            *requests += others;
+        }
+        self.unserved += other.unserved;
+        let own = self.tries.iter_mut().chain(&mut self.latencies);
+        for (own, others) in own.zip(other.tries.iter().chain(&other.latencies)) {
+            *own = (own.0 + others.0, own.1 + others.1);
+        }
     }
 }
 

@@ -15,8 +15,9 @@ pub(crate) struct Settings {
 }
 
 impl Default for Settings {
+    /// A swarm that merges every 20 steps is better than one that never does; with one agent that is nothing.
     fn default() -> Self {
-        Self { learning_rate: 0.1, discount: 0.99, epsilon: 0.1, merge_every: 0 }
+        Self { learning_rate: 0.1, discount: 0.99, epsilon: 0.1, merge_every: 20 }
     }
 }
 

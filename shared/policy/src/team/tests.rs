@@ -17,7 +17,7 @@ fn compare(env: &Environment, team: &mut dyn Team, seed: u64) -> u32 {
     let mut compared = 0;
     for _ in 0..10 {
         assert!(episode.begin_step());
-        team.begin_step(0);
+        team.begin_step(0, &[]);
         while let Some(turn) = episode.turn() {
             let Turn::Request(seen) = turn else { continue };
             let decision = team.decide(0, &seen);

@@ -57,4 +57,6 @@ fn swarms_that_merge_go_on_between_two_merges() {
     let replay = json!({"kind": "prioritized", "capacity": 200, "batch_size": 8});
     goes_on_as_if_it_had_never_stopped(&config("q-learning", &json!({"replay": replay, "merge_every": 3})));
     goes_on_as_if_it_had_never_stopped(&config("afterstate", &json!({"merge_every": 3})));
+    let regions = json!({"enabled": true, "board_delay": 2});
+    goes_on_as_if_it_had_never_stopped(&config("adaptive", &json!({"epsilon": 0.1, "regions": regions})));
 }

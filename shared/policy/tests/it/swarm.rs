@@ -271,7 +271,7 @@ fn settings_that_decide_nothing_or_are_out_of_range_are_refused_by_name() {
     };
     assert_eq!(
         refused("adaptive", json!({"learning_rate": 0.9, "epsilon": 2})),
-        ["learning_rate: expected one of epsilon", "epsilon: expected a number from 0 to 1"]
+        ["learning_rate: expected one of epsilon, regions", "epsilon: expected a number from 0 to 1"]
     );
     assert_eq!(
         refused(
