@@ -97,12 +97,7 @@ impl Swarm {
     /// One agent that follows a hand rule.
     #[must_use]
     pub fn of_rule(rule: Rule, env: &Environment) -> Self {
-        Self::of_team(rule, rule.team(1, env))
-    }
-
-    /// A team of one that follows a rule.
-    pub(crate) fn of_team(rule: Rule, team: Box<dyn Team>) -> Self {
-        Self::of(SwarmConfig { algorithm: rule.into(), agents: 1 }, team)
+        Self::of(SwarmConfig { algorithm: rule.into(), agents: 1 }, rule.team(1, env))
     }
 
     fn of(config: SwarmConfig, team: Box<dyn Team>) -> Self {

@@ -16,7 +16,7 @@ enum Source {
     /// The catalog, but for how many requests come.
     Counts(Counting),
     /// The truth of the step, where something is hidden, once it has been told.
-    Truth(Option<Truth>),
+    Truth(Option<Box<Truth>>),
 }
 
 /// Decides at the prices of the rest of the step.
@@ -60,7 +60,7 @@ impl BidPrice {
 
 impl Informed for BidPrice {
     fn tell(&mut self, truth: &Truth) {
-        self.source = Source::Truth(Some(truth.clone()));
+        self.source = Source::Truth(Some(Box::new(truth.clone())));
     }
 }
 

@@ -1,13 +1,12 @@
 //! The strongest hand rule that we know how to make: bid prices whose settings are those that earned most on training
 //! seeds. Nothing of it is learned while it decides.
 
-use routing_env::{Environment, Reward};
+use routing_env::{Environment, Episode, Reward, Turn};
 
 use crate::{
     prices::bid_price::Settings,
     rules::{bid_price::BidPrice, rule::Rule},
-    swarm::Swarm,
-    team::TeamOf,
+    team::{Team as _, TeamOf},
 };
 
 /// The training seeds that it is tuned on: the first ones.
@@ -57,8 +56,32 @@ pub(crate) fn tuned(env: &Environment) -> BidPrice {
     rule(counting, if up.0 >= down.0 { up.1 } else { down.1 })
 }
 
+/// What the rule earns on the training seeds.
 fn earned(env: &Environment, rule: BidPrice) -> f64 {
-    let name = Rule::BidPriceTuned.name();
-    let mut swarm = Swarm::of_team(Rule::BidPriceTuned, Box::new(TeamOf::new(name, rule, 1)));
-    (1..=EPISODES).map(|seed| swarm.play(env, seed, Reward::EXCESS_COST).overall.reward).sum()
+    let mut team = TeamOf::new(Rule::BidPriceTuned.name(), rule, 1);
+    let mut earned = 0.0;
+    for seed in 1..=EPISODES {
+        let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
+        team.begin_episode(seed);
+        while episode.begin_step() {
+            team.begin_step(0);
+            while let Some(turn) = episode.turn() {
+                match turn {
+                    Turn::Request(observation) => {
+                        let decision = team.decide(0, &observation);
+                        episode.act(decision.choice);
+                    }
+                    Turn::Waiting { requests, waiting, .. } => {
+                        let mut order = waiting.to_vec();
+                        team.order_waiting(requests, &mut order);
+                        episode.order_waiting(&order);
+                    }
+                }
+            }
+            team.observe_step(&episode.outcome());
+            earned += episode.outcome().metrics.overall.reward;
+        }
+        team.end_episode();
+    }
+    earned
 }
