@@ -22,24 +22,27 @@ const ALWAYS_RECORDED: [&str; 5] = ["learning_rate", "discount", "epsilon", "rep
 /// pointer; or the name, where no algorithm has it.
 pub fn asked(run: &NewRun) -> Result<Algorithm, Vec<FieldError>> {
     let (name, nested) = named(run);
-    let flat = flat(run);
-    let mut errors = Vec::new();
-    for (prefix, told) in [("/algorithm", &nested), ("", &flat)] {
-        let wrong = Algorithm::new(name, told).err().unwrap_or_default();
-        errors.extend(wrong.into_iter().map(|error| field(name, prefix, error)));
-        if errors.iter().any(|error| error.pointer == "/algorithm") {
-            return Err(errors); // without an algorithm no setting means anything
+    let mut told = nested.clone();
+    let mut twice = Vec::new();
+    for (setting, value) in flat(run) {
+        if nested.contains_key(&setting) {
+            let detail = format!("expected one form: `{setting}` is also told in `algorithm`");
+            twice.push(FieldError { pointer: format!("/{setting}"), detail });
+        } else {
+            told.insert(setting, value);
         }
     }
-    for setting in flat.keys().filter(|setting| nested.contains_key(*setting)) {
-        let detail = format!("expected one form: `{setting}` is also told in `algorithm`");
-        errors.push(FieldError { pointer: format!("/{setting}"), detail });
-    }
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    let told: Map<String, Value> = nested.into_iter().chain(flat).collect();
-    Algorithm::new(name, &told).map_err(|errors| of_all(name, "/algorithm", errors))
+    let (algorithm, wrong) = match Algorithm::new(name, &told) {
+        Ok(algorithm) => (Some(algorithm), Vec::new()),
+        Err(wrong) => (None, wrong),
+    };
+    let at_its_place = |error: SettingError| {
+        let setting = error.setting.split('.').next().unwrap_or_default();
+        let is_flat = told.contains_key(setting) && !nested.contains_key(setting);
+        field(name, if is_flat { "" } else { "/algorithm" }, error)
+    };
+    let errors: Vec<FieldError> = wrong.into_iter().map(at_its_place).chain(twice).collect();
+    algorithm.filter(|_| errors.is_empty()).ok_or(errors)
 }
 
 /// The most past turns that all agents of a run keep together: some 600 MB.
@@ -71,10 +74,13 @@ pub(crate) fn fitting(run: &NewRun, algorithm: Algorithm) -> Result<Algorithm, V
 /// # Errors
 /// As [`asked`], but for those.
 pub fn recorded(run: &NewRun) -> Result<Algorithm, Vec<FieldError>> {
+    let (name, nested) = named(run);
     if !is_flat_record(run) {
-        return asked(run);
+        if !flat(run).is_empty() {
+            return asked(run);
+        }
+        return Algorithm::of_record(name, &nested).map_err(|errors| of_all(name, "/algorithm", errors));
     }
-    let (name, _) = named(run);
     let mut told = flat(run);
     // where it is not written nobody merged
     told.entry("merge_every").or_insert(Value::from(0));
@@ -188,8 +194,28 @@ mod tests {
         assert_eq!(answered(json!({"algorithm": "cheapest"})), json!({"name": "cheapest"}));
         assert_eq!(answered(json!({})), json!({"name": "adaptive", "epsilon": 0.01}));
         let replay = json!({"algorithm": "q-learning", "replay": {"kind": "prioritized"}});
-        let whole = json!({"enabled": true, "capacity": 2000, "batch_size": 32, "kind": "prioritized"});
+        let whole = json!({"enabled": false, "capacity": 2000, "batch_size": 32, "kind": "prioritized"});
         assert_eq!(answered(replay)["replay"], whole);
+    }
+
+    #[test]
+    fn the_state_says_what_the_other_settings_are_by_default_and_a_record_without_one_is_of_the_specified_state()
+     {
+        let specified = answered(json!({"algorithm": {"name": "q-learning", "state": "specified"}}));
+        assert_eq!((&specified["learning_rate"], &specified["merge_every"]), (&json!(0.1), &json!(0)));
+        let request = answered(json!({"algorithm": "q-learning"}));
+        assert_eq!((&request["state"], &request["merge_every"]), (&json!("request"), &json!(10)));
+        let mut former = specified.clone();
+        former.as_object_mut().unwrap().remove("state");
+        let kept = shown(&run(json!({"algorithm": former})));
+        assert_eq!(serde_json::to_value(kept.algorithm).unwrap(), specified);
+        let unmasked = json!({"algorithm": {"name": "q-learning", "feasibility_mask": false}});
+        assert_eq!(refused(unmasked)[0].0, "/algorithm/feasibility_mask");
+        let flat = json!({"algorithm": "q-learning", "feasibility_mask": false});
+        assert_eq!(refused(flat)[0].0, "/feasibility_mask");
+        let both =
+            json!({"algorithm": {"name": "q-learning", "state": "specified"}, "feasibility_mask": false});
+        assert_eq!(answered(both)["feasibility_mask"], json!(false));
     }
 
     #[test]

@@ -389,6 +389,7 @@ mod tests {
             Err(CheckpointError::OfAnotherRun(names(&[
                 "algorithm",
                 "seed",
+                "state",
                 "learning_rate",
                 "discount",
                 "replay",

@@ -19,7 +19,7 @@ const RUN_FORMAT_1: &str = "ai-mesh-run/1";
 /// The format for all other algorithms: each with its own settings and no others.
 const RUN_FORMAT_2: &str = "ai-mesh-run/2";
 
-/// The algorithm that keeps the first format.
+/// The algorithm that keeps the first format, where its state is the specified one: that was the only one then.
 const OF_FORMAT_1: &str = "q-learning";
 
 /// Whether the run's digest is over the settings in the flat form, as an earlier version recorded them.
@@ -157,7 +157,11 @@ impl<'a> Identity<'a> {
         let settings = if algorithm::is_flat_record(run) {
             Some(algorithm::flat(run))
         } else {
-            run.algorithm.as_ref().filter(|_| name == OF_FORMAT_1).map(|algorithm| algorithm.settings.clone())
+            let is_first = |algorithm: &&AlgorithmSpec| {
+                let state = algorithm.settings.get("state");
+                name == OF_FORMAT_1 && state.is_none_or(|state| state == "specified")
+            };
+            run.algorithm.as_ref().filter(is_first).map(|algorithm| algorithm.settings.clone())
         };
         let flat = settings.and_then(|settings| serde_json::from_value(Value::Object(settings)).ok());
         let (format, algorithm) = match flat {
@@ -191,7 +195,7 @@ mod tests {
 
     /// A run as it is recorded: of q-learning, with all its settings.
     fn recorded() -> NewRun {
-        asked(json!({"algorithm": "q-learning"}))
+        asked(json!({"algorithm": {"name": "q-learning", "state": "specified"}}))
     }
 
     fn asked(body: Value) -> NewRun {
@@ -229,7 +233,7 @@ mod tests {
     /// As above, with `"kind": "prioritized"` in the replay and `"merge_every": 10` beside the first run's fields.
     #[test]
     fn a_run_that_replays_by_priority_and_merges_has_the_digest_that_another_program_computes() {
-        let told = json!({"name": "q-learning", "replay": {"kind": "prioritized"}, "merge_every": 10});
+        let told = json!({"name": "q-learning", "state": "specified", "replay": {"kind": "prioritized"}, "merge_every": 10});
         let run = asked(json!({"algorithm": told}));
         assert_eq!(digest(&run), "5d363c1c613cbb59aae91041ef2f1954131fe8c7aaaf9a996f21ec541af004c2");
     }
@@ -244,13 +248,13 @@ mod tests {
 
     /// Computed with Python 3:
     /// `hashlib.sha256(json.dumps({"format": "ai-mesh-run/2", "agents": 10, "episodes": 50,
-    /// "steps_per_episode": 120, "algorithm": {"name": "adaptive", "epsilon": 0.01}, "reward": "excess-cost",
+    /// "steps_per_episode": 120, "algorithm": {"name": "adaptive", "epsilon": 0.01}, "revision": 2, "reward": "excess-cost",
     /// "seed": 1, "psi_field": "required", "environment_sha256": "ab" * 32}, sort_keys=True,
-    /// separators=(",", ":")).encode()).hexdigest()`, and the same with `{"name": "cheapest"}`.
+    /// separators=(",", ":")).encode()).hexdigest()`, and the same with `{"name": "cheapest"}` and no revision.
     #[test]
     fn runs_of_other_algorithms_have_the_digests_that_another_program_computes() {
         for (body, expected) in [
-            (json!({}), "566e7752106b933f035fa0bc63f24dcf25ae63d25d18757dd7713308712e049b"),
+            (json!({}), "ae2b26ffdfcf28e8716ab9c34452881c109ac83d8383198d87f6110547269f89"),
             (
                 json!({"algorithm": "cheapest"}),
                 "5b03c5226541cf6ef33f56a605c3fc189b0d31f0712f7d840deb3364fb29774e",
@@ -274,7 +278,7 @@ mod tests {
 
     #[test]
     fn differences_are_named_as_the_caller_knows_them() {
-        let told = json!({"name": "q-learning", "epsilon": 0.2, "merge_every": 3});
+        let told = json!({"name": "q-learning", "state": "specified", "epsilon": 0.2, "merge_every": 3});
         let run = NewRun { seed: 2, agents: 11, ..asked(json!({"algorithm": told})) };
         let names = differences((&run, Hash([0; 32])), (&recorded(), ENVIRONMENT));
         assert_eq!(names, ["agents", "epsilon", "merge_every", "seed", "environment"]);

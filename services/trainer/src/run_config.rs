@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_swarm_that_would_keep_more_turns_than_memory_holds_is_refused_by_the_setting_that_asks_for_it() {
         let run = |agents, capacity: u32| {
-            let replay = json!({"replay": {"capacity": capacity}});
+            let replay = json!({"replay": {"capacity": capacity, "enabled": true}});
             NewRun { agents, algorithm: Some(AlgorithmSpec::new("q-learning", replay)), ..NewRun::default() }
         };
         assert!(RunPlan::new(&run(10, 1_000_000)).is_ok());
@@ -229,7 +229,7 @@ mod tests {
         let flat = NewRun {
             agents: 1000,
             algorithm: Some("q-learning".into()),
-            replay: Some(json!({"capacity": 10_001})),
+            replay: Some(json!({"capacity": 10_001, "enabled": true})),
             ..NewRun::default()
         };
         assert_eq!(pointers(&flat), ["/replay/capacity"]);

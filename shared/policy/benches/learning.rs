@@ -34,7 +34,8 @@ fn bench(bencher: Bencher<'_, '_>, mut swarm: Swarm, env: &Environment) {
 }
 
 fn learner(agents: u32, replay: bool) -> SwarmConfig {
-    SwarmConfig::new("q-learning", &json!({"replay": {"enabled": replay}}), agents).unwrap()
+    let settings = json!({"state": "specified", "replay": {"enabled": replay}});
+    SwarmConfig::new("q-learning", &settings, agents).unwrap()
 }
 
 #[divan::bench]

@@ -25,9 +25,9 @@ pub struct Knowledge {
 pub struct KnowledgeError(pub(crate) String);
 
 impl Knowledge {
-    pub(crate) fn of<L: Learned>(algorithm: &'static str, learned: &L) -> Self {
-        let learned = serde_json::to_value(learned).unwrap_or_default();
-        Self { algorithm: algorithm.into(), version: L::VERSION, learned }
+    pub(crate) fn of<L: Learned>(algorithm: &'static str, known: &L) -> Self {
+        let learned = serde_json::to_value(known).unwrap_or_default();
+        Self { algorithm: algorithm.into(), version: known.version(), learned }
     }
 
     /// Reads it as a learner's of this name.
@@ -63,6 +63,11 @@ fn beyond_reckoning(learned: &Value) -> Option<f64> {
 pub(crate) trait Learned: Serialize + DeserializeOwned {
     /// The version of the form that it writes.
     const VERSION: u32;
+
+    /// The version of the form in which this is written, where there are several kinds.
+    fn version(&self) -> u32 {
+        Self::VERSION
+    }
 
     /// Adds what another one knows.
     ///

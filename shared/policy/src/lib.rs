@@ -67,12 +67,28 @@ mod prices {
 
 mod q_learning {
     pub(crate) mod agent;
-    mod bins;
+    mod cell;
     mod knowledge;
     mod replay;
     mod settings;
     mod sum_tree;
-    mod table;
+
+    mod request {
+        pub(crate) mod agent;
+        mod experience;
+        pub(crate) mod knowledge;
+        mod state;
+        pub(crate) mod step;
+        mod values;
+    }
+
+    mod specified {
+        pub(crate) mod agent;
+        mod bins;
+        pub(crate) mod knowledge;
+        mod table;
+        mod transition;
+    }
 }
 
 mod rules {

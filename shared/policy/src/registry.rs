@@ -36,7 +36,8 @@ pub static LEARNERS: [Learner; 4] = [
     ),
     Learner::of::<QLearning>(
         "q-learning",
-        "Tabular Q-learning over latency, price and capacity in bins: the specified agent, and the yardstick for better ones.",
+        "Tabular Q-learning over what a request asks for and how scarce that is; or, as it was specified, over latency, price \
+         and capacity in bins.",
     ),
 ];
 
@@ -60,6 +61,7 @@ pub struct Learner {
     revision: u32,
     defaults: fn() -> Values,
     read: fn(&Values) -> Result<Values, Vec<SettingError>>,
+    upgrade: fn(&mut Values),
     team: fn(&'static str, &Values, u32, &Environment) -> MadeTeam,
     merged: fn(&'static str, &Knowledge, &Knowledge) -> Result<Knowledge, String>,
 }
@@ -73,6 +75,7 @@ impl Learner {
             revision: L::REVISION,
             defaults: || L::Settings::default().written(),
             read: |told| L::Settings::read(told).map(|settings| settings.kept()),
+            upgrade: L::Settings::upgrade,
             team: |name, settings, agents, env| {
                 // an algorithm's settings have been checked when it was made
                 let settings = L::Settings::read(settings).unwrap_or_default();
@@ -135,6 +138,19 @@ impl Algorithm {
         Ok(Self { kind, settings })
     }
 
+    /// The same, as a file or a ledger has it, which an earlier version may have written: it told all settings that there
+    /// were.
+    ///
+    /// # Errors
+    /// As [`Algorithm::new`].
+    pub fn of_record(name: &str, settings: &Map<String, Value>) -> Result<Self, Vec<SettingError>> {
+        let mut settings = settings.clone();
+        if let Kind::Learner(learner) = Kind::find(name)? {
+            (learner.upgrade)(&mut settings);
+        }
+        Self::new(name, &settings)
+    }
+
     /// The same, where the settings of all algorithms are told at once: those that it does not have decided nothing, and
     /// are left out. Policy files and runs of earlier versions were written so.
     ///
@@ -144,7 +160,7 @@ impl Algorithm {
         let known = Kind::find(name)?.settings();
         let is_known = |setting: &String| known.iter().any(|known| known.name == setting);
         let own = settings.iter().filter(|(setting, _)| is_known(setting));
-        Self::new(name, &own.map(|(setting, value)| (setting.clone(), value.clone())).collect())
+        Self::of_record(name, &own.map(|(setting, value)| (setting.clone(), value.clone())).collect())
     }
 
     /// Its name.
@@ -233,7 +249,7 @@ impl<'de> Deserialize<'de> for Algorithm {
         let Some(Value::String(name)) = all.remove("name") else {
             return Err(D::Error::custom("expected an algorithm's `name`"));
         };
-        Self::new(&name, &all).map_err(|errors| {
+        Self::of_record(&name, &all).map_err(|errors| {
             let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
             D::Error::custom(told.join("; "))
         })

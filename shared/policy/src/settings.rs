@@ -83,7 +83,7 @@ pub(crate) trait Settings:
         if !errors.is_empty() {
             return Err(errors);
         }
-        let mut all = Self::default().written();
+        let mut all = Self::defaults(told).written();
         merge(&mut all, told);
         let read: Self = json_input::from_value(&Value::Object(all)).map_err(|error| {
             vec![SettingError { setting: "settings".into(), expected: error.to_string() }]
@@ -99,6 +99,14 @@ pub(crate) trait Settings:
         let all = self.written().into_iter();
         all.filter(|(name, value)| !is_later(name) || default.get(name) != Some(value)).collect()
     }
+
+    /// What is so where a caller who has told this says nothing.
+    fn defaults(_told: &Map<String, Value>) -> Self {
+        Self::default()
+    }
+
+    /// Says of what an earlier version has written what it did not need to say.
+    fn upgrade(_told: &mut Map<String, Value>) {}
 
     /// All settings, those by default included.
     fn written(&self) -> Map<String, Value> {

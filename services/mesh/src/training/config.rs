@@ -308,7 +308,8 @@ mod tests {
         let settings = &told.run.algorithm.unwrap().settings;
         let replay = json!({"enabled": true, "capacity": 9, "batch_size": 32, "kind": "prioritized"});
         assert_eq!((&settings["replay"], &settings["epsilon"]), (&replay, &json!(0.1)));
-        let none = planned(&["--algorithm", "q-learning", "--replay", "none", "--no-mask"]);
+        let none =
+            planned(&["--algorithm", "q-learning", "--state", "specified", "--replay", "none", "--no-mask"]);
         let settings = &none.run.algorithm.unwrap().settings;
         assert_eq!(
             (&settings["replay"]["enabled"], &settings["feasibility_mask"]),
@@ -342,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_flag_that_repeats_the_checkpoint_is_fine_and_one_that_contradicts_it_is_named() {
-        let config = planned(&["--algorithm", "q-learning"]).run;
+        let config = planned(&["--algorithm", "q-learning", "--state", "specified"]).run;
         args(&["--agents", "10", "--seed", "1", "--preset", "contended"]).check_against(&config).unwrap();
         args(&["--algorithm", "q-learning", "--epsilon", "0.1", "--replay", "uniform"])
             .check_against(&config)
@@ -353,6 +354,7 @@ mod tests {
             (vec!["--epsilon", "0.2"], "--epsilon (0.2)"),
             (vec!["--replay", "none"], "--replay (none)"),
             (vec!["--replay", "prioritized"], "--replay (prioritized)"),
+            (vec!["--state", "request"], "--state (\"request\")"),
             (vec!["--no-mask"], "--no-mask (false)"),
             (vec!["--merge-every", "5"], "--merge-every (5)"),
             (vec!["--psi-field", "off"], "--psi-field (off)"),

@@ -45,6 +45,12 @@ fn runs_on(preset: &str) -> BTreeMap<String, Value> {
         q_learning("q-learning, no replay", json!({"replay": {"enabled": false}})),
         q_learning("q-learning, merging", json!({"merge_every": 5})),
         q_learning("q-learning, no mask", json!({"feasibility_mask": false})),
+        ("q-learning, request-aware".to_owned(), "request-aware", json!({})),
+        (
+            "q-learning, request-aware, replay".to_owned(),
+            "request-aware",
+            json!({"replay": {"enabled": true, "kind": "prioritized"}}),
+        ),
     ];
     for algorithm in ["afterstate", "cem", "q-learning", "weighted-score"] {
         let settings = match algorithm {
@@ -65,6 +71,12 @@ fn runs_on(preset: &str) -> BTreeMap<String, Value> {
     let named = |(name, algorithm, settings): (String, &str, Value)| {
         // long enough for cem's first generation to end
         let steps = if algorithm == "cem" { 40 } else { 20 };
+        let algorithm = match algorithm {
+            // what was pinned is of the state that there was then
+            "q-learning" => json!({"name": algorithm, "state": "specified"}),
+            "request-aware" => json!({"name": "q-learning"}),
+            _ => json!(algorithm),
+        };
         let run = json!({"algorithm": algorithm, "agents": 3, "episodes": 4, "steps_per_episode": steps, "seed": 11,
             "environment": {"preset": preset}});
         (format!("{name} on {preset}"), merged(&run, &settings))

@@ -1,231 +1,135 @@
-//! Tabular Q-learning with ε-greedy exploration and experience replay (Watkins 1989; Lin 1992).
-//!
-//! State: latency, price and remaining capacity of every provider, each in four bins. Actions: the
-//! providers; it neither holds nor defers, because its state cannot tell which jobs are worth it. It
-//! knows neither tenant nor job size nor budget, which is why good hand rules beat it; it is here
-//! because it is the specified agent and the yardstick for better ones.
+//! Tabular Q-learning with ε-greedy exploration and experience replay (Watkins 1989; Lin 1992), over either of two states.
 
-use rand::RngExt;
-use rand_pcg::Pcg64;
-use routing_env::{Candidate, Choice, Environment, Observation, Stream, generator};
+use routing_env::{Candidate, Environment, Observation, StepOutcome};
 
 use crate::{
     error::SwarmError,
     learning::Learning,
     policy::{Agent, Decision, Learner, Order},
     q_learning::{
-        bins::Bins,
         knowledge::{Knowledge, Progress},
-        replay::{Drawn, Replay, Transition},
-        settings::Settings,
-        table::QTable,
+        request::{agent::RequestAware, step::Step},
+        settings::{Settings, State},
+        specified::agent::Specified,
     },
 };
 
-/// The most providers that a set of allowed actions can hold.
-pub(crate) const MAX_PROVIDERS: usize = 128;
-
-/// The learner.
+/// The learner, by what it sees.
 #[derive(Clone)]
-pub(crate) struct QLearning {
-    settings: Settings,
-    providers: usize,
-    bins: Bins,
-    table: QTable,
-    learning: Learning,
-    rng: Pcg64,
-    replay_rng: Pcg64,
-    replay: Option<Replay>,
-    batch: Vec<Drawn>,
-    /// This step's turns.
-    turns: Vec<Visit>,
-    /// The last turn before this step, whose next state is not known yet.
-    open: Option<(Visit, f64)>,
+pub(crate) enum QLearning {
+    Request(Box<RequestAware>),
+    Specified(Box<Specified>),
 }
 
-/// A state in which an action was taken.
-#[derive(Clone, Copy)]
-struct Visit {
-    state: u32,
-    action: u16,
-    /// The actions that were allowed, a bit each.
-    allowed: u128,
-}
-
-impl QLearning {
-    fn allowed(&self, observation: &Observation<'_>) -> u128 {
-        if self.settings.feasibility_mask {
-            observation.candidates.iter().fold(0, |set, c| set | 1 << c.provider)
-        } else {
-            u128::MAX >> (128 - self.providers)
+/// The same of either.
+macro_rules! either {
+    ($own:expr, $agent:ident => $does:expr) => {
+        match $own {
+            Self::Request($agent) => $does,
+            Self::Specified($agent) => $does,
         }
-    }
-
-    /// One step of Q-learning; `weight` is what it counts.
-    fn update(&mut self, transition: &Transition, weight: f64) -> f64 {
-        let next = transition.next.map_or(0.0, |(state, allowed)| self.table.best(state, allowed).1);
-        let value = self.table.value_mut(transition.state, transition.action);
-        let error = transition.reward + self.settings.discount * next - *value;
-        *value += self.settings.learning_rate * weight * error;
-        if self.settings.merge_every > 0 {
-            self.table.count_change(transition.state, transition.action);
-        }
-        error
-    }
-
-    fn learn(&mut self, visit: Visit, reward: f64, next: Option<&Visit>) {
-        let transition = Transition {
-            state: visit.state,
-            action: visit.action,
-            reward,
-            next: next.map(|v| (v.state, v.allowed)),
-        };
-        let error = self.update(&transition, 1.0);
-        self.table.count_visit(visit.state, visit.action);
-        self.learning.count(error);
-        if let Some(replay) = &mut self.replay {
-            replay.push(transition);
-        }
-    }
+    };
 }
 
 impl Agent for QLearning {
-    type Shared = ();
+    type Shared = Step;
     type Knowledge = Knowledge;
     type Progress = Progress;
 
-    const ORDER: Order = Order::Arrival;
+    /// The specified agent sets nothing aside.
+    const ORDER: Order = RequestAware::ORDER;
 
-    fn begin_episode(&mut self, seed: u64, agent: u32) {
-        self.rng = generator(seed, Stream::Agent(agent));
-        self.replay_rng = generator(seed, Stream::Replay(agent));
-        self.bins.begin_step();
+    fn begin_episode(&mut self, seed: u64, number: u32) {
+        either!(self, agent => agent.begin_episode(seed, number));
     }
 
-    fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {
-        let key = self.bins.key(observation.market);
-        let allowed = self.allowed(observation);
-        if self.learning.frozen {
-            // an unknown state has no values: all actions are worth 0, and the first wins the tie
-            let (action, value) = match self.table.find(key) {
-                Some(state) => self.table.best(state, allowed),
-                None => (allowed.trailing_zeros() as usize, 0.0),
-            };
-            return Decision { value: Some(value), ..Decision::certain(Choice::Route(action)) };
-        }
-        let state = self.table.find_or_insert(key);
-        let epsilon = self.learning.exploration.now();
-        let (best, _) = self.table.best(state, allowed);
-        let explored = epsilon > 0.0 && self.rng.random::<f64>() < epsilon;
-        let count = allowed.count_ones();
-        let action = if explored { nth_bit(allowed, self.rng.random_range(0..count)) } else { best };
-        let share = epsilon / f64::from(count);
-        self.turns.push(Visit { state, action: action as u16, allowed }); // at most MAX_PROVIDERS
-        Decision {
-            choice: Choice::Route(action),
-            explored,
-            propensity: if action == best { 1.0 - epsilon + share } else { share },
-            value: Some(self.table.value(state, action)),
+    fn decide(&mut self, observation: &Observation<'_>, shared: &mut Step) -> Decision {
+        match self {
+            Self::Request(agent) => agent.decide(observation, shared),
+            Self::Specified(agent) => agent.decide(observation, &mut ()),
         }
     }
 
     fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
-        let state = self.table.find(self.bins.key(observation.market))?;
-        Some(self.table.value(state, candidate.provider))
+        either!(self, agent => agent.score(observation, candidate))
     }
 
-    fn end_step(&mut self, rewards: &[f64], (): &()) {
-        self.bins.begin_step();
-        if self.learning.frozen {
-            return;
+    fn observe_step(&mut self, outcome: &StepOutcome<'_>, shared: &mut Step) {
+        match self {
+            Self::Request(agent) => agent.observe_step(outcome, shared),
+            Self::Specified(agent) => agent.observe_step(outcome, &mut ()),
         }
-        debug_assert_eq!(rewards.len(), self.turns.len());
-        let turns = std::mem::take(&mut self.turns);
-        for (visit, reward) in turns.iter().zip(rewards) {
-            if let Some((before, reward)) = self.open.replace((*visit, *reward)) {
-                self.learn(before, reward, Some(visit));
-            }
-        }
-        self.turns = turns;
-        self.turns.clear();
-        if let Some(mut replay) = self.replay.take() {
-            let mut batch = std::mem::take(&mut self.batch);
-            replay.draw(&mut self.replay_rng, &mut batch);
-            for Drawn { position, transition, weight } in &batch {
-                let error = self.update(transition, *weight);
-                replay.learned(*position, error);
-            }
-            self.batch = batch;
-            self.replay = Some(replay);
+    }
+
+    fn end_step(&mut self, rewards: &[f64], shared: &Step) {
+        match self {
+            Self::Request(agent) => agent.end_step(rewards, shared),
+            Self::Specified(agent) => agent.end_step(rewards, &()),
         }
     }
 
     fn end_episode(&mut self) {
-        if let Some((last, reward)) = self.open.take() {
-            self.learn(last, reward, None);
-        }
+        either!(self, agent => agent.end_episode());
     }
 
     fn learning(&self) -> Option<&Learning> {
-        Some(&self.learning)
+        either!(self, agent => agent.learning())
     }
 
     fn learning_mut(&mut self) -> Option<&mut Learning> {
-        Some(&mut self.learning)
+        either!(self, agent => agent.learning_mut())
     }
 
     fn size(&self) -> u64 {
-        self.table.len() as u64
+        either!(self, agent => agent.size())
     }
 
     fn forget(&mut self) {
-        self.table = QTable::new(self.providers);
-        self.replay = self.settings.replay.enabled.then(|| Replay::new(self.settings.replay));
-        self.open = None;
+        either!(self, agent => agent.forget());
     }
 
     fn knowledge(&self) -> Knowledge {
-        self.table.knowledge()
+        match self {
+            Self::Request(agent) => Knowledge::Request(agent.knowledge()),
+            Self::Specified(agent) => Knowledge::Specified(agent.knowledge()),
+        }
     }
 
     fn absorb(&mut self, knowledge: Knowledge) -> Result<(), String> {
-        self.table = QTable::from_knowledge(&knowledge, self.providers)?;
-        // both name states by their numbers in the other table
-        self.replay = self.settings.replay.enabled.then(|| Replay::new(self.settings.replay));
-        self.open = None;
-        Ok(())
+        match (self, knowledge) {
+            (Self::Request(agent), Knowledge::Request(knowledge)) => agent.absorb(knowledge),
+            (Self::Specified(agent), Knowledge::Specified(knowledge)) => agent.absorb(knowledge),
+            (Self::Request(_), other) => Err(other.is_not_of(State::Request)),
+            (Self::Specified(_), other) => Err(other.is_not_of(State::Specified)),
+        }
     }
 
     fn progress(&self) -> Progress {
-        let order = self.table.sorted_positions();
-        let replay = self.replay.as_ref();
-        Progress {
-            exploration: self.learning.exploration,
-            replay: replay.map(|r| r.transitions().map(|t| t.renumbered(&order)).collect()),
-            replay_next: replay.map_or(0, Replay::next),
-            priorities: replay.and_then(Replay::priorities),
-            changes: self.table.changes(),
+        match self {
+            Self::Request(agent) => Progress::Request(agent.progress()),
+            Self::Specified(agent) => Progress::Specified(agent.progress()),
         }
     }
 
     fn resume(&mut self, progress: Progress) -> Result<(), String> {
-        self.learning.exploration = progress.exploration.at_rate(self.settings.epsilon);
-        if let (true, Some(transitions)) = (self.settings.replay.enabled, progress.replay) {
-            let (states, actions) = (self.table.len() as u32, self.providers);
-            if !transitions.iter().all(|t| t.fits(states, actions)) {
-                return Err("the agent's replay memory names states that are not in its table".into());
-            }
-            let (next, priorities) = (progress.replay_next, progress.priorities);
-            self.replay = Some(Replay::restored(self.settings.replay, transitions, next, priorities)?);
+        match (self, progress) {
+            (Self::Request(agent), Progress::Request(progress)) => agent.resume(progress),
+            (Self::Specified(agent), Progress::Specified(progress)) => agent.resume(progress),
+            _ => Err("the agent's progress is of another state than its settings".into()),
         }
-        self.table.restore_changes(progress.changes)
     }
 
-    /// Each takes the mean of what changed since the last merge, weighted by the number of changes.
+    /// All agents of a team see the same.
     fn merge(team: &mut [Self]) {
-        let mut all = Knowledge::default();
-        team.iter().for_each(|agent| agent.table.add_changes(&mut all));
-        team.iter_mut().for_each(|agent| agent.table.adopt(&all));
+        let (mut aware, mut specified) = (Vec::new(), Vec::new());
+        for agent in team {
+            match agent {
+                Self::Request(agent) => aware.push(&mut **agent),
+                Self::Specified(agent) => specified.push(&mut **agent),
+            }
+        }
+        RequestAware::merge_all(&mut aware);
+        Specified::merge_all(&mut specified);
     }
 }
 
@@ -233,61 +137,9 @@ impl Learner for QLearning {
     type Settings = Settings;
 
     fn new(settings: Settings, _agents: u32, env: &Environment) -> Result<Self, SwarmError> {
-        let providers = env.catalog().providers.len();
-        if providers > MAX_PROVIDERS {
-            return Err(SwarmError::TooManyProviders { most: MAX_PROVIDERS, found: providers });
-        }
-        Ok(Self {
-            settings,
-            providers,
-            bins: Bins::new(env),
-            table: QTable::new(providers),
-            learning: Learning::at_rate(settings.epsilon),
-            rng: generator(0, Stream::Agent(0)),
-            replay_rng: generator(0, Stream::Replay(0)),
-            replay: settings.replay.enabled.then(|| Replay::new(settings.replay)),
-            batch: Vec::new(),
-            turns: Vec::new(),
-            open: None,
+        Ok(match settings.state {
+            State::Request => Self::Request(Box::new(RequestAware::new(settings, env)?)),
+            State::Specified => Self::Specified(Box::new(Specified::new(settings, env)?)),
         })
-    }
-}
-
-/// The position of the n-th set bit.
-fn nth_bit(mut set: u128, n: u32) -> usize {
-    for _ in 0..n {
-        set &= set - 1;
-    }
-    set.trailing_zeros() as usize
-}
-
-#[cfg(test)]
-mod tests {
-    use routing_env::Preset;
-
-    use super::*;
-    use crate::q_learning::knowledge::StateKey;
-
-    #[test]
-    fn an_update_moves_the_value_by_alpha_times_the_error() {
-        let settings = Settings { learning_rate: 0.5, discount: 0.9, epsilon: 0.0, ..Settings::default() };
-        let mut agent = QLearning::new(settings, 1, &Environment::built_in(Preset::Default)).unwrap();
-        let (here, there) = (StateKey::from_elem(1, 1), StateKey::from_elem(2, 1));
-        let (here, there) = (agent.table.find_or_insert(here), agent.table.find_or_insert(there));
-        *agent.table.value_mut(there, 0) = 7.0;
-        *agent.table.value_mut(there, 3) = 20.0;
-        *agent.table.value_mut(there, 5) = 99.0; // not allowed there
-        let transition = Transition { state: here, action: 2, reward: 4.0, next: Some((there, 0b1001)) };
-        // error = 4 + .9·20 − 0 = 22; the value moves by .5·22
-        assert_eq!(agent.update(&transition, 1.0), 22.0);
-        assert_eq!(agent.table.value(here, 2), 11.0);
-        // at the episode's end nothing follows: error = 4 − 11
-        assert_eq!(agent.update(&Transition { next: None, ..transition }, 1.0), -7.0);
-        assert_eq!(agent.table.value(here, 2), 7.5);
-    }
-
-    #[test]
-    fn the_nth_bit_counts_set_bits_only() {
-        assert_eq!([0, 1, 2].map(|n| nth_bit(0b1010_0100, n)), [2, 5, 7]);
     }
 }

@@ -4,7 +4,7 @@
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::q_learning::{
     settings::{ReplayKind, ReplaySettings},
     sum_tree::SumTree,
 };
@@ -22,44 +22,11 @@ const CORRECTED_AFTER: u64 = 100_000;
 /// What is added to an error, so that no transition is lost for ever.
 const LEAST_ERROR: f64 = 1e-3;
 
-/// One turn: what was done where, what it earned, and where it led.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Transition {
-    #[serde(rename = "s")]
-    pub(crate) state: u32,
-    #[serde(rename = "a")]
-    pub(crate) action: u16,
-    #[serde(rename = "r")]
-    pub(crate) reward: f64,
-    /// The next state and the actions allowed there; `None` at the episode's end.
-    #[serde(rename = "n", with = "next_state")]
-    pub(crate) next: Option<(u32, u128)>,
-}
-
-impl Transition {
-    pub(crate) fn renumbered(&self, positions: &[u32]) -> Self {
-        let new = |state: u32| positions[state as usize];
-        Self {
-            state: new(self.state),
-            next: self.next.map(|(state, allowed)| (new(state), allowed)),
-            ..*self
-        }
-    }
-
-    pub(crate) fn fits(&self, states: u32, actions: usize) -> bool {
-        let next_fits = |(state, allowed): (u32, u128)| {
-            state < states && allowed != 0 && (128 - allowed.leading_zeros() as usize) <= actions
-        };
-        self.state < states && usize::from(self.action) < actions && self.next.is_none_or(next_fits)
-    }
-}
-
-/// A ring of transitions.
+/// A ring of transitions, whatever they are.
 #[derive(Clone)]
-pub(crate) struct Replay {
+pub(crate) struct Replay<T> {
     settings: ReplaySettings,
-    ring: Vec<Transition>,
+    ring: Vec<T>,
     next: usize,
     priorities: Option<Priorities>,
 }
@@ -78,7 +45,6 @@ struct Priorities {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Drawn {
     pub(crate) position: usize,
-    pub(crate) transition: Transition,
     /// What its update counts, at most 1.
     pub(crate) weight: f64,
 }
@@ -92,7 +58,7 @@ pub(crate) struct PrioritiesState {
     draws: u64,
 }
 
-impl Replay {
+impl<T> Replay<T> {
     pub(crate) fn new(settings: ReplaySettings) -> Self {
         let priorities = (settings.kind == ReplayKind::Prioritized).then(|| Priorities {
             tree: SumTree::new(),
@@ -104,7 +70,7 @@ impl Replay {
 
     pub(crate) fn restored(
         settings: ReplaySettings,
-        ring: Vec<Transition>,
+        ring: Vec<T>,
         next: usize,
         priorities: Option<PrioritiesState>,
     ) -> Result<Self, String> {
@@ -129,7 +95,7 @@ impl Replay {
         Ok(replay)
     }
 
-    pub(crate) fn push(&mut self, transition: Transition) {
+    pub(crate) fn push(&mut self, transition: T) {
         let position = self.next;
         if self.ring.len() < self.settings.capacity {
             self.ring.push(transition);
@@ -148,18 +114,19 @@ impl Replay {
         if self.ring.is_empty() {
             return;
         }
-        let ring = &self.ring;
-        let drawn = |position: usize, weight| Drawn { position, transition: ring[position], weight };
+        let kept = self.ring.len();
         match &mut self.priorities {
-            None => into
-                .extend((0..self.settings.batch_size).map(|_| drawn(rng.random_range(0..ring.len()), 1.0))),
+            None => into.extend(
+                (0..self.settings.batch_size)
+                    .map(|_| Drawn { position: rng.random_range(0..kept), weight: 1.0 }),
+            ),
             Some(priorities) => {
                 let exponent = priorities.correction();
                 let total = priorities.tree.total();
                 into.extend((0..self.settings.batch_size).map(|_| {
-                    let position = priorities.tree.find(rng.random::<f64>() * total).min(ring.len() - 1);
+                    let position = priorities.tree.find(rng.random::<f64>() * total).min(kept - 1);
                     let probability = priorities.tree.get(position) / total;
-                    drawn(position, (ring.len() as f64 * probability).powf(-exponent))
+                    Drawn { position, weight: (kept as f64 * probability).powf(-exponent) }
                 }));
                 priorities.draws += into.len() as u64;
                 let largest = into.iter().map(|drawn| drawn.weight).fold(0.0, f64::max);
@@ -178,7 +145,12 @@ impl Replay {
         }
     }
 
-    pub(crate) fn transitions(&self) -> impl Iterator<Item = &Transition> {
+    /// The transition that was drawn.
+    pub(crate) fn at(&self, position: usize) -> &T {
+        &self.ring[position]
+    }
+
+    pub(crate) fn transitions(&self) -> impl Iterator<Item = &T> {
         self.ring.iter()
     }
 
@@ -208,40 +180,14 @@ impl PrioritiesState {
     }
 }
 
-/// JSON has no 128-bit numbers: the set of actions travels as hexadecimal text.
-mod next_state {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(
-        next: &Option<(u32, u128)>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        next.map(|(state, allowed)| (state, format!("{allowed:x}"))).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<(u32, u128)>, D::Error> {
-        let next = Option::<(u32, String)>::deserialize(deserializer)?;
-        next.map(|(state, allowed)| {
-            u128::from_str_radix(&allowed, 16).map(|set| (state, set)).map_err(D::Error::custom)
-        })
-        .transpose()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use routing_env::{Stream, generator};
 
     use super::*;
 
-    fn transition(state: u32) -> Transition {
-        Transition { state, action: 0, reward: 0.0, next: None }
-    }
-
     /// A memory of transitions that were last this wrong.
-    fn memory(errors: &[f64], batch_size: usize) -> Replay {
+    fn memory(errors: &[f64], batch_size: usize) -> Replay<u32> {
         let settings = ReplaySettings {
             enabled: true,
             capacity: errors.len(),
@@ -249,7 +195,7 @@ mod tests {
             kind: ReplayKind::Prioritized,
         };
         let mut replay = Replay::new(settings);
-        (0..errors.len() as u32).for_each(|state| replay.push(transition(state)));
+        (0..errors.len() as u32).for_each(|state| replay.push(state));
         errors.iter().enumerate().for_each(|(position, error)| replay.learned(position, *error));
         replay
     }
@@ -265,7 +211,8 @@ mod tests {
         let mut batch = Vec::new();
         replay.draw(&mut generator(7, Stream::Replay(0)), &mut batch);
         for (state, expected) in [10_000.0_f64, 20_000.0, 50_000.0].into_iter().enumerate() {
-            let count = batch.iter().filter(|drawn| drawn.transition.state == state as u32).count() as f64;
+            let count =
+                batch.iter().filter(|drawn| *replay.at(drawn.position) == state as u32).count() as f64;
             // four standard deviations of a binomial count are less than four roots of its mean
             assert!((count - expected).abs() < 4.0 * expected.sqrt(), "{state}: {count}");
         }
@@ -276,9 +223,9 @@ mod tests {
         let mut replay = memory(&errors(), 1000);
         let mut rng = generator(7, Stream::Replay(0));
         let mut batch = Vec::new();
-        let mut weights = |replay: &mut Replay| {
+        let mut weights = |replay: &mut Replay<u32>| {
             replay.draw(&mut rng, &mut batch);
-            [0, 1, 2].map(|state| batch.iter().find(|d| d.transition.state == state).unwrap().weight)
+            [0, 1, 2].map(|state| batch.iter().find(|d| *replay.at(d.position) == state).unwrap().weight)
         };
         // (N·P)^-β is (3/8)^-.4, (6/8)^-.4, (15/8)^-.4 at first; over the largest: 1, 2^-.4, 5^-.4
         for (weight, expected) in weights(&mut replay).into_iter().zip([1.0, 0.757_858_283, 0.525_305_56]) {
@@ -294,7 +241,7 @@ mod tests {
     #[test]
     fn a_new_transition_has_the_highest_priority_so_far() {
         let mut replay = memory(&errors(), 1);
-        replay.push(transition(9)); // in the place of the oldest, whose priority was 1
+        replay.push(9); // in the place of the oldest, whose priority was 1
         let priorities = replay.priorities().unwrap().of;
         assert!((priorities[0] - 5.0).abs() < 1e-12 && (priorities[1] - 2.0).abs() < 1e-12, "{priorities:?}");
     }
@@ -318,25 +265,26 @@ mod tests {
             ReplaySettings { enabled: true, capacity: 2, batch_size: 1, kind: ReplayKind::Prioritized };
         let restore = |of: Vec<f64>| {
             let state = PrioritiesState { of, highest: 1.0, draws: 0 };
-            Replay::restored(settings, vec![transition(0), transition(1)], 0, Some(state)).err()
+            Replay::restored(settings, vec![0, 1], 0, Some(state)).err()
         };
         assert_eq!(restore(vec![1.0, 2.0]), None);
         for of in [vec![1.0], vec![1.0, 0.0], vec![1.0, f64::NAN]] {
             assert!(restore(of).unwrap().contains("one positive priority"));
         }
-        assert!(Replay::restored(settings, vec![], 0, None).is_err());
+        assert!(Replay::<u32>::restored(settings, vec![], 0, None).is_err());
         let uniform = ReplaySettings { kind: ReplayKind::Uniform, ..settings };
         let state = PrioritiesState { of: vec![], highest: 1.0, draws: 0 };
-        assert!(Replay::restored(uniform, vec![], 0, Some(state)).err().unwrap().contains("no priority"));
+        assert!(
+            Replay::<u32>::restored(uniform, vec![], 0, Some(state)).err().unwrap().contains("no priority")
+        );
     }
 
     #[test]
     fn a_memory_that_is_not_full_goes_on_behind_its_last_transition() {
         let settings =
             ReplaySettings { enabled: true, capacity: 3, batch_size: 1, kind: ReplayKind::Uniform };
-        let restore = |transitions: u32, next| {
-            Replay::restored(settings, (0..transitions).map(transition).collect(), next, None).err()
-        };
+        let restore =
+            |transitions: u32, next| Replay::restored(settings, (0..transitions).collect(), next, None).err();
         assert_eq!([restore(2, 2), restore(3, 0), restore(3, 2)], [None, None, None]);
         assert!(restore(2, 1).unwrap().contains("expected the next transition at 2, found 1"));
         assert!(restore(3, 3).unwrap().contains("at most 3 transitions"));

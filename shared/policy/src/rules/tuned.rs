@@ -64,7 +64,7 @@ fn earned(env: &Environment, rule: BidPrice) -> f64 {
         let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
         team.begin_episode(seed);
         while episode.begin_step() {
-            team.begin_step(0);
+            team.begin_step(0, &vec![0; episode.outcome().requests.len()]);
             while let Some(turn) = episode.turn() {
                 match turn {
                     Turn::Request(observation) => {

@@ -53,7 +53,8 @@ fn a_rule_chooses_the_candidate_that_it_scores_highest() {
 #[test]
 fn a_frozen_learner_chooses_the_candidate_that_it_values_highest() {
     let env = Environment::built_in(Preset::Contended).with_steps(30);
-    let settings = json!({"discount": 0.9, "epsilon": 0.2, "replay": {"enabled": false}});
+    let settings =
+        json!({"state": "specified", "discount": 0.9, "epsilon": 0.2, "replay": {"enabled": false}});
     let config = SwarmConfig::new("q-learning", &settings, 1).unwrap();
     let mut swarm = Swarm::new(config, &env).unwrap();
     (0..5).for_each(|seed| drop(swarm.play(&env, seed, Reward::EXCESS_COST)));

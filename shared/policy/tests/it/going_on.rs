@@ -4,6 +4,9 @@ use policy::{AgentStep, Command, DecidedRequest, StepReport, Swarm, SwarmConfig,
 use routing_env::{Environment, Episode, Preset, Reward};
 use serde_json::{Value, json};
 
+/// What `q-learning` can see.
+const STATES: [&str; 2] = ["request", "specified"];
+
 fn config(algorithm: &str, settings: &Value) -> SwarmConfig {
     SwarmConfig::new(algorithm, settings, 3).unwrap()
 }
@@ -38,10 +41,10 @@ fn goes_on_as_if_it_had_never_stopped(config: &SwarmConfig) {
 }
 
 #[test]
-fn q_learning_goes_on_with_either_replay() {
-    for kind in ["uniform", "prioritized"] {
-        let replay = json!({"kind": kind, "capacity": 200, "batch_size": 8});
-        goes_on_as_if_it_had_never_stopped(&config("q-learning", &json!({"replay": replay})));
+fn q_learning_goes_on_in_either_state_with_either_replay() {
+    for (state, kind) in STATES.into_iter().flat_map(|state| [(state, "uniform"), (state, "prioritized")]) {
+        let replay = json!({"enabled": true, "kind": kind, "capacity": 200, "batch_size": 8});
+        goes_on_as_if_it_had_never_stopped(&config("q-learning", &json!({"state": state, "replay": replay})));
     }
 }
 
@@ -54,8 +57,11 @@ fn every_learner_goes_on_as_it_is_by_default() {
 
 #[test]
 fn swarms_that_merge_go_on_between_two_merges() {
-    let replay = json!({"kind": "prioritized", "capacity": 200, "batch_size": 8});
-    goes_on_as_if_it_had_never_stopped(&config("q-learning", &json!({"replay": replay, "merge_every": 3})));
+    let replay = json!({"enabled": true, "kind": "prioritized", "capacity": 200, "batch_size": 8});
+    for state in STATES {
+        let settings = json!({"state": state, "replay": replay, "merge_every": 3});
+        goes_on_as_if_it_had_never_stopped(&config("q-learning", &settings));
+    }
     goes_on_as_if_it_had_never_stopped(&config("afterstate", &json!({"merge_every": 3})));
     let regions = json!({"enabled": true, "board_delay": 2});
     goes_on_as_if_it_had_never_stopped(&config("adaptive", &json!({"epsilon": 0.1, "regions": regions})));

@@ -10,6 +10,7 @@ mod going_on;
 mod hand_rules;
 mod laws;
 mod merging;
+mod q_learning;
 mod regions;
 mod support;
 mod swarm;

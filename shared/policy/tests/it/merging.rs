@@ -6,11 +6,15 @@ use serde_json::json;
 
 use crate::support::REWARD;
 
+/// Learners that can merge, those of `q-learning` by what they see.
+const MERGING: [&str; 3] = ["request", "specified", "afterstate"];
+
 fn swarm(env: &Environment, algorithm: &str, agents: u32, merge_every: u32) -> Swarm {
     let config = match algorithm {
-        "q-learning" => {
-            let replay = json!({"capacity": 100, "batch_size": 4});
-            SwarmConfig::new(algorithm, &json!({"replay": replay, "merge_every": merge_every}), agents)
+        "request" | "specified" => {
+            let replay = json!({"enabled": true, "capacity": 100, "batch_size": 4});
+            let settings = json!({"state": algorithm, "replay": replay, "merge_every": merge_every});
+            SwarmConfig::new("q-learning", &settings, agents)
         }
         _ => SwarmConfig::new(algorithm, &json!({"merge_every": merge_every}), agents),
     };
@@ -37,7 +41,7 @@ fn knowledge(swarm: &Swarm) -> Vec<serde_json::Value> {
 fn after_a_merge_all_agents_know_the_same_and_before_it_they_do_not() {
     let env = Environment::built_in(Preset::Contended).with_steps(6);
     let mut report = StepReport::new(&env);
-    for algorithm in ["q-learning", "afterstate"] {
+    for algorithm in MERGING {
         let mut swarm = swarm(&env, algorithm, 3, 4);
         let mut episode = Episode::new(&env, 7, REWARD);
         swarm.begin_episode(7);
@@ -53,7 +57,7 @@ fn after_a_merge_all_agents_know_the_same_and_before_it_they_do_not() {
 #[test]
 fn one_agent_merges_with_nobody() {
     let env = Environment::built_in(Preset::Contended).with_steps(6);
-    for algorithm in ["q-learning", "afterstate"] {
+    for algorithm in MERGING {
         let (mut merged, mut alone) = (swarm(&env, algorithm, 1, 2), swarm(&env, algorithm, 1, 0));
         assert_eq!(play(&mut merged, &env, 7..10), play(&mut alone, &env, 7..10), "{algorithm}");
         assert!(knowledge(&merged) == knowledge(&alone), "{algorithm}");
@@ -63,7 +67,7 @@ fn one_agent_merges_with_nobody() {
 #[test]
 fn a_frozen_swarm_does_not_merge() {
     let env = Environment::built_in(Preset::Contended).with_steps(5);
-    for algorithm in ["q-learning", "afterstate"] {
+    for algorithm in MERGING {
         let mut swarm = swarm(&env, algorithm, 3, 4);
         play(&mut swarm, &env, 7..8);
         swarm.freeze();
@@ -76,7 +80,7 @@ fn a_frozen_swarm_does_not_merge() {
 #[test]
 fn an_agent_that_forgot_learns_from_the_others() {
     let env = Environment::built_in(Preset::Contended).with_steps(8);
-    for algorithm in ["q-learning", "afterstate"] {
+    for algorithm in MERGING {
         let mut swarm = swarm(&env, algorithm, 4, 4);
         let sizes = |swarm: &Swarm| -> Vec<u64> {
             (0..swarm.agents()).map(|agent| swarm.learning(agent).1).collect()

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// A small swarm's, with these settings beside its own.
 fn config_with(agents: u32, settings: &Value) -> SwarmConfig {
-    let mut all = json!({"discount": 0.9, "replay": {"capacity": 50, "batch_size": 8}});
+    let mut all = json!({"state": "specified", "discount": 0.9, "replay": {"capacity": 50, "batch_size": 8}});
     all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
     SwarmConfig::new("q-learning", &all, agents).unwrap()
 }
@@ -163,7 +163,7 @@ fn a_damaged_policy_file_is_refused() {
         ("/agents/0/learned/states/0/values", json!([1.0]), "expected 1 groups of three digits"),
         ("/agents/0/learned/states/0/visits", json!(-1), "agent 0"),
         ("/agents/0/learned/states/0/visits", json!([1]), "expected 7 visits"),
-        ("/agents/0/version", json!(9), "expected version 1 or 2, found 9"),
+        ("/agents/0/version", json!(9), "expected version 1, 2 or 3, found 9"),
         ("/agents/0/algorithm", json!("cem"), "expected what q-learning has learned, found that of cem"),
     ] {
         let error = damage(pointer, value);
@@ -297,7 +297,7 @@ fn a_configuration_is_written_with_all_settings_and_read_again() {
     let written = serde_json::to_value(&config).unwrap();
     assert_eq!(
         written,
-        json!({"algorithm": {"name": "q-learning", "learning_rate": 0.1, "discount": 0.9, "epsilon": 0.1,
+        json!({"algorithm": {"name": "q-learning", "state": "specified", "learning_rate": 0.1, "discount": 0.9, "epsilon": 0.1,
             "replay": {"enabled": true, "capacity": 2000, "batch_size": 9, "kind": "uniform"},
             "feasibility_mask": true, "merge_every": 0}, "agents": 2})
     );

@@ -2,7 +2,7 @@
 
 use routing_env::{Environment, Market};
 
-use crate::q_learning::knowledge::{PER_WORD, StateKey};
+use crate::q_learning::specified::knowledge::{PER_WORD, StateKey};
 
 /// Turns a market into a state key: for each provider two bits each of latency, price and capacity.
 #[derive(Clone)]

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::q_learning::knowledge::{Cell, Knowledge, StateKey};
+use crate::q_learning::{
+    cell::Cell,
+    specified::knowledge::{Knowledge, StateKey},
+};
 
 /// Values of every action in every state seen.
 #[derive(Clone)]
