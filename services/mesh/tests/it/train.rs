@@ -79,7 +79,7 @@ async fn every_decision_is_in_the_database_and_can_be_verified_and_all_files_are
             mesh(folder.path(), &["visualize", &format!("out/{file}"), "--output", "again", "--json"]);
         let told = json(&again);
         assert_eq!(told["report"], format!("again/{page}"));
-        assert_eq!(told["files"].as_array().unwrap().len(), if page == "report.html" { 13 } else { 16 });
+        assert_eq!(told["files"].as_array().unwrap().len(), if page == "report.html" { 13 } else { 18 });
         for drawn in told["files"].as_array().unwrap() {
             let drawn = drawn.as_str().unwrap();
             let left = drawn.replace("again/", "out/");

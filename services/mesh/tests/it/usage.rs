@@ -35,7 +35,7 @@ fn wrong_usage_ends_with_2_and_one_clear_message() {
         (&["simulate"], "--policy"),
         (
             &["simulate", "--policy", "bestest"],
-            "greedy-reward, reserve, defer-large, bid-price or bid-price-informed",
+            "greedy-reward, reserve, defer-large, bid-price, bid-price-hours, bid-price-counting, bid-price-tuned or bid-price-informed",
         ),
         (&["simulate", "--policy", "cheapest", "--preset", "calm"], "unknown preset `calm`"),
         (&["simulate", "--policy", "cheapest", "--episodes", "0"], "1..=10000000"),

@@ -93,10 +93,7 @@ impl Runs {
         key: Option<String>,
         rewound_from: Option<Uuid>,
     ) -> Result<Arc<Run>, CreateError> {
-        // What goes on from a checkpoint has the settings of the run that made it, whatever version that was.
-        let goes_on = config.resume_from.is_some() || config.fork.is_some();
-        let plan = if goes_on { RunPlan::of_record(&config) } else { RunPlan::new(&config) };
-        let plan = plan.map_err(CreateError::Invalid)?;
+        let plan = self.plan(&config).await?;
         let config = plan.run.clone();
         let request = sha256(&serde_json::to_vec(&config).map_err(|e| CreateError::Internal(e.to_string()))?);
         let _one_at_a_time = match &key {
@@ -135,6 +132,24 @@ impl Runs {
             self.see_to(run.clone());
         }
         Ok(run)
+    }
+
+    /// What is asked for. What goes on from a checkpoint may have been written by an earlier version, which meant something
+    /// else by what it left out: where it fits the checkpoint so, that is what it means.
+    async fn plan(&self, config: &NewRun) -> Result<RunPlan, CreateError> {
+        let asked = RunPlan::new(config);
+        if config.resume_from.is_none() && config.fork.is_none() {
+            return asked.map_err(CreateError::Invalid);
+        }
+        let recorded = RunPlan::of_record(config).map_err(CreateError::Invalid)?;
+        match asked {
+            Err(_) => Ok(recorded),
+            Ok(asked) if asked.digest == recorded.digest => Ok(asked),
+            Ok(asked) => {
+                let fits = self.check_checkpoint(&recorded).await.is_ok();
+                Ok(if fits { recorded } else { asked })
+            }
+        }
     }
 
     /// Keeps other trainers from starting a run with the same key meanwhile, and reads what they started before.

@@ -297,7 +297,7 @@ pub struct EvaluationResult {
     /// The learned policies first, then the same never trained, then the hand rules.
     pub policies: Vec<PolicyResult>,
     /// The comparisons of rewards that the verdicts are about. Their number says how much chance alone may show.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<Comparison>,
     /// The best hand rule by mean reward.
     pub best_rule: String,

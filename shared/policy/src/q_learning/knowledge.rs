@@ -5,23 +5,23 @@ use serde_json::Value;
 
 use crate::{
     knowledge::Learned,
-    q_learning::{request, settings::State, specified},
+    q_learning::{request::knowledge as request, settings::State, specified::knowledge as specified},
 };
 
 /// What it has learned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Knowledge {
-    Request(request::knowledge::Knowledge),
-    Specified(specified::knowledge::Knowledge),
+    Request(request::Knowledge),
+    Specified(specified::Knowledge),
 }
 
 /// What going on needs beside it.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(crate) enum Progress {
-    Request(request::knowledge::Progress),
-    Specified(specified::knowledge::Progress),
+    Request(request::Progress),
+    Specified(specified::Progress),
 }
 
 impl<'de> Deserialize<'de> for Progress {
@@ -52,7 +52,7 @@ impl Knowledge {
 }
 
 impl Learned for Knowledge {
-    const VERSION: u32 = request::knowledge::Knowledge::VERSION;
+    const VERSION: u32 = request::Knowledge::VERSION;
 
     fn version(&self) -> u32 {
         match self {
@@ -71,8 +71,8 @@ impl Learned for Knowledge {
 
     fn read(version: u32, learned: &Value) -> Result<Self, String> {
         if version == Self::VERSION {
-            return request::knowledge::Knowledge::read(version, learned).map(Self::Request);
+            return request::Knowledge::read(version, learned).map(Self::Request);
         }
-        specified::knowledge::Knowledge::read(version, learned).map(Self::Specified)
+        specified::Knowledge::read(version, learned).map(Self::Specified)
     }
 }

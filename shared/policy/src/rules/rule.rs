@@ -106,7 +106,7 @@ impl Rule {
             Self::BidPriceCounting => {
                 Box::new(TeamOf::new(name, BidPrice::counting(COUNTING_KEEPS, Settings::OF_REWARD), agents))
             }
-            Self::BidPriceTuned => Box::new(TeamOf::new(name, tuned(env), agents)),
+            Self::BidPriceTuned => Box::new(TeamOf::new(name, tuned(name, env), agents)),
             Self::BidPriceInformed => {
                 Box::new(TeamOf::new(name, BidPrice::informed(Settings::OF_REWARD), agents))
             }

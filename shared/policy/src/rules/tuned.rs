@@ -5,7 +5,7 @@ use routing_env::{Environment, Episode, Reward, Turn};
 
 use crate::{
     prices::bid_price::Settings,
-    rules::{bid_price::BidPrice, rule::Rule},
+    rules::bid_price::BidPrice,
     team::{Team as _, TeamOf},
 };
 
@@ -21,7 +21,7 @@ const FIRST: usize = 5;
 
 /// The settings that earn most on the first training seeds of this environment: first whether counts are believed, then
 /// from which net value on a request waits, uphill from the usual one.
-pub(crate) fn tuned(env: &Environment) -> BidPrice {
+pub(crate) fn tuned(name: &'static str, env: &Environment) -> BidPrice {
     let rule = |counting: Option<f64>, threshold: usize| {
         let settings =
             Settings { defer_below_per_hour: DEFER_BELOW_PER_HOUR[threshold], ..Settings::OF_REWARD };
@@ -30,9 +30,9 @@ pub(crate) fn tuned(env: &Environment) -> BidPrice {
             Some(kept) => BidPrice::counting(kept, settings),
         }
     };
-    let mut best = (earned(env, rule(None, FIRST)), None);
+    let mut best = (earned(name, env, rule(None, FIRST)), None);
     for counting in &COUNTING[1..] {
-        let earned = earned(env, rule(*counting, FIRST));
+        let earned = earned(name, env, rule(*counting, FIRST));
         if earned > best.0 {
             best = (earned, *counting);
         }
@@ -44,7 +44,7 @@ pub(crate) fn tuned(env: &Environment) -> BidPrice {
             if up { Some(at + 1).filter(|i| *i < DEFER_BELOW_PER_HOUR.len()) } else { at.checked_sub(1) }
         };
         while let Some(threshold) = next(at.1) {
-            let earned = earned(env, rule(counting, threshold));
+            let earned = earned(name, env, rule(counting, threshold));
             if earned <= at.0 {
                 break;
             }
@@ -57,8 +57,8 @@ pub(crate) fn tuned(env: &Environment) -> BidPrice {
 }
 
 /// What the rule earns on the training seeds.
-fn earned(env: &Environment, rule: BidPrice) -> f64 {
-    let mut team = TeamOf::new(Rule::BidPriceTuned.name(), rule, 1);
+fn earned(name: &'static str, env: &Environment, rule: BidPrice) -> f64 {
+    let mut team = TeamOf::new(name, rule, 1);
     let mut earned = 0.0;
     for seed in 1..=EPISODES {
         let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
