@@ -63,12 +63,12 @@ impl Achieved {
     }
 }
 
-/// Who plays: a frozen swarm, how it was made, and the copies that threads have made of it: an agent's table may be large, so a copy
-/// is used for many episodes.
+/// Who plays: a frozen swarm, how it was made, and the copies that threads have made of it: an agent's table may be large,
+/// so a copy is used for many episodes.
 enum Policy {
     Swarm {
         config: SwarmConfig,
-        swarms: Mutex<Swarms>,
+        swarms: Box<Mutex<Swarms>>,
     },
     /// What somebody else has played, by seed.
     Played(BTreeMap<u64, Achieved>),
@@ -135,7 +135,10 @@ impl Contestant {
         let policy = |mut swarm: Swarm| {
             swarm.freeze();
             let config = swarm.config().clone();
-            Policy::Swarm { config, swarms: Mutex::new(Swarms { original: swarm, idle: Vec::new() }) }
+            Policy::Swarm {
+                config,
+                swarms: Box::new(Mutex::new(Swarms { original: swarm, idle: Vec::new() })),
+            }
         };
         Self { name, origin, policies: swarms.into_iter().map(policy).collect() }
     }
