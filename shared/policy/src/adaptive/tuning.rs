@@ -7,13 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::prices::bid_price::Settings;
-
-/// Net values per GPU-hour below which a request waits.
-const DEFER_BELOW_PER_HOUR: [f64; 8] = [0.5, 0.75, 1.0, 1.5, 2.0, 2.75, 3.5, 5.0];
-
-/// What is followed until something was rehearsed: what the hand rules follow.
-const FIRST: usize = 5;
+use crate::prices::bid_price::{DEFER_BELOW_PER_HOUR, FIRST_THRESHOLD, Settings};
 
 /// One step in so many is rehearsed.
 const REHEARSED_EVERY: f64 = 4.0;
@@ -50,7 +44,7 @@ impl Tuning {
     pub(crate) fn leader(&self) -> Settings {
         let better =
             |best: usize, i: usize| if self.tried[i].earned > self.tried[best].earned { i } else { best };
-        let leader = (0..self.tried.len()).fold(FIRST, better);
+        let leader = (0..self.tried.len()).fold(FIRST_THRESHOLD, better);
         self.tried[leader].settings()
     }
 

@@ -19,6 +19,11 @@ use crate::{
 const HOURS_PREFERENCE: Preference =
     Preference { latency: Preference::EXCESS_COST.latency * 1.1, ..Preference::EXCESS_COST };
 
+/// Net values per GPU-hour below which a request may wait, of which whoever tunes chooses, and the one that is tried first:
+/// that of [`Settings::OF_REWARD`].
+pub(crate) const DEFER_BELOW_PER_HOUR: [f64; 8] = [0.5, 0.75, 1.0, 1.5, 2.0, 2.75, 3.5, 5.0];
+pub(crate) const FIRST_THRESHOLD: usize = 5;
+
 /// How its prices are made and used.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Settings {
@@ -43,7 +48,7 @@ impl Settings {
     pub(crate) const OF_REWARD: Self = Self {
         scenarios: 5,
         solutions: 8.0,
-        defer_below_per_hour: 2.75,
+        defer_below_per_hour: DEFER_BELOW_PER_HOUR[FIRST_THRESHOLD],
         spread_factor: 2.0,
         preference: Preference::EXCESS_COST,
         leftover: Preference::NOTHING,

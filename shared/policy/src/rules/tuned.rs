@@ -4,7 +4,7 @@
 use routing_env::{Environment, Episode, Reward, Turn};
 
 use crate::{
-    prices::bid_price::Settings,
+    prices::bid_price::{DEFER_BELOW_PER_HOUR, FIRST_THRESHOLD, Settings},
     rules::bid_price::BidPrice,
     team::{Team as _, TeamOf},
 };
@@ -14,10 +14,6 @@ const EPISODES: u64 = 5;
 
 /// What counting keeps a step; `None`: the catalog is believed.
 const COUNTING: [Option<f64>; 4] = [None, Some(0.1), Some(0.4), Some(0.7)];
-
-/// Net values per GPU-hour below which a request waits, and the one that is tried first.
-const DEFER_BELOW_PER_HOUR: [f64; 8] = [0.5, 0.75, 1.0, 1.5, 2.0, 2.75, 3.5, 5.0];
-const FIRST: usize = 5;
 
 /// The settings that earn most on the first training seeds of this environment: first whether counts are believed, then
 /// from which net value on a request waits, uphill from the usual one.
@@ -30,16 +26,16 @@ pub(crate) fn tuned(name: &'static str, env: &Environment) -> BidPrice {
             Some(kept) => BidPrice::counting(kept, settings),
         }
     };
-    let mut best = (earned(name, env, rule(None, FIRST)), None);
+    let mut best = (earned(name, env, rule(None, FIRST_THRESHOLD)), None);
     for counting in &COUNTING[1..] {
-        let earned = earned(name, env, rule(*counting, FIRST));
+        let earned = earned(name, env, rule(*counting, FIRST_THRESHOLD));
         if earned > best.0 {
             best = (earned, *counting);
         }
     }
     let (at_first, counting) = best;
     let uphill = |up: bool| {
-        let mut at = (at_first, FIRST);
+        let mut at = (at_first, FIRST_THRESHOLD);
         let next = |at: usize| {
             if up { Some(at + 1).filter(|i| *i < DEFER_BELOW_PER_HOUR.len()) } else { at.checked_sub(1) }
         };
