@@ -1,6 +1,5 @@
 //! Every hand rule and the physical limit on a preset, as a Markdown table over paired held-out seeds, with the figures
-//! that unmask a policy which drops what is expensive. Where knowledge is hidden, the rule that is told the truth
-//! stands for the limit.
+//! that unmask a policy which drops what is expensive. Where knowledge is hidden, the limit is that of one who knows it.
 //!
 //! `cargo run --release -p evaluation --example compare -- contended 20 adaptive:10:20` (preset, number of seeds, and
 //! learners to train first: name, agents, episodes and, where they are not the defaults, settings, as in

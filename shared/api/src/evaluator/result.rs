@@ -301,8 +301,8 @@ pub struct EvaluationResult {
     pub comparisons: Vec<Comparison>,
     /// The best hand rule by mean reward.
     pub best_rule: String,
-    /// The physical limit; `null` where it was not asked for or could not be solved, or where demand and failures are
-    /// hidden, so that the linear program does not know them.
+    /// The physical limit; `null` where it was not asked for or could not be solved. Where demand and failures are
+    /// hidden it is that of one who knows them, and an expectation.
     #[schema(required)]
     pub limit: Option<LimitResult>,
     /// The artifact with what every policy achieved on every seed, from which each figure here can be computed again.
