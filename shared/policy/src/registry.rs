@@ -3,7 +3,7 @@
 //! Whatever tells or checks which learners there are and what each can be told (help texts, errors, documents) reads
 //! it here.
 
-use routing_env::Environment;
+use routing_env::{Environment, Preferences};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
@@ -179,6 +179,14 @@ impl Algorithm {
         &self.settings
     }
 
+    /// The rule, where it is one.
+    pub(crate) fn rule(&self) -> Option<Rule> {
+        match self.kind {
+            Kind::Rule(rule) => Some(rule),
+            Kind::Learner(_) => None,
+        }
+    }
+
     /// The learner, where it is one.
     #[must_use]
     pub fn learner(&self) -> Option<&'static Learner> {
@@ -192,7 +200,7 @@ impl Algorithm {
     pub(crate) fn team(&self, agents: u32, env: &Environment) -> Result<Box<dyn Team>, SwarmError> {
         match self.kind {
             Kind::Learner(learner) => (learner.team)(learner.name, &self.settings, agents, env),
-            Kind::Rule(rule) => Ok(rule.team(agents, env)),
+            Kind::Rule(rule) => Ok(rule.team(agents, env, &Preferences::default())),
         }
     }
 

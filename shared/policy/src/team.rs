@@ -1,6 +1,6 @@
 //! A team: agents of one kind, and what they tell each other.
 
-use routing_env::{Candidate, Observation, Request, StepOutcome, Truth};
+use routing_env::{Candidate, Observation, Preferences, Request, StepOutcome, Truth};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -41,6 +41,9 @@ pub(crate) trait Team: Send {
     fn end_episode(&mut self);
 
     fn freeze(&mut self);
+
+    /// Decides for those who want this from now on; `false` where it does not heed it.
+    fn prefer(&mut self, wanted: &Preferences) -> bool;
 
     fn forget(&mut self, agent: usize);
 
@@ -163,6 +166,10 @@ impl<A: Agent> Team for TeamOf<A> {
 
     fn freeze(&mut self) {
         self.agents.iter_mut().filter_map(Agent::learning_mut).for_each(|learning| learning.frozen = true);
+    }
+
+    fn prefer(&mut self, wanted: &Preferences) -> bool {
+        self.agents.iter_mut().fold(true, |heeded, agent| agent.prefer(wanted) && heeded)
     }
 
     fn forget(&mut self, agent: usize) {

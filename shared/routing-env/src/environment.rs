@@ -42,6 +42,7 @@ pub struct Environment {
     /// `[region · gpu types + gpu type]`: the providers that could serve it, with their base prices.
     eligible: Vec<Vec<(usize, f64)>>,
     timed_events: Vec<Event>,
+    mean_gpu_hours: f64,
 }
 
 /// A workload profile with its GPU type as an index.
@@ -104,7 +105,22 @@ impl Environment {
             assumed,
             eligible,
             timed_events,
-        })
+            mean_gpu_hours: 0.0,
+        }
+        .measured())
+    }
+
+    fn measured(mut self) -> Self {
+        let (mut requests, mut hours) = (0.0, 0.0);
+        for tenant in 0..self.workloads.tenants.len() {
+            for (workload, share) in self.mix(tenant) {
+                let expected = self.expected_requests(tenant) * share;
+                requests += expected;
+                hours += expected * self.workload_hours(*workload).iter().sum::<f64>() / 2.0;
+            }
+        }
+        self.mean_gpu_hours = if requests > 0.0 { hours / requests } else { 1.0 };
+        self
     }
 
     /// The project's own catalog and workloads under a preset.
@@ -190,6 +206,12 @@ impl Environment {
     #[must_use]
     pub fn physics(&self) -> Physics {
         Physics::of(&self.workloads)
+    }
+
+    /// GPU-hours of a request, on average by the word of the files; 1 where they expect none.
+    #[must_use]
+    pub fn mean_gpu_hours(&self) -> f64 {
+        self.mean_gpu_hours
     }
 
     /// The lowest base price of the GPU type in the catalog; `None` when no provider has it.

@@ -126,6 +126,17 @@ impl Tally {
         self.reward += other.reward;
     }
 
+    /// What all of them came to, summed.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        Outcome {
+            served: self.routed as f64,
+            gpu_hours: self.hours_served,
+            excess_cost: ExcessCost::of_bill(self.cost_usd, self.list_cost_usd),
+            latency_ms: self.latency_ms,
+        }
+    }
+
     /// Requests routed / requested.
     #[must_use]
     pub fn fill_rate(&self) -> Option<f64> {

@@ -12,13 +12,14 @@
 //! agent that is made to forget starts afresh alone. Agents of regions do not: each has a [`Member`]'s view of the step,
 //! and learns of the others by the [`Board`] alone.
 //!
-//! It plans with the `excess-cost` reward. A step's capacities and budgets end with it, so it needs no discount; its
+//! It plans for whatever is wanted. A step's capacities and budgets end with it, so it needs no discount; its
 //! learning rates are those that have predicted best.
 
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use routing_env::{
-    Choice, Environment, Episode, Market, Observation, Request, Reward, StepOutcome, Stream, Turn, generator,
+    Choice, Environment, Episode, Market, Observation, Preferences, Request, Reward, StepOutcome, Stream, Turn,
+    generator,
 };
 
 use crate::{
@@ -51,6 +52,7 @@ pub(crate) struct Adaptive {
     elsewhere: Worlds,
     learning: Learning,
     rng: Pcg64,
+    wanted: Preferences,
     prices: BidPrices,
     /// What is believed of this step, once something of it has been seen.
     beliefs: Option<Beliefs>,
@@ -107,6 +109,7 @@ impl Adaptive {
     /// What each of the settings would have earned in a step of these requests, where it is to be rehearsed.
     fn rehearse(&self, market: &Market, requests: &[Request], unserved: u64, beliefs: &Beliefs) -> Vec<f64> {
         let Some(weight) = self.rehearsals.now().weight(unserved) else { return Vec::new() };
+        let weight = weight / self.wanted.common().scale(self.env.mean_gpu_hours());
         let mut opening = None;
         let earned = |settings| weight * self.rehearsed(settings, market, requests, beliefs, &mut opening);
         self.rehearsals.now().all().map(earned).collect()
@@ -138,10 +141,10 @@ impl Adaptive {
         beliefs: &Beliefs,
         opening: &mut Option<Plan>,
     ) -> f64 {
-        let mut prices = BidPrices::new(settings);
+        let mut prices = BidPrices::new(settings, &self.wanted);
         let mut notes = Notes::at(opening.clone());
-        let mut episode =
-            Episode::of_step(&self.env, market.clone(), requests.to_vec(), 0, Reward::EXCESS_COST);
+        let reward = Reward::Preference(self.wanted.common());
+        let mut episode = Episode::of_step(&self.env, market.clone(), requests.to_vec(), 0, reward);
         episode.begin_step();
         while let Some(turn) = episode.turn() {
             match turn {
@@ -160,7 +163,7 @@ impl Adaptive {
                 }
             }
         }
-        episode.outcome().metrics.overall.reward
+        self.wanted.reward(episode.outcome().metrics)
     }
 }
 
@@ -187,12 +190,12 @@ impl Agent for Adaptive {
 
     fn decide(&mut self, observation: &Observation<'_>, shared: &mut Step) -> Decision {
         let rehearses = self.rehearses();
-        let Self { beliefs, prices, model, rehearsals, member, .. } = self;
+        let Self { beliefs, prices, model, rehearsals, member, wanted, .. } = self;
         if shared.opening.is_none() && rehearses {
             shared.opening = Some(observation.market.clone());
         }
         let beliefs = beliefs.get_or_insert_with(|| {
-            *prices = BidPrices::new(rehearsals.now().leader());
+            *prices = BidPrices::new(rehearsals.now().leader(), wanted);
             model.beliefs(observation.hour_of_week)
         });
         let mut decision = match member {
@@ -259,6 +262,11 @@ impl Agent for Adaptive {
         if let Some(member) = &mut self.member {
             member.begin_step();
         }
+    }
+
+    fn prefer(&mut self, wanted: &Preferences) -> bool {
+        self.wanted = wanted.clone();
+        true
     }
 
     fn set_fault(&mut self, fault: Option<Fault>) -> bool {
@@ -331,7 +339,8 @@ impl Learner for Adaptive {
             env: env.clone(),
             beliefs: None,
             model: Model::new(env),
-            prices: BidPrices::new(rehearsals.now().leader()),
+            prices: BidPrices::new(rehearsals.now().leader(), &Preferences::default()),
+            wanted: Preferences::default(),
             rehearsals,
             world: world(env),
             knows_this_world: false,

@@ -20,8 +20,8 @@
 
 use rand_pcg::Pcg64;
 use routing_env::{
-    Candidate, Choice, Environment, Episode, Market, Observation, Request, Reward, StepOutcome, Stream, Turn,
-    generator,
+    Candidate, Choice, Environment, Episode, Market, Observation, Preferences, Request, Reward, StepOutcome,
+    Stream, Turn, generator,
 };
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +86,7 @@ pub(crate) struct Cem {
     population: usize,
     /// ε of the configuration.
     noise: f64,
+    wanted: Preferences,
     distribution: Distribution,
     control: Control,
     /// Its members of this generation; those that are missing are drawn when it leads.
@@ -115,9 +116,9 @@ impl Cem {
         fewest.map_or(0, |(position, _)| position)
     }
 
-    /// What the mean would have earned in the step, by the catalog's word and in points of `excess-cost` per request.
+    /// What the mean would have earned in the step, by the catalog's word and in points per request.
     fn rehearsed(&self, opening: &Market, requests: &[Request]) -> f64 {
-        let kind = Reward::EXCESS_COST;
+        let kind = Reward::Preference(self.wanted.common());
         let mut episode = Episode::of_step(&self.env, opening.clone(), requests.to_vec(), 0, kind);
         let mut notes = Notes::default();
         episode.begin_step();
@@ -145,7 +146,7 @@ impl Cem {
             _ => Pressure::new(&self.env, observation.market, &self.beliefs, observation.index, phase),
         };
         let pressure = notes.pressure.insert(pressure);
-        let chosen = score::choose(observation, pressure, phase, notes.waiting, weights);
+        let chosen = score::choose(observation, pressure, phase, notes.waiting, (weights, &self.wanted));
         notes.waiting += usize::from(chosen.0 == Choice::Defer);
         chosen
     }
@@ -195,7 +196,7 @@ impl Agent for Cem {
     fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
         let phase = observation.phase;
         let pressure = Pressure::new(&self.env, observation.market, &self.beliefs, observation.index, phase);
-        Some(score::score(observation, candidate, &pressure, phase, &self.distribution.mean).0)
+        Some(score::score(observation, candidate, &pressure, phase, (&self.distribution.mean, &self.wanted)).0)
     }
 
     fn observe_step(&mut self, outcome: &StepOutcome<'_>, shared: &mut Step) {
@@ -210,7 +211,10 @@ impl Agent for Cem {
         {
             let requests = outcome.requests.len() as f64 / self.beliefs.demand.iter().flatten().sum::<f64>();
             let hours = outcome.requests.iter().map(|r| r.hours).sum::<f64>() / self.expected_hours;
-            let difficulty = [1.0, requests, hours, self.rehearsed(opening, outcome.requests)];
+            // where what is wanted changes from episode to episode, its scale must not
+            let scale = self.wanted.common().scale(self.env.mean_gpu_hours());
+            let reward = reward / scale;
+            let difficulty = [1.0, requests, hours, self.rehearsed(opening, outcome.requests) / scale];
             let member = &mut self.members[leads];
             // a request of a busy step counts as much as one of a quiet step
             member.credit += requests * (reward - self.control.expected(&difficulty));
@@ -268,6 +272,11 @@ impl Agent for Cem {
         Ok(())
     }
 
+    fn prefer(&mut self, wanted: &Preferences) -> bool {
+        self.wanted = wanted.clone();
+        true
+    }
+
     fn progress(&self) -> Progress {
         let Self { control, members, steps, learning, .. } = self;
         Progress {
@@ -315,6 +324,7 @@ impl Learner for Cem {
             carried,
             population: carried * agents,
             noise: settings.epsilon,
+            wanted: Preferences::default(),
             learning: Learning::at_rate(distribution.relative_spread()),
             distribution,
             control: Control::new(),

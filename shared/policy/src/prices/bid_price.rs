@@ -7,7 +7,9 @@
 
 use limit::{Demand, Use, allocate};
 use nalgebra::DVector;
-use routing_env::{Candidate, Choice, Environment, Observation, Outcome, Preference, Request, physics};
+use routing_env::{
+    Candidate, Choice, Environment, Observation, Outcome, Preference, Preferences, Request, physics,
+};
 
 use crate::{
     policy::{Decision, Shared},
@@ -15,12 +17,8 @@ use crate::{
     prices::forecast::Beliefs,
 };
 
-/// What `bid-price-hours` wants of a request: latency counts for a tenth more than in the reward, which costs little of it.
-const HOURS_PREFERENCE: Preference =
-    Preference { latency: Preference::EXCESS_COST.latency * 1.1, ..Preference::EXCESS_COST };
-
 /// Net values per GPU-hour below which a request may wait, of which whoever tunes chooses, and the one that is tried first:
-/// that of [`Settings::OF_REWARD`].
+/// that of [`Settings::OF_REWARD`]. All that is in points here is so at the scale of `excess-cost` ([`Preference::scale`]).
 pub(crate) const DEFER_BELOW_PER_HOUR: [f64; 8] = [0.5, 0.75, 1.0, 1.5, 2.0, 2.75, 3.5, 5.0];
 pub(crate) const FIRST_THRESHOLD: usize = 5;
 
@@ -36,8 +34,8 @@ pub(crate) struct Settings {
     pub(crate) defer_below_per_hour: f64,
     /// By what the spread of the number of requests is multiplied.
     pub(crate) spread_factor: f64,
-    /// What is wanted: the prices are in its points.
-    pub(crate) preference: Preference,
+    /// By how much latency counts for more than whoever asks wants it to.
+    pub(crate) latency_factor: f64,
     /// What is wanted beside that where those that wait compete for what is left. It counts what is asked for, served or
     /// not.
     pub(crate) leftover: Preference,
@@ -50,17 +48,18 @@ impl Settings {
         solutions: 8.0,
         defer_below_per_hour: DEFER_BELOW_PER_HOUR[FIRST_THRESHOLD],
         spread_factor: 2.0,
-        preference: Preference::EXCESS_COST,
+        latency_factor: 1.0,
         leftover: Preference::NOTHING,
     };
 
-    /// Those that want GPU-hours and low latencies beyond the reward (ADR 12).
+    /// Those that want GPU-hours and low latencies beyond the reward (ADR 12): latency counts for a tenth more, which costs
+    /// little of it.
     pub(crate) const OF_HOURS: Self = Self {
         scenarios: 1,
         solutions: 4.0,
         defer_below_per_hour: 3.0,
         spread_factor: 1.0,
-        preference: HOURS_PREFERENCE,
+        latency_factor: 1.1,
         leftover: Preference { gpu_hour: 3.0, ..Preference::NOTHING },
     };
 }
@@ -117,13 +116,16 @@ impl Shared for Notes {
 #[derive(Clone)]
 pub(crate) struct BidPrices {
     settings: Settings,
+    preferences: Preferences,
     candidates: Vec<Candidate>,
     nets: Nets,
 }
 
 impl BidPrices {
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, candidates: Vec::new(), nets: Nets::default() }
+    /// For those who want this.
+    pub(crate) fn new(settings: Settings, preferences: &Preferences) -> Self {
+        let preferences = preferences.clone().with_latency_times(settings.latency_factor);
+        Self { settings, preferences, candidates: Vec::new(), nets: Nets::default() }
     }
 
     /// Decides one request as these beliefs have it.
@@ -140,7 +142,9 @@ impl BidPrices {
         }
         let (candidate, net) = self.best(observation, beliefs, notes);
         let request = *observation.request;
-        let choice = if observation.may_defer && net < self.settings.defer_below_per_hour * request.hours {
+        let scale = self.preferences.common().scale(observation.env.mean_gpu_hours());
+        let defer_below = self.settings.defer_below_per_hour * scale * request.hours;
+        let choice = if observation.may_defer && net < defer_below {
             let wait_ms = physics::wait_ms(1.0 - observation.phase);
             notes.waiting.push(Waiting { index: observation.index, request, wait_ms });
             Choice::Defer
@@ -169,7 +173,7 @@ impl BidPrices {
                 env,
                 market,
                 beliefs,
-                self.settings.preference,
+                &self.preferences,
                 &notes.waiting,
                 &mut self.candidates,
             );
@@ -197,7 +201,7 @@ impl BidPrices {
         beliefs: &Beliefs,
         notes: &mut Notes,
     ) -> (Candidate, f64) {
-        let preference = self.settings.preference;
+        let preference = self.preferences.of(observation.request.tenant);
         let mut nets = std::mem::take(&mut self.nets);
         beliefs.nets(observation, preference, self.prices(observation, beliefs, notes), &mut nets);
         let candidates = observation.candidates.iter().zip(&nets.of);
@@ -258,8 +262,10 @@ impl BidPrices {
         request: &Request,
         wait_ms: f64,
     ) -> Vec<(usize, Use)> {
-        let Settings { preference, leftover, .. } = self.settings;
-        let bonus = leftover.reward(&Outcome { gpu_hours: request.hours, ..Outcome::default() });
+        let preference = self.preferences.of(request.tenant);
+        let scale = self.preferences.common().scale(env.mean_gpu_hours());
+        let bonus =
+            scale * self.settings.leftover.reward(&Outcome { gpu_hours: request.hours, ..Outcome::default() });
         let value = |candidate: &Candidate| beliefs.reward(env, preference, request, candidate);
         let charge =
             |candidate: &Candidate| beliefs.success[candidate.provider] * candidate.price * request.hours;

@@ -7,7 +7,7 @@
 
 use nalgebra::{DMatrix, DVector};
 
-/// τ: differences of reward per request that are smoothed over.
+/// τ: differences of reward per request that are smoothed over, at the scale of `excess-cost`.
 const SMOOTHING: f64 = 2.0;
 
 /// A resource is balanced when its use differs from its limit by no more than this share of it.
@@ -73,12 +73,21 @@ pub(crate) struct Class {
 }
 
 /// Classes that compete for resources.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Program {
     /// What there is of each resource.
     pub(crate) limits: Vec<f64>,
+    /// How many times as much everything is worth as by `excess-cost`.
+    pub(crate) scale: f64,
     pub(crate) classes: Vec<Class>,
     pub(crate) ways: Vec<Way>,
+}
+
+/// Nobody competes for anything.
+impl Default for Program {
+    fn default() -> Self {
+        Self { limits: Vec::new(), scale: 1.0, classes: Vec::new(), ways: Vec::new() }
+    }
 }
 
 /// What a way is expected to take, its second try included.
@@ -152,6 +161,7 @@ impl Program {
     }
 
     fn at(&self, prices: &DVector<f64>) -> Point {
+        let smoothing = SMOOTHING * self.scale;
         let count = self.limits.len();
         let mut value = 0.0;
         let mut gradient = DVector::from_column_slice(&self.limits);
@@ -190,7 +200,7 @@ impl Program {
             }
             let best = shares.iter().copied().fold(0.0, f64::max);
             let weight = |net: f64| {
-                let exponent = (net - best) / SMOOTHING;
+                let exponent = (net - best) / smoothing;
                 if exponent > NEGLIGIBLE_EXPONENT { exponent.exp() } else { 0.0 }
             };
             let mut sum = weight(0.0);
@@ -198,8 +208,8 @@ impl Program {
                 *share = weight(*share);
                 sum += *share;
             }
-            value += class.count * (best + SMOOTHING * sum.ln());
-            let curvature = class.count / SMOOTHING;
+            value += class.count * (best + smoothing * sum.ln());
+            let curvature = class.count / smoothing;
             let mut charged = 0.0;
             for (takes, share) in taken.iter().zip(&mut shares) {
                 *share /= sum;
@@ -264,6 +274,7 @@ mod tests {
         let class = |ways_end| Class { count: 10.0, budget: 0, ways_end };
         Program {
             limits: vec![100.0, limit],
+            scale: 1.0,
             classes: vec![class(1), class(2)],
             ways: vec![way(80.0), way(50.0)],
         }

@@ -2,7 +2,7 @@
 //! budgets (Gallego and van Ryzin 1997).
 
 use nalgebra::DVector;
-use routing_env::{Candidate, Environment, Market, Observation, Outcome, Preference, Request, physics};
+use routing_env::{Candidate, Environment, Market, Observation, Outcome, Preference, Preferences, Request, physics};
 
 use crate::{
     prices::duals::{Class, Program, Way, second_try},
@@ -30,7 +30,7 @@ pub(crate) struct Fluid<'a> {
     env: &'a Environment,
     market: &'a Market,
     beliefs: &'a Beliefs,
-    preference: Preference,
+    preferences: &'a Preferences,
     /// `[provider][segment]`: the square of the utilisation that stands for it.
     loads: Vec<Vec<f64>>,
     program: Program,
@@ -45,7 +45,7 @@ impl<'a> Fluid<'a> {
         env: &'a Environment,
         market: &'a Market,
         beliefs: &'a Beliefs,
-        preference: Preference,
+        preferences: &'a Preferences,
         waiting: &[Waiting],
         candidates: &mut Vec<Candidate>,
     ) -> Self {
@@ -64,8 +64,9 @@ impl<'a> Fluid<'a> {
                     .collect(),
             );
         }
-        let program = Program { limits, ..Program::default() };
-        let mut fluid = Self { env, market, beliefs, preference, loads, program, expected: Vec::new() };
+        let scale = preferences.common().scale(env.mean_gpu_hours());
+        let program = Program { limits, scale, ..Program::default() };
+        let mut fluid = Self { env, market, beliefs, preferences, loads, program, expected: Vec::new() };
         for (tenant, counts) in beliefs.demand.iter().enumerate() {
             for ((workload, _), requests) in env.mix(tenant).iter().zip(counts) {
                 let [low, high] = env.workload_hours(*workload);
@@ -102,6 +103,7 @@ impl<'a> Fluid<'a> {
 
     fn add_ways(&mut self, request: &Request, candidate: &Candidate, wait_ms: f64) {
         let physics = self.env.physics();
+        let preference = self.preferences.of(request.tenant);
         let provider = &self.market.providers()[candidate.provider];
         let idle_price = physics.idle_price(candidate.price, provider.utilisation_with(request.hours));
         let first = self.beliefs.demand.len() + candidate.provider * self.loads[candidate.provider].len();
@@ -111,11 +113,11 @@ impl<'a> Fluid<'a> {
             if latency_ms <= request.max_latency_ms {
                 let candidate = Candidate { provider: candidate.provider, price, latency_ms };
                 self.program.ways.push(Way {
-                    value: self.beliefs.reward(self.env, self.preference, request, &candidate),
+                    value: self.beliefs.reward(self.env, preference, request, &candidate),
                     resource: first + i,
                     hours: request.hours,
                     charge: self.beliefs.success[candidate.provider] * price * request.hours,
-                    ..self.beliefs.way(self.preference, candidate.provider, latency_ms - wait_ms)
+                    ..self.beliefs.way(preference, candidate.provider, latency_ms - wait_ms)
                 });
             }
         }

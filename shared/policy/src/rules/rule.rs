@@ -1,6 +1,6 @@
 //! The hand rules: what platform engineers write today, and what a learner has to beat.
 
-use routing_env::Environment;
+use routing_env::{Environment, Preferences};
 use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 
 use crate::{
@@ -88,28 +88,25 @@ impl Rule {
         }
     }
 
-    /// A team of so many that follow it. One that is tuned plays the first training seeds of the environment for it, which
-    /// takes seconds.
-    pub(crate) fn team(self, agents: u32, env: &Environment) -> Box<dyn Team> {
+    /// A team of so many that follow it for those who want this; `weighted-score`, `cheapest`, `fastest` and `random` do not
+    /// heed what is wanted. One that is tuned plays the first training seeds of the environment for it, which takes seconds.
+    pub(crate) fn team(self, agents: u32, env: &Environment, wanted: &Preferences) -> Box<dyn Team> {
         let name = self.name();
         let scored = |score| -> Box<dyn Team> { Box::new(TeamOf::new(name, Scored { score }, agents)) };
+        let priced = |rule| -> Box<dyn Team> { Box::new(TeamOf::new(name, rule, agents)) };
         match self {
             Self::WeightedScore => scored(weighted_score),
             Self::Cheapest => scored(|_, candidate| -candidate.price),
             Self::Fastest => scored(|_, candidate| -candidate.latency_ms),
             Self::Random => Box::new(TeamOf::new(name, Random::new(), agents)),
-            Self::GreedyReward => Box::new(TeamOf::new(name, GreedyReward, agents)),
-            Self::Reserve => Box::new(TeamOf::new(name, Reserve::default(), agents)),
-            Self::DeferLarge => Box::new(TeamOf::new(name, DeferLarge::default(), agents)),
-            Self::BidPrice => Box::new(TeamOf::new(name, BidPrice::new(Settings::OF_REWARD), agents)),
-            Self::BidPriceHours => Box::new(TeamOf::new(name, BidPrice::new(Settings::OF_HOURS), agents)),
-            Self::BidPriceCounting => {
-                Box::new(TeamOf::new(name, BidPrice::counting(COUNTING_KEEPS, Settings::OF_REWARD), agents))
-            }
-            Self::BidPriceTuned => Box::new(TeamOf::new(name, tuned(name, env), agents)),
-            Self::BidPriceInformed => {
-                Box::new(TeamOf::new(name, BidPrice::informed(Settings::OF_REWARD), agents))
-            }
+            Self::GreedyReward => Box::new(TeamOf::new(name, GreedyReward::new(wanted), agents)),
+            Self::Reserve => Box::new(TeamOf::new(name, Reserve::new(wanted), agents)),
+            Self::DeferLarge => Box::new(TeamOf::new(name, DeferLarge::new(wanted), agents)),
+            Self::BidPrice => priced(BidPrice::new(Settings::OF_REWARD, wanted)),
+            Self::BidPriceHours => priced(BidPrice::new(Settings::OF_HOURS, wanted)),
+            Self::BidPriceCounting => priced(BidPrice::counting(COUNTING_KEEPS, Settings::OF_REWARD, wanted)),
+            Self::BidPriceTuned => priced(tuned(name, env, wanted)),
+            Self::BidPriceInformed => priced(BidPrice::informed(Settings::OF_REWARD, wanted)),
         }
     }
 }

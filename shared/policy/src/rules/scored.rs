@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
-use routing_env::{Candidate, Choice, Observation, Preference, Stream, generator};
+use routing_env::{Candidate, Choice, Observation, Preferences, Stream, generator};
 
 use crate::{
     policy::{Decision, Order},
@@ -59,9 +59,18 @@ impl HandRule for Random {
     }
 }
 
-/// The highest `excess-cost` reward.
+/// The highest reward.
 #[derive(Clone)]
-pub(crate) struct GreedyReward;
+pub(crate) struct GreedyReward {
+    wanted: Preferences,
+}
+
+impl GreedyReward {
+    /// For those who want this.
+    pub(crate) fn new(wanted: &Preferences) -> Self {
+        Self { wanted: wanted.clone() }
+    }
+}
 
 impl HandRule for GreedyReward {
     type Shared = ();
@@ -69,28 +78,33 @@ impl HandRule for GreedyReward {
     const ORDER: Order = Order::Arrival;
 
     fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {
-        Decision::certain(greedy(observation, observation.candidates))
+        Decision::certain(greedy(observation, observation.candidates, &self.wanted))
     }
 
     fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
-        Some(reward(observation, candidate))
+        Some(reward(observation, candidate, &self.wanted))
     }
 }
 
-/// Routes to the highest `excess-cost` reward among these candidates (at least one); holds when that is
+/// Routes to the highest reward among these candidates (at least one), for those who want this; holds when that is
 /// negative and holding is allowed.
-pub(crate) fn greedy(observation: &Observation<'_>, candidates: &[Candidate]) -> Choice {
-    let chosen = best(candidates, |candidate| reward(observation, candidate));
-    if observation.may_hold && reward(observation, &chosen) < 0.0 {
+pub(crate) fn greedy(
+    observation: &Observation<'_>,
+    candidates: &[Candidate],
+    wanted: &Preferences,
+) -> Choice {
+    let chosen = best(candidates, |candidate| reward(observation, candidate, wanted));
+    if observation.may_hold && reward(observation, &chosen, wanted) < 0.0 {
         Choice::Hold
     } else {
         Choice::Route(chosen.provider)
     }
 }
 
-/// What the candidate promises by the reward `excess-cost`.
-fn reward(observation: &Observation<'_>, candidate: &Candidate) -> f64 {
-    Preference::EXCESS_COST.reward(&candidate.outcome(observation.env, observation.request))
+/// What the candidate promises.
+fn reward(observation: &Observation<'_>, candidate: &Candidate, wanted: &Preferences) -> f64 {
+    let preference = wanted.of(observation.request.tenant);
+    preference.reward(&candidate.outcome(observation.env, observation.request))
 }
 
 /// The highest score, compared exactly; of equal ones the first in catalog order.

@@ -1,6 +1,6 @@
 //! The hand rules that know that one big job crowds out many small ones, which earn as much each.
 
-use routing_env::{Candidate, Choice, Environment, MAX_WAITING, Market, Observation};
+use routing_env::{Candidate, Choice, Environment, MAX_WAITING, Market, Observation, Preferences};
 
 use crate::{
     policy::{Decision, Order},
@@ -13,11 +13,19 @@ const LARGE_FROM_HOURS: f64 = 3.0;
 
 /// `defer-large`: the longest jobs wait for the end of the step, and come back the smallest first. A job waits
 /// when the places left are more than the longer jobs that are still expected.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct DeferLarge {
+    wanted: Preferences,
     beliefs: Option<Beliefs>,
     step: u32,
     waiting: usize,
+}
+
+impl DeferLarge {
+    /// For those who want this.
+    pub(crate) fn new(wanted: &Preferences) -> Self {
+        Self { wanted: wanted.clone(), beliefs: None, step: 0, waiting: 0 }
+    }
 }
 
 impl HandRule for DeferLarge {
@@ -26,7 +34,7 @@ impl HandRule for DeferLarge {
     const ORDER: Order = Order::ShortestFirst;
 
     fn begin_episode(&mut self, _seed: u64, _agent: u32) {
-        *self = Self::default();
+        *self = Self::new(&self.wanted);
     }
 
     fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {
@@ -43,16 +51,24 @@ impl HandRule for DeferLarge {
                 return Decision::certain(Choice::Defer);
             }
         }
-        Decision::certain(greedy(observation, observation.candidates))
+        Decision::certain(greedy(observation, observation.candidates, &self.wanted))
     }
 }
 
 /// `reserve`: nested booking limits (Littlewood 1972). A job may take of its tenant's budget and of a provider
 /// what the shorter jobs that are still expected leave over; else it is deferred, or held.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Reserve {
+    wanted: Preferences,
     beliefs: Option<Beliefs>,
     allowed: Vec<Candidate>,
+}
+
+impl Reserve {
+    /// For those who want this.
+    pub(crate) fn new(wanted: &Preferences) -> Self {
+        Self { wanted: wanted.clone(), beliefs: None, allowed: Vec::new() }
+    }
 }
 
 impl HandRule for Reserve {
@@ -90,8 +106,8 @@ impl HandRule for Reserve {
         Decision::certain(match self.allowed.as_slice() {
             [] if observation.may_defer => Choice::Defer,
             [] if observation.may_hold => Choice::Hold,
-            [] => greedy(observation, observation.candidates),
-            allowed => greedy(observation, allowed),
+            [] => greedy(observation, observation.candidates, &self.wanted),
+            allowed => greedy(observation, allowed, &self.wanted),
         })
     }
 }

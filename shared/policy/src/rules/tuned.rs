@@ -1,7 +1,7 @@
 //! The strongest hand rule that we know how to make: bid prices whose settings are those that earned most on training
 //! seeds. Nothing of it is learned while it decides.
 
-use routing_env::{Environment, Episode, Reward, Turn};
+use routing_env::{Environment, Episode, Preferences, Reward, Turn};
 
 use crate::{
     prices::bid_price::{DEFER_BELOW_PER_HOUR, FIRST_THRESHOLD, Settings},
@@ -17,18 +17,18 @@ const COUNTING: [Option<f64>; 4] = [None, Some(0.1), Some(0.4), Some(0.7)];
 
 /// The settings that earn most on the first training seeds of this environment: first whether counts are believed, then
 /// from which net value on a request waits, uphill from the usual one.
-pub(crate) fn tuned(name: &'static str, env: &Environment) -> BidPrice {
+pub(crate) fn tuned(name: &'static str, env: &Environment, wanted: &Preferences) -> BidPrice {
     let rule = |counting: Option<f64>, threshold: usize| {
         let settings =
             Settings { defer_below_per_hour: DEFER_BELOW_PER_HOUR[threshold], ..Settings::OF_REWARD };
         match counting {
-            None => BidPrice::new(settings),
-            Some(kept) => BidPrice::counting(kept, settings),
+            None => BidPrice::new(settings, wanted),
+            Some(kept) => BidPrice::counting(kept, settings, wanted),
         }
     };
-    let mut best = (earned(name, env, rule(None, FIRST_THRESHOLD)), None);
+    let mut best = (earned(name, env, wanted, rule(None, FIRST_THRESHOLD)), None);
     for counting in &COUNTING[1..] {
-        let earned = earned(name, env, rule(*counting, FIRST_THRESHOLD));
+        let earned = earned(name, env, wanted, rule(*counting, FIRST_THRESHOLD));
         if earned > best.0 {
             best = (earned, *counting);
         }
@@ -40,7 +40,7 @@ pub(crate) fn tuned(name: &'static str, env: &Environment) -> BidPrice {
             if up { Some(at + 1).filter(|i| *i < DEFER_BELOW_PER_HOUR.len()) } else { at.checked_sub(1) }
         };
         while let Some(threshold) = next(at.1) {
-            let earned = earned(name, env, rule(counting, threshold));
+            let earned = earned(name, env, wanted, rule(counting, threshold));
             if earned <= at.0 {
                 break;
             }
@@ -53,11 +53,12 @@ pub(crate) fn tuned(name: &'static str, env: &Environment) -> BidPrice {
 }
 
 /// What the rule earns on the training seeds.
-fn earned(name: &'static str, env: &Environment, rule: BidPrice) -> f64 {
+fn earned(name: &'static str, env: &Environment, wanted: &Preferences, rule: BidPrice) -> f64 {
+    let reward = Reward::Preference(wanted.common());
     let mut team = TeamOf::new(name, rule, 1);
     let mut earned = 0.0;
     for seed in 1..=EPISODES {
-        let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
+        let mut episode = Episode::new(env, seed, reward);
         team.begin_episode(seed);
         while episode.begin_step() {
             team.begin_step(0, &vec![0; episode.outcome().requests.len()]);
@@ -75,7 +76,7 @@ fn earned(name: &'static str, env: &Environment, rule: BidPrice) -> f64 {
                 }
             }
             team.observe_step(&episode.outcome());
-            earned += episode.outcome().metrics.overall.reward;
+            earned += wanted.reward(episode.outcome().metrics);
         }
         team.end_episode();
     }
