@@ -1,6 +1,6 @@
-//! Allocating scarce resources to classes of demand: the linear program behind the limit and behind bid prices.
+//! Allocating scarce resources to demand: the linear program behind the limit, and the integer program of single requests.
 
-use microlp::{ComparisonOp, LinearExpr, OptimizationDirection, Problem};
+use microlp::{ComparisonOp, LinearExpr, OptimizationDirection, Problem, SolveOptions};
 
 /// Above this no price is sought: it keeps a program with an unattainable requirement bounded. The value of
 /// any prices is a bound, these included.
@@ -43,33 +43,41 @@ pub struct AllocationError {
     source: Option<microlp::Error>,
 }
 
-/// How much of each demand the best allocation gives to each of its options: `[demand][option]`, in counts.
+/// An assignment is good enough when none is better by more than this share.
+const ASSIGNMENT_GAP: f64 = 1e-4;
+
+/// The best assignment that has been found after so many nodes of the search is taken: a count and no time, so that it is
+/// the same on every machine.
+const ASSIGNMENT_NODES: u64 = 200;
+
+/// Single demands, each whole: which of its options each is given in the best assignment, `None` where it is given none.
 ///
 /// # Errors
-/// When the solver fails.
-pub fn allocate(limits: &[f64], demands: &[Demand]) -> Result<Vec<Vec<f64>>, AllocationError> {
+/// When the solver fails, or finds nothing in the nodes that it has.
+pub fn assign(limits: &[f64], demands: &[Vec<Use>]) -> Result<Vec<Option<usize>>, AllocationError> {
     let mut program = Problem::new(OptimizationDirection::Maximize);
     let mut taken = vec![LinearExpr::empty(); limits.len()];
-    let mut shares = Vec::with_capacity(demands.len());
-    for demand in demands {
+    let mut given = Vec::with_capacity(demands.len());
+    for options in demands {
         let mut all = LinearExpr::empty();
-        let options: Vec<_> =
-            demand.options.iter().map(|o| program.add_var(o.value, (0.0, demand.count))).collect();
-        for (share, option) in options.iter().zip(&demand.options) {
-            all.add(*share, 1.0);
-            option.takes.iter().for_each(|(resource, amount)| taken[*resource].add(*share, *amount));
+        let chosen: Vec<_> = options.iter().map(|option| program.add_binary_var(option.value)).collect();
+        for (chosen, option) in chosen.iter().zip(options) {
+            all.add(*chosen, 1.0);
+            option.takes.iter().for_each(|(resource, amount)| taken[*resource].add(*chosen, *amount));
         }
-        program.add_constraint(all, ComparisonOp::Le, demand.count);
-        shares.push(options);
+        program.add_constraint(all, ComparisonOp::Le, 1.0);
+        given.push(chosen);
     }
     for (taken, limit) in taken.into_iter().zip(limits) {
         program.add_constraint(taken, ComparisonOp::Le, *limit);
     }
+    let mut options = SolveOptions::default();
+    (options.mip_gap, options.node_limit) = (ASSIGNMENT_GAP, Some(ASSIGNMENT_NODES));
     let failed = |source| AllocationError { demands: demands.len(), resources: limits.len(), source };
-    let outcome = program.solve().map_err(|error| failed(Some(error)))?;
+    let outcome = program.solve_with(options).map_err(|error| failed(Some(error)))?;
     let solution = outcome.solution().ok_or_else(|| failed(None))?;
-    let values = |options: &Vec<_>| options.iter().map(|share| solution.var_value(*share)).collect();
-    Ok(shares.iter().map(values).collect())
+    let is_chosen = |chosen: &Vec<_>| chosen.iter().position(|option| solution.var_value(*option) > 0.5);
+    Ok(given.iter().map(is_chosen).collect())
 }
 
 impl Prices {

@@ -9,6 +9,6 @@ mod limit;
 mod problem;
 mod solve;
 
-pub use allocation::{AllocationError, Demand, Prices, Use, allocate};
+pub use allocation::{AllocationError, Demand, Prices, Use, assign};
 pub use limit::Limit;
 pub use problem::StepProblem;

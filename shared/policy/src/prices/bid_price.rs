@@ -5,7 +5,9 @@
 //! begins and again after each further quarter of its expected requests. Requests that are hardly worth their
 //! prices wait for the end of the step, where the best allocation of all that wait is known.
 
-use limit::{Demand, Use, allocate};
+use std::collections::BTreeMap;
+
+use limit::{Use, assign};
 use nalgebra::DVector;
 use routing_env::{
     Candidate, Choice, Environment, Observation, Outcome, Preference, Preferences, Request, physics,
@@ -86,14 +88,16 @@ impl Plan {
 pub(crate) struct Notes {
     /// The prices that the step is played at.
     pub(crate) plan: Option<Plan>,
-    /// The requests that have been set aside, in order of arrival.
+    /// The requests that have been set aside, in order of arrival, and are still to be decided.
     waiting: Vec<Waiting>,
+    /// What is planned for them once all are known, by their positions in the step.
+    planned: BTreeMap<usize, Choice>,
 }
 
 impl Notes {
     /// Those of a step that begins with these prices.
     pub(crate) fn at(plan: Option<Plan>) -> Self {
-        Self { plan, waiting: Vec::new() }
+        Self { plan, ..Self::default() }
     }
 }
 
@@ -103,6 +107,7 @@ impl Shared for Notes {
             plan.part = None; // its prices are where the next ones are sought from
         }
         self.waiting.clear();
+        self.planned.clear();
     }
 
     fn end_arrivals(&mut self, requests: usize) {
@@ -135,8 +140,11 @@ impl BidPrices {
         beliefs: &Beliefs,
         notes: &mut Notes,
     ) -> Decision {
+        if observation.failed_at.is_some() {
+            notes.planned.clear(); // it was planned for what has not come about
+        }
         if observation.waited_ms.is_some()
-            && let Some(choice) = self.allocated(observation, beliefs, notes)
+            && let Some(choice) = self.assigned(observation, beliefs, notes)
         {
             return Decision::certain(choice);
         }
@@ -212,20 +220,38 @@ impl BidPrices {
         best
     }
 
-    /// The request's part in the best allocation of all that still wait: what it gets most of.
-    fn allocated(
+    /// The request's part in the best assignment of all that still wait.
+    fn assigned(
         &mut self,
         observation: &Observation<'_>,
         beliefs: &Beliefs,
         notes: &mut Notes,
     ) -> Option<Choice> {
+        let own = notes.waiting.iter().position(|waiting| waiting.index == observation.index)?;
+        let is_possible = |choice: &Choice| match choice {
+            Choice::Route(provider) => observation.candidates.iter().any(|c| c.provider == *provider),
+            Choice::Hold | Choice::Defer => true,
+        };
+        if !notes.planned.get(&observation.index).is_some_and(is_possible) {
+            notes.planned = self.assignment(observation, beliefs, &notes.waiting)?;
+        }
+        notes.waiting.remove(own);
+        notes.planned.remove(&observation.index)
+    }
+
+    /// The best assignment of all that wait, each to one provider or to none: what is left of a provider is worth only as
+    /// much as whole jobs find room in it.
+    fn assignment(
+        &mut self,
+        observation: &Observation<'_>,
+        beliefs: &Beliefs,
+        waiting: &[Waiting],
+    ) -> Option<BTreeMap<usize, Choice>> {
         let Observation { env, market, .. } = *observation;
-        let own = notes.waiting.iter().position(|w| w.index == observation.index)?;
         let mut limits = market.budgets().to_vec();
         limits.extend(market.providers().iter().map(|p| p.remaining));
-        let mut demands = Vec::with_capacity(notes.waiting.len());
-        let mut routes = Vec::new();
-        for Waiting { index, request, wait_ms } in &notes.waiting {
+        let (mut firsts, mut demands) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
+        for Waiting { index, request, wait_ms } in waiting {
             if *index == observation.index {
                 // what it may choose from now: its wait is known
                 self.candidates.clear();
@@ -233,24 +259,17 @@ impl BidPrices {
             } else {
                 market.candidates(env, request, *wait_ms, &mut self.candidates);
             }
-            let uses = self.uses(env, beliefs, request, *wait_ms);
-            let (providers, options): (Vec<usize>, Vec<Use>) = uses.into_iter().unzip();
-            if *index == observation.index {
-                routes = providers;
-            }
-            demands.push(Demand { count: 1.0, options });
+            let (providers, uses): (Vec<usize>, Vec<Use>) =
+                self.uses(env, beliefs, request, *wait_ms).into_iter().unzip();
+            firsts.push(providers);
+            demands.push(uses);
         }
-        notes.waiting.remove(own);
-        let shares = allocate(&limits, &demands).ok()?.swap_remove(own);
-        let mut best = (Choice::Hold, 1.0 - shares.iter().sum::<f64>());
-        for candidate in observation.candidates {
-            let own = routes.iter().zip(&shares).filter(|(provider, _)| **provider == candidate.provider);
-            let share = own.map(|(_, share)| share).sum::<f64>();
-            if share > best.1 {
-                best = (Choice::Route(candidate.provider), share);
-            }
-        }
-        Some(best.0)
+        let chosen = assign(&limits, &demands).ok()?;
+        let choices = chosen.iter().zip(&firsts).map(|(option, providers)| match option {
+            Some(option) => Choice::Route(providers[*option]),
+            None => Choice::Hold,
+        });
+        Some(waiting.iter().map(|waiting| waiting.index).zip(choices).collect())
     }
 
     /// What a request that waits can be used for, and where it is tried first: at each of the candidates, and where its
