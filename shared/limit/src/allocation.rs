@@ -48,7 +48,7 @@ const ASSIGNMENT_GAP: f64 = 1e-4;
 
 /// The best assignment that has been found after so many nodes of the search is taken: a count and no time, so that it is
 /// the same on every machine.
-const ASSIGNMENT_NODES: u64 = 200;
+const ASSIGNMENT_NODES: u64 = 2000;
 
 /// Single demands, each whole: which of its options each is given in the best assignment, `None` where it is given none.
 ///

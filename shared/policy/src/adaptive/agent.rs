@@ -29,7 +29,7 @@ use crate::{
         member::Member,
         model::{Model, Seen, Tries},
         settings::Settings,
-        tuning::{Rehearsals, Tuning},
+        tuning::{KINDS, Rehearsals, Tuning, kind},
     },
     division::Regions,
     error::SwarmError,
@@ -45,7 +45,9 @@ use crate::{
 pub(crate) struct Adaptive {
     env: Environment,
     model: Model,
-    rehearsals: Rehearsals,
+    /// By kind of what is wanted, and the kind of what is wanted now.
+    rehearsals: [Rehearsals; KINDS],
+    kind: usize,
     /// What this world is called, whether it was trained in, and what was found in others.
     world: String,
     knows_this_world: bool,
@@ -100,19 +102,24 @@ impl Shared for Step {
 }
 
 impl Adaptive {
+    /// Those of what is wanted now.
+    fn rehearsals(&self) -> &Rehearsals {
+        &self.rehearsals[self.kind]
+    }
+
     /// Whether it plays steps again in thought: it does where it learns, and also when it is frozen in a world that it was
-    /// not trained in, where what it has learned of the settings says nothing.
+    /// not trained in, or asked for another kind of thing there, where what it has learned of the settings says nothing.
     fn rehearses(&self) -> bool {
-        !self.learning.frozen || !self.knows_this_world
+        !self.learning.frozen || self.rehearsals().learned().is_empty()
     }
 
     /// What each of the settings would have earned in a step of these requests, where it is to be rehearsed.
     fn rehearse(&self, market: &Market, requests: &[Request], unserved: u64, beliefs: &Beliefs) -> Vec<f64> {
-        let Some(weight) = self.rehearsals.now().weight(unserved) else { return Vec::new() };
+        let Some(weight) = self.rehearsals().now().weight(unserved) else { return Vec::new() };
         let weight = weight / self.wanted.common().scale(self.env.mean_gpu_hours());
         let mut opening = None;
         let earned = |settings| weight * self.rehearsed(settings, market, requests, beliefs, &mut opening);
-        self.rehearsals.now().all().map(earned).collect()
+        self.rehearsals().now().all().map(earned).collect()
     }
 
     /// Reports its own part of the step. Whoever is the last to do so rehearses the step that can be read then: all would
@@ -167,6 +174,10 @@ impl Adaptive {
     }
 }
 
+fn nothing_rehearsed() -> [Rehearsals; KINDS] {
+    std::array::from_fn(|_| Rehearsals::new(Tuning::new()))
+}
+
 impl Agent for Adaptive {
     type Shared = Step;
     type Knowledge = Knowledge;
@@ -177,7 +188,7 @@ impl Agent for Adaptive {
     fn begin_episode(&mut self, seed: u64, agent: u32) {
         self.rng = generator(seed, Stream::Agent(agent));
         self.model.begin_episode();
-        self.rehearsals.begin_episode();
+        self.rehearsals.iter_mut().for_each(Rehearsals::begin_episode);
         self.beliefs = None;
         if let Some(member) = &mut self.member {
             member.begin_episode(agent as usize);
@@ -190,12 +201,12 @@ impl Agent for Adaptive {
 
     fn decide(&mut self, observation: &Observation<'_>, shared: &mut Step) -> Decision {
         let rehearses = self.rehearses();
-        let Self { beliefs, prices, model, rehearsals, member, wanted, .. } = self;
+        let Self { beliefs, prices, model, rehearsals, kind, member, wanted, .. } = self;
         if shared.opening.is_none() && rehearses {
             shared.opening = Some(observation.market.clone());
         }
         let beliefs = beliefs.get_or_insert_with(|| {
-            *prices = BidPrices::new(rehearsals.now().leader(), wanted);
+            *prices = BidPrices::new(rehearsals[*kind].now().leader(), wanted);
             model.beliefs(observation.hour_of_week)
         });
         let mut decision = match member {
@@ -256,7 +267,7 @@ impl Agent for Adaptive {
             None => shared.seen.as_ref().map(|seen| seen.unserved),
         };
         if let Some(unserved) = rehearsable.filter(|_| self.rehearses()) {
-            self.rehearsals.count(unserved, &shared.rehearsed, !self.learning.frozen);
+            self.rehearsals[self.kind].count(unserved, &shared.rehearsed, !self.learning.frozen);
         }
         self.beliefs = None;
         if let Some(member) = &mut self.member {
@@ -266,6 +277,7 @@ impl Agent for Adaptive {
 
     fn prefer(&mut self, wanted: &Preferences) -> bool {
         self.wanted = wanted.clone();
+        self.kind = kind(&self.env, wanted);
         true
     }
 
@@ -289,7 +301,7 @@ impl Agent for Adaptive {
 
     fn forget(&mut self) {
         self.model = Model::new(&self.env);
-        self.rehearsals = Rehearsals::new(Tuning::new());
+        self.rehearsals = nothing_rehearsed();
         self.elsewhere.clear();
         self.knows_this_world = false;
     }
@@ -297,7 +309,8 @@ impl Agent for Adaptive {
     fn knowledge(&self) -> Knowledge {
         let mut worlds = self.elsewhere.clone();
         if self.knows_this_world {
-            let found = World { tuning: self.rehearsals.learned().clone(), records: self.model.records() };
+            let tunings = self.rehearsals.each_ref().map(|rehearsals| rehearsals.learned().clone());
+            let found = World { tunings, records: self.model.records() };
             worlds.insert(self.world.clone(), found);
         }
         Knowledge { facts: self.model.facts(), worlds }
@@ -305,12 +318,12 @@ impl Agent for Adaptive {
 
     fn absorb(&mut self, knowledge: Knowledge) -> Result<(), String> {
         let Knowledge { facts, mut worlds } = knowledge;
-        worlds.values().try_for_each(|world| world.tuning.check())?;
+        worlds.values().flat_map(|world| &world.tunings).try_for_each(Tuning::check)?;
         let here = worlds.remove(&self.world);
         self.knows_this_world = here.is_some();
         self.elsewhere = worlds;
-        let (tuning, records) = here.map(|here| (here.tuning, here.records)).unzip();
-        self.rehearsals = Rehearsals::new(tuning.unwrap_or_else(Tuning::new));
+        let (tunings, records) = here.map(|here| (here.tunings, here.records)).unzip();
+        self.rehearsals = tunings.map_or_else(nothing_rehearsed, |tunings| tunings.map(Rehearsals::new));
         self.model = Model::new(&self.env);
         self.model.recall(facts, records)
     }
@@ -328,20 +341,21 @@ impl Agent for Adaptive {
 impl Learner for Adaptive {
     type Settings = Settings;
 
-    /// Since 2 it plans for second tries, and goes on weighing while it is frozen.
-    const REVISION: u32 = 2;
+    /// Since 2 it plans for second tries, and goes on weighing while it is frozen; since 3 it assigns whole jobs that wait.
+    const REVISION: u32 = 3;
 
     /// An agent that knows the catalog's word.
     fn new(settings: Settings, agents: u32, env: &Environment) -> Result<Self, SwarmError> {
-        let rehearsals = Rehearsals::new(Tuning::new());
+        let rehearsals = nothing_rehearsed();
         let regions = settings.regions.enabled.then(|| Regions::new(env, agents.max(1) as usize));
         Ok(Self {
             env: env.clone(),
             beliefs: None,
             model: Model::new(env),
-            prices: BidPrices::new(rehearsals.now().leader(), &Preferences::default()),
+            prices: BidPrices::new(rehearsals[0].now().leader(), &Preferences::default()),
             wanted: Preferences::default(),
             rehearsals,
+            kind: 0,
             world: world(env),
             knows_this_world: false,
             elsewhere: Worlds::new(),

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     adaptive::{
         model::{Facts, Records},
-        tuning::Tuning,
+        tuning::{KINDS, Tuning},
     },
     knowledge::Learned,
 };
@@ -34,7 +34,8 @@ pub(crate) type Worlds = BTreeMap<String, World>;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct World {
-    pub(crate) tuning: Tuning,
+    /// By the [`kind`](crate::adaptive::tuning::kind) of what is wanted.
+    pub(crate) tunings: [Tuning; KINDS],
     pub(crate) records: Records,
 }
 
@@ -45,7 +46,7 @@ pub(crate) fn world(env: &Environment) -> String {
 }
 
 impl Learned for Knowledge {
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 
     fn merge(&mut self, other: &Self) -> Result<(), String> {
         self.facts.add(&other.facts)?;
@@ -53,7 +54,8 @@ impl Learned for Knowledge {
             match self.worlds.get_mut(world) {
                 None => drop(self.worlds.insert(world.clone(), found.clone())),
                 Some(own) => {
-                    own.tuning.add(&found.tuning)?;
+                    let mut tunings = own.tunings.iter_mut().zip(&found.tunings);
+                    tunings.try_for_each(|(own, found)| own.add(found))?;
                     own.records.add(&found.records)?;
                 }
             }

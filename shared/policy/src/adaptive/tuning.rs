@@ -5,12 +5,25 @@
 //! counts, so that a rare step in which much is at stake counts for as much as it is (ranks would hide it). The leader
 //! is followed (Hannan 1957: with full information no exploration is needed).
 
+use routing_env::{Environment, Preference, Preferences};
 use serde::{Deserialize, Serialize};
 
 use crate::prices::bid_price::{DEFER_BELOW_PER_HOUR, FIRST_THRESHOLD, Settings};
 
 /// One step in so many is rehearsed.
 const REHEARSED_EVERY: f64 = 4.0;
+
+/// How many kinds of preferences are told apart: how long a request had better wait differs between those who count requests
+/// and those who count hours.
+pub(crate) const KINDS: usize = 3;
+
+/// Of which kind a preference is, from those for which requests are worth most to those for which hours are.
+pub(crate) fn kind(env: &Environment, wanted: &Preferences) -> usize {
+    let Preference { request, gpu_hour, .. } = wanted.common();
+    let hours = gpu_hour * env.mean_gpu_hours();
+    let share = if hours > 0.0 { hours / (request + hours) } else { 0.0 };
+    usize::from(share > 0.25) + usize::from(share > 0.75)
+}
 
 /// What the settings have earned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +51,11 @@ impl Tuning {
         let tried =
             DEFER_BELOW_PER_HOUR.map(|defer_below_per_hour| Tried { defer_below_per_hour, earned: 0.0 });
         Self { steps: 0, unserved: 0, due: 0.0, tried: tried.to_vec() }
+    }
+
+    /// Whether it has seen no step.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps == 0
     }
 
     /// The settings that have earned most.

@@ -82,8 +82,9 @@ impl Rule {
     /// See [`revision`](crate::registry::revision).
     pub(crate) fn revision(self) -> u32 {
         match self {
-            // since 2 they are set up for the reward itself
-            Self::BidPrice | Self::BidPriceInformed => 2,
+            // since 2 they are set up for the reward itself; since 3 they assign whole jobs that wait
+            Self::BidPrice | Self::BidPriceInformed => 3,
+            Self::BidPriceHours | Self::BidPriceCounting | Self::BidPriceTuned => 2,
             _ => 1,
         }
     }
