@@ -55,20 +55,28 @@ const ASSIGNMENT_NODES: u64 = 2000;
 /// # Errors
 /// When the solver fails, or finds nothing in the nodes that it has.
 pub fn assign(limits: &[f64], demands: &[Vec<Use>]) -> Result<Vec<Option<usize>>, AllocationError> {
+    let is_scarce = scarce(limits, demands);
     let mut program = Problem::new(OptimizationDirection::Maximize);
     let mut taken = vec![LinearExpr::empty(); limits.len()];
     let mut given = Vec::with_capacity(demands.len());
     for options in demands {
         let mut all = LinearExpr::empty();
-        let chosen: Vec<_> = options.iter().map(|option| program.add_binary_var(option.value)).collect();
-        for (chosen, option) in chosen.iter().zip(options) {
-            all.add(*chosen, 1.0);
-            option.takes.iter().for_each(|(resource, amount)| taken[*resource].add(*chosen, *amount));
-        }
+        let sensible = (0..options.len()).filter(|option| !is_dominated(options, *option, &is_scarce));
+        let chosen: Vec<_> = sensible
+            .map(|option| {
+                let chosen = program.add_binary_var(options[option].value);
+                all.add(chosen, 1.0);
+                let takes = options[option].takes.iter().filter(|(resource, _)| is_scarce[*resource]);
+                takes.for_each(|(resource, amount)| taken[*resource].add(chosen, *amount));
+                (option, chosen)
+            })
+            .collect();
         program.add_constraint(all, ComparisonOp::Le, 1.0);
         given.push(chosen);
     }
-    for (taken, limit) in taken.into_iter().zip(limits) {
+    for ((taken, limit), _) in
+        taken.into_iter().zip(limits).zip(&is_scarce).filter(|(_, is_scarce)| **is_scarce)
+    {
         program.add_constraint(taken, ComparisonOp::Le, *limit);
     }
     let mut options = SolveOptions::default();
@@ -76,8 +84,43 @@ pub fn assign(limits: &[f64], demands: &[Vec<Use>]) -> Result<Vec<Option<usize>>
     let failed = |source| AllocationError { demands: demands.len(), resources: limits.len(), source };
     let outcome = program.solve_with(options).map_err(|error| failed(Some(error)))?;
     let solution = outcome.solution().ok_or_else(|| failed(None))?;
-    let is_chosen = |chosen: &Vec<_>| chosen.iter().position(|option| solution.var_value(*option) > 0.5);
-    Ok(given.iter().map(is_chosen).collect())
+    let chosen = |options: &Vec<(usize, _)>| {
+        options.iter().find(|(_, option)| solution.var_value(*option) > 0.5).map(|(option, _)| *option)
+    };
+    Ok(given.iter().map(chosen).collect())
+}
+
+/// Which resources can run out, whatever is chosen. Most cannot, and a program without them is a fraction of the whole.
+fn scarce(limits: &[f64], demands: &[Vec<Use>]) -> Vec<bool> {
+    let mut most = vec![0.0; limits.len()];
+    for options in demands {
+        let mut of_demand = vec![0.0_f64; limits.len()];
+        for (resource, amount) in options.iter().flat_map(|option| &option.takes) {
+            of_demand[*resource] = of_demand[*resource].max(*amount);
+        }
+        most.iter_mut().zip(of_demand).for_each(|(most, of_demand)| *most += of_demand);
+    }
+    most.iter().zip(limits).map(|(most, limit)| most > limit).collect()
+}
+
+/// Whether another option of the demand earns as much and takes no more of what is scarce; of two that are alike the first
+/// one stays.
+fn is_dominated(options: &[Use], option: usize, is_scarce: &[bool]) -> bool {
+    let own = &options[option];
+    let taken = |of: &Use, resource: usize| -> f64 {
+        of.takes.iter().filter(|(other, _)| *other == resource).map(|(_, amount)| amount).sum()
+    };
+    let takes_no_more = |other: &Use| {
+        let mut scarce = other.takes.iter().filter(|(resource, _)| is_scarce[*resource]);
+        scarce.all(|(resource, amount)| *amount <= taken(own, *resource))
+    };
+    let alike = |other: &Use| {
+        let mut scarce = own.takes.iter().filter(|(resource, _)| is_scarce[*resource]);
+        other.value == own.value && scarce.all(|(resource, amount)| *amount <= taken(other, *resource))
+    };
+    options.iter().enumerate().any(|(i, other)| {
+        i != option && other.value >= own.value && takes_no_more(other) && (i < option || !alike(other))
+    })
 }
 
 impl Prices {

@@ -18,8 +18,8 @@
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use routing_env::{
-    Choice, Environment, Episode, Market, Observation, Preferences, Request, Reward, StepOutcome, Stream, Turn,
-    generator,
+    Choice, Environment, Episode, Market, Observation, Preferences, Request, Reward, StepOutcome, Stream,
+    Turn, generator,
 };
 
 use crate::{

@@ -196,7 +196,9 @@ impl Agent for Cem {
     fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
         let phase = observation.phase;
         let pressure = Pressure::new(&self.env, observation.market, &self.beliefs, observation.index, phase);
-        Some(score::score(observation, candidate, &pressure, phase, (&self.distribution.mean, &self.wanted)).0)
+        Some(
+            score::score(observation, candidate, &pressure, phase, (&self.distribution.mean, &self.wanted)).0,
+        )
     }
 
     fn observe_step(&mut self, outcome: &StepOutcome<'_>, shared: &mut Step) {

@@ -177,14 +177,8 @@ impl BidPrices {
             if has_waited { u32::MAX } else { (beliefs.phase(index) * self.settings.solutions) as u32 };
         let plan = notes.plan.get_or_insert_with(|| Plan::new(env, self.settings.scenarios));
         if plan.part != Some(part) {
-            let mut fluid = Fluid::new(
-                env,
-                market,
-                beliefs,
-                &self.preferences,
-                &notes.waiting,
-                &mut self.candidates,
-            );
+            let mut fluid =
+                Fluid::new(env, market, beliefs, &self.preferences, &notes.waiting, &mut self.candidates);
             let count = plan.scenarios.len();
             plan.prices.fill(0.0);
             for (i, prices) in plan.scenarios.iter_mut().enumerate() {
@@ -250,7 +244,8 @@ impl BidPrices {
         let Observation { env, market, .. } = *observation;
         let mut limits = market.budgets().to_vec();
         limits.extend(market.providers().iter().map(|p| p.remaining));
-        let (mut firsts, mut demands) = (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
+        let (mut firsts, mut demands) =
+            (Vec::with_capacity(waiting.len()), Vec::with_capacity(waiting.len()));
         for Waiting { index, request, wait_ms } in waiting {
             if *index == observation.index {
                 // what it may choose from now: its wait is known
@@ -283,8 +278,8 @@ impl BidPrices {
     ) -> Vec<(usize, Use)> {
         let preference = self.preferences.of(request.tenant);
         let scale = self.preferences.common().scale(env.mean_gpu_hours());
-        let bonus =
-            scale * self.settings.leftover.reward(&Outcome { gpu_hours: request.hours, ..Outcome::default() });
+        let bonus = scale
+            * self.settings.leftover.reward(&Outcome { gpu_hours: request.hours, ..Outcome::default() });
         let value = |candidate: &Candidate| beliefs.reward(env, preference, request, candidate);
         let charge =
             |candidate: &Candidate| beliefs.success[candidate.provider] * candidate.price * request.hours;

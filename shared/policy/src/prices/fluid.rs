@@ -2,7 +2,9 @@
 //! budgets (Gallego and van Ryzin 1997).
 
 use nalgebra::DVector;
-use routing_env::{Candidate, Environment, Market, Observation, Outcome, Preference, Preferences, Request, physics};
+use routing_env::{
+    Candidate, Environment, Market, Observation, Outcome, Preference, Preferences, Request, physics,
+};
 
 use crate::{
     prices::duals::{Class, Program, Way, second_try},

@@ -1,6 +1,6 @@
 //! What a policy says of the candidates agrees with what it chooses.
 
-use routing_env::{Preferences, Choice, Environment, Episode, Preset, Reward, Turn};
+use routing_env::{Choice, Environment, Episode, Preferences, Preset, Reward, Turn};
 use serde_json::json;
 
 use super::*;
@@ -47,7 +47,11 @@ fn a_rule_chooses_the_candidate_that_it_scores_highest() {
     for rule in [Rule::WeightedScore, Rule::Cheapest, Rule::Fastest, Rule::GreedyReward] {
         assert!(compare(&env, &mut *rule.team(1, &env, &Preferences::default()), 3) > 100, "{rule}");
     }
-    assert_eq!(compare(&env, &mut *Rule::Random.team(1, &env, &Preferences::default()), 3), 0, "a random choice compares nothing");
+    assert_eq!(
+        compare(&env, &mut *Rule::Random.team(1, &env, &Preferences::default()), 3),
+        0,
+        "a random choice compares nothing"
+    );
 }
 
 #[test]
