@@ -60,15 +60,23 @@ impl LocalEvaluation {
             let name = Hash(*artifact);
             let bytes =
                 files.get(&name).ok_or_else(|| LocalError::Policy(format!("there is no file {name}")))?;
-            policies::read(name, bytes, Provenance::Unverified, &plan.environment, &plan.seeds)
-                .map_err(|error| wrong(&error))
+            policies::read(
+                name,
+                bytes,
+                Provenance::Unverified,
+                &plan.environment,
+                plan.preference,
+                &plan.seeds,
+            )
+            .map_err(|error| wrong(&error))
         };
         let of_policy = |trainings: &Vec<[u8; 32]>| {
             let trainings = trainings.iter().map(read).collect::<Result<Vec<_>, _>>()?;
             policies::contestant(trainings).map_err(|error| wrong(&error))
         };
         let learned = plan.policies.iter().map(of_policy).collect::<Result<Vec<_>, _>>()?;
-        let learned = with_never_trained(learned, &plan.environment).map_err(|error| wrong(&error))?;
+        let learned =
+            with_never_trained(learned, &plan.environment, plan.preference).map_err(|error| wrong(&error))?;
         Ok(Self { plan, learned })
     }
 
@@ -85,8 +93,10 @@ impl LocalEvaluation {
     pub fn judge(self, mut played: Vec<Contestant>, progress: &Progress) -> Result<LocalResult, LocalError> {
         let Self { plan, learned } = self;
         played.extend(learned);
-        let keys =
-            plan.sample.as_ref().map(|sample| bounds::keys(&plan.environment, sample, &plan.seeds, progress));
+        let keys = plan
+            .sample
+            .as_ref()
+            .map(|sample| bounds::keys(&plan.environment, plan.preference, sample, &plan.seeds, progress));
         let keys = keys.flatten().unwrap_or_default();
         let known = vec![None; keys.len()];
         let found = evaluate(&plan, played, &keys, known, progress).ok_or(LocalError::SeedsMissing)?;

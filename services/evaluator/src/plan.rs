@@ -10,7 +10,9 @@ use api::{
 use evaluation::{bounds::Sample, plan::Plan};
 use garde::Validate as _;
 use policy::Rule;
-use routing_env::{Catalog, Document, Environment, InputError, Knowledge, UNLISTED_PRICE_USD_PER_HOUR};
+use routing_env::{
+    Catalog, Document, Environment, InputError, Knowledge, Preference, UNLISTED_PRICE_USD_PER_HOUR,
+};
 use sha2::{Digest as _, Sha256};
 
 /// Checks a request, also one that came from the ledger: whoever can post there may have written it.
@@ -46,12 +48,21 @@ pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
             return Err(errors);
         }
     };
+    let preference = match &request.preference {
+        None => Preference::EXCESS_COST,
+        Some(asked) => Preference::asked(asked, &environment).unwrap_or_else(|error| {
+            let pointer = format!("/{}{}", error.file, error.pointer);
+            errors.push(FieldError { pointer, detail: error.expected });
+            Preference::EXCESS_COST
+        }),
+    };
     let is_hidden = environment.workloads().knowledge == Knowledge::Hidden;
     if !errors.is_empty() {
         return Err(errors);
     }
     let first_seed = if request.is_final { FIRST_FINAL_SEED } else { request.first_seed };
     Ok(Plan {
+        preference,
         environment_digest: Sha256::digest(environment.definition()).into(),
         policies: request.policies.iter().map(|p| p.artifacts().iter().map(|a| a.0).collect()).collect(),
         rules: rules.unwrap_or_else(|| default_rules(is_hidden)),

@@ -6,7 +6,7 @@ use evaluation::{
     origin::{Provenance, Training},
 };
 use policy::{Fingerprint, PolicyFile, Swarm};
-use routing_env::Environment;
+use routing_env::{Environment, Preference};
 
 use crate::error::EvaluationError;
 
@@ -26,6 +26,7 @@ pub(crate) fn read(
     bytes: &[u8],
     provenance: Provenance,
     environment: &Environment,
+    wanted: Preference,
     seeds: &[u64],
 ) -> Result<Trained, EvaluationError> {
     let invalid = |reason: &dyn ToString| EvaluationError::InvalidPolicy(sha256, reason.to_string());
@@ -49,7 +50,7 @@ pub(crate) fn read(
             last,
         });
     }
-    let swarm = file.swarm(environment).map_err(|error| {
+    let swarm = file.swarm_for(wanted, environment).map_err(|error| {
         if file.trained_for == Fingerprint::of(environment) {
             invalid(&error)
         } else {

@@ -231,7 +231,9 @@ impl Worker {
     ) -> Result<Option<Found>, tokio::task::JoinError> {
         let (planned, progress) = (plan.clone(), working.progress().clone());
         let keys = tokio::task::spawn_blocking(move || match &planned.sample {
-            Some(sample) => bounds::keys(&planned.environment, sample, &planned.seeds, &progress),
+            Some(sample) => {
+                bounds::keys(&planned.environment, planned.preference, sample, &planned.seeds, &progress)
+            }
             None => Some(Vec::new()),
         });
         let Some(keys) = keys.await? else { return Ok(None) };

@@ -15,6 +15,7 @@ mod known_ledger;
 mod known_logs;
 mod output;
 mod policy_command;
+mod preference;
 mod remote;
 mod runtime;
 mod simulation;

@@ -96,6 +96,8 @@ struct Identity<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u32>,
     reward: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preference: Option<&'a Value>,
     seed: u64,
     psi_field: PsiFieldMode,
     environment_sha256: Hash,
@@ -176,6 +178,7 @@ impl<'a> Identity<'a> {
             algorithm,
             revision: Some(policy::registry::revision(name)).filter(|revision| *revision > 1),
             reward: &run.reward,
+            preference: run.preference.as_ref(),
             seed: run.seed,
             psi_field: run.psi_field,
             environment_sha256,

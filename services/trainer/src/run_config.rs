@@ -8,7 +8,10 @@ use api::{
 };
 use garde::Validate as _;
 use policy::{Algorithm, PolicyFile, Swarm, SwarmConfig, SwarmError, Training};
-use routing_env::{Catalog, Document, Environment, InputError, Reward, UNLISTED_PRICE_USD_PER_HOUR};
+use routing_env::{
+    Catalog, Document, Environment, InputError, Preference, Reward, UNLISTED_PRICE_USD_PER_HOUR,
+};
+use serde_json::json;
 
 use crate::{
     algorithm,
@@ -91,12 +94,24 @@ impl RunPlan {
                           the one that is given";
             errors.push(field("/reward", detail.into()));
         }
+        let preference = environment.as_ref().ok().and_then(|environment| {
+            let asked = Preference::asked(run.preference.as_ref()?, environment);
+            asked.map_err(|error| errors.push(of_preference(error))).ok()
+        });
+        if run.preference.is_some() && reward == Ok(Reward::Seed) {
+            let detail = "expected none, because the reward `seed` has no weights; expected the reward `excess-cost` with one";
+            errors.push(field("/preference", detail.into()));
+        }
         let (Ok(environment), Ok(reward), Ok(algorithm), true) =
             (environment, reward, algorithm, errors.is_empty())
         else {
             return Err(errors);
         };
-        let run = if is_over_flat_form(run) { run.clone() } else { algorithm::written(run, &algorithm) };
+        let mut run = if is_over_flat_form(run) { run.clone() } else { algorithm::written(run, &algorithm) };
+        let reward = preference.map_or(reward, Reward::Preference);
+        // equal weights are the same run, whatever they were called
+        let preference = preference.filter(|_| reward != Reward::EXCESS_COST);
+        run.preference = preference.map(|preference| json!(preference));
         let environment_sha256 = environment_sha256(&environment);
         let digest = run_digest(&run, environment_sha256)
             .map_err(|error| vec![field(&error.pointer(), error.problem().to_owned())])?;
@@ -116,7 +131,8 @@ impl RunPlan {
     pub fn policy(&self, swarm: &Swarm, episodes: u32, decisions: u64) -> PolicyFile {
         let training = Training {
             preset: self.environment.preset().name().to_owned(),
-            reward: self.reward.to_string(),
+            reward: self.run.reward.clone(),
+            preference: self.reward.preference().filter(|_| self.run.preference.is_some()),
             first_seed: self.run.seed,
             episodes,
             decisions,
@@ -154,6 +170,11 @@ pub(crate) fn assumed_prices(catalog: &Catalog) -> Vec<AssumedPrice> {
 pub(crate) fn assumed_prices_of(spec: &EnvironmentSpec) -> Vec<AssumedPrice> {
     let own = spec.providers.as_ref().and_then(|value| Catalog::from_value("providers", value).ok());
     own.as_ref().map(assumed_prices).unwrap_or_default()
+}
+
+/// A mistake in what is wanted.
+pub(crate) fn of_preference(error: InputError) -> FieldError {
+    FieldError { pointer: format!("/{}{}", error.file, error.pointer), detail: error.expected }
 }
 
 fn of_swarm(error: &SwarmError) -> FieldError {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -41,6 +42,13 @@ pub struct NewEvaluation {
     /// Providers, tenants and demand.
     #[garde(dive)]
     pub environment: EnvironmentSpec,
+    /// What is wanted, in place of the weights of the reward `excess-cost`: the name of a preference, or weights. Rewards and
+    /// limits are in its points; policies of adaptive and cem and the hand rules play for it, whatever they were trained
+    /// for, and policies of other algorithms must have been trained for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    #[schema(value_type = Option<crate::PreferenceSpec>)]
+    pub preference: Option<Value>,
     /// How many held-out seeds, 2 to 1000.
     #[garde(range(min = 2, max = 1000))]
     #[schema(minimum = 2, maximum = 1000)]
@@ -102,6 +110,7 @@ impl Default for NewEvaluation {
             policies: Vec::new(),
             rules: None,
             environment: EnvironmentSpec::default(),
+            preference: None,
             seeds: 50,
             first_seed: crate::FIRST_HELD_OUT_SEED,
             is_final: false,

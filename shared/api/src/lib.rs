@@ -14,9 +14,11 @@ pub mod trainer;
 
 mod common;
 mod json_object;
+mod preference;
 
 pub use common::{FieldError, Format, Hash, Page, PageQuery, Problem};
 pub use json_object::MAX_DEPTH;
+pub use preference::{PreferenceSpec, PreferenceWeights};
 
 /// Seeds and counters travel in JSON, whose numbers are exact only below 2^53 (RFC 8785, 3.2.2.3).
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -138,6 +139,12 @@ pub struct DecisionRequest {
     #[garde(length(max = 1000), dive)]
     #[schema(max_items = 1000)]
     pub tenants: Vec<TenantNow>,
+    /// What is wanted of these requests: the name of a preference, or weights. What the policy was trained for when absent;
+    /// hand rules and policies of adaptive and cem can be asked for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    #[schema(value_type = Option<crate::PreferenceSpec>)]
+    pub preference: Option<Value>,
 }
 
 /// One request for GPU time.

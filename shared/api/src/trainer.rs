@@ -142,6 +142,12 @@ pub struct NewRun {
     /// The reward that is learned from, one of those listed.
     #[garde(skip)]
     pub reward: String,
+    /// What is wanted, in place of the weights of the reward `excess-cost`: the name of a preference, or weights. A policy
+    /// of adaptive or cem can be asked for another one later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    #[schema(value_type = Option<crate::PreferenceSpec>)]
+    pub preference: Option<Value>,
     /// Episode e is drawn from seed + e, which must stay below 2^32.
     #[garde(range(max = crate::FIRST_HELD_OUT_SEED - 1))]
     #[schema(maximum = 4_294_967_295_i64)]
@@ -243,6 +249,7 @@ impl Default for NewRun {
             feasibility_mask: None,
             merge_every: None,
             reward: "excess-cost".into(),
+            preference: None,
             seed: 1,
             environment: EnvironmentSpec { preset: Some("contended".into()), ..EnvironmentSpec::default() },
             psi_field: PsiFieldMode::default(),

@@ -7,7 +7,7 @@
 //! `providers.json` and `workloads.json` may stand in the preset's place, and is taken as contended.
 //!
 //! `--training-seeds N` trains every learner N times (1 by default), each time on episodes of its own, and its intervals then
-//! cover the luck of training too. `--first-seed N` is the first held-out seed. Each learner has a row of what it is when it
+//! cover the luck of training too. `--preference '{"cost": 8}'` trains and judges by other weights. `--first-seed N` is the first held-out seed. Each learner has a row of what it is when it
 //! was never trained.
 #![allow(clippy::unwrap_used, reason = "an example may fail by panicking")]
 #![allow(clippy::print_stdout, reason = "it prints a table")]
@@ -21,27 +21,34 @@ use evaluation::{
 };
 use limit::Limit;
 use policy::{Rule, Swarm, SwarmConfig};
-use routing_env::{Catalog, Environment, Preset, Reward, Workloads};
+use routing_env::{Catalog, Environment, Preference, Preset, Reward, Workloads};
 use serde_json::json;
 
 fn main() {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let trainings = option(&mut arguments, "--training-seeds").unwrap_or(1);
-    let first_seed = option(&mut arguments, "--first-seed").unwrap_or(FIRST_HELD_OUT_SEED);
+    let trainings = option(&mut arguments, "--training-seeds").map_or(1, |n| n.parse().unwrap());
+    let first_seed =
+        option(&mut arguments, "--first-seed").map_or(FIRST_HELD_OUT_SEED, |n| n.parse().unwrap());
+    let asked = option(&mut arguments, "--preference");
     let name = arguments.first().map_or("contended", String::as_str);
     let count: u32 = arguments.get(1).map_or(20, |count| count.parse().unwrap());
     let seeds: Vec<u64> = (first_seed..).take(count as usize).collect();
     let env = environment(name);
+    let wanted = asked.map_or(Preference::EXCESS_COST, |asked| {
+        let asked = serde_json::from_str(&asked).unwrap();
+        Preference::asked(&asked, &env).unwrap()
+    });
     let rules: Vec<Rule> = Rule::ALL.into_iter().chain(Rule::REFERENCES).collect();
     let informed = rules.iter().position(|rule| *rule == Rule::BidPriceInformed).unwrap();
-    let learners = arguments.iter().skip(2).flat_map(|learner| trained(&env, learner, trainings));
+    let learners = arguments.iter().skip(2).flat_map(|learner| trained(&env, wanted, learner, trainings));
     let contestants: Vec<Contestant> =
-        rules.into_iter().map(|rule| Contestant::of_rule(rule, &env)).chain(learners).collect();
+        rules.into_iter().map(|rule| Contestant::of_rule_for(rule, &env, wanted)).chain(learners).collect();
 
     let progress = Progress::default();
     let sample = Sample::new(&env, count, Some(env.steps()));
-    let achieved = play(&env, &contestants, &seeds, sample.as_ref(), &progress).unwrap();
-    let limits = sample.map(|sample| solve(&env, &sample, &seeds, &progress).unwrap().unwrap());
+    let achieved =
+        play(&env, Reward::Preference(wanted), &contestants, &seeds, sample.as_ref(), &progress).unwrap();
+    let limits = sample.map(|sample| solve(&env, wanted, &sample, &seeds, &progress).unwrap().unwrap());
     let bound = limits.as_deref().map_or(Bound::Contestant(informed), Bound::Limit);
 
     println!(
@@ -78,14 +85,13 @@ fn environment(name: &str) -> Environment {
 }
 
 /// The value of an option that may stand anywhere among the arguments.
-fn option(arguments: &mut Vec<String>, name: &str) -> Option<u64> {
+fn option(arguments: &mut Vec<String>, name: &str) -> Option<String> {
     let at = arguments.iter().position(|argument| argument == name)?;
-    let value = arguments.drain(at..at + 2).next_back()?;
-    Some(value.parse().unwrap())
+    arguments.drain(at..at + 2).next_back()
 }
 
 /// A learner after its trainings, the first of which is on the seeds from 1 on, and before them.
-fn trained(env: &Environment, learner: &str, trainings: u64) -> [Contestant; 2] {
+fn trained(env: &Environment, wanted: Preference, learner: &str, trainings: u64) -> [Contestant; 2] {
     let (name, agents, episodes, settings) = match *learner.splitn(4, ':').collect::<Vec<_>>() {
         [name, agents, episodes] => (name, agents, episodes, json!({})),
         [name, agents, episodes, settings] => {
@@ -97,13 +103,14 @@ fn trained(env: &Environment, learner: &str, trainings: u64) -> [Contestant; 2] 
     let episodes: u32 = episodes.parse().unwrap();
     let train = |training: u64| {
         let mut swarm = Swarm::new(config.clone(), env).unwrap();
+        swarm.prefer(&wanted.into(), env);
         let first = 1 + training * u64::from(episodes);
         (first..first + u64::from(episodes)).for_each(|seed| {
-            swarm.play(env, seed, Reward::EXCESS_COST);
+            swarm.play(env, seed, Reward::Preference(wanted));
         });
         swarm
     };
     let trained = Contestant::of_swarms(episodes, (0..trainings).map(train).collect());
-    let untrained = Contestant::never_trained(&config, env).unwrap();
+    let untrained = Contestant::never_trained(&config, env, wanted).unwrap();
     [trained.named(learner.to_owned()), untrained.named(format!("{name}:{agents}, never trained"))]
 }

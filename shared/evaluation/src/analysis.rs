@@ -3,7 +3,7 @@
 use limit::Limit;
 use policy::Rule;
 use rayon::prelude::*;
-use routing_env::{Knowledge, Metrics, Tally};
+use routing_env::{Knowledge, Metrics, Reward, Tally};
 
 use crate::{
     bounds::Sample,
@@ -80,6 +80,9 @@ pub fn analyse(
     let mut verdicts = verdicts(&findings, &comparisons);
     // costs and rewards rest on it
     verdicts.extend(plan.environment.catalog().assumption());
+    if plan.reward() != Reward::EXCESS_COST {
+        verdicts.push(format!("Rewards and limits are by what was asked for: {}.", plan.reward()));
+    }
     Report {
         environment_digest: plan.environment_digest,
         environment: plan.environment.preset().name().into(),

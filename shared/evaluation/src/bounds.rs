@@ -6,7 +6,7 @@ use limit::{AllocationError, Limit, StepProblem};
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use rayon::prelude::*;
-use routing_env::{Environment, Episode, Knowledge, Reward, Tally};
+use routing_env::{Environment, Episode, Knowledge, Preference, Reward, Tally};
 use sha2::{Digest as _, Sha256};
 
 use crate::progress::Progress;
@@ -67,8 +67,13 @@ impl Sample {
     }
 
     /// The sampled steps' problems. What a policy does in a step does not reach into the next, so no policy is needed.
-    fn problems<'a>(&self, env: &'a Environment, seed: u64) -> impl Iterator<Item = StepProblem> + use<'a> {
-        let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
+    fn problems<'a>(
+        &self,
+        env: &'a Environment,
+        preference: Preference,
+        seed: u64,
+    ) -> impl Iterator<Item = StepProblem> + use<'a> {
+        let mut episode = Episode::new(env, seed, Reward::Preference(preference));
         let mut played = 0;
         self.of(seed).into_iter().map_while(move |step| {
             while played <= step {
@@ -77,7 +82,7 @@ impl Sample {
                 }
                 played += 1;
             }
-            Some(StepProblem::of_step(env, &episode))
+            Some(StepProblem::of_step(env, &episode).with_preference(preference))
         })
     }
 }
@@ -97,11 +102,17 @@ impl fmt::Display for Sample {
 }
 
 /// For each seed the name of its limit: SHA-256 over all that it depends on. `None` when it was cancelled.
-pub fn keys(env: &Environment, sample: &Sample, seeds: &[u64], progress: &Progress) -> Option<Vec<Digest>> {
+pub fn keys(
+    env: &Environment,
+    preference: Preference,
+    sample: &Sample,
+    seeds: &[u64],
+    progress: &Progress,
+) -> Option<Vec<Digest>> {
     let key = |seed: &u64| {
         let mut hash = Sha256::new();
         hash.update(b"ai-mesh physical limit of an episode 1\n");
-        for problem in sample.problems(env, *seed) {
+        for problem in sample.problems(env, preference, *seed) {
             if progress.is_cancelled() {
                 return None;
             }
@@ -118,13 +129,14 @@ pub fn keys(env: &Environment, sample: &Sample, seeds: &[u64], progress: &Progre
 /// When the solver fails.
 pub fn solve(
     env: &Environment,
+    preference: Preference,
     sample: &Sample,
     seeds: &[u64],
     progress: &Progress,
 ) -> Option<Result<Vec<Limit>, AllocationError>> {
     let of_seed = |seed: &u64| {
         let mut sum = Limit::default();
-        for problem in sample.problems(env, *seed) {
+        for problem in sample.problems(env, preference, *seed) {
             if progress.is_cancelled() {
                 return None;
             }
@@ -164,6 +176,8 @@ mod tests {
     use routing_env::Preset;
 
     use super::*;
+
+    const WANTED: Preference = Preference::EXCESS_COST;
 
     fn contended(steps: u32) -> Environment {
         Environment::built_in(Preset::Contended).with_steps(steps)
@@ -215,7 +229,7 @@ mod tests {
             }
         }
         let progress = Progress::default();
-        let solved = solve(&env, &sample, &[5], &progress).unwrap().unwrap();
+        let solved = solve(&env, WANTED, &sample, &[5], &progress).unwrap().unwrap();
         assert_eq!(solved, [expected]);
         assert_eq!(progress.limit_steps(), 3);
     }
@@ -229,8 +243,8 @@ mod tests {
             let progress = Progress::default();
             let seeds = [1, 2, 3, 4];
             pool.install(|| {
-                let limits = solve(&env, &sample, &seeds, &progress).unwrap().unwrap();
-                (keys(&env, &sample, &seeds, &progress).unwrap(), limits)
+                let limits = solve(&env, WANTED, &sample, &seeds, &progress).unwrap().unwrap();
+                (keys(&env, WANTED, &sample, &seeds, &progress).unwrap(), limits)
             })
         };
         assert_eq!(on(1), on(3));
@@ -241,7 +255,7 @@ mod tests {
         let key = |steps, asked, seed| {
             let env = contended(steps);
             let sample = Sample::new(&env, 1, asked).unwrap();
-            keys(&env, &sample, &[seed], &Progress::default()).unwrap()[0]
+            keys(&env, WANTED, &sample, &[seed], &Progress::default()).unwrap()[0]
         };
         assert_eq!(key(4, None, 1), key(4, Some(4), 1));
         assert_ne!(key(4, None, 1), key(4, Some(2), 1));
@@ -254,8 +268,8 @@ mod tests {
         let sample = Sample::new(&env, 1, None).unwrap();
         let cancelled = Progress::default();
         cancelled.cancel();
-        assert!(keys(&env, &sample, &[1], &cancelled).is_none());
-        assert!(solve(&env, &sample, &[1], &cancelled).is_none());
+        assert!(keys(&env, WANTED, &sample, &[1], &cancelled).is_none());
+        assert!(solve(&env, WANTED, &sample, &[1], &cancelled).is_none());
     }
 
     #[test]

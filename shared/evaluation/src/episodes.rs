@@ -8,7 +8,7 @@ use std::{
 
 use policy::{Rule, Swarm, SwarmConfig, SwarmError};
 use rayon::prelude::*;
-use routing_env::{Environment, Metrics, Reward, Tally};
+use routing_env::{Environment, Metrics, Preference, Reward, Tally};
 
 use crate::{
     bounds::Sample,
@@ -86,8 +86,14 @@ impl Contestant {
     /// A hand rule.
     #[must_use]
     pub fn of_rule(rule: Rule, env: &Environment) -> Self {
+        Self::of_rule_for(rule, env, Preference::EXCESS_COST)
+    }
+
+    /// A hand rule that decides for those who want this.
+    #[must_use]
+    pub fn of_rule_for(rule: Rule, env: &Environment, wanted: Preference) -> Self {
         let origin = if Rule::REFERENCES.contains(&rule) { Origin::Reference } else { Origin::Rule };
-        Self::new(rule.name().into(), origin, vec![Swarm::of_rule(rule, env)])
+        Self::new(rule.name().into(), origin, vec![Swarm::of_rule_for(rule, env, &wanted.into())])
     }
 
     /// Policies of one configuration after so many episodes of training, each on seeds of its own. They are frozen: they
@@ -104,12 +110,19 @@ impl Contestant {
         Self::of_learned(Learned { trained_episodes, trainings: Vec::new() }, swarms)
     }
 
-    /// A swarm of this configuration that was never trained. What a trained one is better by, training adds.
+    /// A swarm of this configuration that was never trained, for those who want this. What a trained one is better by,
+    /// training adds.
     ///
     /// # Errors
     /// A catalog that the algorithm cannot handle.
-    pub fn never_trained(config: &SwarmConfig, env: &Environment) -> Result<Self, SwarmError> {
-        Ok(Self::of_swarms(0, vec![Swarm::new(config.clone(), env)?]))
+    pub fn never_trained(
+        config: &SwarmConfig,
+        env: &Environment,
+        wanted: Preference,
+    ) -> Result<Self, SwarmError> {
+        let mut swarm = Swarm::new(config.clone(), env)?;
+        swarm.prefer(&wanted.into(), env);
+        Ok(Self::of_swarms(0, vec![swarm]))
     }
 
     fn of_learned(learned: Learned, swarms: Vec<Swarm>) -> Self {
@@ -171,13 +184,14 @@ impl Contestant {
 pub fn with_never_trained(
     mut learned: Vec<Contestant>,
     env: &Environment,
+    wanted: Preference,
 ) -> Result<Vec<Contestant>, SwarmError> {
     for i in 0..learned.len() {
         if never_trained_twin(&learned, i).is_none()
             && !learned[i].is_never_trained()
             && let Some(config) = learned[i].config()
         {
-            let twin = Contestant::never_trained(config, env)?;
+            let twin = Contestant::never_trained(config, env, wanted)?;
             learned.push(twin);
         }
     }
@@ -198,6 +212,7 @@ impl Policy {
     fn play(
         &self,
         env: &Environment,
+        reward: Reward,
         seed: u64,
         limit_steps: &[u32],
         progress: &Progress,
@@ -211,7 +226,7 @@ impl Policy {
             swarms.idle.pop().unwrap_or_else(|| swarms.original.clone())
         };
         let mut achieved = Achieved::new(env);
-        let played = swarm.play_watched(env, seed, Reward::EXCESS_COST, |step| {
+        let played = swarm.play_watched(env, seed, reward, |step| {
             achieved.add(env, step.step, &step.metrics, limit_steps);
             if progress.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -227,6 +242,7 @@ impl Policy {
 /// The threads share the work, but no figure depends on which of them did what. `progress` counts episodes.
 pub fn play(
     env: &Environment,
+    reward: Reward,
     contestants: &[Contestant],
     seeds: &[u64],
     sample: Option<&Sample>,
@@ -240,7 +256,7 @@ pub fn play(
         .par_iter()
         .map(|(policy, seed)| {
             let limit_steps = sample.map(|sample| sample.of(*seed)).unwrap_or_default();
-            let achieved = policy.play(env, *seed, &limit_steps, progress);
+            let achieved = policy.play(env, reward, *seed, &limit_steps, progress);
             progress.played();
             achieved
         })
@@ -283,7 +299,8 @@ mod tests {
         let seeds: Vec<u64> = (0..6).map(|i| api::FIRST_HELD_OUT_SEED + i).collect();
         let progress = Progress::default();
         let sample = Sample::new(&env, 6, Some(2)).unwrap();
-        let achieved = pool.install(|| play(&env, &contestants, &seeds, Some(&sample), &progress));
+        let achieved =
+            pool.install(|| play(&env, Reward::EXCESS_COST, &contestants, &seeds, Some(&sample), &progress));
         assert_eq!((progress.episodes(), progress.expected()), (24, 24));
         achieved.unwrap()
     }
@@ -316,7 +333,7 @@ mod tests {
         let rule = [Contestant::of_rule(Rule::Cheapest, &env)];
         let on = |asked| {
             let sample = Sample::new(&env, 1, asked);
-            let played = play(&env, &rule, &[9], sample.as_ref(), &Progress::default());
+            let played = play(&env, Reward::EXCESS_COST, &rule, &[9], sample.as_ref(), &Progress::default());
             played.unwrap()[0][0][0].clone()
         };
         let (all, half, none) = (on(Some(4)), on(Some(2)), on(Some(0)));
@@ -332,7 +349,7 @@ mod tests {
         for (steps, parts) in [(4, 4), (24, 24), (50, 24)] {
             let env = Environment::built_in(Preset::Contended).with_steps(steps);
             let rule = [Contestant::of_rule(Rule::Cheapest, &env)];
-            let played = play(&env, &rule, &[9], None, &Progress::default()).unwrap();
+            let played = play(&env, Reward::EXCESS_COST, &rule, &[9], None, &Progress::default()).unwrap();
             let achieved = &played[0][0][0];
             assert_eq!(achieved.parts.len(), parts);
             assert!(achieved.parts.iter().all(|part| part.requests > 0));
@@ -349,7 +366,7 @@ mod tests {
             Contestant::of_trainings(episodes, vec![(training(), Swarm::new(config, &env).unwrap())])
         };
         let twins = |learned| {
-            let all = with_never_trained(learned, &env).unwrap();
+            let all = with_never_trained(learned, &env, Preference::EXCESS_COST).unwrap();
             (0..all.len()).map(|i| never_trained_twin(&all, i)).collect::<Vec<_>>()
         };
         assert_eq!(twins(vec![of(3, 10), of(3, 20), of(2, 10)]), [Some(3), Some(3), Some(4), None, None]);
@@ -363,7 +380,7 @@ mod tests {
         let sample = Sample::new(&env, 2, Some(2)).unwrap();
         let rule = || Contestant::of_rule(Rule::Cheapest, &env);
         let played = |contestant: Contestant, seeds: &[u64]| {
-            play(&env, &[contestant], seeds, Some(&sample), &Progress::default())
+            play(&env, Reward::EXCESS_COST, &[contestant], seeds, Some(&sample), &Progress::default())
                 .map(|mut played| played.remove(0))
         };
         let here = played(rule(), &seeds).unwrap();
@@ -379,6 +396,6 @@ mod tests {
         let cancelled = Progress::default();
         cancelled.cancel();
         let rule = [Contestant::of_rule(Rule::Cheapest, &env)];
-        assert!(play(&env, &rule, &[1, 2], None, &cancelled).is_none());
+        assert!(play(&env, Reward::EXCESS_COST, &rule, &[1, 2], None, &cancelled).is_none());
     }
 }

@@ -38,9 +38,10 @@ pub fn evaluate(
 ) -> Option<Found> {
     let environment = &plan.environment;
     let sample = plan.sample.as_ref();
-    let rules = plan.rules.par_iter().map(|rule| Contestant::of_rule(*rule, environment));
+    let rules =
+        plan.rules.par_iter().map(|rule| Contestant::of_rule_for(*rule, environment, plan.preference));
     let contestants: Vec<Contestant> = learned.into_par_iter().chain(rules).collect();
-    let achieved = play(environment, &contestants, &plan.seeds, sample, progress)?;
+    let achieved = play(environment, plan.reward(), &contestants, &plan.seeds, sample, progress)?;
     let Some(sample) = sample else {
         let report = analyse(plan, &contestants, &achieved, None);
         let values = Values::of(plan, &achieved, None);
@@ -77,7 +78,7 @@ fn complete(
 ) -> Option<Result<Completed, AllocationError>> {
     let unknown: Vec<usize> = (0..limits.len()).filter(|i| limits[*i].is_none()).collect();
     let seeds: Vec<u64> = unknown.iter().map(|i| plan.seeds[*i]).collect();
-    let solved = match solve(&plan.environment, sample, &seeds, progress)? {
+    let solved = match solve(&plan.environment, plan.preference, sample, &seeds, progress)? {
         Ok(solved) => solved,
         Err(error) => return Some(Err(error)),
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use policy::Rule;
-use routing_env::Environment;
+use routing_env::{Environment, Preference, Reward};
 
 use crate::bounds::{Digest, Sample};
 
@@ -12,6 +12,8 @@ use crate::bounds::{Digest, Sample};
 pub struct Plan {
     /// The environment that every policy meets.
     pub environment: Arc<Environment>,
+    /// What is wanted: rewards and limits are in its points, and all that heed it play for it.
+    pub preference: Preference,
     /// SHA-256 of [`Environment::definition`].
     pub environment_digest: Digest,
     /// The learned policies: of each its trainings, policy files of one configuration.
@@ -27,6 +29,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// What the episodes are judged by.
+    #[must_use]
+    pub fn reward(&self) -> Reward {
+        Reward::Preference(self.preference)
+    }
+
     /// Steps whose physical limit is solved, over all seeds.
     #[must_use]
     pub fn limit_steps(&self) -> u64 {

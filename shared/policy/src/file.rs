@@ -1,6 +1,6 @@
 //! The policy file: a learned policy with all that is needed to act on it and to judge it.
 
-use routing_env::Environment;
+use routing_env::{Environment, Preference, Reward};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -44,13 +44,16 @@ pub struct Fingerprint {
 }
 
 /// What a policy was trained on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
     /// The preset.
     pub preset: String,
     /// The reward.
     pub reward: String,
+    /// What was wanted, where it was not what `excess-cost` wants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preference: Option<Preference>,
     /// The seed of episode 0; episode e had this plus e.
     pub first_seed: u64,
     /// How many episodes.
@@ -127,9 +130,30 @@ impl PolicyFile {
             return Err(SwarmError::Mismatch(format!("expected 1 to {MOST_AGENTS} agents, found {found}")));
         }
         let mut swarm = Swarm::new(self.swarm.clone(), env)?;
+        if let Some(preference) = self.training.preference {
+            swarm.prefer(&preference.into(), env);
+        }
         swarm.absorb(&self.agents)?;
         swarm.freeze();
         Ok(swarm)
+    }
+
+    /// The swarm, ready to act for those who want this, whatever it was trained for.
+    ///
+    /// # Errors
+    /// As [`Self::swarm`], and when what it has learned are the values of what it was trained for.
+    pub fn swarm_for(&self, wanted: Preference, env: &Environment) -> Result<Swarm, SwarmError> {
+        let mut swarm = self.swarm(env)?;
+        let trained = self.training.preference.unwrap_or(Preference::EXCESS_COST);
+        if swarm.prefer(&wanted.into(), env) || wanted == trained {
+            return Ok(swarm);
+        }
+        let name = self.swarm.algorithm.name();
+        let (wanted, trained) = (Reward::Preference(wanted), Reward::Preference(trained));
+        Err(SwarmError::Mismatch(format!(
+            "what {name} learns are the values of what it was trained for ({trained}), so that it cannot be asked for \
+             another preference ({wanted}): train one for it, or ask a policy of adaptive or cem"
+        )))
     }
 
     /// Whether both were trained in the same way, each on seeds of its own: with the same algorithm and settings, as many
@@ -137,7 +161,8 @@ impl PolicyFile {
     #[must_use]
     pub fn is_trained_like(&self, other: &Self) -> bool {
         let way = |file: &Self| {
-            (file.training.preset.clone(), file.training.reward.clone(), file.training.episodes)
+            let Training { preset, reward, preference, episodes, .. } = &file.training;
+            (preset.clone(), reward.clone(), *preference, *episodes)
         };
         let (mine, its) = (self.training_seeds(), other.training_seeds());
         self.swarm == other.swarm

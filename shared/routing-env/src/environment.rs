@@ -43,6 +43,7 @@ pub struct Environment {
     eligible: Vec<Vec<(usize, f64)>>,
     timed_events: Vec<Event>,
     mean_gpu_hours: f64,
+    mean_list_cost_usd: f64,
 }
 
 /// A workload profile with its GPU type as an index.
@@ -105,21 +106,28 @@ impl Environment {
             assumed,
             eligible,
             timed_events,
-            mean_gpu_hours: 0.0,
+            mean_gpu_hours: 1.0,
+            mean_list_cost_usd: 0.0,
         }
         .measured())
     }
 
+    /// What requests are like on average.
     fn measured(mut self) -> Self {
-        let (mut requests, mut hours) = (0.0, 0.0);
+        let (mut requests, mut hours, mut list_cost) = (0.0, 0.0, 0.0);
         for tenant in 0..self.workloads.tenants.len() {
             for (workload, share) in self.mix(tenant) {
                 let expected = self.expected_requests(tenant) * share;
+                let own = self.workload_hours(*workload).iter().sum::<f64>() / 2.0;
                 requests += expected;
-                hours += expected * self.workload_hours(*workload).iter().sum::<f64>() / 2.0;
+                hours += expected * own;
+                list_cost +=
+                    expected * own * self.list_price(self.workload_gpu_type(*workload)).unwrap_or_default();
             }
         }
-        self.mean_gpu_hours = if requests > 0.0 { hours / requests } else { 1.0 };
+        if requests > 0.0 {
+            (self.mean_gpu_hours, self.mean_list_cost_usd) = (hours / requests, list_cost / requests);
+        }
         self
     }
 
@@ -212,6 +220,13 @@ impl Environment {
     #[must_use]
     pub fn mean_gpu_hours(&self) -> f64 {
         self.mean_gpu_hours
+    }
+
+    /// What a request costs at the lowest list price of its GPU type, on average by the word of the files, in USD: the
+    /// environment's price level.
+    #[must_use]
+    pub fn mean_list_cost_usd(&self) -> f64 {
+        self.mean_list_cost_usd
     }
 
     /// The lowest base price of the GPU type in the catalog; `None` when no provider has it.

@@ -25,6 +25,7 @@ mod streams;
 mod trace;
 mod trace_time;
 mod truth;
+mod wanted;
 mod workloads;
 
 /// Hours of a week: what [`Observation::hour_of_week`] counts up to.
@@ -47,6 +48,7 @@ pub use streams::{Stream, generator};
 pub use trace::Trace;
 pub use trace_time::Origin;
 pub use truth::Truth;
+pub use wanted::NAMED_PREFERENCES;
 pub use workloads::{
     Actions, ArrivalOrder, Knowledge, ScenarioEvent, SimulationSettings, Tenant, Weights, WorkloadProfile,
     Workloads,

@@ -40,6 +40,15 @@ impl Reward {
         }
     }
 
+    /// Its weights, where it has such.
+    #[must_use]
+    pub fn preference(self) -> Option<Preference> {
+        match self {
+            Self::Preference(preference) => Some(preference),
+            Self::Seed => None,
+        }
+    }
+
     /// A request's own reward. For `seed` it is the request's share where all are routed.
     #[must_use]
     pub fn of_request(self, resolution: &Resolution) -> f64 {

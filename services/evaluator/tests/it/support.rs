@@ -140,6 +140,7 @@ pub(crate) fn policy_file(environment: &Environment, first_seed: u64) -> PolicyF
     let training = Training {
         preset: environment.preset().name().into(),
         reward: "excess-cost".into(),
+        preference: None,
         first_seed,
         episodes: 1,
         decisions: 1,

@@ -12,6 +12,7 @@ use api::{
 use clap::Args;
 use policy::PolicyFile;
 use serde::Serialize;
+use serde_json::json;
 use trainer::{checkpoint::CheckpointDocument, digest::sha256};
 use uuid::Uuid;
 
@@ -24,6 +25,7 @@ use crate::{
     interrupts::Interrupts,
     output::{say, say_json},
     policy_command::{PolicyArgs, Unrecorded, evaluate_here},
+    preference::PreferenceArgs,
     runtime,
     training::outcome::{retrying, write_evaluation},
     visualization::draw_evaluation,
@@ -67,6 +69,8 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     steps: u32,
     #[command(flatten)]
+    preference: PreferenceArgs,
+    #[command(flatten)]
     held_out: HeldOutArgs,
     /// Steps of each episode for which the physical limit is solved; 0 for none [default: all of 20 episodes of 120
     /// steps, a sample of more]
@@ -99,6 +103,8 @@ impl Evaluate {
         let files =
             self.ai_agents.iter().map(|path| policy_file(path)).collect::<anyhow::Result<Vec<_>>>()?;
         let first = files.first().map(|(file, _)| file.training.preset.clone());
+        let trained_for =
+            files.first().and_then(|(file, _)| file.training.preference.map(|wanted| json!(wanted)));
         let trained_on = first.filter(|_| self.baseline_config.is_none());
         let environment = EnvironmentArgs {
             preset: self.preset.clone().or(trained_on),
@@ -107,6 +113,7 @@ impl Evaluate {
         };
         let request = NewEvaluation {
             environment: environment.spec()?,
+            preference: self.preference.on_the_wire().or(trained_for),
             steps: Some(self.steps),
             limit_steps: self.limit_steps,
             ..self.held_out.request()
@@ -252,6 +259,7 @@ mod tests {
             training: Training {
                 preset: "contended".into(),
                 reward: "excess-cost".into(),
+                preference: None,
                 first_seed,
                 episodes: 10,
                 decisions: 0,

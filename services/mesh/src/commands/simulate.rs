@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use policy::{DecidedRequest, PolicyFile, Rule, StepReport, Swarm};
-use routing_env::{Environment, Episode, Metrics, Origin, Reward, Trace, gym::Space};
+use routing_env::{Environment, Episode, Metrics, Origin, Preference, Reward, Trace, gym::Space};
 
 use crate::{
     environment::EnvironmentArgs,
@@ -11,6 +11,7 @@ use crate::{
     files::{read, read_text},
     output::{note, say, say_json},
     policy_command::{PolicyArgs, PolicyCommand, play_episodes},
+    preference::PreferenceArgs,
     simulation::{
         rows::{DecisionRows, StepRows},
         summary::Summary,
@@ -41,6 +42,8 @@ pub(crate) struct Simulate {
     program: PolicyArgs,
     #[command(flatten)]
     environment: EnvironmentArgs,
+    #[command(flatten)]
+    preference: PreferenceArgs,
     /// Replay the requests of a CSV file instead of drawing them. Columns: step, or one of arrival_s, arrival_ms and
     /// arrival_at (ISO 8601 with its zone); tenant_id, workload_type, gpu_type, gpu_hours; optional region, max_latency_ms,
     /// min_reputation. Rows are in order of time. Arrivals count from 0, those that are times of the clock from the first
@@ -79,9 +82,11 @@ impl Simulate {
                 api::MAX_SAFE_INTEGER
             )));
         }
-        let (name, policy) = self.player(&environment)?;
+        let wanted = self.preference.weights(&environment)?;
+        let (name, policy) = self.player(&environment, wanted)?;
+        let reward = wanted.map_or(Reward::EXCESS_COST, Reward::Preference);
         let trace = self.trace.as_deref().map(|path| self.read_trace(path, &environment)).transpose()?;
-        let metrics = self.play(&environment, policy, trace.as_ref(), seed)?;
+        let metrics = self.play(&environment, policy, trace.as_ref(), (seed, reward))?;
         let summary = Summary::new(&name, &environment, seed, self.episodes, trace.as_ref(), &metrics);
         if self.json {
             say_json(&summary)?
@@ -92,11 +97,15 @@ impl Simulate {
     }
 
     /// Who decides, and what it is called.
-    fn player(&self, environment: &Environment) -> anyhow::Result<(String, Player)> {
+    fn player(
+        &self,
+        environment: &Environment,
+        wanted: Option<Preference>,
+    ) -> anyhow::Result<(String, Player)> {
         let timeout = self.program.timeout()?;
         match (self.policy.as_deref(), self.program.policy_command.as_slice()) {
             (Some(policy), []) => {
-                Ok((policy.to_owned(), Player::Swarm(Box::new(swarm(policy, environment)?))))
+                Ok((policy.to_owned(), Player::Swarm(Box::new(swarm(policy, environment, wanted)?))))
             }
             (None, [command]) => {
                 let space = Space::new(environment);
@@ -125,10 +134,9 @@ impl Simulate {
         environment: &Environment,
         mut policy: Player,
         trace: Option<&Trace>,
-        seed: u64,
+        (seed, reward): (u64, Reward),
     ) -> anyhow::Result<Metrics> {
         let mut outcome = Outcome::new(self, environment)?;
-        let reward = Reward::EXCESS_COST;
         for number in 0..self.episodes {
             let seed = seed + u64::from(number);
             let episode = match trace {
@@ -137,13 +145,13 @@ impl Simulate {
             };
             match &mut policy {
                 Player::Swarm(swarm) => {
-                    play_swarm(swarm, environment, (number, seed), episode, &mut outcome)?
+                    play_swarm(swarm, environment, (number, seed, reward), episode, &mut outcome)?
                 }
                 Player::Command(command, space) => {
                     let mut written = Ok(());
                     play_episodes(command, space, vec![(seed, episode)], &mut |_, episode| {
                         if written.is_ok() {
-                            written = outcome.add(number, &report_of(environment, episode), episode);
+                            written = outcome.add(number, &report_of(environment, reward, episode), episode);
                         }
                     })?;
                     written?;
@@ -163,13 +171,13 @@ enum Player {
 fn play_swarm(
     swarm: &mut Swarm,
     environment: &Environment,
-    (number, seed): (u32, u64),
+    (number, seed, reward): (u32, u64, Reward),
     mut episode: Episode<'_>,
     outcome: &mut Outcome<'_>,
 ) -> anyhow::Result<()> {
     let mut report = StepReport::new(environment);
     swarm.begin_episode(seed);
-    while swarm.run_step(&mut episode, Reward::EXCESS_COST, &mut report) {
+    while swarm.run_step(&mut episode, reward, &mut report) {
         outcome.add(number, &report, &episode)?;
     }
     swarm.end_episode();
@@ -214,7 +222,7 @@ impl<'e> Outcome<'e> {
 }
 
 /// What a step came to that was decided by nobody's swarm.
-fn report_of(environment: &Environment, episode: &Episode<'_>) -> StepReport {
+fn report_of(environment: &Environment, reward: Reward, episode: &Episode<'_>) -> StepReport {
     let outcome = episode.outcome();
     let mut report = StepReport::new(environment);
     report.step = outcome.step;
@@ -225,7 +233,7 @@ fn report_of(environment: &Environment, episode: &Episode<'_>) -> StepReport {
         request: *request,
         resolution: *resolution,
         wait_ms: *wait_ms,
-        reward: Reward::EXCESS_COST.of_request(resolution),
+        reward: reward.of_request(resolution),
         explored: false,
         propensity: 1.0,
         value: None,
@@ -234,9 +242,12 @@ fn report_of(environment: &Environment, episode: &Episode<'_>) -> StepReport {
 }
 
 /// A hand rule by its name, else a policy file.
-fn swarm(policy: &str, environment: &Environment) -> anyhow::Result<Swarm> {
+fn swarm(policy: &str, environment: &Environment, wanted: Option<Preference>) -> anyhow::Result<Swarm> {
     let unknown = match policy.parse::<Rule>() {
-        Ok(rule) => return Ok(Swarm::of_rule(rule, environment)),
+        Ok(rule) => {
+            let wanted = wanted.unwrap_or(Preference::EXCESS_COST);
+            return Ok(Swarm::of_rule_for(rule, environment, &wanted.into()));
+        }
         Err(unknown) => unknown,
     };
     let path = Path::new(policy);
@@ -244,5 +255,9 @@ fn swarm(policy: &str, environment: &Environment) -> anyhow::Result<Swarm> {
         return Err(usage(format!("--policy: {unknown}, and there is no file of this name either")));
     }
     let file = PolicyFile::parse(&read(path)?).with_context(|| policy.to_owned())?;
-    file.swarm(environment).with_context(|| policy.to_owned())
+    let swarm = match wanted {
+        Some(wanted) => file.swarm_for(wanted, environment),
+        None => file.swarm(environment),
+    };
+    swarm.with_context(|| policy.to_owned())
 }

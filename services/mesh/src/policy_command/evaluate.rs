@@ -23,7 +23,7 @@ use evaluation::{
 };
 use evaluator::local::{LocalEvaluation, LocalResult};
 use indicatif::{ProgressBar, ProgressStyle};
-use routing_env::{Episode, Reward, gym::Space};
+use routing_env::{Episode, gym::Space};
 use uuid::Uuid;
 
 use super::{PolicyArgs, PolicyCommand, play_episodes};
@@ -90,8 +90,7 @@ fn play(command: &str, timeout: Duration, plan: &Plan) -> anyhow::Result<(String
     let limit_steps: Vec<Vec<u32>> =
         plan.seeds.iter().map(|seed| plan.sample.map_or_else(Vec::new, |sample| sample.of(*seed))).collect();
     let mut achieved: Vec<Achieved> = plan.seeds.iter().map(|_| Achieved::new(environment)).collect();
-    let episodes =
-        plan.seeds.iter().map(|seed| (*seed, Episode::new(environment, *seed, Reward::EXCESS_COST)));
+    let episodes = plan.seeds.iter().map(|seed| (*seed, Episode::new(environment, *seed, plan.reward())));
     let mut watch = |number: usize, episode: &Episode<'_>| {
         let step = episode.outcome();
         achieved[number].add(environment, step.step, step.metrics, &limit_steps[number]);

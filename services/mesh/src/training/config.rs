@@ -5,13 +5,14 @@ use std::{fmt::Display, path::Path, str::FromStr};
 use api::trainer::{AlgorithmSpec, EnvironmentSpec, NewRun, PsiFieldMode, Recording};
 use clap::value_parser;
 use policy::registry;
-use routing_env::{Document, Preset, Reward};
+use routing_env::{Document, Preference, Preset, Reward};
 use trainer::{algorithm, checkpoint::CheckpointDocument, run_config::RunPlan};
 
 use crate::{
     environment::{EnvironmentArgs, built, document},
     exit::usage,
     files::read,
+    preference::PreferenceArgs,
     training::settings::{self, SettingArgs},
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct RunArgs {
     seed: Option<u64>,
     #[arg(long, value_name = "NAME", help = reward_help())]
     reward: Option<String>,
+    #[command(flatten)]
+    preference: PreferenceArgs,
     /// psi-field: required, best-effort, off, or the URL of one elsewhere [default: required]
     #[arg(long, value_name = "MODE|URL")]
     psi_field: Option<PsiFieldArg>,
@@ -141,6 +144,7 @@ impl RunArgs {
             steps_per_episode: self.steps_per_episode.unwrap_or(default.steps_per_episode),
             algorithm: Some(AlgorithmSpec::new(name, self.settings.on_the_wire())),
             reward: self.reward.clone().unwrap_or(default.reward.clone()),
+            preference: self.preference.on_the_wire(),
             seed: self.seed.unwrap_or(default.seed),
             environment: self.environment.spec()?,
             psi_field: self.psi_field.as_ref().map_or(default.psi_field, PsiFieldArg::mode),
@@ -155,6 +159,7 @@ impl RunArgs {
         same("--algorithm", self.algorithm.as_deref(), config.algorithm_name())?;
         same("--seed", self.seed.as_ref(), &config.seed)?;
         same("--reward", self.reward.as_ref(), &config.reward)?;
+        self.check_preference(config)?;
         if let Some((flag, given, began_with)) = self.settings.contradiction(&algorithm::shown(config)) {
             return Err(contradiction(&flag, given, began_with));
         }
@@ -164,6 +169,25 @@ impl RunArgs {
             return Err(contradiction("--psi-field", mode_name(wanted), mode_name(config.psi_field)));
         }
         self.check_environment(&config.environment)
+    }
+
+    fn check_preference(&self, config: &NewRun) -> anyhow::Result<()> {
+        let spec = &config.environment;
+        let value = |part: &Option<serde_json::Value>| part.clone().map(Document::Value);
+        let environment = built(&routing_env::EnvironmentSpec {
+            preset: spec.preset.clone(),
+            providers: value(&spec.providers),
+            workloads: value(&spec.workloads),
+        })?;
+        let Some(given) = self.preference.weights(&environment)? else { return Ok(()) };
+        let asked = config.preference.as_ref().map(|asked| Preference::asked(asked, &environment));
+        let began_with = asked.transpose().map_err(|error| usage(error.to_string()))?;
+        let began_with = began_with.unwrap_or(Preference::EXCESS_COST);
+        if given == began_with {
+            return Ok(());
+        }
+        let words = |preference| Reward::Preference(preference).to_string();
+        Err(contradiction("--preference", words(given), words(began_with)))
     }
 
     fn check_environment(&self, spec: &EnvironmentSpec) -> anyhow::Result<()> {

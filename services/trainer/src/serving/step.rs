@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use api::{
-    Hash,
+    FieldError, Hash,
     policies::{Alternative, DecisionRequest},
     remembrancer::Decision,
 };
 use policy::StepReport;
-use routing_env::Episode;
+use routing_env::{Episode, Preference, Reward};
+use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
@@ -17,7 +18,10 @@ use super::{
     requests::given,
     stream::{CallPosition, Desk, Stream},
 };
-use crate::decisions::{Position, decisions};
+use crate::{
+    decisions::{Position, decisions},
+    run_config::of_preference,
+};
 
 /// What was decided: for each request the decision and the providers that it did not take.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,8 +57,9 @@ fn decide_step(
     place: CallPosition,
 ) -> Result<Decided, ServeError> {
     let CallPosition { session, call, first_sequence } = place;
-    let Desk { environment, swarm, reward } = desk;
-    let (requests, market) = given(environment, asked).map_err(ServeError::Invalid)?;
+    let (requests, market) = given(&desk.environment, asked).map_err(ServeError::Invalid)?;
+    desk.prefer(asked.preference.as_ref()).map_err(|wrong| ServeError::Invalid(vec![wrong]))?;
+    let Desk { environment, swarm, wanted: reward, .. } = desk;
     let mut episode = Episode::of_step(environment, market.clone(), requests, first_sequence, *reward);
     let mut report = StepReport::new(environment);
     swarm.begin_episode(first_sequence);
@@ -67,6 +72,32 @@ fn decide_step(
     Ok(Decided { decisions, alternatives })
 }
 
+impl Desk {
+    /// Decides for those who want this from now on; for what the policy was trained for where nothing is said.
+    fn prefer(&mut self, asked: Option<&Value>) -> Result<(), FieldError> {
+        let wanted = match asked {
+            Some(asked) => {
+                Reward::Preference(Preference::asked(asked, &self.environment).map_err(of_preference)?)
+            }
+            None => self.reward,
+        };
+        if wanted == self.wanted {
+            return Ok(());
+        }
+        let preference = wanted.preference().unwrap_or(Preference::EXCESS_COST);
+        if !self.swarm.prefer(&preference.into(), &self.environment) && wanted != self.reward {
+            let detail = format!(
+                "expected none, because what this policy has learned are the values of what it was trained for ({}): ask a \
+                 hand rule or a policy of adaptive or cem, or train one for it",
+                self.reward
+            );
+            return Err(FieldError { pointer: "/preference".into(), detail });
+        }
+        self.wanted = wanted;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use api::{
@@ -74,14 +105,16 @@ mod tests {
         remembrancer::Action,
     };
     use policy::{Rule, Swarm};
-    use routing_env::{Environment, Preset, Reward};
+    use routing_env::{Environment, Preset};
+    use serde_json::json;
 
     use super::*;
 
     fn desk(rule: Rule, preset: Preset) -> Desk {
         let environment = Environment::built_in(preset);
         let swarm = Swarm::of_rule(rule, &environment);
-        Desk { environment, swarm, reward: Reward::EXCESS_COST }
+        let reward = Reward::EXCESS_COST;
+        Desk { environment, swarm, reward, wanted: reward }
     }
 
     fn decide(desk: &mut Desk, asked: &DecisionRequest, first_sequence: u64) -> Decided {
@@ -113,6 +146,26 @@ mod tests {
         assert_eq!((decision.action, decision.provider.as_deref()), (Action::Route, Some("flux")));
         assert_eq!((decision.price_usd_per_hour, decision.latency_ms), (Some(1.7), Some(330.0)));
         assert_eq!(decision.cost_usd, Some(3.4));
+    }
+
+    /// Flux at 1.7 $ and 330 ms, aethir at 2.5 $ and 260 ms: which one is best depends on what is wanted.
+    #[test]
+    fn a_call_says_what_is_wanted_and_the_next_one_may_want_something_else() {
+        let mut desk = desk(Rule::GreedyReward, Preset::Default);
+        let mut provider = |preference: serde_json::Value| {
+            let preference = Some(preference).filter(|preference| !preference.is_null());
+            let asked = DecisionRequest { preference, ..one(inference(2.0)) };
+            let place = CallPosition { session: 2, call: 9, first_sequence: 0 };
+            decide_step(&mut desk, &asked, Hash([7; 32]), place)
+                .map(|decided| decided.decisions[0].provider.clone().unwrap())
+        };
+        assert_eq!(provider(json!("cheap")).unwrap(), "flux");
+        assert_eq!(provider(json!({"latency": 1})).unwrap(), "aethir");
+        assert_eq!(provider(json!("cheap")).unwrap(), "flux");
+        let usual = provider(json!(null)).unwrap();
+        assert_eq!(provider(json!("balanced")).unwrap(), usual);
+        let Err(ServeError::Invalid(wrong)) = provider(json!({"price": 3})) else { panic!("it was taken") };
+        assert!(wrong[0].pointer.starts_with("/preference"), "{wrong:?}");
     }
 
     #[test]
@@ -160,7 +213,8 @@ mod tests {
     fn what_the_caller_says_of_now_counts_for_every_kind_of_reason() {
         let now = |id: &str| ProviderNow { id: id.into(), ..ProviderNow::default() };
         let reasons = |providers: Vec<ProviderNow>, tenants: Vec<TenantNow>| {
-            let asked = DecisionRequest { requests: vec![inference(2.0)], providers, tenants };
+            let asked =
+                DecisionRequest { requests: vec![inference(2.0)], providers, tenants, preference: None };
             let decided = decide(&mut desk(Rule::Cheapest, Preset::Default), &asked, 0);
             let of = |id| decided.alternatives[0].iter().find(|a| a.provider == id).map(|a| a.reason);
             (decided.decisions[0].provider.clone(), of("flux"))

@@ -44,7 +44,10 @@ pub(super) struct CallPosition {
 pub(super) struct Desk {
     pub(super) environment: Environment,
     pub(super) swarm: Swarm,
+    /// What its policy was trained for.
     pub(super) reward: Reward,
+    /// What it decides for now.
+    pub(super) wanted: Reward,
 }
 
 impl Stream {
@@ -152,9 +155,10 @@ fn desk(policy: &Policy, file: Option<&[u8]>) -> Result<Desk, ServeError> {
         (Source::Learned(name), None) => return Err(ServeError::FileMissing(name)),
         (Source::Learned(_), Some(bytes)) => {
             let file = PolicyFile::parse(bytes).map_err(|error| damaged(&error))?;
-            let reward = file.training.reward.parse().unwrap_or_default();
+            let named = file.training.reward.parse().unwrap_or_default();
+            let reward = file.training.preference.map_or(named, Reward::Preference);
             (file.swarm(&environment).map_err(|error| damaged(&error))?, reward)
         }
     };
-    Ok(Desk { environment, swarm, reward })
+    Ok(Desk { environment, swarm, reward, wanted: reward })
 }

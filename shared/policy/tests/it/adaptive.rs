@@ -170,6 +170,7 @@ fn its_policy_file_decides_as_it_does_itself() {
     let training = Training {
         preset: "drifting".into(),
         reward: "excess-cost".into(),
+        preference: None,
         first_seed: 1,
         episodes: 4,
         decisions: 1,

@@ -82,6 +82,7 @@ fn a_policy_file_reads_back_to_a_policy_that_acts_the_same() {
     let training = Training {
         preset: "contended".into(),
         reward: "excess-cost".into(),
+        preference: None,
         first_seed: 7,
         episodes: 3,
         decisions: 1,

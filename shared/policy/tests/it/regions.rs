@@ -128,6 +128,7 @@ fn the_policy_of_agents_of_regions_reads_back_to_one_that_acts_the_same() {
     let training = Training {
         preset: "drifting".into(),
         reward: "excess-cost".into(),
+        preference: None,
         first_seed: 1,
         episodes: 3,
         decisions: 1,

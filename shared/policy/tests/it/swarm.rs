@@ -34,6 +34,7 @@ fn training() -> Training {
     Training {
         preset: "contended".into(),
         reward: "excess-cost".into(),
+        preference: None,
         first_seed: 7,
         episodes: 3,
         decisions: 1,

@@ -10,6 +10,7 @@ fn training() -> Training {
     Training {
         preset: "default".into(),
         reward: "excess-cost".into(),
+        preference: None,
         first_seed: u64::MAX - 1,
         episodes: 3,
         decisions: 1,

@@ -1,0 +1,38 @@
+//! What is wanted, on the wire.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What is wanted: the name of a preference, or weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(example = "cheap")]
+pub enum PreferenceSpec {
+    /// `balanced` (the reward `excess-cost`), `cheap`, `fast`, `fill` or `hours`.
+    Named(String),
+    /// Weights; those that are left out are as in `balanced`.
+    Weights(PreferenceWeights),
+}
+
+/// How many points each part of what comes of a request is worth.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"cost": 8}))]
+pub struct PreferenceWeights {
+    /// Points for a request that is served; 50 when absent.
+    #[schema(minimum = 0, maximum = 1_000_000)]
+    pub request: Option<f64>,
+    /// Points for each GPU-hour that is served; 0 when absent.
+    #[schema(minimum = 0, maximum = 1_000_000)]
+    pub gpu_hour: Option<f64>,
+    /// Points lost with each USD paid beyond the lowest list price; 3 when absent.
+    #[schema(minimum = 0, maximum = 1_000_000)]
+    pub cost: Option<f64>,
+    /// Points lost with each ms of latency; 0.02 when absent.
+    #[schema(minimum = 0, maximum = 1_000_000)]
+    pub latency: Option<f64>,
+    /// True where `cost` is meant at the price level of the built-in catalog: it counts the more, the cheaper requests are
+    /// in this environment. A run is recorded with the weight that it comes to.
+    #[serde(default)]
+    pub relative_to_prices: bool,
+}

@@ -1,0 +1,158 @@
+//! What somebody asks for as a preference: a name, or the weights that shall differ from the usual ones.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    environment::Environment,
+    input::{Checker, InputError, from_value},
+    preference::Preference,
+    preset::Preset,
+};
+
+/// No weight is above this.
+const MOST: f64 = 1e6;
+
+/// Preferences that have a name, each with what it is in one sentence. A request of the built-in workloads has 1.6
+/// GPU-hours, so that `hours` pays for a mean one what `balanced` pays for any.
+pub const NAMED_PREFERENCES: [(&str, Preference, &str); 5] = [
+    (
+        "balanced",
+        Preference::EXCESS_COST,
+        "A request that is served, its excess cost and its latency: the reward `excess-cost`.",
+    ),
+    (
+        "cheap",
+        Preference { cost: 8.0, ..Preference::EXCESS_COST },
+        "A USD of excess cost counts for 8 points in place of 3.",
+    ),
+    (
+        "fast",
+        Preference { latency: 0.08, ..Preference::EXCESS_COST },
+        "A ms of latency counts four times as much.",
+    ),
+    (
+        "fill",
+        Preference { cost: 0.5, latency: 0.002, ..Preference::EXCESS_COST },
+        "As many requests as can be served; cost and latency hardly count.",
+    ),
+    (
+        "hours",
+        Preference { request: 0.0, gpu_hour: 31.4, ..Preference::EXCESS_COST },
+        "GPU-hours in place of requests: a job of 8 hours is worth 16 of half an hour.",
+    ),
+];
+
+/// Weights as they are asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Weights {
+    request: Option<f64>,
+    gpu_hour: Option<f64>,
+    cost: Option<f64>,
+    latency: Option<f64>,
+    #[serde(default)]
+    relative_to_prices: bool,
+}
+
+impl Preference {
+    /// What mistakes in a preference are told as in [`InputError::file`].
+    pub const FILE: &'static str = "preference";
+
+    /// The preference that is asked for: a name, or an object of weights, where those that are left out are as in
+    /// [`Self::EXCESS_COST`]. With `relative_to_prices` the weight of a USD is that at the price level of the built-in files,
+    /// and is the more the cheaper this environment's requests are.
+    ///
+    /// # Errors
+    /// Says what was expected.
+    pub fn asked(asked: &Value, env: &Environment) -> Result<Self, InputError> {
+        let check = Checker { file: Self::FILE };
+        if let Some(name) = asked.as_str() {
+            let named = NAMED_PREFERENCES.into_iter().find(|(known, ..)| *known == name);
+            return named.map(|(_, preference, _)| preference).ok_or_else(|| {
+                let names = NAMED_PREFERENCES.map(|(name, ..)| name).join(", ");
+                check.error(
+                    String::new(),
+                    format!("unknown preference `{name}`: expected one of {names}, or an object of weights"),
+                )
+            });
+        }
+        if !asked.is_object() {
+            let expected = "expected the name of a preference, or an object of weights";
+            return Err(check.error(String::new(), expected));
+        }
+        let asked: Weights = from_value(Self::FILE, asked)?;
+        let usual = Self::EXCESS_COST;
+        let mut preference = Self {
+            request: asked.request.unwrap_or(usual.request),
+            gpu_hour: asked.gpu_hour.unwrap_or(usual.gpu_hour),
+            cost: asked.cost.unwrap_or(usual.cost),
+            latency: asked.latency.unwrap_or(usual.latency),
+        };
+        let Self { request, gpu_hour, cost, latency } = preference;
+        let named = [("request", request), ("gpu_hour", gpu_hour), ("cost", cost), ("latency", latency)];
+        for (name, weight) in named {
+            check.within(weight, 0.0, MOST, &format!("/{name}"))?;
+        }
+        check.require(request > 0.0 || gpu_hour > 0.0, "", || {
+            "expected a request or a GPU-hour to be worth something, else nothing is worth serving".into()
+        })?;
+        if asked.relative_to_prices {
+            let level = env.mean_list_cost_usd();
+            check.require(level > 0.0, "/relative_to_prices", || {
+                "expected requests that cost something, because the weight of a USD is relative to that"
+                    .into()
+            })?;
+            preference.cost *= Environment::built_in(Preset::Default).mean_list_cost_usd() / level;
+        }
+        Ok(preference)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{catalog::Catalog, workloads::Workloads};
+
+    fn asked(asked: Value) -> Result<Preference, (String, String)> {
+        let env = Environment::built_in(Preset::Default);
+        Preference::asked(&asked, &env).map_err(|error| (error.pointer, error.expected))
+    }
+
+    #[test]
+    fn weights_that_are_left_out_are_the_usual_ones() {
+        assert_eq!(asked(json!({"cost": 8})), Ok(Preference { cost: 8.0, ..Preference::EXCESS_COST }));
+        assert_eq!(asked(json!({})), asked(json!("balanced")));
+        assert_eq!(asked(json!("cheap")), asked(json!({"cost": 8.0})));
+    }
+
+    #[test]
+    fn what_is_no_preference_is_refused_with_what_was_expected() {
+        let expected = |wrong: Value| asked(wrong).unwrap_err();
+        assert!(expected(json!("cheapest")).1.contains("balanced, cheap, fast, fill, hours"));
+        assert_eq!(expected(json!({"cost": -1})).0, "/cost");
+        assert_eq!(expected(json!({"latency": 1e7})).0, "/latency");
+        assert!(expected(json!({"price": 1})).1.contains("price"));
+        assert!(expected(json!({"request": 0})).1.contains("worth something"));
+        assert!(expected(json!(3)).1.contains("name of a preference"));
+    }
+
+    /// Prices a thousandth, weights of cost a thousand times: the same decisions are the best.
+    #[test]
+    fn relative_to_prices_a_cheap_market_is_weighed_as_a_dear_one() {
+        let mut catalog = serde_json::to_value(Catalog::built_in()).unwrap();
+        for provider in catalog["providers"].as_array_mut().unwrap() {
+            let prices = provider["base_price_usd_per_hour"].as_object_mut().unwrap();
+            prices.values_mut().for_each(|price| *price = json!(price.as_f64().unwrap() / 1000.0));
+        }
+        let catalog = Catalog::from_value("providers", &catalog).unwrap();
+        let cheap = Environment::new(catalog, Workloads::built_in(), Preset::Default).unwrap();
+        let usual = Environment::built_in(Preset::Default);
+        let relative = json!({"relative_to_prices": true});
+        let cost = |env: &Environment| Preference::asked(&relative, env).unwrap().cost;
+        assert!((cost(&usual) - 3.0).abs() < 1e-9, "{}", cost(&usual));
+        assert!((cost(&cheap) - 3000.0).abs() < 1e-6, "{}", cost(&cheap));
+    }
+}
