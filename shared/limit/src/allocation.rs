@@ -43,6 +43,35 @@ pub struct AllocationError {
     source: Option<microlp::Error>,
 }
 
+/// How much of each demand the best allocation gives to each of its options: `[demand][option]`, in counts.
+///
+/// # Errors
+/// When the solver fails.
+pub(crate) fn allocate(limits: &[f64], demands: &[Demand]) -> Result<Vec<Vec<f64>>, AllocationError> {
+    let mut program = Problem::new(OptimizationDirection::Maximize);
+    let mut taken = vec![LinearExpr::empty(); limits.len()];
+    let mut shares = Vec::with_capacity(demands.len());
+    for demand in demands {
+        let mut all = LinearExpr::empty();
+        let options: Vec<_> =
+            demand.options.iter().map(|o| program.add_var(o.value, (0.0, demand.count))).collect();
+        for (share, option) in options.iter().zip(&demand.options) {
+            all.add(*share, 1.0);
+            option.takes.iter().for_each(|(resource, amount)| taken[*resource].add(*share, *amount));
+        }
+        program.add_constraint(all, ComparisonOp::Le, demand.count);
+        shares.push(options);
+    }
+    for (taken, limit) in taken.into_iter().zip(limits) {
+        program.add_constraint(taken, ComparisonOp::Le, *limit);
+    }
+    let failed = |source| AllocationError { demands: demands.len(), resources: limits.len(), source };
+    let outcome = program.solve().map_err(|error| failed(Some(error)))?;
+    let solution = outcome.solution().ok_or_else(|| failed(None))?;
+    let values = |options: &Vec<_>| options.iter().map(|share| solution.var_value(*share)).collect();
+    Ok(shares.iter().map(values).collect())
+}
+
 /// An assignment is good enough when none is better by more than this share.
 const ASSIGNMENT_GAP: f64 = 1e-4;
 

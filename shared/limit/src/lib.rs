@@ -10,5 +10,5 @@ mod problem;
 mod solve;
 
 pub use allocation::{AllocationError, Demand, Prices, Use, assign};
-pub use limit::Limit;
+pub use limit::{Best, Limit};
 pub use problem::StepProblem;

@@ -1,5 +1,7 @@
 //! The limit's figures, summed over steps.
 
+use routing_env::Outcome;
+
 /// What is possible at best, summed over the steps that were solved. All averages are `None` where
 /// nothing was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -16,6 +18,17 @@ pub struct Limit {
     pub latency_ms: f64,
     /// The highest sum of rewards by the problem's preference, whatever is routed for it.
     pub reward: f64,
+}
+
+/// The best that is possible for those who want something, summed over the steps that were solved.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Best {
+    /// Requests in them.
+    pub requests: u64,
+    /// The highest sum of rewards.
+    pub reward: f64,
+    /// What comes of the requests where that is attained.
+    pub outcome: Outcome,
 }
 
 impl Limit {

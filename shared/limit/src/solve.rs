@@ -27,11 +27,11 @@
 
 use std::ops::Range;
 
-use routing_env::{ExcessCost, Outcome, physics};
+use routing_env::{ExcessCost, Outcome, Preference, physics};
 
 use crate::{
-    allocation::{AllocationError, Demand, Prices, Use},
-    limit::Limit,
+    allocation::{AllocationError, Demand, Prices, Use, allocate},
+    limit::{Best, Limit},
     problem::{Class, Offer, StepProblem},
 };
 
@@ -134,6 +134,37 @@ impl StepProblem {
         })
     }
 
+    /// The highest sum of rewards by the problem's preference, and what comes of the requests in an allocation that attains
+    /// it. Where several do, it is one of them.
+    ///
+    /// # Errors
+    /// When the solver fails.
+    pub fn best(&self) -> Result<Best, AllocationError> {
+        let mut parts = self.first_parts();
+        let Bounds { bound, .. } = self.search(Goal::Reward, None, &mut parts)?;
+        let program = Program::new(self, Goal::Reward, None);
+        let demands: Vec<Demand> = parts.iter().map(|part| program.demand(part)).collect();
+        let shares = allocate(&program.limits, &demands)?;
+        // a reward is linear in what is wanted: where only one thing is, it says how much of that there is
+        let sum = |wanted: Preference| {
+            let problem = self.clone().with_preference(wanted);
+            let program = Program::new(&problem, Goal::Reward, None);
+            let of_part = |(part, shares): (&Part, &Vec<f64>)| {
+                let options = program.demand(part).options;
+                options.iter().zip(shares).map(|(option, share)| option.value * share).sum::<f64>()
+            };
+            parts.iter().zip(&shares).map(of_part).sum::<f64>()
+        };
+        let none = Preference::NOTHING;
+        let outcome = Outcome {
+            served: sum(Preference { request: 1.0, ..none }),
+            gpu_hours: sum(Preference { gpu_hour: 1.0, ..none }),
+            excess_cost: ExcessCost::of_bill(-sum(Preference { cost: 1.0, ..none }), 0.0),
+            latency_ms: -sum(Preference { latency: 1.0, ..none }),
+        };
+        Ok(Best { requests: self.requests, reward: bound, outcome })
+    }
+
     fn first_parts(&self) -> Vec<Part> {
         let ranges = |(class, c): (usize, &Class)| {
             let ends = (0..=FIRST_RANGES).map(|i| c.hours.len() * i / FIRST_RANGES).collect::<Vec<usize>>();
@@ -145,6 +176,18 @@ impl StepProblem {
 
     /// The highest value of the goal with so many requests routed at least. Splits the parts as needed.
     fn optimum(
+        &self,
+        goal: Goal,
+        required: Option<f64>,
+        parts: &mut Vec<Part>,
+    ) -> Result<Bounds, AllocationError> {
+        let bounds = self.search(goal, required, parts)?;
+        parts.iter_mut().for_each(|part| part.known = None); // the next goal values others
+        Ok(bounds)
+    }
+
+    /// The same, where the parts keep the options that they were given.
+    fn search(
         &self,
         goal: Goal,
         required: Option<f64>,
@@ -163,7 +206,6 @@ impl StepProblem {
             let split: Vec<Part> = parts.drain(..).flat_map(|part| program.split(&prices, part)).collect();
             *parts = split;
         }
-        parts.iter_mut().for_each(|part| part.known = None); // the next goal values others
         Ok(bounds)
     }
 }

@@ -355,3 +355,32 @@ fn nobody_passes_the_limit_of_what_is_hidden_on_average_not_even_who_is_told_it(
         assert!((0.98..1.0).contains(&share), "{preset}: {share}");
     }
 }
+
+/// The outcome of the best allocation is worth the limit by every preference, and no other one's is worth more.
+#[test]
+fn what_is_wanted_is_what_the_best_allocation_brings() {
+    let usual = Preference::EXCESS_COST;
+    let wanted = [
+        usual,
+        Preference { cost: 0.5, ..usual },
+        Preference { latency: 0.08, ..usual },
+        Preference { request: 0.0, gpu_hour: 31.4, ..usual },
+    ];
+    for preset in [Preset::Contended, Preset::Congested, Preset::Unreliable] {
+        let env = Environment::built_in(preset).with_steps(2);
+        let mut episode = Episode::new(&env, 5, REWARD);
+        while episode.begin_step() {
+            let problem = StepProblem::of_step(&env, &episode);
+            let best = wanted.map(|wanted| problem.clone().with_preference(wanted).best().unwrap());
+            for (wanted, own) in wanted.iter().zip(&best) {
+                let close = |a: f64, b: f64| (a - b).abs() <= 1e-5 * b.abs();
+                assert!(close(wanted.reward(&own.outcome), own.reward), "{preset}: {own:?}");
+                let limit = problem.clone().with_preference(*wanted).limit().unwrap();
+                assert!(close(own.reward, limit.reward), "{preset}: {own:?} {limit:?}");
+                for other in &best {
+                    assert!(wanted.reward(&other.outcome) <= own.reward * (1.0 + 1e-5), "{preset}");
+                }
+            }
+        }
+    }
+}
