@@ -154,6 +154,9 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 impl<'a> Identity<'a> {
     fn of(run: &'a NewRun, environment_sha256: Hash) -> Self {
         let name = run.algorithm_name();
+        let nothing = Map::new();
+        let told = run.algorithm.as_ref().map_or(&nothing, |algorithm| &algorithm.settings);
+        let revision = policy::registry::revision(name, told);
         let settings = if algorithm::is_flat_record(run) {
             Some(algorithm::flat(run))
         } else {
@@ -174,7 +177,7 @@ impl<'a> Identity<'a> {
             episodes: run.episodes,
             steps_per_episode: run.steps_per_episode,
             algorithm,
-            revision: Some(policy::registry::revision(name)).filter(|revision| *revision > 1),
+            revision: Some(revision).filter(|revision| *revision > 1),
             reward: &run.reward,
             seed: run.seed,
             psi_field: run.psi_field,

@@ -320,9 +320,6 @@ impl Agent for Adaptive {
 impl Learner for Adaptive {
     type Settings = Settings;
 
-    /// Since 2 it plans for second tries, and goes on weighing while it is frozen.
-    const REVISION: u32 = 2;
-
     /// An agent that knows the catalog's word.
     fn new(settings: Settings, agents: u32, env: &Environment) -> Result<Self, SwarmError> {
         let rehearsals = Rehearsals::new(Tuning::new());
@@ -341,5 +338,10 @@ impl Learner for Adaptive {
             leads: false,
             member: regions.map(|regions| Member::new(regions, settings.regions)),
         })
+    }
+
+    /// Since 2 it plans for second tries, and goes on weighing while it is frozen.
+    fn revision(_settings: &Settings) -> u32 {
+        2
     }
 }

@@ -163,7 +163,7 @@ fn a_damaged_policy_file_is_refused() {
         ("/agents/0/learned/states/0/values", json!([1.0]), "expected 1 groups of three digits"),
         ("/agents/0/learned/states/0/visits", json!(-1), "agent 0"),
         ("/agents/0/learned/states/0/visits", json!([1]), "expected 7 visits"),
-        ("/agents/0/version", json!(9), "expected version 1, 2 or 3, found 9"),
+        ("/agents/0/version", json!(9), "expected version 1, 2 or 4, found 9"),
         ("/agents/0/algorithm", json!("cem"), "expected what q-learning has learned, found that of cem"),
     ] {
         let error = damage(pointer, value);
