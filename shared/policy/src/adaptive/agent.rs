@@ -27,7 +27,7 @@ use crate::{
         knowledge::{Knowledge, World, Worlds, world},
         member::Member,
         model::{Model, Seen, Tries},
-        settings::Settings,
+        settings::{EstimatorSettings, Settings},
         tuning::{Rehearsals, Tuning},
     },
     division::Regions,
@@ -43,6 +43,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Adaptive {
     env: Environment,
+    estimators: EstimatorSettings,
     model: Model,
     rehearsals: Rehearsals,
     /// What this world is called, whether it was trained in, and what was found in others.
@@ -280,7 +281,7 @@ impl Agent for Adaptive {
     }
 
     fn forget(&mut self) {
-        self.model = Model::new(&self.env);
+        self.model = Model::new(&self.env, self.estimators);
         self.rehearsals = Rehearsals::new(Tuning::new());
         self.elsewhere.clear();
         self.knows_this_world = false;
@@ -303,7 +304,7 @@ impl Agent for Adaptive {
         self.elsewhere = worlds;
         let (tuning, records) = here.map(|here| (here.tuning, here.records)).unzip();
         self.rehearsals = Rehearsals::new(tuning.unwrap_or_else(Tuning::new));
-        self.model = Model::new(&self.env);
+        self.model = Model::new(&self.env, self.estimators);
         self.model.recall(facts, records)
     }
 
@@ -327,7 +328,8 @@ impl Learner for Adaptive {
         Ok(Self {
             env: env.clone(),
             beliefs: None,
-            model: Model::new(env),
+            estimators: settings.estimators,
+            model: Model::new(env, settings.estimators),
             prices: BidPrices::new(rehearsals.now().leader()),
             rehearsals,
             world: world(env),

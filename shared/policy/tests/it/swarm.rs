@@ -271,8 +271,20 @@ fn settings_that_decide_nothing_or_are_out_of_range_are_refused_by_name() {
     };
     assert_eq!(
         refused("adaptive", json!({"learning_rate": 0.9, "epsilon": 2})),
-        ["learning_rate: expected one of epsilon, regions", "epsilon: expected a number from 0 to 1"]
+        [
+            "learning_rate: expected one of epsilon, estimators, regions",
+            "epsilon: expected a number from 0 to 1"
+        ]
     );
+    assert_eq!(
+        refused("adaptive", json!({"estimators": {"speed": true, "mix": "off"}})),
+        [
+            "estimators.speed: expected one of estimators.level, estimators.mix, estimators.failures, \
+             estimators.latencies",
+            "estimators.mix: expected true or false"
+        ]
+    );
+    assert_eq!(refused("cem", json!({"estimators": {"mix": true}})), ["estimators: expected one of epsilon"]);
     assert_eq!(
         refused(
             "q-learning",
