@@ -68,6 +68,10 @@ def title(role, policy):
     }.get(role, name)
 
 
+def mean(estimate, decimals):
+    return f"{estimate['mean']:.{decimals}f}" if estimate else ""
+
+
 def interval(estimate, decimals, factor=1.0, sign="", unit=""):
     if not estimate:
         return ""
@@ -104,11 +108,11 @@ def table(result):
     yield "|" + "---|" * len(header)
     for role, policy in roles(result).items():
         metrics = policy["metrics"]
-        cells = [f"{metrics[figure]['mean']:.{decimals}f}" for figure, decimals in FIGURES]
+        cells = [mean(metrics[figure], decimals) for figure, decimals in FIGURES]
         cells += [interval(policy[versus]["reward"], 3, sign="+") for versus in ("versus_baseline", "versus_best_rule")]
         yield line([title(role, policy), *cells, closed(policy)])
     limit = result["limit"]
-    cells = [f"{limit['fill_rate']['mean']:.4f}", "", "", f"{limit['avg_latency_ms']['mean']:.1f}", "", "", "", "100 %"]
+    cells = [mean(limit["fill_rate"], 4), "", "", mean(limit["avg_latency_ms"], 1), "", "", "", "100 %"]
     yield line(["limit", *cells])
 
 
