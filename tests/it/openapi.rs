@@ -272,3 +272,15 @@ fn every_reference_leads_somewhere_and_nothing_is_there_that_none_leads_to() {
         }
     }
 }
+
+/// Whoever checks an answer checks it against every part, so that a part that knows only its own fields refuses the others'.
+#[test]
+fn no_part_of_a_schema_refuses_the_fields_of_the_others() {
+    each_object(|pointer, document, schema| {
+        let parts = schema["allOf"].as_array().map_or(&[][..], Vec::as_slice);
+        for part in parts.iter().filter(|_| parts.len() > 1) {
+            let refuses = resolved(document, part)["additionalProperties"] == false;
+            assert!(!refuses, "{pointer}: {part} takes no field of the other parts");
+        }
+    });
+}

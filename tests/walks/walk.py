@@ -39,14 +39,15 @@ from remembrancer.models import Artifact, Evidence, Record, RecordedDecision, Re
 from remembrancer.models import RunHead, Verification
 from remembrancer.models import Checkpoint as LogCheckpoint
 from remembrancer.types import File
+from trainer.api.environments import create_environment, delete_environment, play_turn
 from trainer.api.policies import ask_policy, report_outcome
 from trainer.api.runs import create_run, get_run, get_run_comparison, get_run_comparison_csv, get_run_events
 from trainer.api.runs import get_run_metrics_csv, get_run_metrics_ndjson, list_run_agents, list_run_metrics, list_runs
 from trainer.api.runs import update_run
-from trainer.models import AgentPage, DecisionRequest, EnvironmentSpec, EpisodeMetrics, EpisodeMetricsPage, NewRun
-from trainer.models import Outcome, Preset, Problem, QLearningAlgorithm, QLearningAlgorithmName, RecordedOutcome
-from trainer.models import Resolution, RoutingRequest, Run, RunComparison, RunPage, RunPatch, RunStatus
-from trainer.models import ServedDecisions, WindowMetricsPage
+from trainer.models import AgentPage, DecisionRequest, EnvironmentSpec, EnvironmentTurn, EpisodeMetrics
+from trainer.models import EpisodeMetricsPage, NewEnvironment, NewRun, NewTurn, Outcome, PlayedEnvironment, Preset
+from trainer.models import Problem, QLearningAlgorithm, QLearningAlgorithmName, RecordedOutcome, Resolution, RoutingRequest
+from trainer.models import Run, RunComparison, RunPage, RunPatch, RunStatus, ServedDecisions, WindowMetricsPage
 
 EPISODES = 2
 T = TypeVar("T")
@@ -173,6 +174,14 @@ assert png.startswith(b"\x89PNG\r\n\x1a\n"), png[:16]
 svg = expect(str, get_plot_svg.sync_detailed(evaluation.id, "policy_comparison", client=judging))
 assert svg.lstrip().startswith("<svg"), svg[:80]
 assert expect(str, get_evaluation_results_csv.sync_detailed(evaluation.id, client=judging)).count("\n") > 10
+
+# Play an environment turn by turn: the first provider that may have the request.
+spec = NewEnvironment(environment=EnvironmentSpec(preset=Preset.CONTENDED), seed=7)
+played = expect(PlayedEnvironment, create_environment.sync_detailed(client=training, body=spec), 201)
+choice = NewTurn(turn=0, choices=[played.turn.action_masks[0].index(True)])
+turn = expect(EnvironmentTurn, play_turn.sync_detailed(played.id, client=training, body=choice))
+assert turn.turn == 1 and turn.rewards[0] > 0, turn
+assert delete_environment.sync_detailed(played.id, client=training).status_code == 204
 
 # Search the ledger.
 found = expect(RecordPage, list_records.sync_detailed(client=ledger, q="python walk", limit=1)).items[0]

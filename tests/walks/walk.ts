@@ -136,6 +136,16 @@ const svg = await expect(evaluator.getPlotSvg(chart));
 assert.match(await svg.text(), /^\s*<svg/);
 assert.match(await expect(evaluator.getEvaluationResultsCsv({ path: judged })), /^policy,/);
 
+// Play an environment turn by turn: the first provider that may have the request.
+const environment = { preset: "contended" } as const;
+const played = await expect(trainer.createEnvironment({ body: { environment, seed: 7 } }), 201);
+const choices = [played.turn.action_masks[0]?.indexOf(true) ?? 0];
+const turn = await expect(trainer.playTurn({ path: { id: played.id }, body: { turn: 0, choices } }));
+assert.equal(turn.turn, 1);
+assert.ok((turn.rewards[0] ?? 0) > 0);
+const gone = await trainer.deleteEnvironment({ path: { id: played.id } });
+assert.equal(gone.response?.status, 204);
+
 // Search the ledger.
 const found = await expect(remembrancer.listRecords({ query: { q: "typescript walk", limit: 1 } }));
 const record = found.items[0];

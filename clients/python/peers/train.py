@@ -1,11 +1,12 @@
 """Trains MaskablePPO (sb3-contrib) or DQN (Stable-Baselines3) on a trainer's environments, on training seeds only.
 
-    python train.py maskable-ppo contended --seed 1 --decisions 2000000 --output peers
+    python train.py maskable-ppo contended --seed 1 --decisions 500000 --output peers
 
-writes peers/maskable-ppo-contended-1.zip. The settings were chosen on training seeds of `contended`.
+writes peers/maskable-ppo-1.zip. The settings were chosen on training seeds of `contended`.
 """
 
 import argparse
+import json
 import pathlib
 import time
 
@@ -19,6 +20,10 @@ from vec_env import RoutingVecEnv
 # Each training has seeds of its own, far from those of the others.
 SEEDS_APART = 1_000_000
 
+# Episodes side by side: so few that each gets through most of its steps in 500,000 decisions, of which `contended` has 34,000
+# an episode. More of them would see the first steps only.
+EPISODES = 16
+
 
 def maskable_ppo(env, seed):
     return MaskablePPO(
@@ -27,7 +32,7 @@ def maskable_ppo(env, seed):
         learning_rate=lambda left: 1e-3 * left,
         gamma=1.0,
         gae_lambda=0.95,
-        n_steps=128,
+        n_steps=512,
         batch_size=1024,
         n_epochs=5,
         ent_coef=0.003,
@@ -47,7 +52,7 @@ def dqn(env, seed):
         buffer_size=300_000,
         batch_size=256,
         learning_starts=20_000,
-        train_freq=1,
+        train_freq=4,
         gradient_steps=3,
         target_update_interval=20_000,
         exploration_fraction=0.3,
@@ -82,21 +87,26 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("algorithm", choices=ALGORITHMS)
     parser.add_argument("preset")
+    parser.add_argument("--providers", type=pathlib.Path, help="a catalog instead of the built-in one")
+    parser.add_argument("--workloads", type=pathlib.Path, help="tenants and their demand instead of the built-in ones")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--decisions", type=int, default=2_000_000)
-    parser.add_argument("--n", type=int, default=64, help="parallel episodes")
+    parser.add_argument("--decisions", type=int, default=500_000)
     parser.add_argument("--url", default="http://127.0.0.1:8001", help="the trainer")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("."))
     asked = parser.parse_args()
 
     torch.set_num_threads(1)
-    first_seed = asked.seed * SEEDS_APART
-    with Environment({"preset": asked.preset}, seed=first_seed, n=asked.n, url=asked.url) as environment:
+    documents = {"providers": asked.providers, "workloads": asked.workloads}
+    made_of = {name: json.loads(file.read_text()) for name, file in documents.items() if file is not None}
+    made_of["preset"] = asked.preset
+    with Environment(made_of, seed=asked.seed * SEEDS_APART, n=EPISODES, url=asked.url) as environment:
         env = RoutingVecEnv(environment, append_masks=asked.algorithm == "dqn")
         model = ALGORITHMS[asked.algorithm](env, asked.seed)
         model.learn(asked.decisions, callback=Progress(env, asked.decisions))
-        asked.output.mkdir(parents=True, exist_ok=True)
-        model.save(asked.output / f"{asked.algorithm}-{asked.preset}-{asked.seed}.zip")
+    asked.output.mkdir(parents=True, exist_ok=True)
+    # whole or not there: what is there is not trained again
+    model.save(asked.output / "unfinished.zip")
+    (asked.output / "unfinished.zip").replace(asked.output / f"{asked.algorithm}-{asked.seed}.zip")
 
 
 if __name__ == "__main__":

@@ -156,6 +156,9 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 impl<'a> Identity<'a> {
     fn of(run: &'a NewRun, environment_sha256: Hash) -> Self {
         let name = run.algorithm_name();
+        let nothing = Map::new();
+        let told = run.algorithm.as_ref().map_or(&nothing, |algorithm| &algorithm.settings);
+        let revision = policy::registry::revision(name, told);
         let settings = if algorithm::is_flat_record(run) {
             Some(algorithm::flat(run))
         } else {
@@ -176,7 +179,7 @@ impl<'a> Identity<'a> {
             episodes: run.episodes,
             steps_per_episode: run.steps_per_episode,
             algorithm,
-            revision: Some(policy::registry::revision(name)).filter(|revision| *revision > 1),
+            revision: Some(revision).filter(|revision| *revision > 1),
             reward: &run.reward,
             preference: run.preference.as_ref(),
             seed: run.seed,

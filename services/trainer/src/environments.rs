@@ -114,19 +114,22 @@ impl Environments {
             return Err(invalid("/n", detail));
         }
         let id = Uuid::now_v7();
+        let NewEnvironment { environment: made_of, seed, n, steps_per_episode } = new;
         let mut description = PlayedEnvironment {
             id,
+            environment: made_of,
+            seed,
+            n,
+            steps_per_episode,
             features: space.features().to_vec(),
             actions: space.actions().to_vec(),
             assumed_prices: assumed_prices(environment.catalog()),
             idle_seconds: self.0.limits.idle.as_secs(),
             turn: EnvironmentTurn::default(),
-            made_of: new,
         };
         let (calls, called) = mpsc::channel();
         self.0.insert(id, Hosted { calls, description: Arc::new(description.clone()) })?;
         let (shared, idle) = (Arc::downgrade(&self.0), self.0.limits.idle);
-        let NewEnvironment { seed, n, .. } = description.made_of;
         let started = thread::Builder::new().name("environment".into()).spawn(move || {
             if let Some(player) = Player::new(&environment, &space, seed, n) {
                 serve(player, &called, idle);

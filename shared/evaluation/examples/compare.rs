@@ -3,20 +3,24 @@
 //!
 //! `cargo run --release -p evaluation --example compare -- contended 20 adaptive:10:20` (preset, number of seeds, and
 //! learners to train first: name, agents, episodes and, where they are not the defaults, settings, as in
-//! `'q-learning:10:300:{"replay":"off"}'`). `contended/no-defer` is the preset without defer; a folder with
-//! `providers.json` and `workloads.json` may stand in the preset's place, and is taken as contended.
+//! `'q-learning:10:300:{"replay":"off"}'`). `contended/no-defer` is the preset without defer, `default/x2` the
+//! preset at twice the demand; a folder with `providers.json` and `workloads.json` may stand in the preset's place, and is
+//! taken as contended.
 //!
 //! `--training-seeds N` trains every learner N times (1 by default), each time on episodes of its own, and its intervals then
-//! cover the luck of training too. `--preference '{"cost": 8}'` trains and judges by other weights. `--first-seed N` is the first held-out seed. Each learner has a row of what it is when it
-//! was never trained.
+//! cover the luck of training too. `--preference '{"cost": 8}'` trains and judges by other weights. `--first-seed N` is the
+//! first held-out seed. Each learner has a row of what it is when it was never trained. `--against NAME` also prints by how
+//! much each earns more than that one, on the same seeds. `--rules NAME,NAME` plays no other rules beside the baseline.
 #![allow(clippy::unwrap_used, reason = "an example may fail by panicking")]
 #![allow(clippy::print_stdout, reason = "it prints a table")]
+
+use std::collections::BTreeMap;
 
 use api::FIRST_HELD_OUT_SEED;
 use evaluation::{
     bounds::{Sample, solve},
     episodes::{Contestant, play},
-    pooled::{self, Bound},
+    pooled,
     progress::Progress,
 };
 use limit::Limit;
@@ -26,9 +30,11 @@ use serde_json::json;
 
 fn main() {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let trainings = option(&mut arguments, "--training-seeds").map_or(1, |n| n.parse().unwrap());
-    let first_seed =
-        option(&mut arguments, "--first-seed").map_or(FIRST_HELD_OUT_SEED, |n| n.parse().unwrap());
+    let mut number = |name| option(&mut arguments, name).map(|value| value.parse::<u64>().unwrap());
+    let trainings = number("--training-seeds").unwrap_or(1);
+    let first_seed = number("--first-seed").unwrap_or(FIRST_HELD_OUT_SEED);
+    let against = option(&mut arguments, "--against");
+    let only = option(&mut arguments, "--rules");
     let asked = option(&mut arguments, "--preference");
     let name = arguments.first().map_or("contended", String::as_str);
     let count: u32 = arguments.get(1).map_or(20, |count| count.parse().unwrap());
@@ -38,33 +44,43 @@ fn main() {
         let asked = serde_json::from_str(&asked).unwrap();
         Preference::asked(&asked, &env).unwrap()
     });
-    let rules: Vec<Rule> = Rule::ALL.into_iter().chain(Rule::REFERENCES).collect();
-    let informed = rules.iter().position(|rule| *rule == Rule::BidPriceInformed).unwrap();
-    let learners = arguments.iter().skip(2).flat_map(|learner| trained(&env, wanted, learner, trainings));
-    let contestants: Vec<Contestant> =
-        rules.into_iter().map(|rule| Contestant::of_rule_for(rule, &env, wanted)).chain(learners).collect();
+    let is_wanted = |rule: &Rule| {
+        *rule == Rule::BASELINE
+            || only.as_ref().is_none_or(|only| only.split(',').any(|name| name == rule.name()))
+    };
+    let rules: Vec<Rule> = Rule::ALL.into_iter().chain(Rule::REFERENCES).filter(is_wanted).collect();
+    let mut contestants: Vec<Contestant> =
+        rules.into_iter().map(|rule| Contestant::of_rule_for(rule, &env, wanted)).collect();
+    // several of one kind, which differ in how long they were trained, have one row of what they are untrained
+    let mut untrained: BTreeMap<String, Contestant> = BTreeMap::new();
+    for learner in arguments.iter().skip(2) {
+        let [trained, before] = trained(&env, wanted, learner, trainings);
+        contestants.push(trained);
+        untrained.insert(before.name.clone(), before);
+    }
+    contestants.extend(untrained.into_values());
 
     let progress = Progress::default();
-    let sample = Sample::new(&env, count, Some(env.steps()));
+    let sample = Sample::new(&env, count, Some(env.steps())).unwrap();
     let achieved =
-        play(&env, Reward::Preference(wanted), &contestants, &seeds, sample.as_ref(), &progress).unwrap();
-    let limits = sample.map(|sample| solve(&env, wanted, &sample, &seeds, &progress).unwrap().unwrap());
-    let bound = limits.as_deref().map_or(Bound::Contestant(informed), Bound::Limit);
+        play(&env, Reward::Preference(wanted), &contestants, &seeds, Some(&sample), &progress).unwrap();
+    let limits = solve(&env, wanted, &sample, &seeds, &progress).unwrap().unwrap();
 
     println!(
         "`{name}`, {count} paired held-out seeds from {first_seed}, {trainings} trainings of each learner\n"
     );
-    print!("{}", pooled::table(&env, &contestants, &achieved, &bound).unwrap().markdown());
-    if let Some(limits) = limits {
-        let mut limit = Limit::default();
-        limits.iter().for_each(|of_seed| limit.merge(of_seed));
-        println!(
-            "\nThe highest fill is {:.4}; at that fill a request costs ${:.3} and takes {:.1} ms at least.",
-            limit.fill_rate().unwrap(),
-            limit.avg_cost_usd().unwrap(),
-            limit.avg_latency_ms().unwrap(),
-        );
+    print!("{}", pooled::table(&env, &contestants, &achieved, &limits).unwrap().markdown());
+    if let Some(against) = against {
+        print!("\n{}", pooled::differences(&contestants, &achieved, &against).unwrap().markdown());
     }
+    let mut limit = Limit::default();
+    limits.iter().for_each(|of_seed| limit.merge(of_seed));
+    println!(
+        "\nThe highest fill is {:.4}; at that fill a request costs ${:.3} and takes {:.1} ms at least.",
+        limit.fill_rate().unwrap(),
+        limit.avg_cost_usd().unwrap(),
+        limit.avg_latency_ms().unwrap(),
+    );
 }
 
 fn environment(name: &str) -> Environment {
@@ -75,12 +91,15 @@ fn environment(name: &str) -> Environment {
         let workloads = Workloads::parse("workloads", &read("workloads.json"), &catalog).unwrap();
         return Environment::new(catalog, workloads, Preset::Contended).unwrap();
     }
-    let Some(preset) = name.strip_suffix("/no-defer") else {
-        return Environment::built_in(name.parse().unwrap());
-    };
+    let (preset, change) =
+        name.split_once('/').map_or((name, None), |(preset, change)| (preset, Some(change)));
     let env = Environment::built_in(preset.parse().unwrap());
     let mut workloads = env.workloads().clone();
-    workloads.actions.defer = false;
+    match change.map(|change| change.strip_prefix('x').unwrap_or(change)) {
+        None => return env,
+        Some("no-defer") => workloads.actions.defer = false,
+        Some(times) => workloads.demand_multiplier *= times.parse::<f64>().unwrap(),
+    }
     Environment::new(env.catalog().clone(), workloads, Preset::Default).unwrap()
 }
 
@@ -112,5 +131,6 @@ fn trained(env: &Environment, wanted: Preference, learner: &str, trainings: u64)
     };
     let trained = Contestant::of_swarms(episodes, (0..trainings).map(train).collect());
     let untrained = Contestant::never_trained(&config, env, wanted).unwrap();
-    [trained.named(learner.to_owned()), untrained.named(format!("{name}:{agents}, never trained"))]
+    let told = learner.splitn(4, ':').nth(3).map(|settings| format!(":{settings}")).unwrap_or_default();
+    [trained.named(learner.to_owned()), untrained.named(format!("{name}:{agents}{told}, never trained"))]
 }

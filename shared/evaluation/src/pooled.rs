@@ -10,30 +10,20 @@ use crate::{
     tables::{Table, percent, signed},
 };
 
-/// What nobody can do better, where it is known; else who is told what is hidden.
-pub enum Bound<'a> {
-    /// The physical limit of each seed, all of its steps solved.
-    Limit(&'a [Limit]),
-    /// The contestant that stands for it.
-    Contestant(usize),
-}
-
 /// One row a contestant: figures of all requests of all seeds, the gain over the baseline and over the same algorithm
-/// never trained, and which share of the bound's gain over the baseline it is. `None` when no contestant is the baseline.
+/// never trained, and which share of the limit's gain over the baseline it is. `limits` are each seed's physical limit, all of
+/// its steps solved. `None` when no contestant is the baseline.
 #[must_use]
 pub fn table(
     env: &Environment,
     contestants: &[Contestant],
     played: &[Played],
-    bound: &Bound<'_>,
+    limits: &[Limit],
 ) -> Option<Table> {
     let baseline = contestants.iter().position(|contestant| contestant.name == Rule::BASELINE.name())?;
     let baseline = rewards(&played[baseline]).by_seed();
     let intervals = Intervals::new(baseline.len());
-    let best: BySeed = match bound {
-        Bound::Limit(limits) => limits.iter().map(Limit::avg_reward).collect(),
-        Bound::Contestant(i) => rewards(&played[*i]).by_seed(),
-    };
+    let best: BySeed = limits.iter().map(Limit::avg_reward).collect();
     let gap = Runs::from(best).minus(&baseline);
     let row = |i: usize| {
         let (contestant, achieved) = (&contestants[i], &played[i]);
@@ -47,14 +37,27 @@ pub fn table(
         cells(&contestant.name, &all, [intervals.of_mean(&gains), added], closed)
     };
     let mut rows: Vec<Vec<Option<String>>> = (0..contestants.len()).map(row).collect();
-    if let Bound::Limit(_) = bound {
-        let mut cells = vec![None; HEADER.len()];
-        cells[0] = Some("limit, reward".to_owned());
-        cells[9] = intervals.of_mean(&gap).map(|gain| signed(gain, " "));
-        cells[11] = Some("100 %".to_owned());
-        rows.push(cells);
-    }
+    let mut of_limit = vec![None; HEADER.len()];
+    of_limit[0] = Some("limit, reward".to_owned());
+    of_limit[9] = intervals.of_mean(&gap).map(|gain| signed(gain, " "));
+    of_limit[11] = Some("100 %".to_owned());
+    rows.push(of_limit);
     Some(Table { header: HEADER.map(str::to_owned).into(), rows })
+}
+
+/// One row a contestant: by how much it earns more than the one of this name, on the same seeds. `None` when nobody has the
+/// name.
+#[must_use]
+pub fn differences(contestants: &[Contestant], played: &[Played], against: &str) -> Option<Table> {
+    let other = contestants.iter().position(|contestant| contestant.name == against)?;
+    let other = rewards(&played[other]).by_seed();
+    let intervals = Intervals::new(other.len());
+    let row = |(contestant, achieved): (&Contestant, &Played)| {
+        let gain = intervals.of_mean(&rewards(achieved).minus(&other));
+        vec![Some(contestant.name.clone()), gain.map(|gain| signed(gain, " "))]
+    };
+    let header = vec!["policy".to_owned(), format!("R − R of {against} [95 %]")];
+    Some(Table { header, rows: contestants.iter().zip(played).map(row).collect() })
 }
 
 const HEADER: [&str; 12] = [

@@ -76,7 +76,9 @@ mod q_learning {
     mod request {
         pub(crate) mod agent;
         mod experience;
+        mod hours;
         pub(crate) mod knowledge;
+        mod losses;
         mod state;
         pub(crate) mod step;
         mod values;

@@ -128,14 +128,16 @@ pub(crate) trait Learner: Agent {
     /// What it can be told.
     type Settings: Settings;
 
-    /// See [`revision`](crate::registry::revision).
-    const REVISION: u32 = 1;
-
     /// One of so many agents that know nothing yet.
     ///
     /// # Errors
     /// A catalog that it cannot handle.
     fn new(settings: Self::Settings, agents: u32, env: &Environment) -> Result<Self, SwarmError>;
+
+    /// See [`revision`](crate::registry::revision).
+    fn revision(_settings: &Self::Settings) -> u32 {
+        1
+    }
 }
 
 /// What the agents of a team tell each other: new in each episode, and wiped where each step begins.

@@ -58,7 +58,7 @@ pub struct Learner {
     pub summary: &'static str,
     /// What it can be told.
     pub settings: &'static [Setting],
-    revision: u32,
+    revision: fn(&Values) -> u32,
     defaults: fn() -> Values,
     read: fn(&Values) -> Result<Values, Vec<SettingError>>,
     upgrade: fn(&mut Values),
@@ -72,7 +72,11 @@ impl Learner {
             name,
             summary,
             settings: L::Settings::LIST,
-            revision: L::REVISION,
+            revision: |told| {
+                let mut told = told.clone();
+                L::Settings::upgrade(&mut told);
+                L::revision(&L::Settings::read(&told).unwrap_or_default())
+            },
             defaults: || L::Settings::default().written(),
             read: |told| L::Settings::read(told).map(|settings| settings.kept()),
             upgrade: L::Settings::upgrade,
@@ -102,12 +106,12 @@ impl Learner {
     }
 }
 
-/// Counts how often the algorithm of this name has come to decide otherwise with the same settings and seeds, from 1 on: two
-/// runs of different revisions are not the same run, whatever else they have in common.
+/// Counts how often the algorithm of this name has come to decide otherwise with these settings (as they were recorded) and
+/// the same seeds, from 1 on: two runs of different revisions are not the same run, whatever else they have in common.
 #[must_use]
-pub fn revision(name: &str) -> u32 {
+pub fn revision(name: &str, settings: &Map<String, Value>) -> u32 {
     match Kind::find(name) {
-        Ok(Kind::Learner(learner)) => learner.revision,
+        Ok(Kind::Learner(learner)) => (learner.revision)(settings),
         Ok(Kind::Rule(rule)) => rule.revision(),
         Err(_) => 1,
     }

@@ -47,7 +47,7 @@ fn expected(seed: u64) -> (Vec<f64>, Metrics) {
 
 async fn until_all_have_ended(trainer: &Trainer, made: &PlayedEnvironment) -> Vec<EnvironmentTurn> {
     let (mut turns, mut ended) = (vec![made.turn.clone()], 0);
-    while ended < made.made_of.n as usize {
+    while ended < made.n as usize {
         let next = trainer.play_turn(made.id, &choices(turns.last().unwrap())).await.unwrap();
         ended += next.ended.len();
         turns.push(next);
@@ -176,5 +176,5 @@ async fn an_environment_can_be_played_while_the_ledger_is_away() {
     stack.ledger.faults().set(Fault::Refuse);
     stack.start_trainer().await;
     let made = stack.client().create_environment(&contended(1, 1)).await.unwrap();
-    assert_eq!(made.made_of, contended(1, 1));
+    assert_eq!((made.environment, made.n, made.seed), (contended(1, 1).environment, 1, 1));
 }

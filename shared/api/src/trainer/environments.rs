@@ -44,9 +44,14 @@ impl Default for NewEnvironment {
 pub struct PlayedEnvironment {
     /// Its id.
     pub id: Uuid,
-    /// What it was made of.
-    #[serde(flatten)]
-    pub made_of: NewEnvironment,
+    /// What is played.
+    pub environment: EnvironmentSpec,
+    /// The first episode's seed.
+    pub seed: u64,
+    /// Parallel episodes.
+    pub n: u32,
+    /// Steps of an episode.
+    pub steps_per_episode: u32,
     /// What each entry of an observation is called, in order. `tenant:ID` and `gpu_type:TYPE` are 1 for the request's own,
     /// else 0. Of the request: `hours` (of the longest workload's), `has_waited`, `waited_ms` (of 100), `has_failed` (its
     /// job has just failed at a provider that is no longer feasible), `phase` (share of the step's expected requests

@@ -28,7 +28,7 @@ use crate::{
         knowledge::{Knowledge, World, Worlds, world},
         member::Member,
         model::{Model, Seen, Tries},
-        settings::Settings,
+        settings::{EstimatorSettings, Settings},
         tuning::{KINDS, Rehearsals, Tuning, kind},
     },
     division::Regions,
@@ -44,6 +44,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Adaptive {
     env: Environment,
+    estimators: EstimatorSettings,
     model: Model,
     /// By kind of what is wanted, and the kind of what is wanted now.
     rehearsals: [Rehearsals; KINDS],
@@ -300,7 +301,7 @@ impl Agent for Adaptive {
     }
 
     fn forget(&mut self) {
-        self.model = Model::new(&self.env);
+        self.model = Model::new(&self.env, self.estimators);
         self.rehearsals = nothing_rehearsed();
         self.elsewhere.clear();
         self.knows_this_world = false;
@@ -324,7 +325,7 @@ impl Agent for Adaptive {
         self.elsewhere = worlds;
         let (tunings, records) = here.map(|here| (here.tunings, here.records)).unzip();
         self.rehearsals = tunings.map_or_else(nothing_rehearsed, |tunings| tunings.map(Rehearsals::new));
-        self.model = Model::new(&self.env);
+        self.model = Model::new(&self.env, self.estimators);
         self.model.recall(facts, records)
     }
 
@@ -341,9 +342,6 @@ impl Agent for Adaptive {
 impl Learner for Adaptive {
     type Settings = Settings;
 
-    /// Since 2 it plans for second tries, and goes on weighing while it is frozen; since 3 it assigns whole jobs that wait.
-    const REVISION: u32 = 3;
-
     /// An agent that knows the catalog's word.
     fn new(settings: Settings, agents: u32, env: &Environment) -> Result<Self, SwarmError> {
         let rehearsals = nothing_rehearsed();
@@ -351,7 +349,8 @@ impl Learner for Adaptive {
         Ok(Self {
             env: env.clone(),
             beliefs: None,
-            model: Model::new(env),
+            estimators: settings.estimators,
+            model: Model::new(env, settings.estimators),
             prices: BidPrices::new(rehearsals[0].now().leader(), &Preferences::default()),
             wanted: Preferences::default(),
             rehearsals,
@@ -364,5 +363,10 @@ impl Learner for Adaptive {
             leads: false,
             member: regions.map(|regions| Member::new(regions, settings.regions)),
         })
+    }
+
+    /// Since 2 it plans for second tries, and goes on weighing while it is frozen; since 3 it assigns whole jobs that wait.
+    fn revision(_settings: &Settings) -> u32 {
+        3
     }
 }

@@ -10,7 +10,10 @@ use routing_env::{Environment, Knowledge, StepOutcome};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    adaptive::estimators::{Calendar, Level, Losses, Means, Mix, add_pairs},
+    adaptive::{
+        estimators::{Calendar, Level, Losses, Means, Mix, add_pairs},
+        settings::EstimatorSettings,
+    },
     prices::forecast::Beliefs,
 };
 
@@ -111,6 +114,7 @@ impl Seen {
 /// The model.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
+    believed: EstimatorSettings,
     catalog: Beliefs,
     level: Level,
     mix: Mix,
@@ -172,8 +176,8 @@ impl Records {
 }
 
 impl Model {
-    /// The catalog's word.
-    pub(crate) fn new(env: &Environment) -> Self {
+    /// The catalog's word, to which only these estimators add anything.
+    pub(crate) fn new(env: &Environment, believed: EstimatorSettings) -> Self {
         let catalog = Beliefs::of_catalog(env);
         let is_told = env.workloads().knowledge == Knowledge::Catalog;
         let providers = env.catalog().providers.len();
@@ -182,6 +186,7 @@ impl Model {
             mix: Mix::new(&catalog.demand, is_told),
             latencies: Means::new(vec![1.0; providers], CATALOG_JOBS, is_told),
             failures: Means::new(vec![0.0; providers], CATALOG_JOBS, is_told),
+            believed,
             catalog,
         }
     }
@@ -210,15 +215,22 @@ impl Model {
 
     /// What is believed of a step at this time.
     pub(crate) fn beliefs(&self, hour_of_week: u32) -> Beliefs {
-        let expected: f64 = self.catalog.demand.iter().flatten().sum();
-        let (level, spread) = self.level.predict(hour_of_week);
+        let Self { believed, catalog, .. } = self;
+        let expected: f64 = catalog.demand.iter().flatten().sum();
+        let (level, spread) =
+            if believed.level { self.level.predict(hour_of_week) } else { (1.0, catalog.spread) };
         let requests = (expected * level).max(1.0);
-        let shares = self.mix.shares();
+        let shares = if believed.mix { self.mix.shares() } else { self.mix.catalog() };
+        let success = || self.failures.values().iter().map(|failure| 1.0 - failure.clamp(0.0, 1.0)).collect();
         Beliefs {
             demand: shares.iter().map(|mix| mix.iter().map(|share| share * requests).collect()).collect(),
             spread,
-            latency_factor: self.latencies.values(),
-            success: self.failures.values().iter().map(|failure| 1.0 - failure.clamp(0.0, 1.0)).collect(),
+            latency_factor: if believed.latencies {
+                self.latencies.values()
+            } else {
+                catalog.latency_factor.clone()
+            },
+            success: if believed.failures { success() } else { catalog.success.clone() },
         }
     }
 
@@ -265,5 +277,48 @@ impl Model {
         }
         self.begin_episode();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use routing_env::Preset;
+
+    use super::*;
+
+    /// What is believed with these estimators after a few steps of which nothing is as the catalog says.
+    fn beliefs(believed: EstimatorSettings) -> (Beliefs, Beliefs) {
+        let env = Environment::built_in(Preset::Drifting);
+        let mut model = Model::new(&env, believed);
+        let mut seen = Seen::nothing(&env, 0);
+        seen.requests[0][0] = 500.0;
+        seen.tries.fill((20.0, 10.0));
+        seen.latencies.fill((20.0, 40.0));
+        (0..10).for_each(|_| _ = model.observe(&seen, true));
+        (model.beliefs(1), Beliefs::of_catalog(&env))
+    }
+
+    #[test]
+    fn what_is_not_believed_is_as_the_catalog_says() {
+        let none = EstimatorSettings { level: false, mix: false, failures: false, latencies: false };
+        let (believed, catalog) = beliefs(none);
+        let all = |beliefs: &Beliefs| -> Vec<f64> { beliefs.demand.iter().flatten().copied().collect() };
+        assert!(all(&believed).iter().zip(all(&catalog)).all(|(own, told)| (own - told).abs() < 1e-9));
+        assert_eq!(Beliefs { demand: catalog.demand.clone(), ..believed }, catalog);
+    }
+
+    #[test]
+    fn each_estimator_tells_of_its_own() {
+        let (all, catalog) = beliefs(EstimatorSettings::ALL);
+        let sum = |beliefs: &Beliefs| -> f64 { beliefs.demand.iter().flatten().sum() };
+        assert!(sum(&all) > 1.3 * sum(&catalog));
+        let level = beliefs(EstimatorSettings { level: false, ..EstimatorSettings::ALL }).0;
+        assert!((sum(&level) - sum(&catalog)).abs() < 1e-9);
+        let mix = beliefs(EstimatorSettings { mix: false, ..EstimatorSettings::ALL }).0;
+        assert!((mix.demand[0][0] / sum(&mix) - catalog.demand[0][0] / sum(&catalog)).abs() < 1e-9);
+        let failures = beliefs(EstimatorSettings { failures: false, ..EstimatorSettings::ALL }).0;
+        assert_eq!(Beliefs { success: all.success.clone(), ..failures }, all);
+        let latencies = beliefs(EstimatorSettings { latencies: false, ..EstimatorSettings::ALL }).0;
+        assert_eq!(Beliefs { latency_factor: all.latency_factor.clone(), ..latencies }, all);
     }
 }

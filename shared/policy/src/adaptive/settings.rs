@@ -9,7 +9,18 @@ use crate::settings::{Range, Setting, SettingError, Settings as List};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     pub(crate) epsilon: f64,
+    pub(crate) estimators: EstimatorSettings,
     pub(crate) regions: RegionSettings,
+}
+
+/// Which of its estimators are believed, to measure what each adds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EstimatorSettings {
+    pub(crate) level: bool,
+    pub(crate) mix: bool,
+    pub(crate) failures: bool,
+    pub(crate) latencies: bool,
 }
 
 /// Whether agents are of regions, and how they then learn of each other.
@@ -21,6 +32,16 @@ pub(crate) struct RegionSettings {
     pub(crate) reject_outliers: bool,
 }
 
+impl EstimatorSettings {
+    pub(crate) const ALL: Self = Self { level: true, mix: true, failures: true, latencies: true };
+}
+
+impl Default for EstimatorSettings {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
 impl Default for RegionSettings {
     fn default() -> Self {
         Self { enabled: false, board_delay: 1, reject_outliers: true }
@@ -30,7 +51,7 @@ impl Default for RegionSettings {
 impl Default for Settings {
     /// It learns from every request and from rehearsing, so that what it tries at random costs more than it tells.
     fn default() -> Self {
-        Self { epsilon: 0.01, regions: RegionSettings::default() }
+        Self { epsilon: 0.01, estimators: EstimatorSettings::default(), regions: RegionSettings::default() }
     }
 }
 
@@ -40,6 +61,32 @@ impl List for Settings {
             name: "epsilon",
             doc: "ε: the share of routed requests that go to a provider drawn at random.",
             range: Range::Number { least: 0.0, most: 1.0 },
+        },
+        Setting {
+            name: "estimators",
+            doc: "What it believes its own estimates of, to measure what each adds; of the others it believes the catalog.",
+            range: Range::Group(&[
+                Setting {
+                    name: "level",
+                    doc: "Whether it believes its own estimate of how many requests a step brings.",
+                    range: Range::Flag,
+                },
+                Setting {
+                    name: "mix",
+                    doc: "Whether it believes its own estimate of which tenants and workloads requests are of.",
+                    range: Range::Flag,
+                },
+                Setting {
+                    name: "failures",
+                    doc: "Whether it believes its own estimate of how often each provider fails.",
+                    range: Range::Flag,
+                },
+                Setting {
+                    name: "latencies",
+                    doc: "Whether it believes its own estimate of how long each provider really takes.",
+                    range: Range::Flag,
+                },
+            ]),
         },
         Setting {
             name: "regions",
@@ -62,7 +109,7 @@ impl List for Settings {
         },
     ];
 
-    const LATER: &'static [&'static str] = &["regions"];
+    const LATER: &'static [&'static str] = &["estimators", "regions"];
 
     fn check(&self) -> Result<(), SettingError> {
         let is_read = self.regions.enabled || self.regions == RegionSettings::default();

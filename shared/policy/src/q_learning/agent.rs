@@ -142,4 +142,12 @@ impl Learner for QLearning {
             State::Specified => Self::Specified(Box::new(Specified::new(settings, env)?)),
         })
     }
+
+    /// Since 2 the state `request` knows what providers' hours are worth to others, and counts demand where it is hidden.
+    fn revision(settings: &Settings) -> u32 {
+        match settings.state {
+            State::Request => 2,
+            State::Specified => 1,
+        }
+    }
 }

@@ -164,7 +164,7 @@ fn a_damaged_policy_file_is_refused() {
         ("/agents/0/learned/states/0/values", json!([1.0]), "expected 1 groups of three digits"),
         ("/agents/0/learned/states/0/visits", json!(-1), "agent 0"),
         ("/agents/0/learned/states/0/visits", json!([1]), "expected 7 visits"),
-        ("/agents/0/version", json!(9), "expected version 1, 2 or 3, found 9"),
+        ("/agents/0/version", json!(9), "expected version 1, 2 or 4, found 9"),
         ("/agents/0/algorithm", json!("cem"), "expected what q-learning has learned, found that of cem"),
     ] {
         let error = damage(pointer, value);
@@ -272,8 +272,20 @@ fn settings_that_decide_nothing_or_are_out_of_range_are_refused_by_name() {
     };
     assert_eq!(
         refused("adaptive", json!({"learning_rate": 0.9, "epsilon": 2})),
-        ["learning_rate: expected one of epsilon, regions", "epsilon: expected a number from 0 to 1"]
+        [
+            "learning_rate: expected one of epsilon, estimators, regions",
+            "epsilon: expected a number from 0 to 1"
+        ]
     );
+    assert_eq!(
+        refused("adaptive", json!({"estimators": {"speed": true, "mix": "off"}})),
+        [
+            "estimators.speed: expected one of estimators.level, estimators.mix, estimators.failures, \
+             estimators.latencies",
+            "estimators.mix: expected true or false"
+        ]
+    );
+    assert_eq!(refused("cem", json!({"estimators": {"mix": true}})), ["estimators: expected one of epsilon"]);
     assert_eq!(
         refused(
             "q-learning",

@@ -52,6 +52,11 @@ impl Mix {
         &self.shares[self.experts.best(if self.is_told { TRUSTING_MIX } else { FIRST_MIX })]
     }
 
+    /// The catalog's.
+    pub(crate) fn catalog(&self) -> &[Vec<f64>] {
+        &self.catalog
+    }
+
     pub(crate) fn experts(&self) -> &Experts {
         &self.experts
     }

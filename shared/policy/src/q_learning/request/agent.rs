@@ -2,12 +2,16 @@
 //! choice takes of it. Actions: the feasible providers, hold and defer.
 //!
 //! A step is one task, for budgets and capacities are whole again in the next. What is earned is counted as a loss: what
-//! requests earned less than the best offer at the step's start promised ([`Losses`]). The value of a choice is what it
-//! promises at once, which the offer says and nobody has to learn, and what was learned of what its tenant's later requests
-//! lose. It is learned from the agent's turn to its next one with a request of the same tenant: between them lie the losses
-//! of all the tenant's requests, whichever agent decided them, for an agent that feels its own requests only does not feel
-//! what it takes from the others. What other tenants lose is left out: it is far larger than what one choice does to them,
-//! and drowns it.
+//! requests earned less than the best offer at the step's start promised ([`Losses`]). The value of a choice is
+//!
+//! - what it promises at once, which the offer says and nobody has to learn;
+//! - what was learned of what its tenant's later requests lose. It is learned from the agent's turn to its next one with a
+//!   request of the same tenant: between them lie the losses of all the tenant's requests, whichever agent decided them, for
+//!   an agent that feels its own requests only does not feel what it takes from the others;
+//! - what was learned of what everybody loses by the hours that it takes ([`Hours`]).
+//!
+//! Losses for which a provider was short of hours are in the last, all others in the second: what other tenants lose is far
+//! larger than what one choice does to them, and drowns it where it is not told apart by what was short.
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
@@ -24,9 +28,11 @@ use crate::{
         replay::{Drawn, Replay},
         request::{
             experience::Experience,
+            hours::{Hours, Use},
             knowledge::{Knowledge, Progress},
+            losses::Losses,
             state::{State, StateAction, comes_again},
-            step::{Losses, Start, Step, promise},
+            step::{Start, Step, promise},
             values::{Pool, Values},
         },
         settings::Settings,
@@ -42,7 +48,9 @@ pub(crate) struct RequestAware {
     reward: Reward,
     tenants: usize,
     gpu_types: usize,
-    values: Values,
+    providers: usize,
+    values: Values<StateAction>,
+    hours: Values<Use>,
     learning: Learning,
     rng: Pcg64,
     replay_rng: Pcg64,
@@ -59,7 +67,9 @@ struct Action {
     at: StateAction,
     /// What it earns at once, if nothing goes wrong.
     promise: f64,
-    /// The promise, and what was learned.
+    /// The promise, and what its tenant's requests lose by it.
+    own: f64,
+    /// The same, and what everybody loses by the hours that it takes.
     value: f64,
 }
 
@@ -68,13 +78,17 @@ type Actions = SmallVec<[Action; 9]>;
 /// A turn of the step. Promises and values are counted beyond the best offer at the step's start.
 #[derive(Clone)]
 struct Turn {
+    /// Of all agents' in the step.
+    number: usize,
     index: usize,
     tenant: usize,
     comes_again: bool,
     at: StateAction,
     promise: f64,
-    /// The highest value.
+    /// What the best action is worth to the tenant.
     best: f64,
+    /// How much of each provider is used.
+    uses: SmallVec<[Use; 8]>,
     /// What could be done and what it promised, where turns are remembered.
     actions: Vec<(StateAction, f64)>,
 }
@@ -90,7 +104,9 @@ impl RequestAware {
             reward: Reward::default(),
             tenants: env.workloads().tenants.len(),
             gpu_types: env.gpu_types().len(),
+            providers,
             values: Values::default(),
+            hours: Values::default(),
             learning: Learning::at_rate(settings.epsilon),
             rng: generator(0, Stream::Agent(0)),
             replay_rng: generator(0, Stream::Replay(0)),
@@ -102,17 +118,28 @@ impl RequestAware {
 
     /// Each takes the mean of what changed since the last merge, weighted by the number of changes.
     pub(crate) fn merge_all(team: &mut [&mut Self]) {
-        let mut all = Pool::default();
-        team.iter().for_each(|agent| agent.values.pool(&mut all));
-        team.iter_mut().for_each(|agent| agent.values.adopt(&all));
+        let (mut values, mut hours) = (Pool::default(), Pool::default());
+        for agent in &*team {
+            agent.values.pool(&mut values);
+            agent.hours.pool(&mut hours);
+        }
+        for agent in team {
+            agent.values.adopt(&values);
+            agent.hours.adopt(&hours);
+        }
     }
 
-    fn actions(&self, observation: &Observation<'_>, state: State) -> Actions {
+    fn actions(&self, observation: &Observation<'_>, state: State, hours: &[Hours]) -> Actions {
         let Observation { env, request, candidates, .. } = *observation;
         let mut actions = Actions::new();
         let mut add = |choice, promise, dollars| {
             let at = state.with(choice, dollars);
-            actions.push(Action { choice, at, promise, value: promise + self.values.get(at) });
+            let own = promise + self.values.get(at);
+            let taken = match choice {
+                Choice::Route(provider) => hours[provider].taken(request.hours, &self.hours),
+                Choice::Hold | Choice::Defer => 0.0,
+            };
+            actions.push(Action { choice, at, promise, own, value: own + taken });
         };
         // what waits is promised the best that there is now, less what waiting costs
         let wait_ms = physics::wait_ms(1.0 - observation.phase);
@@ -134,18 +161,29 @@ impl RequestAware {
         actions
     }
 
-    fn remember(&mut self, observation: &Observation<'_>, start: &Start, actions: &Actions, chosen: usize) {
-        let promised = start.promised(observation.request);
+    fn remember(
+        &mut self,
+        observation: &Observation<'_>,
+        shared: &mut Step,
+        actions: &Actions,
+        chosen: usize,
+        hours: &[Hours],
+    ) {
+        let routes = actions.iter().filter(|action| matches!(action.choice, Choice::Route(_)));
+        let number = shared.see(observation, routes.map(|route| route.promise).fold(0.0, f64::max));
+        let promised = shared.start(observation, self.reward).promised(observation.request);
         let comes_again = comes_again(observation);
         let is_kept = self.replay.is_some() && !comes_again;
         let kept = actions.iter().filter(|_| is_kept);
         self.turns.push(Turn {
+            number,
             index: observation.index,
             tenant: observation.request.tenant,
             comes_again,
             at: actions[chosen].at,
             promise: actions[chosen].promise - promised,
-            best: actions[best(actions)].value - promised,
+            best: actions[best(actions)].own - promised,
+            uses: hours.iter().map(|hours| hours.place()).collect(),
             actions: kept.map(|action| (action.at, action.promise - promised)).collect(),
         });
     }
@@ -155,14 +193,16 @@ impl RequestAware {
         let turns = std::mem::take(&mut self.turns);
         let mut next: SmallVec<[Option<&Turn>; 8]> = SmallVec::from_elem(None, self.tenants);
         for turn in turns.iter().rev() {
+            for (at, lost) in turn.uses.iter().zip(&losses.by_provider[turn.number]) {
+                self.hours.learn(*at, *lost, self.settings.learning_rate, 1.0);
+            }
             if turn.comes_again {
                 // all others have come: nothing follows but what becomes of this request
-                self.update(turn.at, losses.of[turn.index] - turn.promise);
+                self.update(turn.at, losses.of(turn.index) - turn.promise);
                 continue;
             }
             let next = next[turn.tenant].replace(turn);
-            let until_then = losses.from[turn.index] - next.map_or(0.0, |next| losses.from[next.index]);
-            let earned = until_then - turn.promise;
+            let earned = losses.until(turn.index, next.map(|next| next.index)) - turn.promise;
             self.update(turn.at, earned + self.settings.discount * next.map_or(0.0, |next| next.best));
             if let Some(replay) = &mut self.replay {
                 let next = next.map(|next| next.actions.clone()).unwrap_or_default();
@@ -208,13 +248,14 @@ impl Agent for RequestAware {
 
     fn decide(&mut self, observation: &Observation<'_>, shared: &mut Step) -> Decision {
         let start = shared.start(observation, self.reward);
-        let actions = self.actions(observation, State::new(observation, start));
+        let hours = Hours::of_all(observation, start.phase(observation));
+        let actions = self.actions(observation, State::new(observation, start), &hours);
         let best = best(&actions);
         let epsilon = self.learning.epsilon();
         let explored = epsilon > 0.0 && self.rng.random::<f64>() < epsilon;
         let chosen = if explored { self.rng.random_range(0..actions.len()) } else { best };
         if !self.learning.frozen {
-            self.remember(observation, start, &actions, chosen);
+            self.remember(observation, shared, &actions, chosen, &hours);
         }
         let Action { choice, value, .. } = actions[chosen];
         let share = epsilon / actions.len() as f64;
@@ -228,20 +269,21 @@ impl Agent for RequestAware {
 
     fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
         let Observation { env, market, request, .. } = *observation;
-        let state = State::new(observation, &Start::new(env, market, self.reward));
-        let at = state.with(Choice::Route(candidate.provider), candidate.price * request.hours);
-        Some(promise(env, request, candidate, 0.0, self.reward) + self.values.get(at))
+        let Candidate { provider, price, .. } = *candidate;
+        let state = State::new(observation, &Start::new(env, market, self.reward, 1.0));
+        let hours = Hours::of_all(observation, observation.phase)[provider];
+        let own = self.values.get(state.with(Choice::Route(provider), price * request.hours));
+        let taken = hours.taken(request.hours, &self.hours);
+        Some(promise(env, request, candidate, 0.0, self.reward) + own + taken)
     }
 
     fn observe_step(&mut self, outcome: &StepOutcome<'_>, shared: &mut Step) {
         self.reward = outcome.reward;
-        if !self.learning.frozen && shared.losses.is_none() {
-            shared.end(outcome);
-        }
+        shared.end(outcome);
     }
 
     fn end_step(&mut self, _rewards: &[f64], shared: &Step) {
-        if let Some(losses) = shared.losses.as_ref().filter(|_| !self.learning.frozen) {
+        if let Some(losses) = &shared.losses {
             self.learn(losses);
             self.replay();
         }
@@ -257,16 +299,17 @@ impl Agent for RequestAware {
     }
 
     fn size(&self) -> u64 {
-        self.values.len() as u64
+        (self.values.len() + self.hours.len()) as u64
     }
 
     fn forget(&mut self) {
         self.values = Values::default();
+        self.hours = Values::default();
         self.replay = self.settings.replay.enabled.then(|| Replay::new(self.settings.replay));
     }
 
     fn knowledge(&self) -> Knowledge {
-        Knowledge { reward: self.reward.to_string(), cells: self.values.cells() }
+        Knowledge { reward: self.reward.to_string(), cells: self.values.cells(), hours: self.hours.cells() }
     }
 
     fn absorb(&mut self, knowledge: Knowledge) -> Result<(), String> {
@@ -277,8 +320,12 @@ impl Agent for RequestAware {
             let Self { tenants, gpu_types, .. } = self;
             return Err(format!("expected values of {tenants} tenants and {gpu_types} GPU types"));
         }
+        if !knowledge.hours.keys().all(|at| usize::from(at.provider) < self.providers) {
+            return Err(format!("expected values of the hours of {} providers", self.providers));
+        }
         self.reward = knowledge.reward.parse().map_err(|e| format!("the agent's values: {e}"))?;
         self.values = Values::of_cells(&knowledge.cells);
+        self.hours = Values::of_cells(&knowledge.hours);
         self.replay = self.settings.replay.enabled.then(|| Replay::new(self.settings.replay));
         Ok(())
     }
@@ -288,6 +335,7 @@ impl Agent for RequestAware {
         Progress {
             exploration: self.learning.exploration,
             fresh: self.values.fresh(),
+            fresh_hours: self.hours.fresh(),
             replay: replay.map(|replay| replay.transitions().cloned().collect()),
             replay_next: replay.map_or(0, Replay::next),
             priorities: replay.and_then(Replay::priorities),
@@ -300,6 +348,7 @@ impl Agent for RequestAware {
             let (next, priorities) = (progress.replay_next, progress.priorities);
             self.replay = Some(Replay::restored(self.settings.replay, experiences, next, priorities)?);
         }
+        self.hours.restore_fresh(progress.fresh_hours)?;
         self.values.restore_fresh(progress.fresh)
     }
 }

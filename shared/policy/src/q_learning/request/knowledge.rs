@@ -1,8 +1,8 @@
-//! What a request-aware agent knows: values of actions in states, each with how often it was learned. Two are merged by the **weighted
-//! mean of each value**; weights add up. Agents of a swarm that are merged every so many steps do it by the same law, with
-//! weights that count only what has changed since the last merge.
+//! What a request-aware agent knows: values of actions in states and of providers' hours, each with how often it was
+//! learned. Two are merged by the **weighted mean of each value**; weights add up. Agents of a swarm that are merged every so
+//! many steps do it by the same law, with weights that count only what has changed since the last merge.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::{
     q_learning::{
         cell::Cell,
         replay::PrioritiesState,
-        request::{experience::Experience, state::StateAction},
+        request::{experience::Experience, hours::Use, state::StateAction},
     },
 };
 
@@ -23,6 +23,7 @@ pub(crate) struct Knowledge {
     /// What it was taught by.
     pub(crate) reward: String,
     pub(crate) cells: BTreeMap<StateAction, Cell>,
+    pub(crate) hours: BTreeMap<Use, Cell>,
 }
 
 /// What going on needs beside the cells.
@@ -32,6 +33,8 @@ pub(crate) struct Progress {
     pub(crate) exploration: Exploration,
     /// In the order of the cells, how often each changed since the last merge.
     pub(crate) fresh: Vec<u32>,
+    /// The same of the hours.
+    pub(crate) fresh_hours: Vec<u32>,
     pub(crate) replay: Option<Vec<Experience>>,
     pub(crate) replay_next: usize,
     /// Where replay is prioritised.
@@ -40,8 +43,8 @@ pub(crate) struct Progress {
 }
 
 impl Learned for Knowledge {
-    /// Versions 1 and 2 are of the specified state.
-    const VERSION: u32 = 3;
+    /// Versions 1 and 2 are of the specified state; the third knew nothing of hours.
+    const VERSION: u32 = 4;
 
     fn merge(&mut self, other: &Self) -> Result<(), String> {
         if self.reward != other.reward {
@@ -49,35 +52,44 @@ impl Learned for Knowledge {
             return Err(format!("expected what was taught by the reward {own}, found {other}"));
         }
         other.cells.iter().for_each(|(at, cell)| self.cells.entry(*at).or_default().add(*cell));
+        other.hours.iter().for_each(|(at, cell)| self.hours.entry(*at).or_default().add(*cell));
         Ok(())
     }
 }
 
-/// A table as it is written.
+/// The tables as they are written: where each value is, how often it was learned, and what it is.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     reward: String,
-    /// Where each is, how often it was learned, and its value.
     cells: Vec<(StateAction, u32, f64)>,
+    hours: Vec<(Use, u32, f64)>,
 }
 
 impl From<Knowledge> for Written {
-    fn from(Knowledge { reward, cells }: Knowledge) -> Self {
-        Self { reward, cells: cells.into_iter().map(|(at, cell)| (at, cell.weight, cell.value)).collect() }
+    fn from(Knowledge { reward, cells, hours }: Knowledge) -> Self {
+        Self { reward, cells: written(cells), hours: written(hours) }
     }
 }
 
 impl TryFrom<Written> for Knowledge {
     type Error = String;
 
-    fn try_from(Written { reward, cells: written }: Written) -> Result<Self, String> {
-        let mut cells = BTreeMap::new();
-        for (at, weight, value) in written {
-            if cells.insert(at, Cell { value, weight }).is_some() {
-                return Err(format!("{at:?} stands there twice"));
-            }
-        }
-        Ok(Self { reward, cells })
+    fn try_from(Written { reward, cells, hours }: Written) -> Result<Self, String> {
+        Ok(Self { reward, cells: read(cells)?, hours: read(hours)? })
     }
+}
+
+fn written<K>(cells: BTreeMap<K, Cell>) -> Vec<(K, u32, f64)> {
+    cells.into_iter().map(|(at, cell)| (at, cell.weight, cell.value)).collect()
+}
+
+fn read<K: Copy + Ord + fmt::Debug>(written: Vec<(K, u32, f64)>) -> Result<BTreeMap<K, Cell>, String> {
+    let mut cells = BTreeMap::new();
+    for (at, weight, value) in written {
+        if cells.insert(at, Cell { value, weight }).is_some() {
+            return Err(format!("{at:?} stands there twice"));
+        }
+    }
+    Ok(cells)
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use crate::q_learning::request::step::Start;
 
 /// Parts of a step. One more stands for requests that come again: they have waited, or failed.
-const PHASES: usize = 4;
+pub(crate) const PARTS: usize = 4;
 
 /// What is left of a tenant's budget, relative to what the rest of the step is expected to cost it.
 const SLACK: [f64; 7] = [0.4, 0.6, 0.75, 0.9, 1.05, 1.25, 1.6];
@@ -47,12 +47,13 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(observation: &Observation<'_>, start: &Start) -> Self {
-        let Observation { market, request, phase, .. } = *observation;
+        let Observation { market, request, .. } = *observation;
+        let phase = start.phase(observation);
         let tenant = request.tenant;
         Self {
             tenant,
             gpu_type: request.gpu_type,
-            phase: if comes_again(observation) { PHASES } else { part(phase) },
+            phase: if comes_again(observation) { PARTS } else { part(phase) },
             slack: level(share(market.budgets()[tenant], start.dollars(tenant) * (1.0 - phase)), &SLACK),
             mean_dollars: start.mean_dollars(tenant),
         }
@@ -84,8 +85,8 @@ pub(crate) fn comes_again(observation: &Observation<'_>) -> bool {
 }
 
 /// The part of the step that this phase (from 0 to 1) lies in.
-fn part(phase: f64) -> usize {
-    ((phase * PHASES as f64) as usize).min(PHASES - 1)
+pub(crate) fn part(phase: f64) -> usize {
+    ((phase * PARTS as f64) as usize).min(PARTS - 1)
 }
 
 /// How much of the whole it is; of nothing, anything is more than all.
@@ -109,7 +110,7 @@ impl Serialize for StateAction {
 impl<'de> Deserialize<'de> for StateAction {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (tenant, gpu_type, phase, slack, action, cost) = Deserialize::deserialize(deserializer)?;
-        let most = [PHASES, SLACK.len(), 2, COST.len()];
+        let most = [PARTS, SLACK.len(), 2, COST.len()];
         let bins: [u8; 4] = [phase, slack, action, cost];
         if bins.into_iter().zip(most).any(|(bin, most)| usize::from(bin) > most) {
             return Err(D::Error::custom(format!(

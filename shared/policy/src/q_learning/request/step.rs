@@ -1,15 +1,26 @@
 //! What the agents of a team tell each other of a step: what it began with, and what it came to.
 
 use routing_env::{
-    Candidate, Environment, Fate, Market, Observation, Request, Resolution, Reward, Routed, StepOutcome,
+    Candidate, Environment, Fate, Knowledge, Market, Observation, Request, Resolution, Reward, Routed,
+    StepOutcome,
 };
 
-use crate::policy::Shared;
+use crate::{
+    policy::Shared,
+    q_learning::request::losses::{Losses, Seen},
+};
 
-/// A step as all agents see it.
-#[derive(Default)]
+/// How much of a level is the last step's.
+const LEVEL_RATE: f64 = 0.5;
+
+/// A step as all agents see it, and what the episode's steps before it told.
 pub(crate) struct Step {
+    /// How many requests come for one that the catalog tells of: an exponential mean of counts where demand is hidden.
+    level: f64,
     start: Option<Start>,
+    /// The turns, where they are learned from.
+    seen: Vec<Seen>,
+    has_ended: bool,
     /// What was lost, once the step has ended.
     pub(crate) losses: Option<Losses>,
 }
@@ -18,6 +29,12 @@ pub(crate) struct Step {
 #[derive(Clone)]
 pub(crate) struct Start {
     reward: Reward,
+    is_demand_hidden: bool,
+    /// Of all tenants, as the catalog tells.
+    told_requests: f64,
+    /// Of all tenants.
+    all_requests: f64,
+    providers: usize,
     /// `[tenant]`: what its requests of a whole step are expected to cost in USD.
     dollars: Vec<f64>,
     /// `[tenant]`: how many they are.
@@ -26,52 +43,59 @@ pub(crate) struct Start {
     best: Vec<Vec<Option<(Candidate, f64)>>>,
 }
 
-/// What requests earned less than the best offer at the step's start promised, which is mostly below 0. That offer is what
-/// a request would get if it came alone, so a loss is what the others did to it, and no luck of which requests came.
-pub(crate) struct Losses {
-    /// `[request]`
-    pub(crate) of: Vec<f64>,
-    /// `[request]`: the sum over it and all later ones of its tenant.
-    pub(crate) from: Vec<f64>,
+impl Default for Step {
+    fn default() -> Self {
+        Self { level: 1.0, start: None, seen: Vec::new(), has_ended: false, losses: None }
+    }
 }
 
 impl Shared for Step {
     fn begin_step(&mut self) {
-        *self = Self::default();
+        *self = Self { level: self.level, ..Self::default() };
     }
 }
 
 impl Step {
     /// The step's start, which is found when its first request is seen.
     pub(crate) fn start(&mut self, observation: &Observation<'_>, reward: Reward) -> &Start {
-        self.start.get_or_insert_with(|| Start::new(observation.env, observation.market, reward))
+        let Observation { env, market, .. } = *observation;
+        self.start.get_or_insert_with(|| Start::new(env, market, reward, self.level))
     }
 
-    /// Reckons up what was lost.
+    /// Remembers a turn, at which the best offer promised so much; gives its number in the step.
+    pub(crate) fn see(&mut self, observation: &Observation<'_>, promise: f64) -> usize {
+        let budgets = observation.market.budgets().into();
+        self.seen.push(Seen { index: observation.index, budgets, promise });
+        self.seen.len() - 1
+    }
+
+    /// Counts what has come, and reckons up what was lost where that is learned from. Once a step: it is all agents'.
     pub(crate) fn end(&mut self, outcome: &StepOutcome<'_>) {
-        let Some(start) = &self.start else { return };
-        let loss = |(request, resolution): (&Request, &Resolution)| {
-            outcome.reward.of_request(resolution) - start.promised(request)
-        };
-        let of: Vec<f64> = outcome.requests.iter().zip(outcome.resolutions).map(loss).collect();
-        let mut by_tenant = vec![0.0; start.requests.len()];
-        let mut from = of.clone();
-        for (from, request) in from.iter_mut().zip(outcome.requests).rev() {
-            by_tenant[request.tenant] += *from;
-            *from = by_tenant[request.tenant];
+        let Some(start) = self.start.as_ref().filter(|_| !self.has_ended) else { return };
+        if start.is_demand_hidden {
+            let now = outcome.requests.len() as f64 / start.told_requests;
+            self.level += LEVEL_RATE * (now - self.level);
         }
-        self.losses = Some(Losses { of, from });
+        if !self.seen.is_empty() {
+            self.losses = Some(Losses::new(outcome, start, &self.seen));
+        }
+        self.has_ended = true;
     }
 }
 
 impl Start {
-    pub(crate) fn new(env: &Environment, market: &Market, reward: Reward) -> Self {
+    pub(crate) fn new(env: &Environment, market: &Market, reward: Reward, level: f64) -> Self {
         let tenants = env.workloads().tenants.len();
         let workloads = env.workloads().workload_profiles.0.len();
+        let told_requests: f64 = (0..tenants).map(|tenant| env.expected_requests(tenant)).sum();
         let mut start = Self {
             reward,
+            is_demand_hidden: env.workloads().knowledge == Knowledge::Hidden,
+            told_requests,
+            all_requests: level * told_requests,
+            providers: market.providers().len(),
             dollars: vec![0.0; tenants],
-            requests: (0..tenants).map(|tenant| env.expected_requests(tenant)).collect(),
+            requests: (0..tenants).map(|tenant| level * env.expected_requests(tenant)).collect(),
             best: vec![vec![None; workloads]; tenants],
         };
         let mut candidates = Vec::new();
@@ -96,6 +120,28 @@ impl Start {
     /// What one of them is.
     pub(crate) fn mean_dollars(&self, tenant: usize) -> f64 {
         self.dollars[tenant] / self.requests[tenant].max(1e-9)
+    }
+
+    pub(crate) fn tenants(&self) -> usize {
+        self.requests.len()
+    }
+
+    pub(crate) fn providers(&self) -> usize {
+        self.providers
+    }
+
+    /// How much of the step has gone by, from 0 to 1: where demand is hidden, by the level of what came lately.
+    pub(crate) fn phase(&self, observation: &Observation<'_>) -> f64 {
+        if self.is_demand_hidden && observation.waited_ms.is_none() {
+            (observation.index as f64 / self.all_requests).min(1.0)
+        } else {
+            observation.phase
+        }
+    }
+
+    /// The offer that a request got, or one like it would have, at the step's start.
+    pub(crate) fn best(&self, request: &Request) -> Option<Candidate> {
+        self.best[request.tenant][request.workload].map(|(offer, _)| offer)
     }
 
     /// What the request was promised; 0 where nobody could have served it.

@@ -71,7 +71,7 @@ impl Learned for Knowledge {
         match version {
             1 => First::deserialize(learned).map_err(|error| error.to_string())?.try_into(),
             Self::VERSION => Self::deserialize(learned).map_err(|error| error.to_string()),
-            other => Err(format!("expected version 1, 2 or 3, found {other}")),
+            other => Err(format!("expected version 1, 2 or 4, found {other}")),
         }
     }
 }
