@@ -226,7 +226,7 @@ mod tests {
         let places: Vec<&str> = told.iter().map(|(pointer, _)| pointer.as_str()).collect();
         assert_eq!(places, ["/learning_rate", "/replay", "/feasibility_mask", "/merge_every"]);
         for (_, detail) in told {
-            assert_eq!(detail, "adaptive has no such setting: expected one of epsilon, regions");
+            assert_eq!(detail, "adaptive has no such setting: expected one of epsilon, estimators, regions");
         }
         let nested = json!({"algorithm": {"name": "q-learning", "epsilon": 2, "replay": {"size": 1}, "temperature": 1}});
         let mut places: Vec<String> = refused(nested).into_iter().map(|(pointer, _)| pointer).collect();

@@ -394,7 +394,8 @@ mod tests {
                 "discount",
                 "replay",
                 "feasibility_mask",
-                "merge_every"
+                "merge_every",
+                "revision"
             ])))
         );
         assert_eq!(

@@ -254,13 +254,13 @@ mod tests {
 
     /// Computed with Python 3:
     /// `hashlib.sha256(json.dumps({"format": "ai-mesh-run/2", "agents": 10, "episodes": 50,
-    /// "steps_per_episode": 120, "algorithm": {"name": "adaptive", "epsilon": 0.01}, "revision": 2, "reward": "excess-cost",
+    /// "steps_per_episode": 120, "algorithm": {"name": "adaptive", "epsilon": 0.01}, "revision": 3, "reward": "excess-cost",
     /// "seed": 1, "psi_field": "required", "environment_sha256": "ab" * 32}, sort_keys=True,
     /// separators=(",", ":")).encode()).hexdigest()`, and the same with `{"name": "cheapest"}` and no revision.
     #[test]
     fn runs_of_other_algorithms_have_the_digests_that_another_program_computes() {
         for (body, expected) in [
-            (json!({}), "ae2b26ffdfcf28e8716ab9c34452881c109ac83d8383198d87f6110547269f89"),
+            (json!({}), "c6a67b84fe512ca7fdc061f587678d41350e9f5fbdb1f2b76d70fa019bb88a5b"),
             (
                 json!({"algorithm": "cheapest"}),
                 "5b03c5226541cf6ef33f56a605c3fc189b0d31f0712f7d840deb3364fb29774e",

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use limit::{AllocationError, Limit, StepProblem};
+use limit::{AllocationError, Best, Limit, StepProblem};
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use rayon::prelude::*;
@@ -151,6 +151,36 @@ pub fn solve(
     let solved: Vec<Option<Result<Limit, AllocationError>>> = seeds.par_iter().map(of_seed).collect();
     // a failure is told although others were cancelled or failed: the first in the seeds' order
     solved.into_iter().collect::<Option<Vec<_>>>().map(|limits| limits.into_iter().collect())
+}
+
+/// The best that is possible for those who want this, by seed, each summed over its sampled steps; `None` when it was
+/// cancelled. `progress` counts steps.
+///
+/// # Errors
+/// When the solver fails.
+pub fn best(
+    env: &Environment,
+    preference: Preference,
+    sample: &Sample,
+    seeds: &[u64],
+    progress: &Progress,
+) -> Option<Result<Vec<Best>, AllocationError>> {
+    let of_seed = |seed: &u64| {
+        let mut sum = Best::default();
+        for problem in sample.problems(env, preference, *seed) {
+            if progress.is_cancelled() {
+                return None;
+            }
+            match problem.best() {
+                Ok(best) => sum.merge(&best),
+                Err(error) => return Some(Err(error)),
+            }
+            progress.solved(1);
+        }
+        Some(Ok(sum))
+    };
+    let solved: Vec<Option<Result<Best, AllocationError>>> = seeds.par_iter().map(of_seed).collect();
+    solved.into_iter().collect::<Option<Vec<_>>>().map(|best| best.into_iter().collect())
 }
 
 /// Whether a limit that was read can be that of an episode in which these were achieved: it counts the same requests,

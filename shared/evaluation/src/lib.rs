@@ -11,6 +11,7 @@ pub mod episodes;
 pub mod evaluate;
 pub mod figures;
 pub mod origin;
+pub mod pareto;
 pub mod plan;
 pub mod pooled;
 pub mod progress;

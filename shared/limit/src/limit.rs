@@ -1,6 +1,6 @@
 //! The limit's figures, summed over steps.
 
-use routing_env::Outcome;
+use routing_env::{ExcessCost, Outcome};
 
 /// What is possible at best, summed over the steps that were solved. All averages are `None` where
 /// nothing was counted.
@@ -21,7 +21,7 @@ pub struct Limit {
 }
 
 /// The best that is possible for those who want something, summed over the steps that were solved.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Best {
     /// Requests in them.
     pub requests: u64,
@@ -29,6 +29,19 @@ pub struct Best {
     pub reward: f64,
     /// What comes of the requests where that is attained.
     pub outcome: Outcome,
+}
+
+impl Best {
+    /// Adds another's sums.
+    pub fn merge(&mut self, other: &Self) {
+        let (own, others) = (&mut self.outcome, &other.outcome);
+        self.requests += other.requests;
+        self.reward += other.reward;
+        own.served += others.served;
+        own.gpu_hours += others.gpu_hours;
+        own.excess_cost = ExcessCost::of_bill(own.excess_cost.usd() + others.excess_cost.usd(), 0.0);
+        own.latency_ms += others.latency_ms;
+    }
 }
 
 impl Limit {
