@@ -64,6 +64,7 @@ fn policy_files() -> Vec<String> {
     let training = || Training {
         preset: "default".into(),
         reward: "excess-cost".into(),
+        preference: None,
         first_seed: 1,
         episodes: 3,
         decisions: 60,
