@@ -33,6 +33,15 @@ pub static SMALL: LazyLock<Environment> = LazyLock::new(|| {
     Environment::new(catalog, workloads, Preset::Default).expect("an environment")
 });
 
+/// Every learner with its settings by default, and those that are another one by a setting.
+pub fn learners() -> impl Iterator<Item = (&'static str, Value)> {
+    let by_default = LEARNERS.iter().map(|learner| (learner.name, json!({})));
+    by_default.chain([
+        ("adaptive", json!({"regions": {"enabled": true}})),
+        ("q-learning", json!({"replay": {"kind": "prioritized", "capacity": 100}, "merge_every": 2})),
+    ])
+}
+
 /// Plays a few steps with every hand rule and one learner that the number chooses, where that does not take too long.
 ///
 /// # Panics
@@ -45,8 +54,8 @@ pub fn play_all(env: &Environment, chosen: usize) {
     for rule in Rule::ALL {
         play(&env, &mut Swarm::of_rule(rule, &env));
     }
-    let learner = LEARNERS[chosen % LEARNERS.len()].name;
-    let config = SwarmConfig::new(learner, &json!({}), 2).expect("the settings by default");
+    let (learner, settings) = learners().nth(chosen % learners().count()).expect("there are learners");
+    let config = SwarmConfig::new(learner, &settings, 2).expect("settings within their ranges");
     if let Ok(mut swarm) = Swarm::new(config, &env) {
         play(&env, &mut swarm);
     }

@@ -6,10 +6,10 @@ use ai_mesh_fuzz::{
     RECORDS, SIGNER, evidence,
     field::ordinary_windows,
     head,
-    markets::{CATALOG, SMALL, WORKLOADS, train},
+    markets::{CATALOG, SMALL, WORKLOADS, learners, train},
 };
 use api::trainer::{Agent, EpisodeMetrics};
-use policy::{PolicyFile, Rule, Swarm, SwarmConfig, Training, registry::LEARNERS};
+use policy::{PolicyFile, Rule, Swarm, SwarmConfig, Training};
 use psi::{Field, Settings};
 use routing_env::{Catalog, Workloads};
 use serde_json::{Value, json};
@@ -64,6 +64,7 @@ fn policy_files() -> Vec<String> {
     let training = || Training {
         preset: "default".into(),
         reward: "excess-cost".into(),
+        preference: None,
         first_seed: 1,
         episodes: 3,
         decisions: 60,
@@ -77,12 +78,8 @@ fn policy_files() -> Vec<String> {
         Swarm::new(config, &SMALL).expect("two providers are not too many")
     };
     let mut files: Vec<PolicyFile> =
-        LEARNERS.iter().map(|learner| file(swarm(learner.name, json!({})))).collect();
-    files.push(file(swarm(
-        "q-learning",
-        json!({"replay": {"kind": "prioritized", "capacity": 100}, "merge_every": 2}),
-    )));
-    files.push(file(Swarm::of_rule(Rule::BidPrice, &env)));
+        learners().map(|(algorithm, settings)| file(swarm(algorithm, settings))).collect();
+    files.push(file(Swarm::of_rule(Rule::BidPrice, &SMALL)));
     let mut texts: Vec<String> = files.iter().map(text).collect();
     texts.extend(
         files.iter().map(|file| first_version(&serde_json::to_value(file).expect("JSON")).to_string()),
@@ -113,9 +110,11 @@ fn run_requests() -> Vec<Value> {
         json!({"agents": 2, "episodes": 4, "steps_per_episode": 3, "algorithm": algorithm,
         "seed": 7, "environment": environment, "psi_field": "off"})
     };
-    let mut runs: Vec<Value> = LEARNERS.iter().map(|learner| run(json!({"name": learner.name}))).collect();
-    let replay = json!({"kind": "prioritized", "capacity": 100});
-    runs.push(run(json!({"name": "q-learning", "learning_rate": 0.2, "merge_every": 2, "replay": replay})));
+    let named = |(name, mut algorithm): (&str, Value)| {
+        algorithm["name"] = name.into();
+        run(algorithm)
+    };
+    let mut runs: Vec<Value> = learners().map(named).collect();
     let mut flat = run(json!("q-learning"));
     flat["learning_rate"] = json!(0.2);
     flat["replay"] = json!({"capacity": 50});
@@ -134,7 +133,14 @@ fn run_checkpoints() -> Vec<String> {
         let plan = RunPlan::new(&serde_json::from_value(run).expect("a run")).expect("a valid run");
         let mut swarm = Swarm::new(plan.swarm.clone(), &plan.environment).expect("a small catalog");
         swarm.play(&plan.environment, plan.run.seed, plan.reward);
-        let agent = |agent| Agent { agent, q_table_size: 0, avg_reward: None, epsilon: 0.1, decisions: 0 };
+        let agent = |agent| Agent {
+            agent,
+            q_table_size: 0,
+            avg_reward: None,
+            epsilon: 0.1,
+            decisions: 0,
+            trust: None,
+        };
         let document = CheckpointDocument {
             format: CHECKPOINT_FORMAT.into(),
             digest: plan.digest,

@@ -65,11 +65,18 @@ impl StackArgs {
             || (needs == Needs::Training && self.trainer.is_some())
     }
 
-    /// Refuses a stack that is named in part.
+    /// Refuses a stack that is named in part, and flags that decide nothing.
     pub(crate) fn check(&self, needs: Needs) -> anyhow::Result<()> {
-        if !self.is_remote(needs) {
-            return Ok(());
+        if !self.is_remote(needs) && !self.of_running()[0].is_by_hand() {
+            return refuse(
+                &self.of_running(),
+                "only beside --trainer, --remembrancer and --evaluator: no running stack is named",
+            );
         }
+        refuse(
+            &self.of_own(),
+            "only for a stack of its own: a running one is named, by a flag or a variable (MESH_…_URL)",
+        )?;
         let mut missing = Vec::new();
         if needs == Needs::Training && self.trainer.is_none() {
             missing.push("--trainer (MESH_TRAINER_URL)");
@@ -87,6 +94,29 @@ impl StackArgs {
             "only a part of a running stack is named: give {} too, or none of them to start a stack of its own",
             missing.join(" and ")
         )))
+    }
+
+    /// Refuses every one of the flags.
+    pub(crate) fn refuse_all(&self, expected: &str) -> anyhow::Result<()> {
+        let known = Flag::new("--known-logs", "MESH_KNOWN_LOGS", shown(&self.known.known_logs));
+        let all: Vec<Flag> = self.of_running().into_iter().chain(self.of_own()).chain([known]).collect();
+        refuse(&all, expected)
+    }
+
+    fn of_running(&self) -> [Flag; 4] {
+        [
+            Flag::new("--trainer", "MESH_TRAINER_URL", self.trainer.clone()),
+            Flag::new("--remembrancer", "MESH_REMEMBRANCER_URL", self.remembrancer.clone()),
+            Flag::new("--evaluator", "MESH_EVALUATOR_URL", self.evaluator.clone()),
+            Flag::new("--api-key", "MESH_API_KEY", self.api_key.clone()),
+        ]
+    }
+
+    fn of_own(&self) -> [Flag; 2] {
+        [
+            Flag::new("--data-dir", "MESH_DATA_DIR", shown(&self.data_dir)),
+            Flag::new("--database-url", "MESH_DATABASE_URL", self.database_url.clone()),
+        ]
     }
 
     /// Connects to the running stack, or starts one.
@@ -134,21 +164,18 @@ impl StackArgs {
         })
     }
 
-    /// The flags that were given, for a command that is to be repeated; what is secret is not among them.
+    /// The flags that were given, for a training that is to be repeated; what is secret is not among them.
     pub(crate) fn to_flags(&self) -> Vec<String> {
-        let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
-        [
-            ("--trainer", self.trainer.clone()),
-            ("--remembrancer", self.remembrancer.clone()),
-            ("--evaluator", self.evaluator.clone()),
-            ("--data-dir", path(&self.data_dir)),
-            ("--database-url", self.database_url.clone().filter(|url| !has_password(url))),
-            ("--known-logs", path(&self.known.known_logs)),
-        ]
-        .into_iter()
-        .filter_map(|(flag, value)| value.map(|value| [flag.to_owned(), value]))
-        .flatten()
-        .collect()
+        let [trainer, remembrancer, evaluator, _key] = self.of_running();
+        let [data_dir, mut database_url] = self.of_own();
+        database_url.value = database_url.value.filter(|url| !has_password(url));
+        let known = Flag::new("--known-logs", "MESH_KNOWN_LOGS", shown(&self.known.known_logs));
+        let flags = if self.is_remote(Needs::Training) {
+            vec![trainer, remembrancer, evaluator, known]
+        } else {
+            vec![data_dir, database_url, known]
+        };
+        flags.into_iter().filter_map(|flag| Some([flag.name.to_owned(), flag.value?])).flatten().collect()
     }
 
     /// The variables with what is secret, which a command that is to be repeated needs too.
@@ -157,6 +184,37 @@ impl StackArgs {
         let key = self.api_key.is_some();
         [url.then_some("MESH_DATABASE_URL"), key.then_some("MESH_API_KEY")].into_iter().flatten().collect()
     }
+}
+
+/// A flag, and the variable that says the same to every command.
+struct Flag {
+    name: &'static str,
+    variable: &'static str,
+    value: Option<String>,
+}
+
+impl Flag {
+    fn new(name: &'static str, variable: &'static str, value: Option<String>) -> Self {
+        Self { name, variable, value }
+    }
+
+    /// True when it says what its variable does not.
+    fn is_by_hand(&self) -> bool {
+        self.value.is_some() && std::env::var(self.variable).ok() != self.value
+    }
+}
+
+/// Refuses flags that were given by hand, and would decide nothing. Variables are for all commands and may stay.
+fn refuse(flags: &[Flag], expected: &str) -> anyhow::Result<()> {
+    let names: Vec<&str> = flags.iter().filter(|flag| flag.is_by_hand()).map(|flag| flag.name).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(usage(format!("{}: expected {expected}", names.join(", "))))
+}
+
+fn shown(path: &Option<PathBuf>) -> Option<String> {
+    path.as_ref().map(|path| path.display().to_string())
 }
 
 fn has_password(url: &str) -> bool {
@@ -192,6 +250,9 @@ mod tests {
         assert!(open.secrets().is_empty());
         let secret = StackArgs { api_key: Some("k".into()), ..stack("postgres://u:secret@host/db") };
         assert!(secret.to_flags().is_empty());
+        let url = Some("http://a".to_owned());
+        let running = StackArgs { remembrancer: url, data_dir: Some("d".into()), ..StackArgs::default() };
+        assert_eq!(running.to_flags(), ["--remembrancer", "http://a"]);
         assert_eq!(secret.secrets(), ["MESH_DATABASE_URL", "MESH_API_KEY"]);
     }
 }

@@ -127,13 +127,13 @@ impl AppState {
         }
     }
 
-    /// Counts and logs a window that moved a swarm on.
+    /// Counts and logs a window that moved a swarm on. To find anomalies is what the service is there for: none is a warning.
     pub(crate) fn took(&self, answer: &WindowAnswer, changed: &[InterventionRecord], took: Duration) {
         self.0.metrics.took(answer, changed, took.as_secs_f64());
         let (swarm, window) = (&answer.swarm, answer.window);
         if let Some(anomaly) = &answer.anomaly {
             let channels: Vec<&str> = anomaly.channels.iter().map(|c| c.channel.as_str()).collect();
-            tracing::warn!(%swarm, window, detector = %anomaly.detector, ?channels, "anomaly");
+            tracing::info!(%swarm, window, detector = %anomaly.detector, ?channels, "anomaly");
         }
         for record in changed {
             let intervention = record.intervention.id;

@@ -64,7 +64,7 @@ async fn measure(
 
         let started = Instant::now();
         for (first, decisions) in firsts().zip(&posted) {
-            let mut transaction = bare.begin().await?;
+            let mut transaction = database::begin(&bare, database::BEGIN).await?;
             ensure_partitions(&mut transaction, first..first + batch).await?;
             copy(&mut transaction, first, 1, decisions).await?;
             transaction.commit().await?;

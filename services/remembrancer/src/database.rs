@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{
-    PgPool,
+    PgPool, Postgres, Transaction,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -34,6 +34,25 @@ pub fn pool(config: &Config) -> std::result::Result<PgPool, sqlx::Error> {
         .acquire_timeout(Duration::from_secs(config.database_wait_seconds))
         .test_before_acquire(true) // a connection that a restart of the database left behind is replaced
         .connect_lazy_with(options))
+}
+
+/// The statement of a transaction that writes.
+pub const BEGIN: &str = "BEGIN";
+
+/// Begins a transaction with its statement. In a task of its own, because sqlx loses sight of a transaction whose caller
+/// gives it up before PostgreSQL has answered (transact-rs/sqlx#4385): the connection would go back to the pool with it, and
+/// what the next ones wrote there would be undone with the connection, although it was answered.
+///
+/// # Errors
+/// The database's.
+pub async fn begin(
+    db: &PgPool,
+    statement: &'static str,
+) -> std::result::Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let db = db.clone();
+    #[allow(clippy::disallowed_methods, reason = "here it is waited for to the end")]
+    let begun = tokio::spawn(async move { db.begin_with(statement).await });
+    begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// Migrates the schema and checks that the tiles give the head's root.

@@ -11,6 +11,7 @@ use sqlx::{PgConnection, PgPool};
 
 use self::runs::Runs;
 use crate::{
+    database::begin,
     decisions,
     error::{LogError, Result},
     log::{Head, digest, head, load_tiles, root_at, signed, unsigned},
@@ -68,7 +69,7 @@ impl From<sqlx::Error> for FsckError {
 /// # Errors
 /// The first difference, or that the database cannot be read.
 pub async fn fsck(db: &PgPool) -> std::result::Result<Report, FsckError> {
-    let mut transaction = db.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let mut transaction = begin(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     sqlx::query!("SELECT set_config('statement_timeout', '0', true)").fetch_one(&mut *transaction).await?;
     let head = head(&mut *transaction).await?;
     let mut check = Check {

@@ -25,3 +25,7 @@ pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// The first seed that is held out for evaluation; training seeds stay below it.
 pub const FIRST_HELD_OUT_SEED: u64 = 1 << 32;
+
+/// Seconds for which a service keeps a connection on which no request comes, unless it is set otherwise. Its clients give the
+/// connection up well before: a request that is sent while the service closes it gets no answer.
+pub const KEEP_ALIVE_SECONDS: u64 = 30;

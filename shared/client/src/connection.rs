@@ -48,6 +48,8 @@ impl Connection {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
+            // What is sent on a connection while its service closes it gets no answer.
+            .pool_idle_timeout(endpoint.keep_alive / 3)
             // The services lie side by side; a proxy for the way out must not get their calls.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())

@@ -9,12 +9,19 @@ pub struct Endpoint {
     pub api_key: Option<String>,
     /// How long a call may take; calls that move artifacts get ten times this.
     pub timeout: Duration,
+    /// How long the service keeps a connection on which no request comes; the client keeps it for a third of that.
+    pub keep_alive: Duration,
 }
 
 impl Endpoint {
-    /// A service without a key, with a timeout of 30 s.
+    /// A service without a key, with a timeout of 30 s, that keeps connections as services do by default.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), api_key: None, timeout: Duration::from_secs(30) }
+        Self {
+            url: url.into(),
+            api_key: None,
+            timeout: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(api::KEEP_ALIVE_SECONDS),
+        }
     }
 
     /// The same with this key, if any.
@@ -39,6 +46,7 @@ impl fmt::Debug for Endpoint {
             .field("url", &self.url)
             .field("api_key", &self.api_key.as_ref().map(|_| "hidden"))
             .field("timeout", &self.timeout)
+            .field("keep_alive", &self.keep_alive)
             .finish()
     }
 }

@@ -100,7 +100,7 @@ impl Default for HttpConfig {
             hosts: Vec::new(),
             allow_insecure_bind: false,
             body_limit_bytes: 16 << 20,
-            request_timeout_seconds: 30,
+            request_timeout_seconds: api::KEEP_ALIVE_SECONDS,
             max_concurrent_requests: 256,
             requests_per_second: 0,
             burst: 0,

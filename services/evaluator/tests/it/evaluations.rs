@@ -234,6 +234,7 @@ async fn while_the_remembrancer_is_away_results_wait_and_nothing_is_accepted() {
     let service = evaluator(ledger.url()).await;
     let mut longer = request(&[]);
     longer["steps"] = json!(120);
+    longer["limit_steps"] = json!(1);
     let id = service.accepted(&longer).await.id;
     service.under_way(id).await;
     ledger.faults().set(Fault::Refuse);

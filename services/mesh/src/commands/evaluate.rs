@@ -34,8 +34,8 @@ use crate::{
 /// Compare a learned policy with the hand rules on held-out seeds
 ///
 /// All policies play the same episodes, on seeds that nobody was trained on, and are compared with the physical limit, an
-/// upper bound that no policy can exceed. The result is recorded in the ledger; with --policy-command it is not, because what
-/// a program played is known to this process alone.
+/// upper bound that no policy can exceed. The result is recorded in the ledger; with --policy-command no service is asked and it
+/// is not, because what a program played is known to this process alone.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh evaluate --ai-agents out/swarm_final.json
@@ -99,7 +99,13 @@ struct Output<'a> {
 impl Evaluate {
     /// Evaluates and tells the result.
     pub(crate) fn run(self) -> anyhow::Result<Answer> {
-        self.stack.check(Needs::Evaluation)?;
+        if self.programs.policy_command.is_empty() {
+            self.stack.check(Needs::Evaluation)?;
+        } else {
+            self.stack.refuse_all(
+                "nothing of services with --policy-command: programs are judged in this process, and nothing is recorded",
+            )?;
+        }
         let files =
             self.ai_agents.iter().map(|path| policy_file(path)).collect::<anyhow::Result<Vec<_>>>()?;
         let first = files.first().map(|(file, _)| file.training.preset.clone());

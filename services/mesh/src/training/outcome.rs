@@ -6,10 +6,14 @@ use anyhow::Context as _;
 use api::{
     Hash,
     evaluator::{Evaluation, EvaluationResult},
-    remembrancer::{Evidence, LeafQuery},
-    trainer::{EpisodeMetrics, MetricsQuery, Recording, Run, RunStatus},
+    remembrancer::{Evidence, LeafQuery, RecordQuery},
+    trainer::{EpisodeMetrics, MetricsQuery, PsiFieldMode, Recording, Run, RunStatus},
 };
 use client::{ClientError, Remembrancer, Trainer, retry_while_transient};
+use records::{
+    Body as _,
+    psi::{Anomaly, subject},
+};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -27,6 +31,8 @@ use crate::{
 pub(crate) struct RunFiles {
     folder: PathBuf,
     episodes: Vec<EpisodeMetrics>,
+    /// What psi-field found in the run; absent where it was not asked.
+    anomalies: Option<usize>,
     checkpoint: Option<PathBuf>,
     policy: Option<PathBuf>,
     receipt: Option<PathBuf>,
@@ -46,6 +52,8 @@ pub(crate) struct Summary<'a> {
     decisions: u64,
     decisions_recorded: u64,
     decisions_per_second: Option<f64>,
+    anomalies: Option<usize>,
+    interventions: u32,
     checkpoint: Option<&'a Path>,
     policy: Option<&'a Path>,
     output: &'a Path,
@@ -77,6 +85,10 @@ impl RunFiles {
         let mut files = Self {
             folder: folder.to_owned(),
             episodes,
+            anomalies: match run.config.psi_field {
+                PsiFieldMode::Off => None,
+                _ => Some(anomalies(remembrancer, run.id).await.context("the run's anomalies")?),
+            },
             checkpoint: None,
             policy: None,
             receipt: None,
@@ -133,6 +145,11 @@ impl RunFiles {
         self.evaluation.as_ref().and_then(|evaluation| evaluation.result.as_ref())
     }
 
+    /// Interventions that were applied in the run.
+    fn interventions(&self) -> u32 {
+        self.episodes.iter().map(|episode| episode.interventions).sum()
+    }
+
     /// The answer of `--json`.
     pub(crate) fn summary<'a>(&'a self, run: &Run) -> Summary<'a> {
         Summary {
@@ -143,6 +160,8 @@ impl RunFiles {
             decisions: run.progress.decisions,
             decisions_recorded: run.progress.decisions_recorded,
             decisions_per_second: run.progress.decisions_per_second,
+            anomalies: self.anomalies,
+            interventions: self.interventions(),
             checkpoint: self.checkpoint.as_deref(),
             policy: self.policy.as_deref(),
             output: &self.folder,
@@ -175,6 +194,10 @@ impl RunFiles {
             "  decisions  {}, {} of them recorded{rate}",
             progress.decisions, progress.decisions_recorded
         ));
+        if let Some(anomalies) = self.anomalies {
+            let interventions = self.interventions();
+            lines.push(format!("  psi-field  anomalies: {anomalies}, interventions: {interventions}"));
+        }
         lines.push(format!("  files      {}", self.folder.display()));
         for training in &self.further {
             lines.push(format!("  training   run {}, seeds from {}", training.run_id, training.seed));
@@ -255,6 +278,25 @@ where
 {
     let never = CancellationToken::new();
     retry_while_transient(&never, call, |wait| tracing::warn!(error = %wait.error, "trying again")).await
+}
+
+/// How many anomalies the ledger has of a run's swarm.
+async fn anomalies(remembrancer: &Remembrancer, run: Uuid) -> anyhow::Result<usize> {
+    let mut query = RecordQuery {
+        kind: Some(Anomaly::KIND.record_kind()),
+        subject: Some(subject(&run.to_string())),
+        limit: Some(1000),
+        ..RecordQuery::default()
+    };
+    let mut found = 0;
+    loop {
+        let page = retrying(|| remembrancer.records(&query)).await?;
+        found += page.items.len();
+        match page.next_cursor {
+            None => return Ok(found),
+            cursor => query.cursor = cursor,
+        }
+    }
 }
 
 async fn artifact(

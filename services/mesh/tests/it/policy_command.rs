@@ -205,3 +205,30 @@ fn programs_are_kept_apart_on_demand_and_do_not_open_the_final_seeds() {
     assert_eq!(last.code, 2);
     assert!(last.stderr.contains("--final"), "{}", last.stderr);
 }
+
+#[test]
+fn flags_that_name_services_are_refused_where_none_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = ["evaluate", "--policy-command", "true"];
+    for flag in [
+        "--trainer",
+        "--remembrancer",
+        "--evaluator",
+        "--api-key",
+        "--data-dir",
+        "--database-url",
+        "--known-logs",
+    ] {
+        let refused = mesh(folder.path(), &[&program[..], &[flag, "http://127.0.0.1:1"]].concat());
+        assert_eq!(refused.code, 2, "{flag}: {}", refused.stderr);
+        assert!(
+            refused.stderr.contains(&format!("{flag}: expected nothing of services")),
+            "{}",
+            refused.stderr
+        );
+    }
+    let both = [&program[..], &["--trainer", "http://a", "--evaluator", "http://b"]].concat();
+    let both = mesh(folder.path(), &both);
+    assert!(both.stderr.contains("--trainer, --evaluator: expected nothing of services"), "{}", both.stderr);
+    assert_eq!(both.stderr.lines().count(), 1, "{}", both.stderr);
+}

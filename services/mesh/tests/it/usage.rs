@@ -60,6 +60,12 @@ fn wrong_usage_ends_with_2_and_one_clear_message() {
         (&["interventions", "last", "--agents", "1"], "--nigredo"),
         (&["interventions", "last", "--albedo", "--reason", ""], "1 to 2000 bytes"),
         (&["train", "--trainer", "http://127.0.0.1:1"], "--remembrancer"),
+        (&["evaluate", "--ai-agents", "x", "--trainer", "http://127.0.0.1:1"], "--remembrancer"),
+        (&["train", "--api-key", "k"], "--api-key: expected only beside --trainer"),
+        (
+            &["train", "--remembrancer", "http://127.0.0.1:1", "--data-dir", "d"],
+            "--data-dir: expected only for a stack of its own",
+        ),
         (&["record", "deploy", "--component", "a"], "--evidence"),
         (&["record", "deploy", "--component", "", "--version", "1", "--evidence", "x"], "--component"),
         (&["record", "deploy", "--component", "a", "--version", "1", "--evidence", "no.log"], "no.log"),

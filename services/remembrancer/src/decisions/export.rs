@@ -6,7 +6,7 @@ use super::{
     query::{Filter, matching},
     rows,
 };
-use crate::error::Result;
+use crate::{database::begin, error::Result};
 
 /// The number says how many decisions are in memory at once.
 const FETCH: &str = "FETCH 1000 FROM export";
@@ -26,7 +26,7 @@ impl Export {
         let Some(mut query) = matching(db, filter, "DECLARE export NO SCROLL CURSOR FOR ").await? else {
             return Ok(Self { cursor: None });
         };
-        let mut transaction = db.begin_with("BEGIN READ ONLY").await?;
+        let mut transaction = begin(db, "BEGIN READ ONLY").await?;
         query.build().persistent(false).execute(&mut *transaction).await?;
         Ok(Self { cursor: Some(transaction) })
     }

@@ -8,7 +8,10 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{Head, digest, open_edge, signed, tiles::store_tiles, unsigned};
-use crate::error::{LogError, Result};
+use crate::{
+    database::{BEGIN, begin},
+    error::{LogError, Result},
+};
 
 /// Hands out the log's indexes, one writer at a time.
 ///
@@ -42,7 +45,7 @@ impl Sequencer {
     /// The database's; the tiles do not give the head's root.
     pub async fn begin(&self) -> Result<Append> {
         let cached = self.edge.clone().lock_owned().await;
-        let mut transaction = self.db.begin().await?;
+        let mut transaction = begin(&self.db, BEGIN).await?;
         let row =
             sqlx::query!("SELECT size, root FROM log_head FOR UPDATE").fetch_one(&mut *transaction).await?;
         let head = Head { size: unsigned(row.size)?, root: digest(&row.root)? };

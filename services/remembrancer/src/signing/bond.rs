@@ -14,6 +14,7 @@ use super::{
     signer::{keep_in, note_of},
 };
 use crate::{
+    database::{BEGIN, begin},
     error::{LogError, Result},
     log::{Head, digest, root_at, signed, unsigned},
 };
@@ -135,7 +136,7 @@ pub(crate) async fn last_signed(db: impl PgExecutor<'_>) -> Result<Option<Head>>
 /// # Errors
 /// Folder and database do not belong together; one of them cannot be read or written.
 pub async fn open(db: &PgPool, keys: &KeyFolder, name: &str) -> std::result::Result<HeadSigner, OpenError> {
-    let mut transaction = db.begin().await?;
+    let mut transaction = begin(db, BEGIN).await?;
     // The head's lock keeps two processes from doing this at once, and the head from growing meanwhile.
     let row = sqlx::query!("SELECT size, root FROM log_head FOR UPDATE").fetch_one(&mut *transaction).await?;
     let head = Head { size: unsigned(row.size)?, root: digest(&row.root)? };

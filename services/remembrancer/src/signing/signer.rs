@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 
 use super::KeyFolder;
 use crate::{
+    database::{BEGIN, begin},
     error::{LogError, Result},
     log::{Head, signed},
 };
@@ -53,7 +54,7 @@ impl HeadSigner {
     /// The row stays locked until the file is there, so that of two processes the later head stays in both.
     async fn keep(&self, head: Head, note: &str) -> Result<()> {
         let key = self.verifier_key().to_string();
-        let mut transaction = self.db.begin().await?;
+        let mut transaction = begin(&self.db, BEGIN).await?;
         let current = sqlx::query_scalar!("SELECT verifier_key FROM log_signer FOR UPDATE")
             .fetch_optional(&mut *transaction)
             .await?;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use api::{Problem, remembrancer::Checkpoint};
-use remembrancer::fsck::fsck;
+use remembrancer::{Config, database, fsck::fsck};
 use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::PgPool;
@@ -109,4 +109,17 @@ async fn a_log_whose_head_was_changed_is_not_opened() {
     assert!(problem.detail.contains("fsck"), "{}", problem.detail);
     let body = json!({"decisions": decisions(run(1), 10..11)});
     assert_eq!(fixture.post("/v1/decisions", &body).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_given_up_while_it_begins_takes_nothing_of_the_next_with_it() {
+    let test = test_support::database().await;
+    let data = tempfile::tempdir().unwrap();
+    let db = database::pool(&Config { database_connections: 1, ..config(test.url(), &data) }).unwrap();
+    sqlx::query("CREATE TABLE before ()").execute(&db).await.unwrap();
+
+    let begun = database::begin(&db, "BEGIN; SELECT pg_sleep(0.5)");
+    assert!(tokio::time::timeout(Duration::from_millis(100), begun).await.is_err(), "it had begun already");
+    sqlx::query("CREATE TABLE after ()").execute(&db).await.unwrap();
+    assert_eq!(test.count("after").await, 0, "what was answered is there for all");
 }

@@ -3,6 +3,8 @@
 //! A resample's mean is looked at in units of its own standard error. So the skewness of the figures is taken into
 //! account, which intervals of resampled means alone (the percentile bootstrap) hardly do.
 
+use std::borrow::Cow;
+
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 
@@ -51,46 +53,76 @@ impl Resamples {
             }
             pivot(sum / count, error(sum, squares), whole)
         };
-        let pivots = self.sorted(values.len(), of_resample);
+        let pivots = sorted(self.draws(values.len()).chunks_exact(values.len()).map(of_resample).collect());
         Studentised { mean, error: whole, seeds: values.len(), pivots }
     }
 
     /// The ratio of two means. Its standard error is that of the mean of (numerator − ratio · denominator) / mean
     /// denominator. `None` where a resample's mean denominator is not above `least`.
-    pub(super) fn of_ratio(&self, pairs: &[(f64, f64)], least: f64) -> Option<Studentised> {
-        let count = pairs.len() as f64;
-        let of = |sums: Sums| {
-            let denominator = sums.d / count;
+    pub(super) fn of_ratio(&self, pairs: &Pairs, least: f64) -> Option<Studentised> {
+        let of = |sums: &Sums| {
+            let denominator = sums.d / pairs.count;
             (denominator > least).then(|| {
                 let ratio = sums.n / sums.d;
-                let squares = sums.nn - 2.0 * ratio * sums.nd + ratio * ratio * sums.dd;
-                (ratio, standard_error(squares, count) / denominator)
+                (ratio, standard_error(sums.squares(ratio), pairs.count) / denominator)
             })
         };
-        let (ratio, error) = of(pairs.iter().copied().collect())?;
-        let of_resample = |resample: &[u32]| {
-            let sums = resample.iter().map(|i| pairs[*i as usize]).collect();
-            of(sums).map_or(f64::NAN, |(resampled, its)| pivot(resampled - ratio, its, error))
-        };
-        let pivots = self.sorted(pairs.len(), of_resample);
+        let (ratio, error) = of(&pairs.all)?;
+        let of_resample =
+            |sums: &Sums| of(sums).map_or(f64::NAN, |(resampled, its)| pivot(resampled - ratio, its, error));
+        let pivots = sorted(pairs.resamples.iter().map(of_resample).collect());
         // a NaN is sorted to an end, whichever its sign is
         let is_whole =
             pivots.first().is_some_and(|p| !p.is_nan()) && pivots.last().is_some_and(|p| !p.is_nan());
-        is_whole.then_some(Studentised { mean: ratio, error, seeds: pairs.len(), pivots })
+        is_whole.then_some(Studentised { mean: ratio, error, seeds: pairs.seeds(), pivots })
     }
 
-    fn sorted(&self, values: usize, of_resample: impl Fn(&[u32]) -> f64) -> Vec<f64> {
-        let own;
-        let draws = if values == self.seeds {
-            &self.draws
-        } else {
-            own = draw(values);
-            &own
-        };
-        let mut pivots: Vec<f64> = draws.chunks_exact(values).map(of_resample).collect();
-        pivots.sort_unstable_by(f64::total_cmp);
-        pivots
+    /// Pairs of numerator and denominator, at least two, with the sums of their resamples.
+    pub(super) fn of_pairs(&self, pairs: &[(f64, f64)]) -> Pairs {
+        let sums = |resample: &[u32]| resample.iter().map(|i| pairs[*i as usize]).collect();
+        Pairs {
+            count: pairs.len() as f64,
+            all: pairs.iter().copied().collect(),
+            resamples: self.draws(pairs.len()).chunks_exact(pairs.len()).map(sums).collect(),
+        }
     }
+
+    fn draws(&self, values: usize) -> Cow<'_, [u32]> {
+        if values == self.seeds { Cow::Borrowed(&self.draws) } else { Cow::Owned(draw(values)) }
+    }
+}
+
+/// Pairs of numerator and denominator as sums: all of them, and each resample.
+pub(super) struct Pairs {
+    count: f64,
+    all: Sums,
+    resamples: Vec<Sums>,
+}
+
+impl Pairs {
+    /// The mean of numerator − ratio · denominator.
+    pub(super) fn difference(&self, ratio: f64) -> Studentised {
+        let of = |sums: &Sums| {
+            let mean = (sums.n - ratio * sums.d) / self.count;
+            (mean, standard_error(sums.squares(ratio) - mean * mean * self.count, self.count))
+        };
+        let (mean, error) = of(&self.all);
+        let of_resample = |sums: &Sums| {
+            let (resampled, its) = of(sums);
+            pivot(resampled - mean, its, error)
+        };
+        let pivots = sorted(self.resamples.iter().map(of_resample).collect());
+        Studentised { mean, error, seeds: self.seeds(), pivots }
+    }
+
+    fn seeds(&self) -> usize {
+        self.count as usize
+    }
+}
+
+fn sorted(mut pivots: Vec<f64>) -> Vec<f64> {
+    pivots.sort_unstable_by(f64::total_cmp);
+    pivots
 }
 
 /// Sums over pairs of numerator and denominator.
@@ -101,6 +133,13 @@ struct Sums {
     nn: f64,
     nd: f64,
     dd: f64,
+}
+
+impl Sums {
+    /// The sum of the squares of numerator − ratio · denominator.
+    fn squares(&self, ratio: f64) -> f64 {
+        self.nn - 2.0 * ratio * self.nd + ratio * ratio * self.dd
+    }
 }
 
 impl FromIterator<(f64, f64)> for Sums {
@@ -160,7 +199,8 @@ mod tests {
         let values: Vec<f64> = (0..12).map(|i| f64::from(i * i)).collect();
         let pairs: Vec<(f64, f64)> = values.iter().map(|v| (*v, 2.0)).collect();
         let resamples = Resamples::new(12);
-        let (mean, ratio) = (resamples.of_mean(&values), resamples.of_ratio(&pairs, 0.0).unwrap());
+        let (mean, ratio) =
+            (resamples.of_mean(&values), resamples.of_ratio(&resamples.of_pairs(&pairs), 0.0).unwrap());
         assert!((ratio.mean - mean.mean / 2.0).abs() < 1e-9 && (ratio.error - mean.error / 2.0).abs() < 1e-9);
         for (a, b) in mean.pivots.iter().zip(&ratio.pivots) {
             assert!((a - b).abs() < 1e-6, "{a} {b}");

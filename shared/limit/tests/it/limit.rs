@@ -133,6 +133,11 @@ proptest! {
         let bound = Prices::solve(&limits, &demands).unwrap().value;
         prop_assert!(bound >= whole - 1e-6 && bound <= whole + 2.0 * highest + 1e-6, "{bound} {whole}");
     }
+}
+
+proptest! {
+    // each of them is a dozen rules over two steps
+    #![proptest_config(ProptestConfig::with_cases(80))]
 
     #[test]
     fn no_rule_does_better_than_the_limit_in_any_step(seed in 0u64..1 << 40, preset in 0usize..4) {
