@@ -169,7 +169,8 @@ impl<A: Agent> Team for TeamOf<A> {
     }
 
     fn prefer(&mut self, wanted: &Preferences) -> bool {
-        self.agents.iter_mut().fold(true, |heeded, agent| agent.prefer(wanted) && heeded)
+        let heeded: Vec<bool> = self.agents.iter_mut().map(|agent| agent.prefer(wanted)).collect();
+        heeded.into_iter().all(|heeded| heeded)
     }
 
     fn forget(&mut self, agent: usize) {
