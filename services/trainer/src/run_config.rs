@@ -226,6 +226,25 @@ mod tests {
     }
 
     #[test]
+    fn equal_weights_are_the_same_run_and_the_usual_ones_change_nothing() {
+        let run = |preference: serde_json::Value| {
+            RunPlan::new(&NewRun { preference: Some(preference), ..on(json!({})) })
+        };
+        let usual = RunPlan::new(&on(json!({}))).unwrap();
+        let balanced = run(json!("balanced")).unwrap();
+        assert_eq!((balanced.digest, balanced.run), (usual.digest, usual.run));
+        let [named, told] = [json!("cheap"), json!({"cost": 8})].map(|wanted| run(wanted).unwrap());
+        assert_eq!((named.digest, &named.run), (told.digest, &told.run));
+        assert_ne!(named.digest, usual.digest);
+        assert_eq!(
+            named.run.preference,
+            Some(json!({"request": 50.0, "gpu_hour": 0.0, "cost": 8.0, "latency": 0.02}))
+        );
+        assert_eq!(RunPlan::of_record(&named.run).unwrap().digest, named.digest);
+        assert_eq!(run(json!({"latency": true})).unwrap_err()[0].pointer, "/preference/latency");
+    }
+
+    #[test]
     fn adaptive_is_refused_a_reward_that_it_would_not_heed() {
         let run = NewRun { algorithm: Some("adaptive".into()), reward: "seed".into(), ..NewRun::default() };
         assert_eq!(pointers(&run), ["/reward"]);

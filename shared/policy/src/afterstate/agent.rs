@@ -285,12 +285,12 @@ impl Agent for Afterstate {
     fn knowledge(&self) -> Knowledge {
         let [values, means, visits] = self.tables.shown();
         let (deferral, deferral_visits) = self.deferral.shown();
-        Knowledge { reward: self.reward.to_string(), values, means, visits, deferral, deferral_visits }
+        Knowledge { reward: self.reward, values, means, visits, deferral, deferral_visits }
     }
 
     fn absorb(&mut self, knowledge: Knowledge) -> Result<(), String> {
         let (coordinates, classes) = (self.scarcity.coordinates(), self.classes.len());
-        self.reward = knowledge.reward.parse().map_err(|e| format!("the agent's values: {e}"))?;
+        self.reward = knowledge.reward;
         if !knowledge.is_of(coordinates, classes) {
             return Err(format!(
                 "expected the values of {coordinates} coordinates and of {classes} classes of requests"

@@ -1,6 +1,7 @@
 //! What `afterstate` knows: means, and how often each was visited. Two are merged by the **mean of each, weighted by its
 //! visits**; visits add up. What is acted on is the concave function that is nearest to the means, and made anew of them.
 
+use routing_env::Reward;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,8 +19,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Knowledge {
-    /// The name of the reward that it was taught.
-    pub(crate) reward: String,
+    /// The reward that it was taught.
+    pub(crate) reward: Reward,
     /// `[coordinate][phase][knot]`: the value of what is left of each provider, of each tenant's budget, and of the
     /// waiting places; last the rest of the step itself, which decides nothing.
     pub(crate) values: Nested,
@@ -111,7 +112,7 @@ impl Learned for Knowledge {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct First {
-    reward: String,
+    reward: Reward,
     values: Nested,
     deferral: Vec<[f64; PHASES]>,
 }

@@ -10,6 +10,7 @@ mod going_on;
 mod hand_rules;
 mod laws;
 mod merging;
+mod preferences;
 mod q_learning;
 mod regions;
 mod support;

@@ -309,7 +309,7 @@ impl Agent for RequestAware {
     }
 
     fn knowledge(&self) -> Knowledge {
-        Knowledge { reward: self.reward.to_string(), cells: self.values.cells(), hours: self.hours.cells() }
+        Knowledge { reward: self.reward, cells: self.values.cells(), hours: self.hours.cells() }
     }
 
     fn absorb(&mut self, knowledge: Knowledge) -> Result<(), String> {
@@ -323,7 +323,7 @@ impl Agent for RequestAware {
         if !knowledge.hours.keys().all(|at| usize::from(at.provider) < self.providers) {
             return Err(format!("expected values of the hours of {} providers", self.providers));
         }
-        self.reward = knowledge.reward.parse().map_err(|e| format!("the agent's values: {e}"))?;
+        self.reward = knowledge.reward;
         self.values = Values::of_cells(&knowledge.cells);
         self.hours = Values::of_cells(&knowledge.hours);
         self.replay = self.settings.replay.enabled.then(|| Replay::new(self.settings.replay));

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use routing_env::Reward;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 #[serde(try_from = "Written", into = "Written")]
 pub(crate) struct Knowledge {
     /// What it was taught by.
-    pub(crate) reward: String,
+    pub(crate) reward: Reward,
     pub(crate) cells: BTreeMap<StateAction, Cell>,
     pub(crate) hours: BTreeMap<Use, Cell>,
 }
@@ -61,7 +62,7 @@ impl Learned for Knowledge {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    reward: String,
+    reward: Reward,
     cells: Vec<(StateAction, u32, f64)>,
     hours: Vec<(Use, u32, f64)>,
 }
