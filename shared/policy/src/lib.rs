@@ -79,6 +79,7 @@ mod q_learning {
         mod hours;
         pub(crate) mod knowledge;
         mod losses;
+        mod start;
         mod state;
         pub(crate) mod step;
         mod values;

@@ -8,7 +8,7 @@
 use routing_env::{StepOutcome, physics};
 use smallvec::{SmallVec, smallvec};
 
-use crate::q_learning::request::step::Start;
+use crate::q_learning::request::start::Start;
 
 /// The losses of a step, which are mostly below 0.
 pub(crate) struct Losses {

@@ -8,7 +8,7 @@
 use routing_env::{Choice, Observation};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::q_learning::request::step::Start;
+use crate::q_learning::request::start::Start;
 
 /// Parts of a step. One more stands for requests that come again: they have waited, or failed.
 pub(crate) const PARTS: usize = 4;
