@@ -137,10 +137,10 @@ async fn a_record_that_cannot_be_the_limit_is_solved_again() {
 #[tokio::test]
 async fn hidden_knowledge_has_a_reference_and_the_limit_of_one_who_knows_it() {
     let ledger = FakeRemembrancer::start().await;
-    let request = json!({"environment": {"preset": "drifting"}, "seeds": 4, "steps": 12});
+    let request = json!({"environment": {"preset": "drifting"}, "seeds": 6, "steps": 24});
     let result = evaluator(ledger.url()).await.completed(&request).await.result.unwrap();
     let limit = result.limit.as_ref().unwrap();
-    assert_eq!((limit.steps_solved, limit.steps_total), (48, 48));
+    assert_eq!((limit.steps_solved, limit.steps_total), (144, 144));
     let find = |name: &str| result.policies.iter().find(|p| p.name == name).unwrap();
     let informed = find("bid-price-informed");
     assert!(informed.reference && !find("bid-price").reference);
