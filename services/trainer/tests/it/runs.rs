@@ -203,7 +203,9 @@ async fn metrics_come_as_csv_with_the_agreed_columns_and_in_json_pages() {
     let agents = stack.client().agents(run.id, &PageQuery::default()).await.unwrap().items;
     assert_eq!(agents.len(), 3);
     assert_eq!(agents.iter().map(|a| a.decisions).sum::<u64>(), run.progress.decisions);
-    assert!(agents.iter().all(|a| a.avg_reward.is_some() && a.q_table_size > 0));
+    assert!(agents.iter().all(|a| a.avg_reward.is_some()));
+    // whom the field has made to forget knows nothing
+    assert!(agents.iter().any(|a| a.q_table_size > 0), "{agents:?}");
     let checkpoints = stack.client().checkpoints(run.id, &PageQuery::default()).await.unwrap().items;
     assert_eq!(checkpoints.iter().map(|c| c.episodes_done).collect::<Vec<_>>(), [2, 4]);
 }
