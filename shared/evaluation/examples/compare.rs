@@ -122,7 +122,7 @@ fn trained(env: &Environment, wanted: Preference, learner: &str, trainings: u64)
     let episodes: u32 = episodes.parse().unwrap();
     let train = |training: u64| {
         let mut swarm = Swarm::new(config.clone(), env).unwrap();
-        swarm.prefer(&wanted.into(), env);
+        swarm.prefer(wanted, env);
         let first = 1 + training * u64::from(episodes);
         (first..first + u64::from(episodes)).for_each(|seed| {
             swarm.play(env, seed, Reward::Preference(wanted));

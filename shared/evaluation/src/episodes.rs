@@ -93,7 +93,7 @@ impl Contestant {
     #[must_use]
     pub fn of_rule_for(rule: Rule, env: &Environment, wanted: Preference) -> Self {
         let origin = if Rule::REFERENCES.contains(&rule) { Origin::Reference } else { Origin::Rule };
-        Self::new(rule.name().into(), origin, vec![Swarm::of_rule_for(rule, env, &wanted.into())])
+        Self::new(rule.name().into(), origin, vec![Swarm::of_rule_for(rule, env, wanted)])
     }
 
     /// Policies of one configuration after so many episodes of training, each on seeds of its own. They are frozen: they
@@ -121,7 +121,7 @@ impl Contestant {
         wanted: Preference,
     ) -> Result<Self, SwarmError> {
         let mut swarm = Swarm::new(config.clone(), env)?;
-        swarm.prefer(&wanted.into(), env);
+        swarm.prefer(wanted, env);
         Ok(Self::of_swarms(0, vec![swarm]))
     }
 

@@ -279,7 +279,7 @@ mod tests {
         let env = Environment::built_in(Preset::Contended);
         let grid = grid(&env);
         assert_eq!(grid.len(), 27);
-        assert!(grid.iter().all(|wanted| (wanted.scale(env.mean_gpu_hours()) - 1.0).abs() < 1e-12));
+        assert!(grid.iter().all(|wanted| (wanted.scale(&env) - 1.0).abs() < 1e-12));
         let mean = Outcome {
             served: 1.0,
             gpu_hours: env.mean_gpu_hours(),

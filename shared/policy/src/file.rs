@@ -131,7 +131,7 @@ impl PolicyFile {
         }
         let mut swarm = Swarm::new(self.swarm.clone(), env)?;
         if let Some(preference) = self.training.preference {
-            swarm.prefer(&preference.into(), env);
+            swarm.prefer(preference, env);
         }
         swarm.absorb(&self.agents)?;
         swarm.freeze();
@@ -145,7 +145,7 @@ impl PolicyFile {
     pub fn swarm_for(&self, wanted: Preference, env: &Environment) -> Result<Swarm, SwarmError> {
         let mut swarm = self.swarm(env)?;
         let trained = self.training.preference.unwrap_or(Preference::EXCESS_COST);
-        if swarm.prefer(&wanted.into(), env) || wanted == trained {
+        if swarm.prefer(wanted, env) || wanted == trained {
             return Ok(swarm);
         }
         let name = self.swarm.algorithm.name();

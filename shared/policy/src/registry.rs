@@ -3,7 +3,7 @@
 //! Whatever tells or checks which learners there are and what each can be told (help texts, errors, documents) reads
 //! it here.
 
-use routing_env::{Environment, Preferences};
+use routing_env::{Environment, Preference};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
@@ -204,7 +204,7 @@ impl Algorithm {
     pub(crate) fn team(&self, agents: u32, env: &Environment) -> Result<Box<dyn Team>, SwarmError> {
         match self.kind {
             Kind::Learner(learner) => (learner.team)(learner.name, &self.settings, agents, env),
-            Kind::Rule(rule) => Ok(rule.team(agents, env, &Preferences::default())),
+            Kind::Rule(rule) => Ok(rule.team(agents, env, Preference::EXCESS_COST)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A swarm: agents that take requests in turn, or are of regions, and share the team's reward.
 
-use routing_env::{Candidate, Environment, Episode, Observation, Preferences, Resolution, Reward, Turn};
+use routing_env::{Candidate, Environment, Episode, Observation, Preference, Resolution, Reward, Turn};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -97,12 +97,12 @@ impl Swarm {
     /// One agent that follows a hand rule.
     #[must_use]
     pub fn of_rule(rule: Rule, env: &Environment) -> Self {
-        Self::of_rule_for(rule, env, &Preferences::default())
+        Self::of_rule_for(rule, env, Preference::EXCESS_COST)
     }
 
     /// One agent that follows a hand rule for those who want this.
     #[must_use]
-    pub fn of_rule_for(rule: Rule, env: &Environment, wanted: &Preferences) -> Self {
+    pub fn of_rule_for(rule: Rule, env: &Environment, wanted: Preference) -> Self {
         Self::of(SwarmConfig { algorithm: rule.into(), agents: 1 }, rule.team(1, env, wanted))
     }
 
@@ -144,7 +144,7 @@ impl Swarm {
 
     /// Decides for those who want this from now on. `false` where it does not heed it, because what it has learned are the
     /// values of what it was trained for. Hand rules begin anew, so that it is for them between episodes only.
-    pub fn prefer(&mut self, wanted: &Preferences, env: &Environment) -> bool {
+    pub fn prefer(&mut self, wanted: Preference, env: &Environment) -> bool {
         match self.config.algorithm.rule() {
             Some(rule) => {
                 self.team = rule.team(self.config.agents, env, wanted);

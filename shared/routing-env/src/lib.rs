@@ -39,7 +39,7 @@ pub use input::{InputError, OrderedMap};
 pub use market::{Candidate, Infeasible, Market, ProviderState};
 pub use metrics::{Fate, Metrics, Resolution, Routed, Tally, size_class};
 pub use physics::Physics;
-pub use preference::{ExcessCost, Outcome, Preference, Preferences};
+pub use preference::{ExcessCost, Outcome, Preference};
 pub use preset::{Preset, UnknownPreset};
 pub use request::Request;
 pub use reward::{Reward, UnknownReward};

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::Metrics;
+use crate::environment::Environment;
 
 /// What comes of a request, before anybody says what it is worth. That of a request that is not served is all zeros.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -71,12 +71,12 @@ impl Preference {
     /// To want nothing: what the weights of a part of a preference are added to.
     pub const NOTHING: Self = Self { request: 0.0, gpu_hour: 0.0, cost: 0.0, latency: 0.0 };
 
-    /// How many times as much a request of this mean size is worth as by [`Self::EXCESS_COST`]: 1 by that one, and by all
-    /// that want the same request as much. Whatever is tuned in points for that one, times this, is tuned for this one. A
-    /// preference that values no request at all has no scale of its own, and keeps that of `EXCESS_COST`.
+    /// How many times as much a mean request of this environment is worth as by [`Self::EXCESS_COST`]: 1 by that one, and by
+    /// all that want it as much. Whatever is tuned in points for that one, times this, is tuned for this one. A preference
+    /// that values no request at all has no scale of its own, and keeps that of `EXCESS_COST`.
     #[must_use]
-    pub fn scale(&self, mean_gpu_hours: f64) -> f64 {
-        let scale = (self.request + self.gpu_hour * mean_gpu_hours) / Self::EXCESS_COST.request;
+    pub fn scale(&self, env: &Environment) -> f64 {
+        let scale = (self.request + self.gpu_hour * env.mean_gpu_hours()) / Self::EXCESS_COST.request;
         if scale > 0.0 { scale } else { 1.0 }
     }
 
@@ -104,65 +104,5 @@ impl Preference {
         self.request * outcome.served + self.gpu_hour * outcome.gpu_hours
             - self.cost * outcome.excess_cost.usd_per_unit * outcome.excess_cost.units
             - Self::EXCESS_COST.latency * latency_ms
-    }
-}
-
-/// What is wanted for each tenant: the same for all, but for those for whom something else is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Preferences {
-    common: Preference,
-    /// By tenant; empty where all want the same.
-    own: Vec<Preference>,
-}
-
-impl Preferences {
-    /// For each tenant what `of` says, where it is another thing than what all want in common.
-    #[must_use]
-    pub fn by_tenant(common: Preference, tenants: usize, of: impl Fn(usize) -> Preference) -> Self {
-        Self { common, own: (0..tenants).map(of).collect() }
-    }
-
-    /// What is wanted for a tenant.
-    #[inline]
-    #[must_use]
-    pub fn of(&self, tenant: usize) -> Preference {
-        self.own.get(tenant).copied().unwrap_or(self.common)
-    }
-
-    /// The same where a ms of latency costs so many times as much.
-    #[must_use]
-    pub fn with_latency_times(mut self, factor: f64) -> Self {
-        self.own.iter_mut().chain([&mut self.common]).for_each(|wanted| wanted.latency *= factor);
-        self
-    }
-
-    /// What was earned of what is wanted, where these figures' rewards are by what all want in common.
-    #[must_use]
-    pub fn reward(&self, metrics: &Metrics) -> f64 {
-        let own = self.own.iter().zip(&metrics.tenants).map(|(own, tally)| {
-            let outcome = tally.outcome();
-            own.reward(&outcome) - self.common.reward(&outcome)
-        });
-        metrics.overall.reward + own.sum::<f64>()
-    }
-
-    /// What is wanted for all.
-    #[must_use]
-    pub fn common(&self) -> Preference {
-        self.common
-    }
-}
-
-/// The same for all tenants.
-impl From<Preference> for Preferences {
-    fn from(common: Preference) -> Self {
-        Self { common, own: Vec::new() }
-    }
-}
-
-/// What [`Preference::EXCESS_COST`] wants.
-impl Default for Preferences {
-    fn default() -> Self {
-        Preference::EXCESS_COST.into()
     }
 }

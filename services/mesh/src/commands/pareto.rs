@@ -189,7 +189,7 @@ impl Pareto {
                 if !is_trained {
                     let Ok(untrained) = Swarm::new(file.swarm.clone(), environment) else { continue };
                     swarm = untrained;
-                    swarm.prefer(&wanted.into(), environment);
+                    swarm.prefer(wanted, environment);
                 }
                 let first_seed = file.training.first_seed;
                 let training =

@@ -246,7 +246,7 @@ fn swarm(policy: &str, environment: &Environment, wanted: Option<Preference>) ->
     let unknown = match policy.parse::<Rule>() {
         Ok(rule) => {
             let wanted = wanted.unwrap_or(Preference::EXCESS_COST);
-            return Ok(Swarm::of_rule_for(rule, environment, &wanted.into()));
+            return Ok(Swarm::of_rule_for(rule, environment, wanted));
         }
         Err(unknown) => unknown,
     };

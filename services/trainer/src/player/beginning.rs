@@ -56,7 +56,7 @@ impl<'a> Player<'a> {
         let mut swarm = Swarm::new(plan.swarm.clone(), &plan.environment)
             .map_err(|error| Halt::Failed(error.to_string()))?;
         if let Some(preference) = plan.reward.preference() {
-            swarm.prefer(&preference.into(), &plan.environment); // who does not heed it learns it from the reward
+            swarm.prefer(preference, &plan.environment); // who does not heed it learns it from the reward
         }
         if let Some(document) = &from {
             swarm.restore(&document.swarm).map_err(|e| Halt::Failed(format!("the checkpoint: {e}")))?;

@@ -85,7 +85,7 @@ impl Desk {
             return Ok(());
         }
         let preference = wanted.preference().unwrap_or(Preference::EXCESS_COST);
-        if !self.swarm.prefer(&preference.into(), &self.environment) && wanted != self.reward {
+        if !self.swarm.prefer(preference, &self.environment) && wanted != self.reward {
             let detail = format!(
                 "expected none, because what this policy has learned are the values of what it was trained for ({}): ask a \
                  hand rule or a policy of adaptive or cem, or train one for it",

@@ -18,7 +18,7 @@
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use routing_env::{
-    Choice, Environment, Episode, Market, Observation, Preferences, Request, Reward, StepOutcome, Stream,
+    Choice, Environment, Episode, Market, Observation, Preference, Request, Reward, StepOutcome, Stream,
     Turn, generator,
 };
 
@@ -55,7 +55,7 @@ pub(crate) struct Adaptive {
     elsewhere: Worlds,
     learning: Learning,
     rng: Pcg64,
-    wanted: Preferences,
+    wanted: Preference,
     prices: BidPrices,
     /// What is believed of this step, once something of it has been seen.
     beliefs: Option<Beliefs>,
@@ -117,7 +117,7 @@ impl Adaptive {
     /// What each of the settings would have earned in a step of these requests, where it is to be rehearsed.
     fn rehearse(&self, market: &Market, requests: &[Request], unserved: u64, beliefs: &Beliefs) -> Vec<f64> {
         let Some(weight) = self.rehearsals().now().weight(unserved) else { return Vec::new() };
-        let weight = weight / self.wanted.common().scale(self.env.mean_gpu_hours());
+        let weight = weight / self.wanted.scale(&self.env);
         let mut opening = None;
         let earned = |settings| weight * self.rehearsed(settings, market, requests, beliefs, &mut opening);
         self.rehearsals().now().all().map(earned).collect()
@@ -149,9 +149,9 @@ impl Adaptive {
         beliefs: &Beliefs,
         opening: &mut Option<Plan>,
     ) -> f64 {
-        let mut prices = BidPrices::new(settings, &self.wanted);
+        let mut prices = BidPrices::new(settings, self.wanted);
         let mut notes = Notes::at(opening.clone());
-        let reward = Reward::Preference(self.wanted.common());
+        let reward = Reward::Preference(self.wanted);
         let mut episode = Episode::of_step(&self.env, market.clone(), requests.to_vec(), 0, reward);
         episode.begin_step();
         while let Some(turn) = episode.turn() {
@@ -171,7 +171,7 @@ impl Adaptive {
                 }
             }
         }
-        self.wanted.reward(episode.outcome().metrics)
+        episode.outcome().metrics.overall.reward
     }
 }
 
@@ -207,7 +207,7 @@ impl Agent for Adaptive {
             shared.opening = Some(observation.market.clone());
         }
         let beliefs = beliefs.get_or_insert_with(|| {
-            *prices = BidPrices::new(rehearsals[*kind].now().leader(), wanted);
+            *prices = BidPrices::new(rehearsals[*kind].now().leader(), *wanted);
             model.beliefs(observation.hour_of_week)
         });
         let mut decision = match member {
@@ -276,8 +276,8 @@ impl Agent for Adaptive {
         }
     }
 
-    fn prefer(&mut self, wanted: &Preferences) -> bool {
-        self.wanted = wanted.clone();
+    fn prefer(&mut self, wanted: Preference) -> bool {
+        self.wanted = wanted;
         self.kind = kind(&self.env, wanted);
         true
     }
@@ -351,8 +351,8 @@ impl Learner for Adaptive {
             beliefs: None,
             estimators: settings.estimators,
             model: Model::new(env, settings.estimators),
-            prices: BidPrices::new(rehearsals[0].now().leader(), &Preferences::default()),
-            wanted: Preferences::default(),
+            prices: BidPrices::new(rehearsals[0].now().leader(), Preference::EXCESS_COST),
+            wanted: Preference::EXCESS_COST,
             rehearsals,
             kind: 0,
             world: world(env),

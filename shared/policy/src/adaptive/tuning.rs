@@ -5,7 +5,7 @@
 //! counts, so that a rare step in which much is at stake counts for as much as it is (ranks would hide it). The leader
 //! is followed (Hannan 1957: with full information no exploration is needed).
 
-use routing_env::{Environment, Preference, Preferences};
+use routing_env::{Environment, Preference};
 use serde::{Deserialize, Serialize};
 
 use crate::prices::bid_price::{DEFER_BELOW_PER_HOUR, FIRST_THRESHOLD, Settings};
@@ -18,8 +18,8 @@ const REHEARSED_EVERY: f64 = 4.0;
 pub(crate) const KINDS: usize = 3;
 
 /// Of which kind a preference is, from those for which requests are worth most to those for which hours are.
-pub(crate) fn kind(env: &Environment, wanted: &Preferences) -> usize {
-    let Preference { request, gpu_hour, .. } = wanted.common();
+pub(crate) fn kind(env: &Environment, wanted: Preference) -> usize {
+    let Preference { request, gpu_hour, .. } = wanted;
     let hours = gpu_hour * env.mean_gpu_hours();
     let share = if hours > 0.0 { hours / (request + hours) } else { 0.0 };
     usize::from(share > 0.25) + usize::from(share > 0.75)

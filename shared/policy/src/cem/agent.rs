@@ -20,7 +20,7 @@
 
 use rand_pcg::Pcg64;
 use routing_env::{
-    Candidate, Choice, Environment, Episode, Market, Observation, Preferences, Request, Reward, StepOutcome,
+    Candidate, Choice, Environment, Episode, Market, Observation, Preference, Request, Reward, StepOutcome,
     Stream, Turn, generator,
 };
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ pub(crate) struct Cem {
     population: usize,
     /// ε of the configuration.
     noise: f64,
-    wanted: Preferences,
+    wanted: Preference,
     distribution: Distribution,
     control: Control,
     /// Its members of this generation; those that are missing are drawn when it leads.
@@ -118,7 +118,7 @@ impl Cem {
 
     /// What the mean would have earned in the step, by the catalog's word and in points per request.
     fn rehearsed(&self, opening: &Market, requests: &[Request]) -> f64 {
-        let kind = Reward::Preference(self.wanted.common());
+        let kind = Reward::Preference(self.wanted);
         let mut episode = Episode::of_step(&self.env, opening.clone(), requests.to_vec(), 0, kind);
         let mut notes = Notes::default();
         episode.begin_step();
@@ -146,7 +146,7 @@ impl Cem {
             _ => Pressure::new(&self.env, observation.market, &self.beliefs, observation.index, phase),
         };
         let pressure = notes.pressure.insert(pressure);
-        let chosen = score::choose(observation, pressure, phase, notes.waiting, (weights, &self.wanted));
+        let chosen = score::choose(observation, pressure, phase, notes.waiting, (weights, self.wanted));
         notes.waiting += usize::from(chosen.0 == Choice::Defer);
         chosen
     }
@@ -196,9 +196,7 @@ impl Agent for Cem {
     fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
         let phase = observation.phase;
         let pressure = Pressure::new(&self.env, observation.market, &self.beliefs, observation.index, phase);
-        Some(
-            score::score(observation, candidate, &pressure, phase, (&self.distribution.mean, &self.wanted)).0,
-        )
+        Some(score::score(observation, candidate, &pressure, phase, (&self.distribution.mean, self.wanted)).0)
     }
 
     fn observe_step(&mut self, outcome: &StepOutcome<'_>, shared: &mut Step) {
@@ -214,7 +212,7 @@ impl Agent for Cem {
             let requests = outcome.requests.len() as f64 / self.beliefs.demand.iter().flatten().sum::<f64>();
             let hours = outcome.requests.iter().map(|r| r.hours).sum::<f64>() / self.expected_hours;
             // where what is wanted changes from episode to episode, its scale must not
-            let scale = self.wanted.common().scale(self.env.mean_gpu_hours());
+            let scale = self.wanted.scale(&self.env);
             let reward = reward / scale;
             let difficulty = [1.0, requests, hours, self.rehearsed(opening, outcome.requests) / scale];
             let member = &mut self.members[leads];
@@ -274,8 +272,8 @@ impl Agent for Cem {
         Ok(())
     }
 
-    fn prefer(&mut self, wanted: &Preferences) -> bool {
-        self.wanted = wanted.clone();
+    fn prefer(&mut self, wanted: Preference) -> bool {
+        self.wanted = wanted;
         true
     }
 
@@ -326,7 +324,7 @@ impl Learner for Cem {
             carried,
             population: carried * agents,
             noise: settings.epsilon,
-            wanted: Preferences::default(),
+            wanted: Preference::EXCESS_COST,
             learning: Learning::at_rate(distribution.relative_spread()),
             distribution,
             control: Control::new(),

@@ -1,11 +1,11 @@
 //! The score that [`super::Cem`] searches the weights of.
 //!
-//! A candidate's score is the reward that it promises to those who ask minus what it takes from others, in points of reward. What it
-//! takes is linear in features of the candidate, none of which names a provider or a tenant, so that the same weights
-//! say something in every catalog. A request goes where the score is highest, is held where that is below 0, and is
+//! A candidate's score is the reward that it promises to those who ask minus what it takes from others, in points of
+//! reward. What it takes is linear in features of the candidate, none of which names a provider or a tenant, so that the
+//! same weights say something in every catalog; they are in points of `excess-cost`, and are scaled to what is wanted. A request goes where the score is highest, is held where that is below 0, and is
 //! set aside where that is below a threshold that is linear as well.
 
-use routing_env::{Candidate, Choice, Environment, MAX_WAITING, Observation, Preferences};
+use routing_env::{Candidate, Choice, MAX_WAITING, Observation, Preference};
 
 use super::pressure::Pressure;
 
@@ -61,11 +61,6 @@ fn rise(x: f64, from: f64, to: f64) -> f64 {
     ((x - from) / (to - from)).clamp(0.0, 1.0)
 }
 
-/// What the weights, which are in points of `excess-cost`, are multiplied by.
-fn scale(env: &Environment, wanted: &Preferences) -> f64 {
-    wanted.common().scale(env.mean_gpu_hours())
-}
-
 fn dot(features: &[f64], weights: &[f64]) -> f64 {
     features.iter().zip(weights).map(|(feature, weight)| feature * weight).sum()
 }
@@ -76,10 +71,10 @@ pub(super) fn score(
     candidate: &Candidate,
     pressure: &Pressure,
     phase: f64,
-    (weights, wanted): (&[f64], &Preferences),
+    (weights, wanted): (&[f64], Preference),
 ) -> (f64, f64) {
     let Observation { env, market, request, candidates, .. } = *observation;
-    let reward = wanted.of(request.tenant).reward(&candidate.outcome(env, request));
+    let reward = wanted.reward(&candidate.outcome(env, request));
     if observation.waited_ms.is_some() {
         return (reward, 0.0); // nothing is to come that it could take anything from
     }
@@ -114,7 +109,7 @@ pub(super) fn score(
         candidate.latency_ms / 100.0,
         hours / candidates.len() as f64,
     ];
-    (reward - scale(env, wanted) * dot(&features, weights), demand)
+    (reward - wanted.scale(env) * dot(&features, weights), demand)
 }
 
 /// What these weights choose, and the score of the best candidate. `waiting` requests have been set aside.
@@ -123,7 +118,7 @@ pub(super) fn choose(
     pressure: &Pressure,
     phase: f64,
     waiting: usize,
-    (weights, wanted): (&[f64], &Preferences),
+    (weights, wanted): (&[f64], Preference),
 ) -> (Choice, f64) {
     let Observation { env, market, request, candidates, .. } = *observation;
     let mut best = (candidates[0].provider, f64::NEG_INFINITY, 0.0);
@@ -145,7 +140,7 @@ pub(super) fn choose(
             hours * rise(budget, 0.7, 1.4),
             hours * rise(demand, 0.7, 1.4),
         ];
-        if score < scale(env, wanted) * dot(&features, &weights[CHARGES..]) {
+        if score < wanted.scale(env) * dot(&features, &weights[CHARGES..]) {
             return (Choice::Defer, score);
         }
     }

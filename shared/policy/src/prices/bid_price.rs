@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 
 use limit::{Use, assign};
 use nalgebra::DVector;
-use routing_env::{
-    Candidate, Choice, Environment, Observation, Outcome, Preference, Preferences, Request, physics,
-};
+use routing_env::{Candidate, Choice, Environment, Observation, Outcome, Preference, Request, physics};
 
 use crate::{
     policy::{Decision, Shared},
@@ -121,16 +119,16 @@ impl Shared for Notes {
 #[derive(Clone)]
 pub(crate) struct BidPrices {
     settings: Settings,
-    preferences: Preferences,
+    preference: Preference,
     candidates: Vec<Candidate>,
     nets: Nets,
 }
 
 impl BidPrices {
     /// For those who want this.
-    pub(crate) fn new(settings: Settings, preferences: &Preferences) -> Self {
-        let preferences = preferences.clone().with_latency_times(settings.latency_factor);
-        Self { settings, preferences, candidates: Vec::new(), nets: Nets::default() }
+    pub(crate) fn new(settings: Settings, preference: Preference) -> Self {
+        let preference = Preference { latency: preference.latency * settings.latency_factor, ..preference };
+        Self { settings, preference, candidates: Vec::new(), nets: Nets::default() }
     }
 
     /// Decides one request as these beliefs have it.
@@ -150,7 +148,7 @@ impl BidPrices {
         }
         let (candidate, net) = self.best(observation, beliefs, notes);
         let request = *observation.request;
-        let scale = self.preferences.common().scale(observation.env.mean_gpu_hours());
+        let scale = self.preference.scale(observation.env);
         let defer_below = self.settings.defer_below_per_hour * scale * request.hours;
         let choice = if observation.may_defer && net < defer_below {
             let wait_ms = physics::wait_ms(1.0 - observation.phase);
@@ -178,7 +176,7 @@ impl BidPrices {
         let plan = notes.plan.get_or_insert_with(|| Plan::new(env, self.settings.scenarios));
         if plan.part != Some(part) {
             let mut fluid =
-                Fluid::new(env, market, beliefs, &self.preferences, &notes.waiting, &mut self.candidates);
+                Fluid::new(env, market, beliefs, self.preference, &notes.waiting, &mut self.candidates);
             let count = plan.scenarios.len();
             plan.prices.fill(0.0);
             for (i, prices) in plan.scenarios.iter_mut().enumerate() {
@@ -203,7 +201,7 @@ impl BidPrices {
         beliefs: &Beliefs,
         notes: &mut Notes,
     ) -> (Candidate, f64) {
-        let preference = self.preferences.of(observation.request.tenant);
+        let preference = self.preference;
         let mut nets = std::mem::take(&mut self.nets);
         beliefs.nets(observation, preference, self.prices(observation, beliefs, notes), &mut nets);
         let candidates = observation.candidates.iter().zip(&nets.of);
@@ -276,8 +274,8 @@ impl BidPrices {
         request: &Request,
         wait_ms: f64,
     ) -> Vec<(usize, Use)> {
-        let preference = self.preferences.of(request.tenant);
-        let scale = self.preferences.common().scale(env.mean_gpu_hours());
+        let preference = self.preference;
+        let scale = self.preference.scale(env);
         let bonus = scale
             * self.settings.leftover.reward(&Outcome { gpu_hours: request.hours, ..Outcome::default() });
         let value = |candidate: &Candidate| beliefs.reward(env, preference, request, candidate);

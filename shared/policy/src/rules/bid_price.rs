@@ -1,6 +1,6 @@
 //! Bid prices as hand rules: from the catalog's word, from what was counted, or from the truth.
 
-use routing_env::{Environment, Observation, Preferences, StepOutcome, Truth};
+use routing_env::{Environment, Observation, Preference, StepOutcome, Truth};
 
 use crate::{
     policy::{Decision, Informed, Order},
@@ -30,23 +30,23 @@ pub(crate) struct BidPrice {
 
 impl BidPrice {
     /// The one that believes the catalog.
-    pub(crate) fn new(settings: Settings, preferences: &Preferences) -> Self {
-        Self::of(Source::Catalog, settings, preferences)
+    pub(crate) fn new(settings: Settings, preference: Preference) -> Self {
+        Self::of(Source::Catalog, settings, preference)
     }
 
     /// The one that believes the catalog, but for how many requests come: it keeps this share of what it has counted
     /// before when it counts a step's.
-    pub(crate) fn counting(kept: f64, settings: Settings, preferences: &Preferences) -> Self {
-        Self::of(Source::Counts(Counting::new(kept)), settings, preferences)
+    pub(crate) fn counting(kept: f64, settings: Settings, preference: Preference) -> Self {
+        Self::of(Source::Counts(Counting::new(kept)), settings, preference)
     }
 
     /// The one that is told the truth.
-    pub(crate) fn informed(settings: Settings, preferences: &Preferences) -> Self {
-        Self::of(Source::Truth(None), settings, preferences)
+    pub(crate) fn informed(settings: Settings, preference: Preference) -> Self {
+        Self::of(Source::Truth(None), settings, preference)
     }
 
-    fn of(source: Source, settings: Settings, preferences: &Preferences) -> Self {
-        Self { source, step: None, beliefs: None, prices: BidPrices::new(settings, preferences) }
+    fn of(source: Source, settings: Settings, preference: Preference) -> Self {
+        Self { source, step: None, beliefs: None, prices: BidPrices::new(settings, preference) }
     }
 
     fn beliefs_of(source: &Source, env: &Environment) -> Beliefs {

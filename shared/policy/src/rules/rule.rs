@@ -1,6 +1,6 @@
 //! The hand rules: what platform engineers write today, and what a learner has to beat.
 
-use routing_env::{Environment, Preferences};
+use routing_env::{Environment, Preference};
 use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 
 use crate::{
@@ -91,7 +91,7 @@ impl Rule {
 
     /// A team of so many that follow it for those who want this; `weighted-score`, `cheapest`, `fastest` and `random` do not
     /// heed what is wanted. One that is tuned plays the first training seeds of the environment for it, which takes seconds.
-    pub(crate) fn team(self, agents: u32, env: &Environment, wanted: &Preferences) -> Box<dyn Team> {
+    pub(crate) fn team(self, agents: u32, env: &Environment, wanted: Preference) -> Box<dyn Team> {
         let name = self.name();
         let scored = |score| -> Box<dyn Team> { Box::new(TeamOf::new(name, Scored { score }, agents)) };
         let priced = |rule| -> Box<dyn Team> { Box::new(TeamOf::new(name, rule, agents)) };

@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
-use routing_env::{Candidate, Choice, Observation, Preferences, Stream, generator};
+use routing_env::{Candidate, Choice, Observation, Preference, Stream, generator};
 
 use crate::{
     policy::{Decision, Order},
@@ -62,13 +62,13 @@ impl HandRule for Random {
 /// The highest reward.
 #[derive(Clone)]
 pub(crate) struct GreedyReward {
-    wanted: Preferences,
+    wanted: Preference,
 }
 
 impl GreedyReward {
     /// For those who want this.
-    pub(crate) fn new(wanted: &Preferences) -> Self {
-        Self { wanted: wanted.clone() }
+    pub(crate) fn new(wanted: Preference) -> Self {
+        Self { wanted }
     }
 }
 
@@ -78,21 +78,17 @@ impl HandRule for GreedyReward {
     const ORDER: Order = Order::Arrival;
 
     fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {
-        Decision::certain(greedy(observation, observation.candidates, &self.wanted))
+        Decision::certain(greedy(observation, observation.candidates, self.wanted))
     }
 
     fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
-        Some(reward(observation, candidate, &self.wanted))
+        Some(reward(observation, candidate, self.wanted))
     }
 }
 
 /// Routes to the highest reward among these candidates (at least one), for those who want this; holds when that is
 /// negative and holding is allowed.
-pub(crate) fn greedy(
-    observation: &Observation<'_>,
-    candidates: &[Candidate],
-    wanted: &Preferences,
-) -> Choice {
+pub(crate) fn greedy(observation: &Observation<'_>, candidates: &[Candidate], wanted: Preference) -> Choice {
     let chosen = best(candidates, |candidate| reward(observation, candidate, wanted));
     if observation.may_hold && reward(observation, &chosen, wanted) < 0.0 {
         Choice::Hold
@@ -102,9 +98,8 @@ pub(crate) fn greedy(
 }
 
 /// What the candidate promises.
-fn reward(observation: &Observation<'_>, candidate: &Candidate, wanted: &Preferences) -> f64 {
-    let preference = wanted.of(observation.request.tenant);
-    preference.reward(&candidate.outcome(observation.env, observation.request))
+fn reward(observation: &Observation<'_>, candidate: &Candidate, wanted: Preference) -> f64 {
+    wanted.reward(&candidate.outcome(observation.env, observation.request))
 }
 
 /// The highest score, compared exactly; of equal ones the first in catalog order.

@@ -1,7 +1,7 @@
 //! The strongest hand rule that we know how to make: bid prices whose settings are those that earned most on training
 //! seeds. Nothing of it is learned while it decides.
 
-use routing_env::{Environment, Episode, Preferences, Reward, Turn};
+use routing_env::{Environment, Episode, Preference, Reward, Turn};
 
 use crate::{
     prices::bid_price::{DEFER_BELOW_PER_HOUR, FIRST_THRESHOLD, Settings},
@@ -17,7 +17,7 @@ const COUNTING: [Option<f64>; 4] = [None, Some(0.1), Some(0.4), Some(0.7)];
 
 /// The settings that earn most on the first training seeds of this environment: first whether counts are believed, then
 /// from which net value on a request waits, uphill from the usual one.
-pub(crate) fn tuned(name: &'static str, env: &Environment, wanted: &Preferences) -> BidPrice {
+pub(crate) fn tuned(name: &'static str, env: &Environment, wanted: Preference) -> BidPrice {
     let rule = |counting: Option<f64>, threshold: usize| {
         let settings =
             Settings { defer_below_per_hour: DEFER_BELOW_PER_HOUR[threshold], ..Settings::OF_REWARD };
@@ -53,8 +53,8 @@ pub(crate) fn tuned(name: &'static str, env: &Environment, wanted: &Preferences)
 }
 
 /// What the rule earns on the training seeds.
-fn earned(name: &'static str, env: &Environment, wanted: &Preferences, rule: BidPrice) -> f64 {
-    let reward = Reward::Preference(wanted.common());
+fn earned(name: &'static str, env: &Environment, wanted: Preference, rule: BidPrice) -> f64 {
+    let reward = Reward::Preference(wanted);
     let mut team = TeamOf::new(name, rule, 1);
     let mut earned = 0.0;
     for seed in 1..=EPISODES {
@@ -76,7 +76,7 @@ fn earned(name: &'static str, env: &Environment, wanted: &Preferences, rule: Bid
                 }
             }
             team.observe_step(&episode.outcome());
-            earned += wanted.reward(episode.outcome().metrics);
+            earned += episode.outcome().metrics.overall.reward;
         }
         team.end_episode();
     }

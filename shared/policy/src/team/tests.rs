@@ -1,6 +1,6 @@
 //! What a policy says of the candidates agrees with what it chooses.
 
-use routing_env::{Choice, Environment, Episode, Preferences, Preset, Reward, Turn};
+use routing_env::{Choice, Environment, Episode, Preference, Preset, Reward, Turn};
 use serde_json::json;
 
 use super::*;
@@ -45,10 +45,10 @@ fn compare(env: &Environment, team: &mut dyn Team, seed: u64) -> u32 {
 fn a_rule_chooses_the_candidate_that_it_scores_highest() {
     let env = Environment::built_in(Preset::Congested);
     for rule in [Rule::WeightedScore, Rule::Cheapest, Rule::Fastest, Rule::GreedyReward] {
-        assert!(compare(&env, &mut *rule.team(1, &env, &Preferences::default()), 3) > 100, "{rule}");
+        assert!(compare(&env, &mut *rule.team(1, &env, Preference::EXCESS_COST), 3) > 100, "{rule}");
     }
     assert_eq!(
-        compare(&env, &mut *Rule::Random.team(1, &env, &Preferences::default()), 3),
+        compare(&env, &mut *Rule::Random.team(1, &env, Preference::EXCESS_COST), 3),
         0,
         "a random choice compares nothing"
     );

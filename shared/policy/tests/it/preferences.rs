@@ -16,7 +16,7 @@ fn swarm(algorithm: &str, env: &Environment) -> Swarm {
 
 /// What comes of three episodes in which a swarm decides for those who want this.
 fn played(mut swarm: Swarm, wanted: Preference, env: &Environment) -> Tally {
-    assert!(swarm.prefer(&wanted.into(), env));
+    assert!(swarm.prefer(wanted, env));
     swarm.freeze();
     let mut sum = Tally::default();
     (7..10).for_each(|seed| sum.merge(&swarm.play(env, seed, Reward::Preference(wanted)).overall));
