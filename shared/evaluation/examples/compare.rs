@@ -61,7 +61,7 @@ fn main() {
     contestants.extend(untrained.into_values());
 
     let progress = Progress::default();
-    let sample = Sample::new(&env, count, Some(env.steps())).unwrap();
+    let sample = Sample::all(&env);
     let achieved =
         play(&env, Reward::Preference(wanted), &contestants, &seeds, Some(&sample), &progress).unwrap();
     let limits = solve(&env, wanted, &sample, &seeds, &progress).unwrap().unwrap();

@@ -43,8 +43,13 @@ impl Sample {
             u32::try_from(all / u64::from(episodes.max(1))).unwrap_or(u32::MAX).max(1)
         };
         let per_episode = asked.unwrap_or_else(affordable).min(steps);
+        (per_episode > 0).then_some(Self { per_episode, ..Self::all(env) })
+    }
+
+    /// Every step of every episode.
+    pub fn all(env: &Environment) -> Self {
         let expected = env.workloads().knowledge == Knowledge::Hidden;
-        (per_episode > 0).then_some(Self { steps, per_episode, expected })
+        Self { steps: env.steps(), per_episode: env.steps(), expected }
     }
 
     /// Steps of each episode that are solved.
@@ -134,23 +139,7 @@ pub fn solve(
     seeds: &[u64],
     progress: &Progress,
 ) -> Option<Result<Vec<Limit>, AllocationError>> {
-    let of_seed = |seed: &u64| {
-        let mut sum = Limit::default();
-        for problem in sample.problems(env, preference, *seed) {
-            if progress.is_cancelled() {
-                return None;
-            }
-            match problem.limit() {
-                Ok(limit) => sum.merge(&limit),
-                Err(error) => return Some(Err(error)),
-            }
-            progress.solved(1);
-        }
-        Some(Ok(sum))
-    };
-    let solved: Vec<Option<Result<Limit, AllocationError>>> = seeds.par_iter().map(of_seed).collect();
-    // a failure is told although others were cancelled or failed: the first in the seeds' order
-    solved.into_iter().collect::<Option<Vec<_>>>().map(|limits| limits.into_iter().collect())
+    summed((env, preference), sample, seeds, progress, StepProblem::limit, Limit::merge)
 }
 
 /// The best that is possible for those who want this, by seed, each summed over its sampled steps; `None` when it was
@@ -165,22 +154,34 @@ pub fn best(
     seeds: &[u64],
     progress: &Progress,
 ) -> Option<Result<Vec<Best>, AllocationError>> {
+    summed((env, preference), sample, seeds, progress, StepProblem::best, Best::merge)
+}
+
+fn summed<T: Default + Send>(
+    (env, preference): (&Environment, Preference),
+    sample: &Sample,
+    seeds: &[u64],
+    progress: &Progress,
+    solve: fn(&StepProblem) -> Result<T, AllocationError>,
+    merge: fn(&mut T, &T),
+) -> Option<Result<Vec<T>, AllocationError>> {
     let of_seed = |seed: &u64| {
-        let mut sum = Best::default();
+        let mut sum = T::default();
         for problem in sample.problems(env, preference, *seed) {
             if progress.is_cancelled() {
                 return None;
             }
-            match problem.best() {
-                Ok(best) => sum.merge(&best),
+            match solve(&problem) {
+                Ok(solved) => merge(&mut sum, &solved),
                 Err(error) => return Some(Err(error)),
             }
             progress.solved(1);
         }
         Some(Ok(sum))
     };
-    let solved: Vec<Option<Result<Best, AllocationError>>> = seeds.par_iter().map(of_seed).collect();
-    solved.into_iter().collect::<Option<Vec<_>>>().map(|best| best.into_iter().collect())
+    let solved: Vec<Option<Result<T, AllocationError>>> = seeds.par_iter().map(of_seed).collect();
+    // a failure is told although others were cancelled or failed: the first in the seeds' order
+    solved.into_iter().collect::<Option<Vec<_>>>().map(|sums| sums.into_iter().collect())
 }
 
 /// Whether a limit that was read can be that of an episode in which these were achieved: it counts the same requests,

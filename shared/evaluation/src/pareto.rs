@@ -5,13 +5,14 @@
 //! al. 2015), and preference by preference by the share of the way from the baseline to the limit under the same weights.
 
 use limit::{AllocationError, Best};
-use policy::Rule;
+use policy::{Rule, SwarmError};
 use rayon::prelude::*;
-use routing_env::{Environment, Metrics, Outcome, Preference, Reward};
+use routing_env::{Environment, Metrics, Outcome, Preference, Reward, Tally};
 
 use crate::{
     bounds::{Sample, best},
     episodes::{Contestant, Played, play},
+    pooled::rewards,
     progress::Progress,
     statistics::{BySeed, Interval, Intervals, Runs},
 };
@@ -48,18 +49,24 @@ pub fn grid(env: &Environment) -> Vec<Preference> {
 pub struct Candidate<'a> {
     /// Its name.
     pub name: String,
-    /// Whether it is a hand rule.
+    /// Whether it is a hand rule that knows no more than others.
     pub is_rule: bool,
     /// The policy for those who want this.
-    pub policy: Box<dyn Fn(Preference) -> Contestant + Sync + 'a>,
+    pub policy: PolicyFor<'a>,
 }
+
+/// A policy for those who want this; an error where it cannot decide for them.
+pub type PolicyFor<'a> = Box<dyn Fn(Preference) -> Result<Contestant, SwarmError> + Sync + 'a>;
 
 impl<'a> Candidate<'a> {
     /// A hand rule.
     #[must_use]
     pub fn of_rule(rule: Rule, env: &'a Environment) -> Self {
-        let policy = move |wanted| Contestant::of_rule_for(rule, env, wanted);
-        Self { name: rule.name().into(), is_rule: true, policy: Box::new(policy) }
+        Self {
+            name: rule.name().into(),
+            is_rule: !Rule::REFERENCES.contains(&rule),
+            policy: Box::new(move |wanted| Ok(Contestant::of_rule_for(rule, env, wanted))),
+        }
     }
 }
 
@@ -76,12 +83,12 @@ pub struct Point {
     pub metrics: Option<Metrics>,
 }
 
-/// A policy's points, one a preference, and what they cover.
+/// Points, and what they cover.
 #[derive(Clone, Debug)]
 pub struct Front {
     /// Whose.
     pub name: String,
-    /// By preference.
+    /// A policy's and the limit's: one a preference.
     pub points: Vec<Point>,
     /// Hypervolume / that of the limit's front.
     pub hypervolume: f64,
@@ -94,113 +101,118 @@ pub struct Front {
 pub struct Fronts {
     /// What was wanted.
     pub preferences: Vec<Preference>,
-    /// The candidates', in their order, then that of all hand rules together, where there are several.
+    /// The candidates', in their order.
     pub policies: Vec<Front>,
+    /// That of the points of all hand rules together.
+    pub rules: Front,
     /// The limit's.
     pub limit: Front,
-    /// The reference of the hypervolume, in the order of [`coordinates`].
+    /// The reference of the hypervolume: requests served, GPU-hours, −excess cost in USD and −latency in ms of a mean request.
     pub reference: [f64; 4],
+}
+
+/// Why there are no fronts.
+#[derive(Debug, thiserror::Error)]
+pub enum FrontsError {
+    /// A policy cannot decide under one of the preferences.
+    #[error(transparent)]
+    Policy(#[from] SwarmError),
+    /// The limit cannot be solved.
+    #[error(transparent)]
+    Limit(#[from] AllocationError),
 }
 
 /// Plays every candidate under every preference on these seeds. The first one is the baseline. `None` when it was cancelled.
 ///
 /// # Errors
-/// When the limit cannot be solved.
+/// As [`FrontsError`] says.
 pub fn fronts(
     env: &Environment,
     candidates: &[Candidate<'_>],
     preferences: &[Preference],
     seeds: &[u64],
-    sample: &Sample,
     progress: &Progress,
-) -> Option<Result<Fronts, AllocationError>> {
+) -> Option<Result<Fronts, FrontsError>> {
     let mut by_candidate: Vec<Vec<Point>> = candidates.iter().map(|_| Vec::new()).collect();
     let mut of_limit = Vec::with_capacity(preferences.len());
-    let intervals = Intervals::new(seeds.len());
     for wanted in preferences {
-        let contestants: Vec<Contestant> =
-            candidates.par_iter().map(|candidate| (candidate.policy)(*wanted)).collect();
-        let played = play(env, Reward::Preference(*wanted), &contestants, seeds, Some(sample), progress)?;
-        let limits = match best(env, *wanted, sample, seeds, progress)? {
-            Ok(limits) => limits,
+        match points(env, candidates, *wanted, seeds, progress)? {
+            Ok((points, limit)) => {
+                by_candidate.iter_mut().zip(points).for_each(|(of, point)| of.push(point));
+                of_limit.push(limit);
+            }
             Err(error) => return Some(Err(error)),
-        };
-        let baseline = rewards(&played[0]).by_seed();
-        let possible: BySeed =
-            limits.iter().map(|limit| Some(limit.reward / limit.requests as f64)).collect();
-        let gap = Runs::from(possible).minus(&baseline).by_seed();
-        for (points, played) in by_candidate.iter_mut().zip(&played) {
-            let gains = rewards(played).minus(&baseline);
-            points.push(point(env, *wanted, played, intervals.ratio(&gains, &gap, 0.0)));
         }
-        of_limit.push(limit_point(*wanted, &limits));
     }
-    let mut all: Vec<(String, Vec<Point>)> =
-        candidates.iter().map(|candidate| candidate.name.clone()).zip(by_candidate).collect();
-    let rules: Vec<Point> = all
-        .iter()
-        .zip(candidates)
-        .filter(|(_, candidate)| candidate.is_rule)
-        .flat_map(|((_, points), _)| points.clone())
+    let of_rules = candidates.iter().zip(&by_candidate).filter(|(candidate, _)| candidate.is_rule);
+    // of points of many, no share of a way is anybody's
+    let of_rules: Vec<Point> = of_rules
+        .flat_map(|(_, points)| points)
+        .map(|point| Point { gap_closed: None, ..point.clone() })
         .collect();
-    all.push(("all hand rules together".into(), rules));
-    let reference = reference(all.iter().flat_map(|(_, points)| points).chain(&of_limit));
+    let reference = reference(by_candidate.iter().flatten().chain(&of_limit));
     let whole = hypervolume(&of_limit, reference);
-    let front = |(name, points): (String, Vec<Point>)| Front {
+    let front = |name: &str, points: Vec<Point>| Front {
+        name: name.to_owned(),
         hypervolume: hypervolume(&points, reference) / whole,
         expected_utility: expected_utility(preferences, &points),
-        name,
         points,
     };
-    let policies = all.into_iter().map(front).collect();
-    let limit = front(("limit".into(), of_limit));
-    Some(Ok(Fronts { preferences: preferences.to_vec(), policies, limit, reference }))
+    let policies = candidates.iter().zip(by_candidate);
+    Some(Ok(Fronts {
+        preferences: preferences.to_vec(),
+        policies: policies.map(|(candidate, points)| front(&candidate.name, points)).collect(),
+        rules: front("all hand rules together", of_rules),
+        limit: front("limit", of_limit),
+        reference,
+    }))
 }
 
-fn rewards(played: &Played) -> Runs {
-    Runs::new(
-        played
-            .iter()
-            .map(|episodes| {
-                episodes.iter().map(|episode| episode.on_limit_steps.avg_reward()).collect::<BySeed>()
-            })
-            .collect(),
-    )
-}
-
-fn point(env: &Environment, wanted: Preference, played: &Played, gap_closed: Option<Interval>) -> Point {
-    let mut metrics = Metrics::new(env);
-    played.iter().flatten().for_each(|episode| metrics.merge(&episode.metrics));
-    let outcome = per_request(metrics.overall.outcome(), metrics.overall.requests);
-    Point { outcome, reward: wanted.reward(&outcome), gap_closed, metrics: Some(metrics) }
-}
-
-fn limit_point(wanted: Preference, limits: &[Best]) -> Point {
-    let requests = limits.iter().map(|limit| limit.requests).sum();
-    let sum = |of: fn(&Outcome) -> f64| limits.iter().map(|limit| of(&limit.outcome)).sum::<f64>();
-    let whole = Outcome {
-        served: sum(|outcome| outcome.served),
-        gpu_hours: sum(|outcome| outcome.gpu_hours),
-        excess_cost: routing_env::ExcessCost::of_bill(sum(|outcome| outcome.excess_cost.usd()), 0.0),
-        latency_ms: sum(|outcome| outcome.latency_ms),
+/// The candidates' points under one preference, and the limit's.
+fn points(
+    env: &Environment,
+    candidates: &[Candidate<'_>],
+    wanted: Preference,
+    seeds: &[u64],
+    progress: &Progress,
+) -> Option<Result<(Vec<Point>, Point), FrontsError>> {
+    let contestants = candidates.par_iter().map(|candidate| (candidate.policy)(wanted));
+    let contestants = match contestants.collect::<Result<Vec<Contestant>, SwarmError>>() {
+        Ok(contestants) => contestants,
+        Err(error) => return Some(Err(error.into())),
     };
-    let outcome = per_request(whole, requests);
-    Point { outcome, reward: wanted.reward(&outcome), gap_closed: None, metrics: None }
+    let played = play(env, Reward::Preference(wanted), &contestants, seeds, None, progress)?;
+    let limits = match best(env, wanted, &Sample::all(env), seeds, progress)? {
+        Ok(limits) => limits,
+        Err(error) => return Some(Err(error.into())),
+    };
+    let intervals = Intervals::new(seeds.len());
+    let baseline = rewards(&played[0]).by_seed();
+    let possible: BySeed = limits.iter().map(|limit| Some(limit.reward / limit.requests as f64)).collect();
+    let gap = Runs::from(possible).minus(&baseline).by_seed();
+    let of_played = |played: &Played| {
+        let mut metrics = Metrics::new(env);
+        played.iter().flatten().for_each(|episode| metrics.merge(&episode.metrics));
+        let Tally { requests, .. } = metrics.overall;
+        let gap_closed = intervals.ratio(&rewards(played).minus(&baseline), &gap, 0.0);
+        Point { gap_closed, ..Point::new(wanted, metrics.overall.outcome(), requests, Some(metrics)) }
+    };
+    let mut limit = Best::default();
+    limits.iter().for_each(|of_seed| limit.merge(of_seed));
+    let limit = Point::new(wanted, limit.outcome, limit.requests, None);
+    Some(Ok((played.iter().map(of_played).collect(), limit)))
 }
 
-fn per_request(outcome: Outcome, requests: u64) -> Outcome {
-    let share = 1.0 / requests.max(1) as f64;
-    Outcome {
-        served: outcome.served * share,
-        gpu_hours: outcome.gpu_hours * share,
-        excess_cost: routing_env::ExcessCost::of_bill(outcome.excess_cost.usd() * share, 0.0),
-        latency_ms: outcome.latency_ms * share,
+impl Point {
+    /// Of so many requests, of which all together this came.
+    fn new(wanted: Preference, sum: Outcome, requests: u64, metrics: Option<Metrics>) -> Self {
+        let outcome = sum.times(1.0 / requests.max(1) as f64);
+        Self { outcome, reward: wanted.reward(&outcome), gap_closed: None, metrics }
     }
 }
 
-/// What is wanted of a mean request, each so that more is better: served, GPU-hours, excess cost and latency.
-#[must_use]
-pub fn coordinates(outcome: &Outcome) -> [f64; 4] {
+/// What is wanted of a mean request, each so that more is better.
+fn coordinates(outcome: &Outcome) -> [f64; 4] {
     [outcome.served, outcome.gpu_hours, -outcome.excess_cost.usd(), -outcome.latency_ms]
 }
 
@@ -293,16 +305,15 @@ mod tests {
     fn whoever_heeds_what_is_wanted_covers_more_of_what_is_possible_than_who_does_not() {
         let env = Environment::built_in(Preset::Contended).with_steps(8);
         let seeds = [1 << 32, (1 << 32) + 1];
-        let sample = Sample::new(&env, 2, Some(8)).unwrap();
         let candidates = [Rule::WeightedScore, Rule::BidPrice].map(|rule| Candidate::of_rule(rule, &env));
         let preferences = grid(&env).into_iter().step_by(4).collect::<Vec<_>>();
         let progress = Progress::default();
-        let found = fronts(&env, &candidates, &preferences, &seeds, &sample, &progress).unwrap().unwrap();
-        let [baseline, heeding, rules] = &found.policies[..] else { panic!() };
+        let found = fronts(&env, &candidates, &preferences, &seeds, &progress).unwrap().unwrap();
+        let [baseline, heeding] = &found.policies[..] else { panic!() };
         assert!(baseline.points.iter().all(|point| point.gap_closed.unwrap().mean == 0.0));
         assert!(heeding.points.iter().all(|point| point.gap_closed.unwrap().mean > 0.4), "{heeding:?}");
         assert!(heeding.hypervolume > baseline.hypervolume && heeding.hypervolume < 1.0);
-        assert!(rules.hypervolume >= heeding.hypervolume);
+        assert!(found.rules.hypervolume >= heeding.hypervolume);
         assert!(found.limit.expected_utility > heeding.expected_utility);
         assert_eq!(found.limit.hypervolume, 1.0);
     }

@@ -100,7 +100,8 @@ fn cells(
     cells
 }
 
-fn rewards(played: &Played) -> Runs {
+/// The mean reward of each episode.
+pub(crate) fn rewards(played: &Played) -> Runs {
     let of_training = |episodes: &Vec<Achieved>| -> BySeed {
         episodes.iter().map(|episode| episode.metrics.overall.avg_reward()).collect()
     };

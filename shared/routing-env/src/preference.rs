@@ -20,6 +20,20 @@ pub struct Outcome {
     pub latency_ms: f64,
 }
 
+impl Outcome {
+    /// So many times this.
+    #[must_use]
+    pub fn times(&self, factor: f64) -> Self {
+        let ExcessCost { usd_per_unit, units } = self.excess_cost;
+        Self {
+            served: self.served * factor,
+            gpu_hours: self.gpu_hours * factor,
+            excess_cost: ExcessCost { usd_per_unit, units: units * factor },
+            latency_ms: self.latency_ms * factor,
+        }
+    }
+}
+
 /// An amount of money as so many USD a unit, in two factors: a weight multiplies the first one before the second one
 /// does. So an offer by the hour and a bill for the whole job are weighed by one formula, each to the last bit as it
 /// always was; the product of the two would be rounded differently.

@@ -219,7 +219,7 @@ impl Evaluate {
 }
 
 /// Policies of one training each, or those that were trained alike together, in the order of their first files.
-fn policies(files: Vec<(PolicyFile, Hash)>, apart: bool) -> Vec<Trainings> {
+pub(crate) fn policies(files: Vec<(PolicyFile, Hash)>, apart: bool) -> Vec<Trainings> {
     let mut policies: Vec<Vec<(PolicyFile, Hash)>> = Vec::new();
     for file in files {
         let alike = |policy: &&mut Vec<(PolicyFile, Hash)>| {
@@ -237,7 +237,7 @@ fn policies(files: Vec<(PolicyFile, Hash)>, apart: bool) -> Vec<Trainings> {
 }
 
 /// A policy with its bytes, of its own file or of a checkpoint.
-fn policy_file(path: &Path) -> anyhow::Result<(PolicyFile, Vec<u8>)> {
+pub(crate) fn policy_file(path: &Path) -> anyhow::Result<(PolicyFile, Vec<u8>)> {
     let wrong = |why: &dyn std::fmt::Display| usage(format!("--ai-agents {}: {why}", path.display()));
     let bytes = read(path)?;
     // most files are policies: what is no checkpoint is told of as a policy

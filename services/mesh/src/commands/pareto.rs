@@ -1,24 +1,26 @@
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Context as _;
+use api::{Hash, evaluator::NewEvaluation};
 use clap::Args;
 use evaluation::{
-    bounds::Sample,
     episodes::Contestant,
-    origin::{Provenance, Training},
     pareto::{Candidate, Front, Fronts, Point, fronts, grid},
+    plan::Plan,
     progress::Progress,
 };
-use policy::{PolicyFile, Rule, Swarm};
-use routing_env::{Environment, Preference};
+use evaluator::local::LocalEvaluation;
+use policy::{PolicyFile, Rule};
+use routing_env::Preference;
 use serde::Serialize;
 use trainer::digest::sha256;
 
 use crate::{
+    commands::evaluate::{policies, policy_file},
     environment::EnvironmentArgs,
     evaluation::HeldOutArgs,
     exit::{Answer, usage},
-    files::{read, writable_folder, write},
+    files::{writable_folder, write},
     output::{note, say, say_json, table},
 };
 
@@ -33,8 +35,8 @@ use crate::{
   mesh pareto --preset congested --seeds 20 --output fronts
   mesh pareto --ai-agents out/swarm_final*.json --rules reserve,bid-price --json")]
 pub(crate) struct Pareto {
-    /// Policy files (swarm_final.json): the trainings of one policy
-    #[arg(long, value_name = "FILE", num_args = 1..=20)]
+    /// Policy files (swarm_final.json) or checkpoints; those that were trained alike are the trainings of one policy
+    #[arg(long, value_name = "FILE", num_args = 1..=60)]
     ai_agents: Vec<PathBuf>,
     /// Hand rules beside the baseline [default: all that heed what is wanted]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
@@ -113,117 +115,44 @@ impl Pareto {
         if let Some(folder) = &self.output {
             writable_folder(folder)?;
         }
-        let files = self.ai_agents.iter().map(|path| {
-            let bytes = read(path)?;
-            let file = PolicyFile::parse(&bytes).with_context(|| path.display().to_string())?;
-            Ok((file, sha256(&bytes).0))
-        });
-        let files = files.collect::<anyhow::Result<Vec<_>>>()?;
-        let environment = EnvironmentArgs {
-            preset: self
-                .environment
-                .preset
-                .clone()
-                .or_else(|| files.first().map(|(file, _)| file.training.preset.clone()))
-                .or_else(|| Some("contended".into())),
-            ..self.environment.clone()
+        let files: Vec<(PolicyFile, Vec<u8>)> =
+            self.ai_agents.iter().map(|path| policy_file(path)).collect::<anyhow::Result<_>>()?;
+        let trained_on = files.first().map(|(file, _)| file.training.preset.clone());
+        let preset = self.environment.preset.clone().or(trained_on).unwrap_or_else(|| "contended".into());
+        let environment = EnvironmentArgs { preset: Some(preset), ..self.environment.clone() };
+        let heeding = || Rule::ALL.into_iter().filter(|rule| rule.heeds_preference()).collect();
+        let rules: Vec<Rule> = self.rules.clone().unwrap_or_else(heeding);
+        let named = files.iter().map(|(file, bytes)| (file.clone(), sha256(bytes)));
+        let request = NewEvaluation {
+            policies: policies(named.collect(), false),
+            rules: Some(rules.iter().map(|rule| rule.name().to_owned()).collect()),
+            environment: environment.spec()?,
+            steps: Some(self.steps),
+            ..self.held_out.request()
         };
-        let environment = environment.load()?.with_steps(self.steps);
-        let seeds: Vec<u64> = (self.held_out.first_seed..).take(self.held_out.seeds as usize).collect();
-        let candidates = self.candidates(&environment, &files, &seeds)?;
-        let sample = Sample::new(&environment, self.held_out.seeds, Some(self.steps))
-            .context("an episode has a step at least")?;
-        let preferences = grid(&environment);
-        let played = fronts(&environment, &candidates, &preferences, &seeds, &sample, &Progress::default());
-        let found = played.context("nobody cancels it")?.context("the physical limit")?;
-        self.tell(&environment, &seeds, &found)
+        let by_name: BTreeMap<Hash, Vec<u8>> =
+            files.iter().map(|(_, bytes)| (sha256(bytes), bytes.clone())).collect();
+        // it says what is wrong with a policy or with its seeds, as an evaluation does
+        let evaluation =
+            LocalEvaluation::new(&request, &by_name).map_err(|error| usage(error.to_string()))?;
+        let plan = evaluation.plan();
+        let files: BTreeMap<Hash, PolicyFile> =
+            files.into_iter().map(|(file, bytes)| (sha256(&bytes), file)).collect();
+        let candidates = candidates(plan, &request, &files);
+        let preferences = grid(&plan.environment);
+        let played = fronts(&plan.environment, &candidates, &preferences, &plan.seeds, &Progress::default());
+        self.tell(plan, &played.context("nobody cancels it")??)
     }
 
-    /// The baseline, the policy and the rules.
-    fn candidates<'a>(
-        &self,
-        environment: &'a Environment,
-        files: &'a [(PolicyFile, [u8; 32])],
-        seeds: &[u64],
-    ) -> anyhow::Result<Vec<Candidate<'a>>> {
-        let heeding = [
-            Rule::GreedyReward,
-            Rule::Reserve,
-            Rule::DeferLarge,
-            Rule::BidPrice,
-            Rule::BidPriceHours,
-            Rule::BidPriceCounting,
-            Rule::BidPriceTuned,
-        ];
-        let rules = self.rules.clone().unwrap_or_else(|| heeding.to_vec());
-        let rules = rules.into_iter().filter(|rule| *rule != Rule::BASELINE);
-        let mut candidates: Vec<Candidate<'_>> = [Rule::BASELINE]
-            .into_iter()
-            .chain(rules)
-            .map(|rule| Candidate::of_rule(rule, environment))
-            .collect();
-        let Some((first, _)) = files.first() else { return Ok(candidates) };
-        for (number, (file, _)) in files.iter().enumerate() {
-            let path = self.ai_agents[number].display();
-            let trained = file.training_seeds();
-            if seeds.iter().any(|seed| trained.contains(seed)) {
-                return Err(usage(format!(
-                    "--ai-agents {path}: expected other seeds than those that it was trained on"
-                )));
-            }
-            if number > 0 && !files[..number].iter().all(|(other, _)| other.is_trained_like(file)) {
-                return Err(usage(format!(
-                    "--ai-agents {path}: expected another training of the first file's policy, alike but for its seeds"
-                )));
-            }
-            // whatever is wrong with it shows under any preference, and what it does not heed under another one
-            for wanted in [Preference::EXCESS_COST, Preference { cost: 1.0, ..Preference::EXCESS_COST }] {
-                file.swarm_for(wanted, environment).with_context(|| path.to_string())?;
-            }
-        }
-        let learned = move |wanted: Preference, is_trained: bool| {
-            let mut trainings: Vec<(Training, Swarm)> = Vec::new();
-            for (file, artifact) in files {
-                // checked before
-                let Ok(mut swarm) = file.swarm_for(wanted, environment) else { continue };
-                if !is_trained {
-                    let Ok(untrained) = Swarm::new(file.swarm.clone(), environment) else { continue };
-                    swarm = untrained;
-                    swarm.prefer(wanted, environment);
-                }
-                let first_seed = file.training.first_seed;
-                let training =
-                    Training { artifact: *artifact, first_seed, provenance: Provenance::Unverified };
-                trainings.push((training, swarm));
-                if !is_trained {
-                    break;
-                }
-            }
-            Contestant::of_trainings(if is_trained { file_episodes(files) } else { 0 }, trainings)
-        };
-        let name = first.swarm.algorithm.name();
-        for (name, is_trained) in [(name.to_owned(), true), (format!("{name}, never trained"), false)] {
-            candidates.push(Candidate {
-                name,
-                is_rule: false,
-                policy: Box::new(move |wanted| learned(wanted, is_trained)),
-            });
-        }
-        Ok(candidates)
-    }
-
-    fn tell(&self, environment: &Environment, seeds: &[u64], found: &Fronts) -> anyhow::Result<Answer> {
-        let all = || found.policies.iter().chain([&found.limit]);
-        let rows = all()
-            .filter(|front| front.points.len() == found.preferences.len())
-            .flat_map(|front| rows(front, &found.preferences));
+    fn tell(&self, plan: &Plan, found: &Fronts) -> anyhow::Result<Answer> {
+        let with_limit = found.policies.iter().chain([&found.limit]);
         let document = Document {
-            environment: environment.preset().name(),
-            steps: environment.steps(),
-            seeds,
+            environment: plan.environment.preset().name(),
+            steps: plan.environment.steps(),
+            seeds: &plan.seeds,
             reference: found.reference,
-            covered: all().map(covered).collect(),
-            points: rows.collect(),
+            covered: found.policies.iter().chain([&found.rules, &found.limit]).map(covered).collect(),
+            points: with_limit.flat_map(|front| rows(front, &found.preferences)).collect(),
         };
         if let Some(folder) = &self.output {
             let json = serde_json::to_vec_pretty(&document).context("the fronts as JSON")?;
@@ -242,8 +171,31 @@ impl Pareto {
     }
 }
 
-fn file_episodes(files: &[(PolicyFile, [u8; 32])]) -> u32 {
-    files.first().map_or(0, |(file, _)| file.training.episodes)
+/// The rules, the baseline first, and the learned policies, each beside itself never trained.
+fn candidates<'a>(
+    plan: &'a Plan,
+    request: &NewEvaluation,
+    files: &'a BTreeMap<Hash, PolicyFile>,
+) -> Vec<Candidate<'a>> {
+    let env = plan.environment.as_ref();
+    let mut candidates: Vec<Candidate<'a>> =
+        plan.rules.iter().map(|rule| Candidate::of_rule(*rule, env)).collect();
+    for policy in &request.policies {
+        let trainings: Vec<&PolicyFile> =
+            policy.artifacts().iter().filter_map(|artifact| files.get(artifact)).collect();
+        let Some(first) = trainings.first().copied() else { continue };
+        let name = first.swarm.algorithm.name();
+        let trained = move |wanted| {
+            let swarms =
+                trainings.iter().map(|file| file.swarm_for(wanted, env)).collect::<Result<_, _>>()?;
+            Ok(Contestant::of_swarms(first.training.episodes, swarms))
+        };
+        candidates.push(Candidate { name: name.into(), is_rule: false, policy: Box::new(trained) });
+        let never = move |wanted| Contestant::never_trained(&first.swarm, env, wanted);
+        let name = format!("{name}, never trained");
+        candidates.push(Candidate { name, is_rule: false, policy: Box::new(never) });
+    }
+    candidates
 }
 
 fn rows<'a>(front: &'a Front, preferences: &[Preference]) -> Vec<Row<'a>> {
@@ -279,15 +231,13 @@ fn rows<'a>(front: &'a Front, preferences: &[Preference]) -> Vec<Row<'a>> {
 }
 
 fn covered(front: &Front) -> Covered<'_> {
-    let gaps: Vec<f64> =
-        front.points.iter().filter_map(|point| point.gap_closed.map(|gap| gap.mean)).collect();
-    let is_one_policy = !gaps.is_empty() && !front.name.starts_with("all ");
+    let gaps: Vec<f64> = front.points.iter().filter_map(|point| Some(point.gap_closed?.mean)).collect();
     Covered {
         policy: &front.name,
         hypervolume: front.hypervolume,
         expected_utility: front.expected_utility,
-        least_gap_closed: is_one_policy.then(|| gaps.iter().copied().fold(f64::INFINITY, f64::min)),
-        mean_gap_closed: is_one_policy.then(|| gaps.iter().sum::<f64>() / gaps.len() as f64),
+        least_gap_closed: gaps.iter().copied().reduce(f64::min),
+        mean_gap_closed: (!gaps.is_empty()).then(|| gaps.iter().sum::<f64>() / gaps.len() as f64),
     }
 }
 
@@ -306,8 +256,7 @@ fn tables(document: &Document<'_>, found: &Fronts) -> String {
         ]
     });
     let covered = table(&header, rows);
-    let policies: Vec<&Front> =
-        found.policies.iter().filter(|front| front.points.len() == found.preferences.len()).skip(1).collect();
+    let policies = &found.policies[1..]; // the first one is the baseline
     let names = policies.iter().map(|front| front.name.clone());
     let weights = ["a request", "a GPU-hour", "a USD", "a ms"].map(str::to_owned);
     let header: Vec<String> = weights.into_iter().chain(names).chain(["limit".into()]).collect();

@@ -89,8 +89,13 @@ impl Rule {
         }
     }
 
-    /// A team of so many that follow it for those who want this; `weighted-score`, `cheapest`, `fastest` and `random` do not
-    /// heed what is wanted. One that is tuned plays the first training seeds of the environment for it, which takes seconds.
+    /// Whether it decides otherwise for those who want something else.
+    #[must_use]
+    pub fn heeds_preference(self) -> bool {
+        !matches!(self, Self::WeightedScore | Self::Cheapest | Self::Fastest | Self::Random)
+    }
+
+    /// A team of so many that follow it for those who want this. One that is tuned plays the first training seeds of the environment for it, which takes seconds.
     pub(crate) fn team(self, agents: u32, env: &Environment, wanted: Preference) -> Box<dyn Team> {
         let name = self.name();
         let scored = |score| -> Box<dyn Team> { Box::new(TeamOf::new(name, Scored { score }, agents)) };
