@@ -165,6 +165,7 @@ impl Train {
             let request = NewEvaluation {
                 policies,
                 environment: run.config.environment.clone(),
+                preference: run.config.preference.clone(),
                 steps: Some(run.config.steps_per_episode),
                 ..self.held_out.request()
             };

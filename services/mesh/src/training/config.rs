@@ -281,6 +281,7 @@ fn flag(pointer: &str) -> String {
     match pointer.trim_start_matches('/').split('/').collect::<Vec<_>>().as_slice() {
         ["environment", part, ..] => format!("--{part}"),
         ["algorithm", path @ ..] if !path.is_empty() => settings::flag(&path.join(".")),
+        ["preference", weight] => format!("--preference {weight}"),
         [field, ..] => format!("--{}", field.replace('_', "-")),
         [] => pointer.to_owned(),
     }
@@ -358,6 +359,8 @@ mod tests {
             let told = format!("{flag}: adaptive has no such setting: expected one of epsilon");
             assert!(error.contains(&told), "{error}");
         }
+        let error = refused(&["--preference", "cost=-1"]);
+        assert!(error.contains("--preference cost: expected a number from 0"), "{error}");
         let error = refused(&["--epsilon", "1.5", "--reward", "money"]);
         assert!(
             error.contains("--reward: unknown reward") && error.contains("--epsilon: expected a number"),

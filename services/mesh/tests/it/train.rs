@@ -44,6 +44,23 @@ fn json(ran: &Ran) -> Value {
     ran.json()
 }
 
+/// Whatever was wanted in training is wanted in its evaluation, also where what is learned are the values of that alone.
+#[tokio::test]
+async fn a_policy_that_was_trained_for_a_preference_is_judged_by_it() {
+    let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
+    let wanted =
+        ["--algorithm", "q-learning", "--preference", "cost=8", "--record", "none", "--psi-field", "off"];
+    let ran = train(folder.path(), &database, "out", &with_run(&wanted));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stdout.contains("by what was asked for: 50 a request, 0 a GPU-hour, -8 a USD"),
+        "{}",
+        ran.stdout
+    );
+    let evaluation: Value = serde_json::from_slice(&read(folder.path(), "out/evaluation.json")).unwrap();
+    assert_eq!(evaluation["config"]["preference"]["cost"], 8.0);
+}
+
 #[tokio::test]
 async fn every_decision_is_in_the_database_and_can_be_verified_and_all_files_are_there() {
     let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
