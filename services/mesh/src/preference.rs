@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use routing_env::{Environment, Preference};
+use routing_env::{Environment, NAMED_PREFERENCES, Preference};
 use serde_json::{Map, Value};
 
 use crate::exit::usage;
@@ -10,11 +10,18 @@ use crate::exit::usage;
 /// The flag that says what is wanted.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct PreferenceArgs {
-    /// What is wanted: balanced, cheap, fast, fill, hours, or weights, as in cost=8,latency=0.08. The weights are request (50
-    /// points), gpu_hour (0), cost (3 points a USD beyond the list price) and latency (0.02 a ms);
-    /// relative_to_prices=true means cost at the price level of the built-in catalog [default: balanced]
-    #[arg(long, value_name = "NAME|WEIGHTS")]
+    #[arg(long, value_name = "NAME|WEIGHTS", help = preference_help())]
     preference: Option<Asked>,
+}
+
+fn preference_help() -> String {
+    let names = NAMED_PREFERENCES.map(|(name, ..)| name).join(", ");
+    let Preference { request, gpu_hour, cost, latency } = Preference::EXCESS_COST;
+    format!(
+        "What is wanted: {names}, or weights, as in cost=8,latency=0.08. The weights are request ({request} points), gpu_hour \
+         ({gpu_hour}), cost ({cost} points a USD beyond the list price) and latency ({latency} a ms); relative_to_prices=true \
+         means cost at the price level of the built-in catalog [default: balanced]"
+    )
 }
 
 /// What is asked for, as it stands on the wire.

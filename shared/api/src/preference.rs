@@ -8,11 +8,16 @@ use utoipa::ToSchema;
 #[serde(untagged)]
 #[schema(example = "cheap")]
 pub enum PreferenceSpec {
-    /// `balanced` (the reward `excess-cost`), `cheap`, `fast`, `fill` or `hours`.
-    Named(String),
+    /// By name.
+    Named(PreferenceName),
     /// Weights; those that are left out are as in `balanced`.
     Weights(PreferenceWeights),
 }
+
+/// One of those listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub struct PreferenceName(pub String);
 
 /// How many points each part of what comes of a request is worth.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]

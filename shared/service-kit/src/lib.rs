@@ -42,7 +42,7 @@ pub use extract::{
 };
 pub use limits::{BodyLimit, BodyLimited, body_limit};
 pub use metrics::Metrics;
-pub use openapi::{ServiceInfo, list_values, openapi, set_schema, with_tags};
+pub use openapi::{ServiceInfo, list_names, list_values, openapi, set_schema, with_tags};
 pub use operations::Readiness;
 pub use run::run;
 pub use server::{App, BindError, Deadlines, bind, listen, serve, shutdown_signal};

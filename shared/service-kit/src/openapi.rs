@@ -109,9 +109,6 @@ pub fn list_values(
     let schemas = document.components.as_mut().map(|components| &mut components.schemas);
     let Some(RefOr::T(Schema::Object(object))) = schemas.and_then(|all| all.get_mut(schema)) else { return };
     let Some(RefOr::T(Schema::Object(text))) = object.properties.get_mut(property) else { return };
-    let meanings: String = values.iter().map(|(name, meaning)| format!("\n- `{name}`: {meaning}")).collect();
-    let list = json!({"type": "string", "enum": values.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-        "description": format!("One of those listed.\n{meanings}")});
     let nothing = matches!(&text.schema_type, SchemaType::Array(types) if types.contains(&Type::Null));
     let mut reference = Ref::from_schema_name(name);
     reference.description = text.description.clone().unwrap_or_default();
@@ -122,7 +119,15 @@ pub fn list_values(
         RefOr::Ref(reference)
     };
     object.properties.insert(property.to_owned(), reference);
-    set_schema(document, name, list);
+    list_names(document, name, values);
+}
+
+/// Makes a schema of names of those that there are, each with what it means.
+pub fn list_names(document: &mut OpenApi, schema: &str, names: &[(&str, &str)]) {
+    let meanings: String = names.iter().map(|(name, meaning)| format!("\n- `{name}`: {meaning}")).collect();
+    let list = json!({"type": "string", "enum": names.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+        "description": format!("One of those listed.\n{meanings}")});
+    set_schema(document, schema, list);
 }
 
 /// Puts a schema (JSON Schema) under a name: in the place of one that the wire types leave open, whose description it

@@ -4,7 +4,7 @@ mod evaluations;
 mod reports;
 
 use api::evaluator::{Evaluation, EvaluationResult};
-use routing_env::Preset;
+use routing_env::{NAMED_PREFERENCES, Preset};
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
@@ -15,6 +15,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
     let mut routes = service_kit::with_tags(evaluations::routes().merge(reports::routes()), &TAGS);
     let presets = Preset::ALL.map(|preset| (preset.name(), preset.description()));
     service_kit::list_values(routes.get_openapi_mut(), "EnvironmentSpec", "preset", "Preset", &presets);
+    let preferences = NAMED_PREFERENCES.map(|(name, _, meaning)| (name, meaning));
+    service_kit::list_names(routes.get_openapi_mut(), "PreferenceName", &preferences);
     routes
 }
 

@@ -30,10 +30,10 @@ use crate::{
   mesh simulate --policy weighted-score --preset default --trace requests.csv --step-seconds 60
   mesh simulate --policy-command 'python clients/python/examples/greedy.py'")]
 pub(crate) struct Simulate {
-    /// A hand rule (weighted-score, cheapest, fastest, random, greedy-reward, reserve, defer-large, bid-price, bid-price-informed) or a policy file
     #[arg(
         long,
         value_name = "NAME|FILE",
+        help = policy_help(),
         required_unless_present = "policy_command",
         conflicts_with = "policy_command"
     )]
@@ -68,6 +68,11 @@ pub(crate) struct Simulate {
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
+}
+
+fn policy_help() -> String {
+    let rules: Vec<&str> = Rule::ALL.into_iter().chain(Rule::REFERENCES).map(Rule::name).collect();
+    format!("A hand rule ({}) or a policy file", rules.join(", "))
 }
 
 impl Simulate {

@@ -5,9 +5,9 @@ use policy::{
     Rule, Setting,
     registry::{LEARNERS, Learner},
 };
-use routing_env::{Preset, Reward};
+use routing_env::{NAMED_PREFERENCES, Preset, Reward};
 use serde_json::{Map, Value, json};
-use service_kit::{list_values, set_schema};
+use service_kit::{list_names, list_values, set_schema};
 use utoipa::{PartialSchema as _, ToSchema as _, openapi::OpenApi};
 
 /// Fills all lists in.
@@ -16,6 +16,8 @@ pub(super) fn fill_in(document: &mut OpenApi) {
     list_values(document, "EnvironmentSpec", "preset", "Preset", &presets);
     let rewards = Reward::NAMED.map(|(name, reward)| (name, reward.description()));
     list_values(document, "NewRun", "reward", "Reward", &rewards);
+    let preferences = NAMED_PREFERENCES.map(|(name, _, meaning)| (name, meaning));
+    list_names(document, "PreferenceName", &preferences);
     fill_in_algorithms(document);
     // utoipa collects no schemas of what only parameters have.
     document
