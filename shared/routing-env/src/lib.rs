@@ -8,6 +8,7 @@
 
 mod calendar;
 mod catalog;
+mod constraints;
 mod environment;
 mod episode;
 mod events;
@@ -32,6 +33,7 @@ mod workloads;
 pub const HOURS_OF_WEEK: u32 = 168;
 
 pub use catalog::{Catalog, GLOBAL_REGION, Provider, UNLISTED_PRICE_USD_PER_HOUR};
+pub use constraints::{ConstrainedFigure, Constraint, Requested, TOLERANCE};
 pub use environment::Environment;
 pub use episode::{Choice, Episode, MAX_WAITING, Observation, StepOutcome, Turn};
 pub use events::{Effect, Event};
@@ -48,7 +50,7 @@ pub use streams::{Stream, generator};
 pub use trace::Trace;
 pub use trace_time::Origin;
 pub use truth::Truth;
-pub use wanted::NAMED_PREFERENCES;
+pub use wanted::{NAMED_PREFERENCES, Wanted};
 pub use workloads::{
     Actions, ArrivalOrder, Knowledge, ScenarioEvent, SimulationSettings, Tenant, Weights, WorkloadProfile,
     Workloads,

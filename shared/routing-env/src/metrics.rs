@@ -1,6 +1,7 @@
 //! Metrics: sums over requests, overall, by tenant, by provider and by job size, and the averages that follow.
 
 use crate::{
+    constraints::Requested,
     environment::Environment,
     preference::{ExcessCost, Outcome},
     reward::Reward,
@@ -135,6 +136,12 @@ impl Tally {
             excess_cost: ExcessCost::of_bill(self.cost_usd, self.list_cost_usd),
             latency_ms: self.latency_ms,
         }
+    }
+
+    /// What all of them asked for.
+    #[must_use]
+    pub fn requested(&self) -> Requested {
+        Requested { requests: self.requests as f64, gpu_hours: self.hours_requested }
     }
 
     /// Requests routed / requested.

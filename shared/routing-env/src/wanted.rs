@@ -1,9 +1,13 @@
-//! What somebody asks for as a preference: a name, or the weights that shall differ from the usual ones.
+//! What somebody asks for as a preference: a name, or the weights that shall differ from the usual ones, and what must hold
+//! whatever else is wanted.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
+    constraints::{Constraint, constraints},
     environment::Environment,
     input::{Checker, InputError, from_value},
     preference::Preference,
@@ -53,23 +57,54 @@ struct Weights {
     latency: Option<f64>,
     #[serde(default)]
     relative_to_prices: bool,
+    #[serde(default)]
+    at_most: BTreeMap<String, f64>,
+    #[serde(default)]
+    at_least: BTreeMap<String, f64>,
+}
+
+/// What is wanted, and what must hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// The weights of rewards.
+    pub preference: Preference,
+    /// What an episode as a whole has to meet; often nothing.
+    pub constraints: Vec<Constraint>,
 }
 
 impl Preference {
     /// What mistakes in a preference are told as in [`InputError::file`].
     pub const FILE: &'static str = "preference";
 
-    /// The preference that is asked for: a name, or an object of weights, where those that are left out are as in
-    /// [`Self::EXCESS_COST`]. With `relative_to_prices` the weight of a USD is that at the price level of the built-in files,
-    /// and is the more the cheaper this environment's requests are.
+    /// The preference that is asked for, see [`Wanted::asked`], where nothing is constrained.
     ///
     /// # Errors
     /// Says what was expected.
     pub fn asked(asked: &Value, env: &Environment) -> Result<Self, InputError> {
-        let check = Checker { file: Self::FILE };
+        let Wanted { preference, constraints } = Wanted::asked(asked, env)?;
+        match constraints.first() {
+            None => Ok(preference),
+            Some(constraint) => Err(Checker { file: Self::FILE }.error(
+                format!("/{}", constraint.side()),
+                "expected no constraint here, because it is on an episode as a whole: ask for it in an evaluation",
+            )),
+        }
+    }
+}
+
+impl Wanted {
+    /// What is asked for: the name of a preference, or an object of weights, where those that are left out are as in
+    /// [`Preference::EXCESS_COST`]. With `relative_to_prices` the weight of a USD is that at the price level of the built-in
+    /// files, and is the more the cheaper this environment's requests are. `at_most` and `at_least` constrain figures.
+    ///
+    /// # Errors
+    /// Says what was expected.
+    pub fn asked(asked: &Value, env: &Environment) -> Result<Self, InputError> {
+        let check = Checker { file: Preference::FILE };
         if let Some(name) = asked.as_str() {
             let named = NAMED_PREFERENCES.into_iter().find(|(known, ..)| *known == name);
-            return named.map(|(_, preference, _)| preference).ok_or_else(|| {
+            let wanted = named.map(|(_, preference, _)| Self { preference, constraints: Vec::new() });
+            return wanted.ok_or_else(|| {
                 let names = NAMED_PREFERENCES.map(|(name, ..)| name).join(", ");
                 check.error(
                     String::new(),
@@ -81,15 +116,15 @@ impl Preference {
             let expected = "expected the name of a preference, or an object of weights";
             return Err(check.error(String::new(), expected));
         }
-        let asked: Weights = from_value(Self::FILE, asked)?;
-        let usual = Self::EXCESS_COST;
-        let mut preference = Self {
+        let asked: Weights = from_value(Preference::FILE, asked)?;
+        let usual = Preference::EXCESS_COST;
+        let mut preference = Preference {
             request: asked.request.unwrap_or(usual.request),
             gpu_hour: asked.gpu_hour.unwrap_or(usual.gpu_hour),
             cost: asked.cost.unwrap_or(usual.cost),
             latency: asked.latency.unwrap_or(usual.latency),
         };
-        let Self { request, gpu_hour, cost, latency } = preference;
+        let Preference { request, gpu_hour, cost, latency } = preference;
         let named = [("request", request), ("gpu_hour", gpu_hour), ("cost", cost), ("latency", latency)];
         for (name, weight) in named {
             check.within(weight, 0.0, MOST, &format!("/{name}"))?;
@@ -97,6 +132,7 @@ impl Preference {
         check.require(request > 0.0 || gpu_hour > 0.0, "", || {
             "expected a request or a GPU-hour to be worth something, else nothing is worth serving".into()
         })?;
+        let constraints = constraints(&check, &asked.at_most, &asked.at_least)?;
         if asked.relative_to_prices {
             let level = env.mean_list_cost_usd();
             check.require(level > 0.0, "/relative_to_prices", || {
@@ -105,7 +141,7 @@ impl Preference {
             })?;
             preference.cost *= Environment::built_in(Preset::Default).mean_list_cost_usd() / level;
         }
-        Ok(preference)
+        Ok(Self { preference, constraints })
     }
 }
 
@@ -114,7 +150,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{catalog::Catalog, workloads::Workloads};
+    use crate::{catalog::Catalog, constraints::ConstrainedFigure, workloads::Workloads};
 
     fn asked(asked: Value) -> Result<Preference, (String, String)> {
         let env = Environment::built_in(Preset::Default);
@@ -137,6 +173,46 @@ mod tests {
         assert!(expected(json!({"price": 1})).1.contains("price"));
         assert!(expected(json!({"request": 0})).1.contains("worth something"));
         assert!(expected(json!(3)).1.contains("name of a preference"));
+    }
+
+    #[test]
+    fn constraints_are_told_beside_the_weights_and_refused_where_no_episode_is_judged() {
+        let env = Environment::built_in(Preset::Default);
+        let both = json!({
+            "cost": 8, "at_least": {"gpu_hours_fill": 0.9}, "at_most": {"avg_latency_ms": 305}
+        });
+        let wanted = Wanted::asked(&both, &env).unwrap();
+        assert_eq!(wanted.preference.cost, 8.0);
+        let constraint = |figure, bound| Constraint { figure, bound };
+        let expected = [
+            constraint(ConstrainedFigure::AvgLatencyMs, 305.0),
+            constraint(ConstrainedFigure::GpuHoursFill, 0.9),
+        ];
+        assert_eq!(wanted.constraints, expected);
+        let refused = asked(both).unwrap_err();
+        assert!(refused.0 == "/at_most" && refused.1.contains("evaluation"), "{refused:?}");
+        for (wrong, pointer, expected) in [
+            (
+                json!({"at_least": {"avg_latency_ms": 305}}),
+                "/at_least/avg_latency_ms",
+                "fill_rate or gpu_hours_fill",
+            ),
+            (
+                json!({"at_most": {"worst_tenant_gpu_hours_fill": 1}}),
+                "/at_most/worst_tenant_gpu_hours_fill",
+                "avg_latency_ms",
+            ),
+            (
+                json!({"at_least": {"gpu_hours_fill": 1.5}}),
+                "/at_least/gpu_hours_fill",
+                "at most 1, found 1.5",
+            ),
+            (json!({"at_most": {"avg_latency_ms": 0}}), "/at_most/avg_latency_ms", "above 0"),
+        ] {
+            let error = Wanted::asked(&wrong, &env).unwrap_err();
+            assert_eq!(error.pointer, pointer);
+            assert!(error.expected.contains(expected), "{error}");
+        }
     }
 
     /// Prices a thousandth, weights of cost a thousand times: the same decisions are the best.
