@@ -11,6 +11,7 @@
 
 #![warn(missing_docs)]
 
+mod constrained;
 mod division;
 mod error;
 mod fault;
@@ -104,6 +105,7 @@ mod rules {
     mod tuned;
 }
 
+pub use constrained::Constrained;
 pub use error::SwarmError;
 pub use fault::Fault;
 pub use file::{Fingerprint, POLICY_FORMAT, PolicyFile, Training};

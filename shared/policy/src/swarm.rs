@@ -154,6 +154,12 @@ impl Swarm {
         }
     }
 
+    /// The same from the next step of an episode on, where only prices have changed: what was found for the preference
+    /// before stays. `false` as in [`Self::prefer`].
+    pub fn reprice(&mut self, wanted: Preference) -> bool {
+        self.team.prefer(wanted)
+    }
+
     /// Starts an episode.
     pub fn begin_episode(&mut self, seed: u64) {
         self.episode_seed = seed;

@@ -127,8 +127,14 @@ pub(crate) struct BidPrices {
 impl BidPrices {
     /// For those who want this.
     pub(crate) fn new(settings: Settings, preference: Preference) -> Self {
-        let preference = Preference { latency: preference.latency * settings.latency_factor, ..preference };
-        Self { settings, preference, candidates: Vec::new(), nets: Nets::default() }
+        let mut prices = Self { settings, preference, candidates: Vec::new(), nets: Nets::default() };
+        prices.prefer(preference);
+        prices
+    }
+
+    /// For those who want this from the next step on.
+    pub(crate) fn prefer(&mut self, wanted: Preference) {
+        self.preference = Preference { latency: wanted.latency * self.settings.latency_factor, ..wanted };
     }
 
     /// Decides one request as these beliefs have it.

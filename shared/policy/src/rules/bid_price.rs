@@ -82,6 +82,10 @@ impl HandRule for BidPrice {
         matches!(self.source, Source::Truth(_)).then_some(self as &mut dyn Informed)
     }
 
+    fn prefer(&mut self, wanted: Preference) {
+        self.prices.prefer(wanted);
+    }
+
     fn decide(&mut self, observation: &Observation<'_>, notes: &mut Notes) -> Decision {
         let Self { source, step, beliefs, prices } = self;
         if step.replace(observation.step) != Some(observation.step) {

@@ -1,6 +1,6 @@
 //! What a hand rule is: an agent that learns nothing.
 
-use routing_env::{Candidate, Observation, StepOutcome};
+use routing_env::{Candidate, Observation, Preference, StepOutcome};
 
 use crate::{
     learning::Learning,
@@ -25,6 +25,9 @@ pub(crate) trait HandRule: Clone + Send + 'static {
 
     /// See [`Agent::observe_step`].
     fn observe_step(&mut self, _outcome: &StepOutcome<'_>) {}
+
+    /// See [`Agent::prefer`]; a rule that heeds nothing decides for whoever wants whatever.
+    fn prefer(&mut self, _wanted: Preference) {}
 
     /// See [`Agent::decide`].
     fn decide(&mut self, observation: &Observation<'_>, shared: &mut Self::Shared) -> Decision;
@@ -56,6 +59,11 @@ impl<R: HandRule> Agent for R {
 
     fn observe_step(&mut self, outcome: &StepOutcome<'_>, _shared: &mut R::Shared) {
         HandRule::observe_step(self, outcome);
+    }
+
+    fn prefer(&mut self, wanted: Preference) -> bool {
+        HandRule::prefer(self, wanted);
+        true
     }
 
     fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {

@@ -77,6 +77,10 @@ impl HandRule for GreedyReward {
 
     const ORDER: Order = Order::Arrival;
 
+    fn prefer(&mut self, wanted: Preference) {
+        self.wanted = wanted;
+    }
+
     fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {
         Decision::certain(greedy(observation, observation.candidates, self.wanted))
     }

@@ -37,6 +37,10 @@ impl HandRule for DeferLarge {
         *self = Self::new(self.wanted);
     }
 
+    fn prefer(&mut self, wanted: Preference) {
+        self.wanted = wanted;
+    }
+
     fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {
         let Observation { env, request, step, index, .. } = *observation;
         if self.step != step {
@@ -78,6 +82,10 @@ impl HandRule for Reserve {
 
     fn begin_episode(&mut self, _seed: u64, _agent: u32) {
         self.beliefs = None;
+    }
+
+    fn prefer(&mut self, wanted: Preference) {
+        self.wanted = wanted;
     }
 
     fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {

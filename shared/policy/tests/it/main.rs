@@ -5,6 +5,7 @@
 mod adaptive;
 mod afterstate;
 mod baseline;
+mod constraints;
 mod extremes;
 mod going_on;
 mod hand_rules;

@@ -1,0 +1,109 @@
+//! Playing under constraints, whose prices are learned while deciding.
+//!
+//! A constraint on an episode ([`Constraint`]) is heeded by whoever pays a price for missing it. The right price is the one
+//! at which it is just met. It is found by dual mirror descent (Balseiro, Lu and Mirrokni 2023, "The Best of Many Worlds: Dual
+//! Mirror Descent for Online Allocation Problems"): after each step the price grows by a factor with what was missed, and falls
+//! with what was to spare, so that one step size does for prices of every size. What counts is the episode as a whole: the
+//! price answers to the sum of all that was missed so far, as a share of what is allowed in the steps that are left to make
+//! up for it. That is the integral term of a controller (Stooke, Achiam and Abbeel 2020, "Responsive Safety in Reinforcement
+//! Learning by PID Lagrangian Methods") whose gain grows as the end comes near.
+//!
+//! An episode is too short to find a price from nothing without wasting half of it. So the price that an episode begins with is
+//! the mean price of rehearsals: episodes of the environment on training seeds, which no test meets.
+
+use std::ops::ControlFlow;
+
+use routing_env::{Constraint, Environment, Episode, Preference, Reward, Tally};
+
+use crate::{step_report::StepReport, swarm::Swarm};
+
+/// Episodes that are rehearsed have these seeds.
+const REHEARSED_SEEDS: std::ops::Range<u64> = 1..4;
+
+/// A price becomes e times as high when what was missed is this share of what is allowed from now on. Chosen, as the two
+/// that follow, on development seeds of `contended`: with half of it a tight bound costs 7 points more of the gap to the
+/// limit, and with three times as much a usual one is missed by four times as much.
+const FOLDING_SHARE: f64 = 1.0 / 30.0;
+
+/// What was missed is made up for in no less than this share of the episode: to make up for all in the last steps would
+/// cost more than it is worth.
+const LEAST_TIME: f64 = 0.1;
+
+/// Where prices grow from, in unit prices ([`Constraint::unit_price`]): a price of 0 would stay one.
+const GROWS_FROM: f64 = 0.1;
+
+/// No price is above so many unit prices; beside it nothing else counts.
+const HIGHEST_PRICE: f64 = 100.0;
+
+/// A preference with constraints, and the prices that a policy begins an episode with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constrained {
+    preference: Preference,
+    constraints: Vec<Constraint>,
+    first_prices: Vec<f64>,
+}
+
+impl Constrained {
+    /// With the prices that this swarm comes to when it rehearses; a copy of it does. The swarm neither learns nor explores.
+    #[must_use]
+    pub fn rehearsed(
+        preference: Preference,
+        constraints: Vec<Constraint>,
+        swarm: &Swarm,
+        env: &Environment,
+    ) -> Self {
+        let first_prices = vec![0.0; constraints.len()];
+        let mut constrained = Self { preference, constraints, first_prices };
+        let mut swarm = swarm.clone();
+        for seed in REHEARSED_SEEDS {
+            if let Some(prices) = constrained.play(&mut swarm, env, seed, |_| ControlFlow::Continue(())) {
+                constrained.first_prices = prices;
+            }
+        }
+        constrained
+    }
+
+    /// Plays the episode with this seed and shows every step to `watch`, which may break it off: then it is `None`, and the
+    /// swarm of no further use. The mean price of each constraint. Rewards are by the preference without any price.
+    pub fn play(
+        &self,
+        swarm: &mut Swarm,
+        env: &Environment,
+        seed: u64,
+        mut watch: impl FnMut(&StepReport) -> ControlFlow<()>,
+    ) -> Option<Vec<f64>> {
+        let reward = Reward::Preference(self.preference);
+        let mut episode = Episode::new(env, seed, reward);
+        let mut report = StepReport::new(env);
+        let mut sum = vec![0.0; self.constraints.len()];
+        let mut so_far = Tally::default();
+        swarm.begin_episode(seed);
+        for step in 0..env.steps() {
+            let prices = self.prices(&so_far, step, env);
+            swarm.reprice(Constraint::all_priced(&self.constraints, &prices, self.preference));
+            if !swarm.run_step(&mut episode, reward, &mut report) {
+                break;
+            }
+            sum.iter_mut().zip(prices).for_each(|(sum, price)| *sum += price);
+            so_far.merge(&report.metrics.overall);
+            if watch(&report).is_break() {
+                return None;
+            }
+        }
+        swarm.end_episode();
+        Some(sum.into_iter().map(|sum| sum / f64::from(env.steps())).collect())
+    }
+
+    /// What each constraint is priced after so many steps in which this happened.
+    fn prices(&self, so_far: &Tally, steps: u32, env: &Environment) -> Vec<f64> {
+        let (all, steps) = (f64::from(env.steps()), f64::from(steps));
+        let left = (all - steps).max(all * LEAST_TIME);
+        let price = |(constraint, first): (&Constraint, &f64)| {
+            let missed = constraint.missed_by(&so_far.outcome(), so_far.requested()) * steps / left;
+            let unit = constraint.unit_price(self.preference, env);
+            let from = GROWS_FROM * unit;
+            ((first + from) * (missed / FOLDING_SHARE).exp() - from).clamp(0.0, HIGHEST_PRICE * unit)
+        };
+        self.constraints.iter().zip(&self.first_prices).map(price).collect()
+    }
+}
