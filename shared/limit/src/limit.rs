@@ -29,6 +29,8 @@ pub struct Best {
     pub reward: f64,
     /// What comes of the requests where that is attained.
     pub outcome: Outcome,
+    /// What is paid for it in all, in USD.
+    pub cost_usd: f64,
 }
 
 impl Best {
@@ -41,6 +43,7 @@ impl Best {
         own.gpu_hours += others.gpu_hours;
         own.excess_cost = ExcessCost::of_bill(own.excess_cost.usd() + others.excess_cost.usd(), 0.0);
         own.latency_ms += others.latency_ms;
+        self.cost_usd += other.cost_usd;
     }
 }
 

@@ -146,9 +146,9 @@ impl StepProblem {
         let demands: Vec<Demand> = parts.iter().map(|part| program.demand(part)).collect();
         let shares = allocate(&program.limits, &demands)?;
         // a reward is linear in what is wanted: where only one thing is, it says how much of that there is
-        let sum = |wanted: Preference| {
+        let sum = |goal: Goal, wanted: Preference| {
             let problem = self.clone().with_preference(wanted);
-            let program = Program::new(&problem, Goal::Reward, None);
+            let program = Program::new(&problem, goal, None);
             let of_part = |(part, shares): (&Part, &Vec<f64>)| {
                 let options = program.demand(part).options;
                 options.iter().zip(shares).map(|(option, share)| option.value * share).sum::<f64>()
@@ -156,13 +156,14 @@ impl StepProblem {
             parts.iter().zip(&shares).map(of_part).sum::<f64>()
         };
         let none = Preference::NOTHING;
+        let of = |wanted: Preference| sum(Goal::Reward, wanted);
         let outcome = Outcome {
-            served: sum(Preference { request: 1.0, ..none }),
-            gpu_hours: sum(Preference { gpu_hour: 1.0, ..none }),
-            excess_cost: ExcessCost::of_bill(-sum(Preference { cost: 1.0, ..none }), 0.0),
-            latency_ms: -sum(Preference { latency: 1.0, ..none }),
+            served: of(Preference { request: 1.0, ..none }),
+            gpu_hours: of(Preference { gpu_hour: 1.0, ..none }),
+            excess_cost: ExcessCost::of_bill(-of(Preference { cost: 1.0, ..none }), 0.0),
+            latency_ms: -of(Preference { latency: 1.0, ..none }),
         };
-        Ok(Best { requests: self.requests, reward: bound, outcome })
+        Ok(Best { requests: self.requests, reward: bound, outcome, cost_usd: -sum(Goal::Cost, none) })
     }
 
     fn first_parts(&self) -> Vec<Part> {

@@ -382,6 +382,12 @@ fn what_is_wanted_is_what_the_best_allocation_brings() {
                 assert!(close(wanted.reward(&own.outcome), own.reward), "{preset}: {own:?}");
                 let limit = problem.clone().with_preference(*wanted).limit().unwrap();
                 assert!(close(own.reward, limit.reward), "{preset}: {own:?} {limit:?}");
+                // what is not beyond the list prices is paid at one of them for each hour
+                let (listed, hours) = (own.cost_usd - own.outcome.excess_cost.usd(), own.outcome.gpu_hours);
+                let list_prices =
+                    || (0..env.gpu_types().len()).filter_map(|gpu_type| env.list_price(gpu_type));
+                assert!(listed >= hours * list_prices().fold(f64::INFINITY, f64::min), "{preset}: {own:?}");
+                assert!(listed <= hours * list_prices().fold(0.0, f64::max), "{preset}: {own:?}");
                 for other in &best {
                     assert!(wanted.reward(&other.outcome) <= own.reward * (1.0 + 1e-5), "{preset}");
                 }
