@@ -24,16 +24,17 @@ pub fn to_wire(report: &Report) -> EvaluationResult {
         steps: report.steps,
         seeds: report.seeds.clone(),
         final_opening: report.final_opening,
+        fronts: None,
         values_sha256: None,
         policies: report.policies.iter().map(policy_to_wire).collect(),
         comparisons: report.comparisons.iter().map(comparison_to_wire).collect(),
-        best_rule: report.best_rule.clone(),
+        best_rule: Some(report.best_rule.clone()),
         limit: report.limit.as_ref().map(limit_to_wire),
         verdicts: report.verdicts.clone(),
     }
 }
 
-/// What travelled, as it was found.
+/// What travelled, as it was found; of fronts, which compare nobody, there is nothing to be told.
 #[must_use]
 pub fn from_wire(result: &EvaluationResult) -> Report {
     Report {
@@ -44,7 +45,7 @@ pub fn from_wire(result: &EvaluationResult) -> Report {
         final_opening: result.final_opening,
         policies: result.policies.iter().map(policy_from_wire).collect(),
         comparisons: result.comparisons.iter().map(comparison_from_wire).collect(),
-        best_rule: result.best_rule.clone(),
+        best_rule: result.best_rule.clone().unwrap_or_default(),
         limit: result.limit.as_ref().map(limit_from_wire),
         verdicts: result.verdicts.clone(),
     }
@@ -94,7 +95,7 @@ fn policy_from_wire(policy: &PolicyResult) -> PolicyReport {
     }
 }
 
-fn trainings_to_wire(learned: &Learned) -> Vec<TrainingResult> {
+pub(crate) fn trainings_to_wire(learned: &Learned) -> Vec<TrainingResult> {
     let training = |training: &Training| {
         let (provenance, run) = match training.provenance {
             Provenance::Recorded { run } => (evaluator::Provenance::Recorded, Some(Hash(run))),
@@ -301,7 +302,7 @@ fn estimate_from_wire(estimate: Estimate) -> statistics::Estimate {
     statistics::Estimate { mean, low: ci_low, high: ci_high, iqm, std_dev, training_std_dev }
 }
 
-fn share_to_wire(interval: Interval) -> Share {
+pub(crate) fn share_to_wire(interval: Interval) -> Share {
     Share { mean: interval.mean, ci_low: interval.low, ci_high: interval.high }
 }
 

@@ -59,8 +59,8 @@ pub(crate) enum EvaluationError {
     /// The result cannot be written.
     #[error("writing the result")]
     Output(#[from] csv::Error),
-    /// It was done before the values of every seed were kept, or they are gone.
-    #[error("evaluation {0} has no values by seed: evaluate again to have them")]
+    /// It was done before the values of every seed were kept, or under many preferences, or they are gone.
+    #[error("evaluation {0} has no values by seed: evaluate again, under one preference, to have them")]
     NoValues(Uuid),
     /// An artifact of the ledger that this service cannot have written.
     #[error("the artifact {0} has no values of an evaluation: {1}")]

@@ -94,9 +94,10 @@ impl Ledger {
                 let bytes = bytes.ok_or(EvaluationError::PolicyNotFound(sha256))?;
                 let provenance = self.provenance(&sha256).await?;
                 let (environment, seeds, wanted) =
-                    (plan.environment.clone(), plan.seeds.clone(), plan.preference);
+                    (plan.environment.clone(), plan.seeds.clone(), plan.wanted.clone());
                 // a large policy takes a while to parse
-                let read = move || policies::read(sha256, &bytes, provenance, &environment, wanted, &seeds);
+                let read =
+                    move || policies::read(sha256, &bytes, provenance, &environment, wanted.all(), &seeds);
                 let training = tokio::task::spawn_blocking(read).await;
                 trainings.push(training.map_err(|panic| {
                     EvaluationError::InvalidPolicy(sha256, format!("reading it failed: {panic}"))
@@ -106,7 +107,7 @@ impl Ledger {
         }
         let first =
             plan.policies.first().and_then(|policy| policy.first()).map_or(Hash([0; 32]), |a| Hash(*a));
-        let contestants = with_never_trained(learned, &plan.environment, plan.preference)
+        let contestants = with_never_trained(learned, &plan.environment, plan.wanted.first())
             .map_err(|error| EvaluationError::InvalidPolicy(first, error.to_string()))?;
         Ok(contestants)
     }
@@ -360,10 +361,7 @@ impl Ended {
         };
         match self.outcome {
             Outcome::Completed(result) => {
-                let trainings: usize =
-                    result.policies.iter().map(|policy| policy.trainings.len().max(1)).sum();
-                let episodes = (trainings * result.seeds.len()) as u64;
-                let limit_steps = result.limit.as_ref().map_or(0, |limit| limit.steps_solved);
+                let (episodes, limit_steps) = done(&result);
                 evaluation.status = EvaluationStatus::Completed;
                 (evaluation.episodes_done, evaluation.episodes_total) = (episodes, episodes);
                 (evaluation.limit_steps_done, evaluation.limit_steps_total) = (limit_steps, limit_steps);
@@ -373,6 +371,24 @@ impl Ended {
         }
         evaluation
     }
+}
+
+/// Episodes that were played for a result, and steps whose limit is in it.
+fn done(result: &EvaluationResult) -> (u64, u64) {
+    let seeds = result.seeds.len() as u64;
+    let Some(fronts) = &result.fronts else {
+        let steps = result.limit.as_ref().map_or(0, |limit| limit.steps_solved);
+        let trainings = result.policies.iter().map(|policy| policy.trainings.len());
+        return (played(trainings) * seeds, steps);
+    };
+    let runs = seeds * fronts.limit.points.len() as u64;
+    let trainings = fronts.policies.iter().map(|front| front.trainings.len());
+    (played(trainings) * runs, u64::from(result.steps) * runs)
+}
+
+/// How often policies of so many trainings play on a seed; what was not trained plays once.
+fn played(trainings: impl Iterator<Item = usize>) -> u64 {
+    trainings.map(|trainings| trainings.max(1) as u64).sum()
 }
 
 fn passed_over(error: &EvaluationError) {

@@ -7,16 +7,14 @@ use api::{
     evaluator::{EvaluationResult, NewEvaluation},
 };
 use evaluation::{
-    bounds,
-    csv::to_csv,
     episodes::{Contestant, with_never_trained},
-    evaluate::evaluate,
+    evaluate::{Found, evaluate, limit_keys},
     origin::Provenance,
     plan::Plan,
     progress::Progress,
 };
 
-use crate::{conversion::to_wire, plan::plan, policies};
+use crate::{conversion::to_wire, fronts, plan::plan, policies, results_csv::results_csv};
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +28,9 @@ pub enum LocalError {
     /// A policy that was played elsewhere lacks a seed.
     #[error("the policies that were played elsewhere lack seeds of the evaluation")]
     SeedsMissing,
+    /// What was found cannot be told.
+    #[error("{0}")]
+    Broken(String),
 }
 
 /// An evaluation that can be done.
@@ -65,7 +66,7 @@ impl LocalEvaluation {
                 bytes,
                 Provenance::Unverified,
                 &plan.environment,
-                plan.preference,
+                plan.wanted.all(),
                 &plan.seeds,
             )
             .map_err(|error| wrong(&error))
@@ -75,8 +76,8 @@ impl LocalEvaluation {
             policies::contestant(trainings).map_err(|error| wrong(&error))
         };
         let learned = plan.policies.iter().map(of_policy).collect::<Result<Vec<_>, _>>()?;
-        let learned =
-            with_never_trained(learned, &plan.environment, plan.preference).map_err(|error| wrong(&error))?;
+        let learned = with_never_trained(learned, &plan.environment, plan.wanted.first())
+            .map_err(|error| wrong(&error))?;
         Ok(Self { plan, learned })
     }
 
@@ -86,22 +87,25 @@ impl LocalEvaluation {
         &self.plan
     }
 
-    /// Plays the others, solves the limit, and judges all; `played` were played by the caller on the plan's seeds.
+    /// Plays the others, solves the limit, and judges all; `played` were played by the caller on the plan's seeds, under one
+    /// preference.
     ///
     /// # Errors
-    /// A seed is missing.
+    /// A seed is missing. Under many preferences, the limit cannot be solved, or the caller has played.
     pub fn judge(self, mut played: Vec<Contestant>, progress: &Progress) -> Result<LocalResult, LocalError> {
         let Self { plan, learned } = self;
         played.extend(learned);
-        let keys = plan
-            .sample
-            .as_ref()
-            .map(|sample| bounds::keys(&plan.environment, plan.preference, sample, &plan.seeds, progress));
-        let keys = keys.flatten().unwrap_or_default();
+        let keys = limit_keys(&plan, progress).ok_or(LocalError::SeedsMissing)?;
         let known = vec![None; keys.len()];
         let found = evaluate(&plan, played, &keys, known, progress).ok_or(LocalError::SeedsMissing)?;
-        let csv = to_csv(&found.report).map_err(|error| LocalError::Policy(error.to_string()))?;
-        let unsolved = found.unsolved.map(|error| error.to_string());
-        Ok(LocalResult { result: to_wire(&found.report), csv, unsolved })
+        let broken = |error: &dyn ToString| LocalError::Broken(error.to_string());
+        let (result, unsolved) = match found.map_err(|error| broken(&error))? {
+            Found::Comparison(found) => {
+                (to_wire(&found.report), found.unsolved.map(|error| error.to_string()))
+            }
+            Found::Fronts(found) => (fronts::to_wire(&plan, &found), None),
+        };
+        let csv = results_csv(&result).map_err(|error| broken(&error))?;
+        Ok(LocalResult { result, csv, unsolved })
     }
 }

@@ -7,12 +7,17 @@ use api::{
     evaluator::{FIRST_FINAL_SEED, NewEvaluation, Trainings},
     trainer::{AssumedPrice, EnvironmentSpec},
 };
-use evaluation::{bounds::Sample, plan::Plan};
+use evaluation::{
+    bounds::Sample,
+    pareto::grid,
+    plan::{Plan, Wanted},
+};
 use garde::Validate as _;
 use policy::Rule;
 use routing_env::{
     Catalog, Document, Environment, InputError, Knowledge, Preference, UNLISTED_PRICE_USD_PER_HOUR,
 };
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// Checks a request, also one that came from the ledger: whoever can post there may have written it.
@@ -48,28 +53,109 @@ pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
             return Err(errors);
         }
     };
-    let preference = match &request.preference {
-        None => Preference::EXCESS_COST,
-        Some(asked) => Preference::asked(asked, &environment).unwrap_or_else(|error| {
-            let pointer = format!("/{}{}", error.file, error.pointer);
-            errors.push(FieldError { pointer, detail: error.expected });
-            Preference::EXCESS_COST
-        }),
-    };
+    let wanted = wanted(request, &environment, &mut errors);
     let is_hidden = environment.workloads().knowledge == Knowledge::Hidden;
     if !errors.is_empty() {
         return Err(errors);
     }
     let first_seed = if request.is_final { FIRST_FINAL_SEED } else { request.first_seed };
+    let (sample, rules) = match &wanted {
+        Wanted::One(_) => (
+            Sample::new(&environment, request.seeds, request.limit_steps),
+            rules.unwrap_or_else(|| default_rules(is_hidden)),
+        ),
+        Wanted::Each(_) => (
+            Some(Sample::all(&environment)),
+            rules.unwrap_or_else(|| {
+                let heeds = |rule: &Rule| *rule == Rule::BASELINE || rule.heeds_preference();
+                default_rules(is_hidden).into_iter().filter(heeds).collect()
+            }),
+        ),
+    };
     Ok(Plan {
-        preference,
+        wanted,
         environment_digest: Sha256::digest(environment.definition()).into(),
         policies: request.policies.iter().map(|p| p.artifacts().iter().map(|a| a.0).collect()).collect(),
-        rules: rules.unwrap_or_else(|| default_rules(is_hidden)),
+        rules,
         seeds: (first_seed..first_seed + u64::from(request.seeds)).collect(),
-        sample: Sample::new(&environment, request.seeds, request.limit_steps),
+        sample,
         final_opening: None, // known once it is recorded
         environment: Arc::new(environment),
+    })
+}
+
+/// As many preferences are listed at least and at most. One has an evaluation of its own.
+const LISTED: std::ops::RangeInclusive<usize> = 2..=64;
+
+/// What is wanted; something else where that is wrong.
+fn wanted(request: &NewEvaluation, environment: &Environment, errors: &mut Vec<FieldError>) -> Wanted {
+    let mut wrong =
+        |pointer: &str, detail: String| errors.push(FieldError { pointer: pointer.into(), detail });
+    let Some(preferences) = &request.preferences else {
+        let asked = request.preference.as_ref().map(|asked| asked_at("/preference", asked, environment));
+        return Wanted::One(asked.unwrap_or(Ok(Preference::EXCESS_COST)).unwrap_or_else(|error| {
+            wrong(&error.pointer, error.detail);
+            Preference::EXCESS_COST
+        }));
+    };
+    if request.preference.is_some() {
+        wrong(
+            "/preferences",
+            "expected nothing beside `preference`: a comparison is under one preference, a front under many"
+                .into(),
+        );
+    }
+    if request.limit_steps.is_some() {
+        wrong(
+            "/limit_steps",
+            "expected nothing beside `preferences`: a front's limit is solved on all steps".into(),
+        );
+    }
+    Wanted::Each(listed(preferences, environment, &mut wrong))
+}
+
+fn listed(
+    preferences: &Value,
+    environment: &Environment,
+    wrong: &mut dyn FnMut(&str, String),
+) -> Vec<Preference> {
+    if preferences == "grid" {
+        return grid(environment);
+    }
+    let expected =
+        format!("expected `grid`, or a list of {} to {} preferences", LISTED.start(), LISTED.end());
+    let Some(listed) = preferences.as_array() else {
+        wrong("/preferences", expected);
+        return Vec::new();
+    };
+    if !LISTED.contains(&listed.len()) {
+        wrong("/preferences", format!("{expected}, found {}", listed.len()));
+        return Vec::new();
+    }
+    let mut known: Vec<(String, Preference)> = Vec::with_capacity(listed.len());
+    for (i, asked) in listed.iter().enumerate() {
+        let pointer = format!("/preferences/{i}");
+        match asked_at(&pointer, asked, environment) {
+            Ok(preference) => {
+                if let Some((other, _)) = known.iter().find(|(_, other)| *other == preference) {
+                    wrong(
+                        &pointer,
+                        format!("expected each preference once, but its weights are also those of {other}"),
+                    );
+                }
+                known.push((pointer, preference));
+            }
+            Err(error) => wrong(&error.pointer, error.detail),
+        }
+    }
+    known.into_iter().map(|(_, preference)| preference).collect()
+}
+
+/// A preference that is asked for there.
+fn asked_at(pointer: &str, asked: &Value, environment: &Environment) -> Result<Preference, FieldError> {
+    Preference::asked(asked, environment).map_err(|error| FieldError {
+        pointer: format!("{pointer}{}", error.pointer),
+        detail: error.expected,
     })
 }
 

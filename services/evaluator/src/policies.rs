@@ -17,16 +17,17 @@ pub(crate) struct Trained {
     swarm: Swarm,
 }
 
-/// A policy file, ready to be tested on these seeds in this environment.
+/// A policy file, ready to be tested on these seeds in this environment, under any of these preferences.
 ///
 /// # Errors
-/// It is no policy of a learner, was trained for another catalog, or on one of these seeds.
+/// It is no policy of a learner, was trained for another catalog, or on one of these seeds, or cannot decide
+/// for those who want one of these.
 pub(crate) fn read(
     sha256: Hash,
     bytes: &[u8],
     provenance: Provenance,
     environment: &Environment,
-    wanted: Preference,
+    wanted: &[Preference],
     seeds: &[u64],
 ) -> Result<Trained, EvaluationError> {
     let invalid = |reason: &dyn ToString| EvaluationError::InvalidPolicy(sha256, reason.to_string());
@@ -50,13 +51,15 @@ pub(crate) fn read(
             last,
         });
     }
-    let swarm = file.swarm_for(wanted, environment).map_err(|error| {
+    let swarms = wanted.iter().map(|wanted| file.swarm_for(*wanted, environment));
+    let swarms = swarms.collect::<Result<Vec<Swarm>, _>>().map_err(|error| {
         if file.trained_for == Fingerprint::of(environment) {
             invalid(&error)
         } else {
             EvaluationError::PolicyMismatch(sha256, error.to_string())
         }
     })?;
+    let swarm = swarms.into_iter().next().ok_or_else(|| invalid(&"nothing is wanted of it"))?;
     let training = Training { artifact: sha256.0, first_seed: trained.start, provenance };
     Ok(Trained { file, training, swarm })
 }

@@ -1,41 +1,66 @@
 //! The report: one page that says what was found, how sure it is, how it was found, and how to check it.
 
-use api::evaluator::{Evaluation, EvaluationResult, NewEvaluation, TrainingResult, Trainings};
+use api::evaluator::{
+    Evaluation, EvaluationResult, FrontPoint, Fronts, NewEvaluation, TrainingResult, Trainings,
+};
 use evaluation::{report::TenantReport, tables};
 use plots::{
     PlotError, compared_policies, evaluation_figures,
     page::{Block, Page, Section, Table},
 };
 
-use crate::conversion::from_wire;
+use crate::{
+    conversion::from_wire,
+    fronts::{coverage_table, points_table},
+};
 
 /// The page of an evaluation and its result. It holds no clock time: the same evaluation has the same page.
 ///
 /// # Errors
 /// A chart cannot be drawn.
 pub fn report_page(evaluation: &Evaluation, result: &EvaluationResult) -> Result<Page, PlotError> {
-    let seeds = result.seeds.len();
-    Ok(Page {
-        title: format!("Evaluation: {} policies on {}", result.policies.len(), result.environment),
-        lede: format!(
-            "Every policy met the same {seeds} held-out episodes of {} steps. Intervals of 95 % say \
-             how far other seeds, and other trainings of a policy that was trained several times, may lead elsewhere; “better” \
-             is said only where an interval excludes zero.",
-            result.steps
-        ),
-        sections: vec![
-            Section { heading: "What was found".into(), blocks: vec![Block::List(result.verdicts.clone())] },
-            Section { heading: "Figures".into(), blocks: figures(result) },
-            Section { heading: "Charts".into(), blocks: charts(result)? },
-            Section { heading: "Who gets what".into(), blocks: fairness(result) },
-            Section {
-                heading: "How to get it again".into(),
-                blocks: reproduction(&evaluation.config, result),
-            },
-            Section { heading: "In the ledger".into(), blocks: ledger(evaluation) },
-            Section { heading: "Configuration".into(), blocks: configuration(evaluation, result) },
-        ],
-    })
+    let section = |heading: &str, blocks| Section { heading: heading.into(), blocks };
+    let mut sections = vec![section("What was found", vec![Block::List(result.verdicts.clone())])];
+    let (figures, charts) = (section("Figures", figures(result)), section("Charts", charts(result)?));
+    let (title, lede) = match &result.fronts {
+        None => {
+            sections.extend([figures, charts, section("Who gets what", fairness(result))]);
+            about_comparison(result)
+        }
+        Some(fronts) => {
+            sections.extend([charts, figures]);
+            about_fronts(result, fronts)
+        }
+    };
+    sections.extend([
+        section("How to get it again", reproduction(&evaluation.config, result)),
+        section("In the ledger", ledger(evaluation)),
+        section("Configuration", configuration(evaluation, result)),
+    ]);
+    Ok(Page { title, lede, sections })
+}
+
+/// Title and first sentences.
+fn about_comparison(result: &EvaluationResult) -> (String, String) {
+    let (policies, seeds, steps) = (result.policies.len(), result.seeds.len(), result.steps);
+    let lede = format!(
+        "Every policy met the same {seeds} held-out episodes of {steps} steps. Intervals of 95 % say how far other seeds, and \
+         other trainings of a policy that was trained several times, may lead elsewhere; “better” is said only where an \
+         interval excludes zero."
+    );
+    (format!("Evaluation: {policies} policies on {}", result.environment), lede)
+}
+
+fn about_fronts(result: &EvaluationResult, fronts: &Fronts) -> (String, String) {
+    let (policies, preferences) = (fronts.policies.len(), fronts.limit.points.len());
+    let lede = format!(
+        "Every policy was asked under each of {preferences} preferences, and met the same {} held-out episodes of {} steps under \
+         each. The physical limit, which no policy can pass, was solved under the same weights. Intervals of 95 % say how far \
+         other seeds, and other trainings of a policy that was trained several times, may lead elsewhere.",
+        result.seeds.len(),
+        result.steps
+    );
+    (format!("Fronts: {policies} policies under {preferences} preferences on {}", result.environment), lede)
 }
 
 /// The charts of an evaluation, as a part of a page.
@@ -49,6 +74,9 @@ pub fn charts(result: &EvaluationResult) -> Result<Vec<Block>, PlotError> {
 /// The headline tables of an evaluation: what each policy achieved, and how sure the difference is.
 #[must_use]
 pub fn figures(result: &EvaluationResult) -> Vec<Block> {
+    if let Some(fronts) = &result.fronts {
+        return front_figures(fronts);
+    }
     let report = from_wire(result);
     let means = drawn(
         tables::means(&report),
@@ -61,7 +89,7 @@ pub fn figures(result: &EvaluationResult) -> Vec<Block> {
         format!(
             "Reward per request, mean [95 % interval]. Differences are paired, seed by seed; the baseline is \
              weighted-score, the best hand rule by mean reward is {}.",
-            result.best_rule
+            report.best_rule
         ),
     );
     let mut blocks = vec![Block::Table(means), Block::Table(differences)];
@@ -69,6 +97,36 @@ pub fn figures(result: &EvaluationResult) -> Vec<Block> {
         blocks.push(Block::Text(format!("Physical limit. {}", limit.note)));
     }
     blocks
+}
+
+/// What each front covers, and the points of each trained policy, or else of each hand rule, and of the limit.
+fn front_figures(fronts: &Fronts) -> Vec<Block> {
+    let covered = drawn(
+        coverage_table(fronts),
+        "Hypervolume beside that of the limit's points, over requests and GPU-hours served, excess cost and latency; of more \
+         points it may be more. Expected utility is in points a request, the mean over the preferences of what the best of the \
+         points is worth. Gap closed is the share of the way from the baseline to the limit."
+            .into(),
+    );
+    let mut shown: Vec<(&str, &[FrontPoint])> = fronts
+        .policies
+        .iter()
+        .filter(|front| front.trained_episodes.is_some_and(|episodes| episodes > 0))
+        .map(|front| (front.name.as_str(), front.points.as_slice()))
+        .collect();
+    if shown.is_empty() {
+        let rules = fronts.policies.iter().skip(1); // the first one is the baseline
+        shown = rules.map(|front| (front.name.as_str(), front.points.as_slice())).collect();
+    }
+    shown.push(("The physical limit", &fronts.limit.points));
+    let points = shown.into_iter().map(|(name, points)| {
+        let caption = format!(
+            "{name}, preference by preference: what a request, a GPU-hour, a USD beyond the list price and a ms are worth in \
+             points, and what came of it. – is no data."
+        );
+        Block::Table(drawn(points_table(points), caption))
+    });
+    std::iter::once(Block::Table(covered)).chain(points).collect()
 }
 
 /// A table as the page shows it.
@@ -118,10 +176,12 @@ fn reproduction(config: &NewEvaluation, result: &EvaluationResult) -> Vec<Block>
     blocks
 }
 
-/// `mesh evaluate` with these settings, where it can express them.
+/// `mesh evaluate`, or `mesh pareto` under the grid, with these settings, where it can express them.
 fn command(config: &NewEvaluation, steps: u32) -> Option<String> {
     let NewEvaluation { policies, environment, seeds, .. } = config;
-    if policies.is_empty() {
+    let grid = config.preferences.clone().filter(|preferences| preferences == "grid");
+    let is_grid = grid.is_some();
+    if policies.is_empty() && !is_grid {
         return None;
     }
     let expressible = NewEvaluation {
@@ -132,13 +192,18 @@ fn command(config: &NewEvaluation, steps: u32) -> Option<String> {
         limit_steps: config.limit_steps,
         first_seed: config.first_seed,
         is_final: config.is_final,
+        rules: config.rules.clone().filter(|rules| is_grid && !rules.is_empty()),
+        preferences: grid,
         ..NewEvaluation::default()
     };
     if *config != expressible {
         return None;
     }
     let mut lines = Vec::new();
-    let mut command = "mesh evaluate --ai-agents".to_owned();
+    let mut command = if is_grid { "mesh pareto" } else { "mesh evaluate" }.to_owned();
+    if !policies.is_empty() {
+        command.push_str(" --ai-agents");
+    }
     for artifact in policies.iter().flat_map(Trainings::artifacts) {
         let file = format!("{}.json", &artifact.to_string()[..8]);
         lines.push(format!("curl -s http://127.0.0.1:8002/v1/artifacts/{artifact} -o {file}"));
@@ -148,9 +213,13 @@ fn command(config: &NewEvaluation, steps: u32) -> Option<String> {
     if policies.len() > 1 && policies.iter().all(|policy| matches!(policy, Trainings::One(_))) {
         command.push_str(" --apart");
     }
+    if let Some(rules) = &config.rules {
+        command.push_str(&format!(" --rules {}", rules.join(",")));
+    }
+    let workloads = if is_grid { "--workloads" } else { "--baseline-config" };
     for (given, flag, file) in [
         (environment.providers.is_some(), "--providers", "providers.json"),
-        (environment.workloads.is_some(), "--baseline-config", "workloads.json"),
+        (environment.workloads.is_some(), workloads, "workloads.json"),
     ] {
         if given {
             let field = file.trim_end_matches(".json");
@@ -200,8 +269,11 @@ fn configuration(evaluation: &Evaluation, result: &EvaluationResult) -> Vec<Bloc
             last.unwrap_or_default()
         ),
     ];
-    for (policy, title) in result.policies.iter().zip(from_wire(result).titles()) {
-        for training in &policy.trainings {
+    let compared = result.policies.iter().map(|policy| &policy.trainings).zip(from_wire(result).titles());
+    let fronts = result.fronts.iter().flat_map(|fronts| &fronts.policies);
+    let asked = fronts.map(|front| (&front.trainings, front.name.clone()));
+    for (trainings, title) in compared.chain(asked) {
+        for training in trainings {
             let TrainingResult { policy_sha256, first_seed, run, .. } = training;
             let trained = match run {
                 Some(run) => format!("trained: recorded run {run}"),
@@ -226,6 +298,7 @@ fn configuration(evaluation: &Evaluation, result: &EvaluationResult) -> Vec<Bloc
 #[cfg(test)]
 mod tests {
     use api::Hash;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -259,8 +332,19 @@ mod tests {
         assert!(command(&last, 50).unwrap().ends_with("--seeds 50 --final"));
         let none = NewEvaluation { policies: vec![], ..config.clone() };
         let rules = NewEvaluation { rules: Some(vec!["cheapest".into()]), ..config };
-        for other in [none, rules] {
-            assert_eq!(command(&other, 50), None, "{other:?}");
+        for other in [&none, &rules] {
+            assert_eq!(command(other, 50), None, "{other:?}");
         }
+        let under = |preferences: Value, other: NewEvaluation| {
+            command(&NewEvaluation { preferences: Some(preferences), ..other }, 50)
+        };
+        let told = under(json!("grid"), rules).unwrap();
+        assert!(
+            told.ends_with("\nmesh pareto --ai-agents 07070707.json --rules cheapest --preset contended --steps 50 --seeds 50"),
+            "{told}"
+        );
+        let alone = "mesh pareto --preset contended --steps 50 --seeds 50";
+        assert_eq!(under(json!("grid"), none.clone()).as_deref(), Some(alone));
+        assert_eq!(under(json!(["cheap", "fast"]), none), None);
     }
 }

@@ -8,9 +8,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use client::{HeldLease, LedgerError};
 use evaluation::{
-    bounds,
     episodes::Contestant,
-    evaluate::{Found, evaluate},
+    evaluate::{Compared, Found, evaluate, limit_keys},
+    pareto::FrontsError,
     plan::Plan,
 };
 use tokio::sync::{Notify, Semaphore};
@@ -23,6 +23,7 @@ use crate::{
     at_work::{AtWork, Working},
     conversion::{to_wire, values_to_wire},
     error::EvaluationError,
+    fronts,
     known_limits::KnownLimits,
     ledger::{Accepted, Ledger, Outcome},
     metrics::AppMetrics,
@@ -177,17 +178,14 @@ impl Worker {
                 Err(error) => return failed(error),
             }
         }
-        match self.found(Arc::new(plan), contestants, working, stop).await {
+        let plan = Arc::new(plan);
+        match self.found(plan.clone(), contestants, working).await {
             Ok(None) => None,
-            Ok(Some(found)) => {
-                let mut result = to_wire(&found.report);
-                let values = values_to_wire(&found.report, &found.values);
-                match self.patiently(stop, || self.ledger.keep_values(&values)).await? {
-                    Ok(sha256) => result.values_sha256 = Some(sha256),
-                    Err(error) => return failed(error),
-                }
-                Some(Outcome::Completed(Box::new(result)))
+            Ok(Some(Ok(Found::Comparison(found)))) => self.compared(*found, stop).await,
+            Ok(Some(Ok(Found::Fronts(found)))) => {
+                Some(Outcome::Completed(Box::new(fronts::to_wire(&plan, &found))))
             }
+            Ok(Some(Err(error))) => Some(Outcome::Failed(error.to_string())),
             Err(panic) => Some(Outcome::Failed(format!("the simulation broke off: {panic}"))),
         }
     }
@@ -221,36 +219,46 @@ impl Worker {
         }
     }
 
+    /// The outcome of a comparison, once what it is computed from is kept; `None` when it was stopped.
+    async fn compared(&self, found: Compared, stop: &CancellationToken) -> Option<Outcome> {
+        if let Some(error) = &found.unsolved {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(error, "the physical limit could not be solved");
+        }
+        self.metrics.limits_solved.increment(found.solved.iter().map(|(_, limit)| limit.steps).sum());
+        self.metrics.limits_known.increment(found.known_steps);
+        stop.run_until_cancelled(self.known_limits.keep(&found.solved)).await;
+        let mut result = to_wire(&found.report);
+        let values = values_to_wire(&found.report, &found.values);
+        match self.patiently(stop, || self.ledger.keep_values(&values)).await? {
+            Ok(sha256) => result.values_sha256 = Some(sha256),
+            Err(error) => return Some(Outcome::Failed(error.to_string())),
+        }
+        Some(Outcome::Completed(Box::new(result)))
+    }
+
     /// Does the work on other threads; `None` when it was stopped.
     async fn found(
         &self,
         plan: Arc<Plan>,
         contestants: Vec<Contestant>,
         working: &Working,
-        stop: &CancellationToken,
-    ) -> Result<Option<Found>, tokio::task::JoinError> {
+    ) -> Result<Option<Result<Found, FrontsError>>, tokio::task::JoinError> {
         let (planned, progress) = (plan.clone(), working.progress().clone());
-        let keys = tokio::task::spawn_blocking(move || match &planned.sample {
-            Some(sample) => {
-                bounds::keys(&planned.environment, planned.preference, sample, &planned.seeds, &progress)
-            }
-            None => Some(Vec::new()),
-        });
+        let keys = tokio::task::spawn_blocking(move || limit_keys(&planned, &progress));
         let Some(keys) = keys.await? else { return Ok(None) };
         let known = self.known_limits.find(&keys).await;
         let (planned, progress) = (plan.clone(), working.progress().clone());
         let found =
             tokio::task::spawn_blocking(move || evaluate(&planned, contestants, &keys, known, &progress));
-        let Some(found) = found.await? else { return Ok(None) };
-        if let Some(error) = &found.unsolved {
-            let error = error as &dyn std::error::Error;
-            tracing::error!(error, "the physical limit could not be solved");
+        let found = found.await?;
+        if found.is_some() {
+            self.metrics.episodes.increment(plan.episodes());
         }
-        self.metrics.episodes.increment(plan.episodes());
-        self.metrics.limits_solved.increment(found.solved.iter().map(|(_, limit)| limit.steps).sum());
-        self.metrics.limits_known.increment(found.known_steps);
-        stop.run_until_cancelled(self.known_limits.keep(&found.solved)).await;
-        Ok(Some(found))
+        if let Some(Ok(Found::Fronts(_))) = &found {
+            self.metrics.limits_solved.increment(plan.limit_steps());
+        }
+        Ok(found)
     }
 }
 

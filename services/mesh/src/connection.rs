@@ -96,6 +96,11 @@ impl StackArgs {
         )))
     }
 
+    /// Whether any services are named: those of a running stack, or what a stack of its own is to keep.
+    pub(crate) fn is_named(&self, needs: Needs) -> bool {
+        self.is_remote(needs) || self.data_dir.is_some() || self.database_url.is_some()
+    }
+
     /// Refuses every one of the flags.
     pub(crate) fn refuse_all(&self, expected: &str) -> anyhow::Result<()> {
         let known = Flag::new("--known-logs", "MESH_KNOWN_LOGS", shown(&self.known.known_logs));

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use api::{
     Hash,
-    evaluator::{Evaluation, EvaluationResult, EvaluationStatus, FIRST_FINAL_SEED, NewEvaluation, Trainings},
+    evaluator::{
+        Evaluation, EvaluationResult, EvaluationStatus, FIRST_FINAL_SEED, Fronts, NewEvaluation, Trainings,
+    },
 };
 use client::{Evaluator, retry_while_transient};
 use evaluation::{
@@ -12,7 +14,10 @@ use evaluation::{
     report::{LimitReport, PolicyReport},
     tables::{mean, summary},
 };
-use evaluator::conversion::from_wire;
+use evaluator::{
+    conversion::from_wire,
+    fronts::{coverage_table, gaps_table},
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -109,6 +114,9 @@ fn at_work(evaluation: &Evaluation) -> String {
 
 /// The result for people: a table, and its findings in sentences.
 pub(crate) fn tables(result: &EvaluationResult) -> String {
+    if let Some(fronts) = &result.fronts {
+        return front_tables(result, fronts);
+    }
     let report = from_wire(result);
     let summary = summary(&report);
     let mut lines = vec![format!(
@@ -128,6 +136,23 @@ pub(crate) fn tables(result: &EvaluationResult) -> String {
     lines.extend(report.policies.iter().flat_map(|policy| trained(policy, &policy.title(&report.policies))));
     lines.extend(report.verdicts.iter().cloned());
     lines.extend(report.limit.as_ref().map(limit_line));
+    lines.join("\n")
+}
+
+/// One row a policy of what its front covers, then one row a preference.
+fn front_tables(result: &EvaluationResult, fronts: &Fronts) -> String {
+    let [covered, gaps] =
+        [coverage_table(fronts), gaps_table(fronts)].map(|shown| table(&shown.header, shown.filled("-")));
+    let mut lines = vec![format!(
+        "Environment {}, {} steps, {} held-out seeds from {}. Hypervolume beside the limit's; expected utility in points a \
+         request, the mean over the preferences:\n{covered}\nShare of the way from the baseline to the limit under the same \
+         weights [95 %], and the limit in points a request:\n{gaps}",
+        result.environment,
+        result.steps,
+        result.seeds.len(),
+        result.seeds.first().copied().unwrap_or_default(),
+    )];
+    lines.extend(result.verdicts.iter().cloned());
     lines.join("\n")
 }
 

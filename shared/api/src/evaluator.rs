@@ -12,9 +12,14 @@ use crate::{
     trainer::{AssumedPrice, EnvironmentSpec},
 };
 
+mod fronts;
 mod result;
 mod values;
 
+pub use fronts::{
+    Coverage, Front, FrontPoint, Fronts, GpuHoursFillBySize, LimitFront, ListedPreferences, PointOutcome,
+    PreferenceGrid, PreferencesSpec, Weights,
+};
 pub use result::{
     Comparison, Estimate, EvaluationResult, Fairness, FillBySize, JobSize, LimitResult, MetricEstimates,
     PolicyResult, Provenance, Share, SizeEstimates, TenantEstimates, TrainingResult, Versus,
@@ -35,7 +40,7 @@ pub struct NewEvaluation {
     #[garde(length(max = 20), inner(custom(has_trainings)))]
     #[schema(max_items = 20)]
     pub policies: Vec<Trainings>,
-    /// Hand rules to compare with; all when absent. The baseline `weighted-score` always takes part.
+    /// Hand rules to compare with; all when absent, and under `preferences` all that heed them. The baseline `weighted-score` always takes part.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(max = 50)))]
     pub rules: Option<Vec<String>>,
@@ -49,6 +54,12 @@ pub struct NewEvaluation {
     #[garde(skip)]
     #[schema(value_type = Option<crate::PreferenceSpec>)]
     pub preference: Option<Value>,
+    /// Many of them in place of one: `grid`, or a list of 2 to 64. The result then has the front of each policy beside the
+    /// limit's (`fronts`), and no comparisons. Only policies of adaptive and cem, and the hand rules, play for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    #[schema(value_type = Option<PreferencesSpec>)]
+    pub preferences: Option<Value>,
     /// How many held-out seeds, 2 to 1000.
     #[garde(range(min = 2, max = 1000))]
     #[schema(minimum = 2, maximum = 1000)]
@@ -69,7 +80,8 @@ pub struct NewEvaluation {
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub steps: Option<u32>,
     /// Steps of each episode for which the physical limit is solved: 0 for none; when absent, as many as can be
-    /// solved in reasonable time. They are a stratified sample, drawn from the episode's seed.
+    /// solved in reasonable time. They are a stratified sample, drawn from the episode's seed. Under `preferences` all are
+    /// solved, and it must be absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(max = 1_000_000)))]
     #[schema(maximum = 1_000_000)]
@@ -111,6 +123,7 @@ impl Default for NewEvaluation {
             rules: None,
             environment: EnvironmentSpec::default(),
             preference: None,
+            preferences: None,
             seeds: 50,
             first_seed: crate::FIRST_HELD_OUT_SEED,
             is_final: false,

@@ -171,6 +171,19 @@ impl Contestant {
         self.policies.len()
     }
 
+    /// The same as one that decides for those who want this; `None` where it decides for nobody else, because what it has
+    /// learned are the values of what it was trained for, or because somebody else has played it.
+    #[must_use]
+    pub fn preferring(&self, wanted: Preference, env: &Environment) -> Option<Self> {
+        let prefers = |policy: &Policy| {
+            let Policy::Swarm { swarms, .. } = policy else { return None };
+            let mut swarm = swarms.lock().unwrap_or_else(PoisonError::into_inner).original.clone();
+            swarm.prefer(wanted, env).then_some(swarm)
+        };
+        let swarms = self.policies.iter().map(prefers).collect::<Option<Vec<Swarm>>>()?;
+        Some(Self::new(self.name.clone(), self.origin.clone(), swarms))
+    }
+
     fn is_never_trained(&self) -> bool {
         self.origin.learned().is_some_and(|learned| learned.trained_episodes == 0)
     }
@@ -238,6 +251,12 @@ impl Policy {
     }
 }
 
+/// Episodes that these play on these seeds.
+#[must_use]
+pub fn episodes(contestants: &[Contestant], seeds: &[u64]) -> u64 {
+    (contestants.iter().map(Contestant::trainings).sum::<usize>() * seeds.len()) as u64
+}
+
 /// What every contestant achieved in every training on every seed; `None` when it was cancelled.
 /// The threads share the work, but no figure depends on which of them did what. `progress` counts episodes.
 pub fn play(
@@ -249,10 +268,9 @@ pub fn play(
     progress: &Progress,
 ) -> Option<Vec<Played>> {
     let policies = contestants.iter().flat_map(|contestant| &contestant.policies);
-    let episodes: Vec<(&Policy, u64)> =
+    let all: Vec<(&Policy, u64)> =
         policies.flat_map(|policy| seeds.iter().map(move |seed| (policy, *seed))).collect();
-    progress.expect(episodes.len() as u64);
-    let achieved: Vec<Achieved> = episodes
+    let achieved: Vec<Achieved> = all
         .par_iter()
         .map(|(policy, seed)| {
             let limit_steps = sample.map(|sample| sample.of(*seed)).unwrap_or_default();
@@ -301,7 +319,7 @@ mod tests {
         let sample = Sample::new(&env, 6, Some(2)).unwrap();
         let achieved =
             pool.install(|| play(&env, Reward::EXCESS_COST, &contestants, &seeds, Some(&sample), &progress));
-        assert_eq!((progress.episodes(), progress.expected()), (24, 24));
+        assert_eq!((progress.episodes(), episodes(&contestants, &seeds)), (24, 24));
         achieved.unwrap()
     }
 

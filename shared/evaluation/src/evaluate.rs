@@ -2,19 +2,29 @@
 
 use limit::{AllocationError, Limit};
 use rayon::prelude::*;
+use routing_env::Preference;
 
 use crate::{
     analysis::analyse,
-    bounds::{Digest, Sample, is_possible, solve},
-    episodes::{Contestant, Played, play},
-    plan::Plan,
+    bounds::{Digest, Sample, is_possible, keys, solve},
+    episodes::{Contestant, Played, episodes, play},
+    pareto::{Fronts, FrontsError, fronts},
+    plan::{Plan, Wanted},
     progress::Progress,
     report::Report,
     values::Values,
 };
 
 /// What was found.
-pub struct Found {
+pub enum Found {
+    /// Under one preference: who is better.
+    Comparison(Box<Compared>),
+    /// Under many: what each policy achieves.
+    Fronts(Fronts),
+}
+
+/// What was found under one preference.
+pub struct Compared {
     /// The result.
     pub report: Report,
     /// What every policy achieved on every seed: what the result is computed from.
@@ -27,36 +37,68 @@ pub struct Found {
     pub unsolved: Option<AllocationError>,
 }
 
-/// Does the work. `learned` are the plan's policies and the same never trained; the rules join them. `keys` and `known` are
-/// those of the limits, by seed; both are empty where there is no limit. `None` when it was cancelled.
+/// Does the work. `learned` are the plan's policies and the same never trained; the rules join them. `keys` are [`limit_keys`],
+/// `known` the limits of those names. `None` when it was cancelled.
+///
+/// # Errors
+/// As [`fronts`] has.
 pub fn evaluate(
     plan: &Plan,
     learned: Vec<Contestant>,
     keys: &[Digest],
     known: Vec<Option<Limit>>,
     progress: &Progress,
-) -> Option<Found> {
+) -> Option<Result<Found, FrontsError>> {
+    match &plan.wanted {
+        Wanted::One(preference) => {
+            let compared = compare(plan, *preference, learned, keys, known, progress)?;
+            Some(Ok(Found::Comparison(Box::new(compared))))
+        }
+        Wanted::Each(preferences) => Some(fronts(plan, preferences, &learned, progress)?.map(Found::Fronts)),
+    }
+}
+
+/// The names of the limits that [`evaluate`] needs, by seed; none where there is no limit, and under many preferences. `None`
+/// when it was cancelled.
+#[must_use]
+pub fn limit_keys(plan: &Plan, progress: &Progress) -> Option<Vec<Digest>> {
+    match (&plan.wanted, &plan.sample) {
+        (Wanted::One(preference), Some(sample)) => {
+            keys(&plan.environment, *preference, sample, &plan.seeds, progress)
+        }
+        _ => Some(Vec::new()),
+    }
+}
+
+fn compare(
+    plan: &Plan,
+    preference: Preference,
+    learned: Vec<Contestant>,
+    keys: &[Digest],
+    known: Vec<Option<Limit>>,
+    progress: &Progress,
+) -> Option<Compared> {
     let environment = &plan.environment;
     let sample = plan.sample.as_ref();
-    let rules =
-        plan.rules.par_iter().map(|rule| Contestant::of_rule_for(*rule, environment, plan.preference));
+    let rules = plan.rules.par_iter().map(|rule| Contestant::of_rule_for(*rule, environment, preference));
     let contestants: Vec<Contestant> = learned.into_par_iter().chain(rules).collect();
+    progress.expect(episodes(&contestants, &plan.seeds));
     let achieved = play(environment, plan.reward(), &contestants, &plan.seeds, sample, progress)?;
     let Some(sample) = sample else {
         let report = analyse(plan, &contestants, &achieved, None);
         let values = Values::of(plan, &achieved, None);
-        return Some(Found { report, values, solved: Vec::new(), known_steps: 0, unsolved: None });
+        return Some(Compared { report, values, solved: Vec::new(), known_steps: 0, unsolved: None });
     };
     let known = possible(sample, known, &achieved);
     let known_steps = known.iter().flatten().map(|limit| limit.steps).sum();
     progress.solved(known_steps);
-    let (limits, solved, unsolved) = match complete(plan, sample, keys, known, progress)? {
+    let (limits, solved, unsolved) = match complete(plan, preference, sample, keys, known, progress)? {
         Ok((limits, solved)) => (Some(limits), solved, None),
         Err(error) => (None, Vec::new(), Some(error)),
     };
     let report = analyse(plan, &contestants, &achieved, limits.as_deref());
     let values = Values::of(plan, &achieved, limits.as_deref());
-    Some(Found { report, values, solved, known_steps, unsolved })
+    Some(Compared { report, values, solved, known_steps, unsolved })
 }
 
 /// Those of the known limits, by seed, that can be the limits of what was played.
@@ -71,6 +113,7 @@ type Completed = (Vec<Limit>, Vec<(Digest, Limit)>);
 /// All limits by seed, and those that had to be solved for it.
 fn complete(
     plan: &Plan,
+    preference: Preference,
     sample: &Sample,
     keys: &[Digest],
     mut limits: Vec<Option<Limit>>,
@@ -78,7 +121,7 @@ fn complete(
 ) -> Option<Result<Completed, AllocationError>> {
     let unknown: Vec<usize> = (0..limits.len()).filter(|i| limits[*i].is_none()).collect();
     let seeds: Vec<u64> = unknown.iter().map(|i| plan.seeds[*i]).collect();
-    let solved = match solve(&plan.environment, plan.preference, sample, &seeds, progress)? {
+    let solved = match solve(&plan.environment, preference, sample, &seeds, progress)? {
         Ok(solved) => solved,
         Err(error) => return Some(Err(error)),
     };

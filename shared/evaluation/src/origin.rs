@@ -83,3 +83,59 @@ impl Learned {
         self.trainings.iter().filter(|training| training.provenance == Provenance::Unverified)
     }
 }
+
+/// A policy's name and what it is.
+pub type Named<'a> = (&'a str, &'a Origin);
+
+/// What a policy is called among these: its name, and of a learned one what tells it from the others of that name: that it
+/// was never trained, how long or how often it was, or else the start of its artifact's name.
+#[must_use]
+pub fn title((name, origin): Named<'_>, all: &[Named<'_>]) -> String {
+    let Some(learned) = origin.learned() else {
+        return match origin.trainings() {
+            0 | 1 => name.to_owned(),
+            programs => format!("{name} ({programs} programs)"),
+        };
+    };
+    let peers = peers((name, origin), all);
+    if learned.trained_episodes == 0 {
+        return match learned.artifact().filter(|_| !peers.is_empty()) {
+            Some(artifact) => format!("{name}, never trained ({})", start_of(artifact)),
+            None => format!("{name}, never trained"),
+        };
+    }
+    let told_apart =
+        !peers.is_empty() && peers.iter().all(|other| other.trained_episodes != learned.trained_episodes);
+    let what = match (learned, told_apart) {
+        (Learned { trained_episodes: 1, .. }, true) => "1 episode".to_owned(),
+        (Learned { trained_episodes, .. }, true) => format!("{trained_episodes} episodes"),
+        (Learned { trainings, .. }, false) if trainings.len() > 1 && peers.is_empty() => {
+            format!("{} trainings", trainings.len())
+        }
+        _ => learned.artifact().map_or_else(String::new, start_of),
+    };
+    format!("{name} ({what})")
+}
+
+/// The same, but the name alone of a trained policy that has it for itself.
+#[must_use]
+pub fn short_title((name, origin): Named<'_>, all: &[Named<'_>]) -> String {
+    let is_trained = origin.learned().is_some_and(|learned| learned.trained_episodes > 0);
+    if is_trained && peers((name, origin), all).is_empty() {
+        return name.to_owned();
+    }
+    title((name, origin), all)
+}
+
+/// The other learned policies of this name that are trained if it is, and never trained if it is not.
+fn peers<'a>((name, origin): Named<'_>, all: &[Named<'a>]) -> Vec<&'a Learned> {
+    let is_trained = |origin: &Origin| origin.learned().is_some_and(|learned| learned.trained_episodes > 0);
+    let others = all
+        .iter()
+        .filter(|(other, its)| *other == name && *its != origin && is_trained(its) == is_trained(origin));
+    others.filter_map(|(_, its)| its.learned()).collect()
+}
+
+fn start_of(artifact: Digest) -> String {
+    artifact[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -5,7 +5,7 @@ use strum::IntoStaticStr;
 use crate::{
     bounds::Digest,
     figures::Estimates,
-    origin::{Learned, Origin},
+    origin::{Origin, title},
     statistics::{BySeed, Estimate, Interval},
 };
 
@@ -210,42 +210,13 @@ impl PolicyReport {
         self.origin.learned().map(|learned| learned.trained_episodes)
     }
 
-    /// Its name, and of a learned one what tells it from the others of that name: that it was never trained, how long or
-    /// how often it was, or else the start of its artifact's name.
+    /// What it is called among these.
     #[must_use]
     pub fn title(&self, policies: &[Self]) -> String {
-        let Some(learned) = self.origin.learned() else {
-            return match self.origin.trainings() {
-                0 | 1 => self.name.clone(),
-                programs => format!("{} ({programs} programs)", self.name),
-            };
-        };
-        let peers = policies.iter().filter(|other| {
-            other.name == self.name && other.origin != self.origin && other.is_trained() == self.is_trained()
-        });
-        let peers: Vec<&Self> = peers.collect();
-        if !self.is_trained() {
-            return match learned.artifact().filter(|_| !peers.is_empty()) {
-                Some(artifact) => format!("{}, never trained ({})", self.name, start_of(artifact)),
-                None => format!("{}, never trained", self.name),
-            };
-        }
-        let told_apart =
-            !peers.is_empty() && peers.iter().all(|p| p.trained_episodes() != self.trained_episodes());
-        let what = match (learned, told_apart) {
-            (Learned { trained_episodes: 1, .. }, true) => "1 episode".to_owned(),
-            (Learned { trained_episodes, .. }, true) => format!("{trained_episodes} episodes"),
-            (Learned { trainings, .. }, false) if trainings.len() > 1 && peers.is_empty() => {
-                format!("{} trainings", trainings.len())
-            }
-            _ => learned.artifact().map_or_else(String::new, start_of),
-        };
-        format!("{} ({what})", self.name)
+        let others: Vec<(&str, &Origin)> =
+            policies.iter().map(|other| (other.name.as_str(), &other.origin)).collect();
+        title((&self.name, &self.origin), &others)
     }
-}
-
-fn start_of(artifact: Digest) -> String {
-    artifact[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Report {
@@ -259,7 +230,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::origin::{Provenance, Training};
+    use crate::origin::{Learned, Provenance, Training};
 
     fn policy(name: &str, origin: Origin) -> PolicyReport {
         PolicyReport {

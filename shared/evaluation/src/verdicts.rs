@@ -4,6 +4,7 @@ use policy::Rule;
 
 use crate::{
     figures::{Estimates, Figure},
+    origin::Origin,
     report::{Comparison, Fairness, LimitReport, PolicyReport, Versus},
     statistics::{CONFIDENCE, Estimate, Interval, holm},
 };
@@ -53,7 +54,7 @@ pub fn verdicts(findings: &Findings<'_>, comparisons: &[Comparison]) -> Vec<Stri
             verdicts.extend(findings.verdict(comparison));
         }
         verdicts.extend(findings.gaps(i));
-        verdicts.extend(findings.on_training(i));
+        verdicts.extend(on_training(&policies[i].title(policies), &policies[i].origin));
     }
     verdicts.push(if best_rule == baseline {
         format!("The baseline {best} is the best hand rule by mean reward.")
@@ -71,7 +72,7 @@ fn is_on_the_way(policy: &PolicyReport, policies: &[PolicyReport]) -> bool {
     policies.iter().any(|p| p.name == policy.name && p.trained_episodes() > policy.trained_episodes())
 }
 
-fn on_final_seeds(opening: u64) -> String {
+pub(crate) fn on_final_seeds(opening: u64) -> String {
     match opening {
         1 => "These are the final seeds, opened for the first time.".into(),
         _ => format!(
@@ -80,6 +81,31 @@ fn on_final_seeds(opening: u64) -> String {
             ordinal(opening)
         ),
     }
+}
+
+/// What is not known of a learned policy's training.
+pub(crate) fn on_training(name: &str, origin: &Origin) -> Vec<String> {
+    let Some(learned) = origin.learned() else { return Vec::new() };
+    let mut sentences = Vec::new();
+    if learned.trainings.len() == 1 {
+        sentences.push(format!(
+            "{name} was trained once: its intervals say how sure its figures are for other episodes, not for another \
+             training."
+        ));
+    }
+    let unverified = learned.unverified().count();
+    if unverified > 0 {
+        sentences.push(format!(
+            "{name} is unverified: the ledger knows no run that wrote {}, so that only the file says how it was \
+             trained.",
+            if learned.trainings.len() == 1 {
+                "its policy file".to_owned()
+            } else {
+                format!("{unverified} of its {} policy files", learned.trainings.len())
+            }
+        ));
+    }
+    sentences
 }
 
 fn ordinal(number: u64) -> String {
@@ -259,32 +285,6 @@ impl Findings<'_> {
             format!("{trusting}, which trusts the catalog, and {informed}, which is told the hidden truth");
         let to_limit = closed(|p| p.gap_closed, "the baseline and the physical limit");
         to_limit.into_iter().chain(closed(|p| p.informed_gap_closed, &told)).collect()
-    }
-
-    /// What is not known of its training.
-    fn on_training(&self, i: usize) -> Vec<String> {
-        let Some(learned) = self.policies[i].origin.learned() else { return Vec::new() };
-        let name = self.policies[i].title(self.policies);
-        let mut sentences = Vec::new();
-        if learned.trainings.len() == 1 {
-            sentences.push(format!(
-                "{name} was trained once: its intervals say how sure its figures are for other episodes, not for another \
-                 training."
-            ));
-        }
-        let unverified = learned.unverified().count();
-        if unverified > 0 {
-            sentences.push(format!(
-                "{name} is unverified: the ledger knows no run that wrote {}, so that only the file says how it was \
-                 trained.",
-                if learned.trainings.len() == 1 {
-                    "its policy file".to_owned()
-                } else {
-                    format!("{unverified} of its {} policy files", learned.trainings.len())
-                }
-            ));
-        }
-        sentences
     }
 
     /// How many comparisons were made, and which findings stay when all are taken together.

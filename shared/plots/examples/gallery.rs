@@ -9,7 +9,7 @@ mod support;
 use std::{fs, path::Path};
 
 use plots::Figure;
-use support::{Size, empty_episodes, episodes, estimate, evaluation, figures, only_reward};
+use support::{Size, empty_episodes, episodes, estimate, evaluation, figures, only_reward, under_many};
 
 fn main() {
     let folder = std::env::args().nth(1).expect("the folder to write to");
@@ -24,6 +24,9 @@ fn main() {
         write(&folder, name, figures(&evaluation(&size)));
     }
     write(&folder, "learning", learning());
+    for trained in [0, 1, 3] {
+        write(&folder, &format!("{trained}-fronts"), figures(&under_many(trained)));
+    }
 }
 
 /// Six policies on the way from nothing to the best.

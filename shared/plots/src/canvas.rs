@@ -143,8 +143,12 @@ impl<DB: DrawingBackend> Canvas<DB> {
     }
 
     /// The point of a policy: a shape of its own for each role, beside the colour.
-    pub(crate) fn marker(&self, (x, y): Pixel, role: Role) -> Drawn<DB> {
-        let colour = role.colour().rgb();
+    pub(crate) fn marker(&self, place: Pixel, role: Role) -> Drawn<DB> {
+        self.shape(place, role, role.colour().rgb())
+    }
+
+    /// The shape of a role in another colour.
+    pub(crate) fn shape(&self, (x, y): Pixel, role: Role, colour: RGBColor) -> Drawn<DB> {
         match role {
             Role::Learned => self.dot((x, y), 5.5, colour, 1.0),
             Role::Untrained => {

@@ -9,11 +9,12 @@ use crate::{
         BarSeries, Bars, Block, Curve, CurvePanel, Curves, Figure, Form, Interval, Point, Reference, Row,
         RowPanel, Rows,
     },
+    fronts::pareto,
     palette::{Colour, Role},
 };
 
 /// The hand rule that all are compared with.
-const BASELINE: &str = "weighted-score";
+pub(crate) const BASELINE: &str = "weighted-score";
 
 /// As many tenants have bars at most; of more, those who fare worst.
 const MOST_TENANTS: usize = 40;
@@ -21,6 +22,9 @@ const MOST_TENANTS: usize = 40;
 /// All charts of a result that have data. Each policy has a title, which tells it from others of its name.
 #[must_use]
 pub fn evaluation_figures(result: &EvaluationResult, titles: &[String]) -> Vec<Figure> {
+    if let Some(fronts) = &result.fronts {
+        return [pareto(result, fronts)].into_iter().filter(Figure::has_data).collect();
+    }
     let figures = [
         policy_comparison(result, titles),
         learning_curve(result),
@@ -341,7 +345,7 @@ fn role(policy: &PolicyResult, result: &EvaluationResult) -> Role {
         Role::Baseline
     } else if policy.reference {
         Role::Informed
-    } else if policy.name == result.best_rule {
+    } else if result.best_rule.as_ref() == Some(&policy.name) {
         Role::BestRule
     } else {
         Role::Rule

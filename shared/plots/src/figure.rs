@@ -24,6 +24,8 @@ pub enum Block {
     Rows(Rows),
     /// Horizontal bars in groups, from 0.
     Bars(Bars),
+    /// Points in a plane, with a third figure as their colour.
+    Scatter(Scatter),
 }
 
 /// Lines over a shared horizontal axis.
@@ -167,6 +169,49 @@ pub struct BarSeries {
     pub values: Vec<Option<Interval>>,
 }
 
+/// Points in a plane, with a third figure as their colour. All panels share the axes' ranges and the colours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scatter {
+    /// The horizontal axis's title, with its unit.
+    pub x_title: String,
+    /// The vertical axis's title, with its unit.
+    pub y_title: String,
+    /// What the colour is, with its unit.
+    pub colour_title: String,
+    /// The panels, from top to bottom.
+    pub panels: Vec<ScatterPanel>,
+}
+
+/// One plane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScatterPanel {
+    /// What is to be seen in it, in a sentence.
+    pub title: String,
+    /// From the lowest layer to the highest.
+    pub series: Vec<ScatterSeries>,
+}
+
+/// Points of one shape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScatterSeries {
+    /// What they are.
+    pub label: String,
+    /// Whose shape they have.
+    pub role: Role,
+    /// Whether those are joined than which none of them is both further left and further up.
+    pub is_front: bool,
+    pub points: Vec<ScatterPoint>,
+}
+
+/// A point of a plane.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScatterPoint {
+    pub x: f64,
+    pub y: f64,
+    /// What decides its colour.
+    pub colour: f64,
+}
+
 impl Figure {
     /// Whether there is anything to see: a chart without one figure is better left out.
     #[must_use]
@@ -180,7 +225,25 @@ impl Figure {
                 .iter()
                 .any(|p| p.rows.iter().any(|row| row.interval.is_some() || !row.dots.is_empty())),
             Block::Bars(bars) => bars.series.iter().any(|s| s.values.iter().any(Option::is_some)),
+            Block::Scatter(scatter) => {
+                scatter.panels.iter().flat_map(|panel| &panel.series).any(|series| !series.points.is_empty())
+            }
         })
+    }
+}
+
+impl ScatterSeries {
+    /// The points than which none is both further left and further up, from left to right.
+    pub(crate) fn front(&self) -> Vec<ScatterPoint> {
+        let mut points = self.points.clone();
+        points.sort_by(|a, b| a.x.total_cmp(&b.x).then(b.y.total_cmp(&a.y)));
+        let mut front: Vec<ScatterPoint> = Vec::new();
+        for point in points {
+            if front.last().is_none_or(|last| point.y > last.y) {
+                front.push(point);
+            }
+        }
+        front
     }
 }
 
@@ -248,6 +311,15 @@ mod tests {
                 point(6.0, Some(7.0), Some((7.0, 7.0)))
             ]
         );
+    }
+
+    #[test]
+    fn a_front_has_the_points_that_no_other_one_is_better_than_in_both() {
+        let point = |x, y| ScatterPoint { x, y, colour: 0.0 };
+        let points =
+            vec![point(3.0, 5.0), point(1.0, 1.0), point(2.0, 4.0), point(2.0, 3.0), point(4.0, 5.0)];
+        let series = ScatterSeries { label: String::new(), role: Role::Limit, is_front: true, points };
+        assert_eq!(series.front(), [point(1.0, 1.0), point(2.0, 4.0), point(3.0, 5.0)]);
     }
 
     #[test]

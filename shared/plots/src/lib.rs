@@ -13,6 +13,7 @@ mod draw;
 mod evaluation;
 mod figure;
 mod font;
+mod fronts;
 mod metrics_csv;
 pub mod page;
 mod palette;
@@ -22,7 +23,7 @@ mod training;
 pub use evaluation::{compared_policies, evaluation_figures};
 pub use figure::{
     BarSeries, Bars, Block, Curve, CurvePanel, Curves, Figure, Form, Interval, Marks, Point, Reference, Row,
-    RowPanel, Rows,
+    RowPanel, Rows, Scatter, ScatterPanel, ScatterPoint, ScatterSeries,
 };
 pub use metrics_csv::{MetricsError, episodes};
 pub use page::Page;

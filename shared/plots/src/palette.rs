@@ -43,6 +43,28 @@ pub enum Role {
     Limit,
 }
 
+/// The colours of a figure from its lowest to its highest value: the darker half of matplotlib's `plasma`, whose lightness
+/// grows evenly, so that the colour-blind and a printer in grey keep the order. Its yellow end cannot be seen on white.
+const SEQUENCE: [[f64; 3]; 5] = [
+    [13.0, 8.0, 135.0],
+    [106.0, 0.0, 168.0],
+    [177.0, 42.0, 144.0],
+    [225.0, 100.0, 98.0],
+    [248.0, 149.0, 64.0],
+];
+
+/// The colour at this place between the lowest (0) and the highest (1).
+pub(crate) fn sequential(place: f64) -> RGBColor {
+    let at = place.clamp(0.0, 1.0) * (SEQUENCE.len() - 1) as f64;
+    let below = (at as usize).min(SEQUENCE.len() - 2);
+    let part = at - below as f64;
+    let [r, g, b] = std::array::from_fn(|i| {
+        let (from, to) = (SEQUENCE[below][i], SEQUENCE[below + 1][i]);
+        (from + (to - from) * part).round() as u8
+    });
+    RGBColor(r, g, b)
+}
+
 impl Colour {
     pub(crate) fn rgb(self) -> RGBColor {
         match self {

@@ -7,13 +7,13 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use evaluation::csv::to_csv;
 use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    conversion::from_wire, error::EvaluationError, routes::completed, state::AppState, values_csv::values_csv,
+    error::EvaluationError, results_csv::results_csv, routes::completed, state::AppState,
+    values_csv::values_csv,
 };
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -79,7 +79,8 @@ async fn get_evaluation(State(state): State<AppState>, Path(id): Path<Uuid>) -> 
 /// Get an evaluation's result as CSV
 ///
 /// One row per policy and metric: its mean over the seeds with the 95 % interval, and the paired
-/// differences to the baseline and to the best hand rule. A cell without data is empty.
+/// differences to the baseline and to the best hand rule. Under many preferences one row per policy and preference, then one of
+/// the limit per preference (`policy` is `limit`). A cell without data is empty.
 #[utoipa::path(get, path = "/v1/evaluations/{id}/results.csv", tag = "evaluations",
     params(("id" = Uuid, Path, description = "The evaluation's id.")),
     responses(
@@ -91,7 +92,7 @@ async fn get_evaluation_results_csv(
     Path(id): Path<Uuid>,
 ) -> ApiResult<impl IntoResponse> {
     let (_, result) = completed(&state, id).await?;
-    let csv = to_csv(&from_wire(&result)).map_err(EvaluationError::from)?;
+    let csv = results_csv(&result).map_err(EvaluationError::from)?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv))
 }
 
@@ -103,7 +104,7 @@ async fn get_evaluation_results_csv(
     params(("id" = Uuid, Path, description = "The evaluation's id.")),
     responses(
         (status = 200, description = "The values.", body = EvaluationValues),
-        (status = 404, description = "`evaluation_not_found`; `values_not_kept`: it is of an earlier version."),
+        (status = 404, description = "`evaluation_not_found`; `values_not_kept`: it is of an earlier version, or of fronts."),
         (status = 409, description = "`evaluation_not_completed`.")))]
 async fn get_evaluation_values(
     State(state): State<AppState>,
@@ -121,7 +122,7 @@ async fn get_evaluation_values(
     params(("id" = Uuid, Path, description = "The evaluation's id.")),
     responses(
         (status = 200, description = "The values.", body = String, content_type = "text/csv"),
-        (status = 404, description = "`evaluation_not_found`; `values_not_kept`: it is of an earlier version."),
+        (status = 404, description = "`evaluation_not_found`; `values_not_kept`: it is of an earlier version, or of fronts."),
         (status = 409, description = "`evaluation_not_completed`.")))]
 async fn get_evaluation_values_csv(
     State(state): State<AppState>,

@@ -50,8 +50,9 @@ async fn get_evaluation_report(
 ///
 /// `policy_comparison` (every policy beside baseline and physical limit), `learning_curve` (where policies of the same
 /// algorithm were trained for longer and shorter), `gain_over_time` (in each part of the episodes),
-/// `reward_by_seed` (each seed's difference to the baseline), `fill_by_tenant` and `fill_by_job_size`. A chart without
-/// data does not exist.
+/// `reward_by_seed` (each seed's difference to the baseline), `fill_by_tenant` and `fill_by_job_size`; under many preferences
+/// `pareto` alone (GPU-hours served against what one costs, with the latency as colour). A chart without data does not
+/// exist.
 #[utoipa::path(get, path = "/v1/evaluations/{id}/plots/{name}.svg", tag = "reports",
     params(
         ("id" = Uuid, Path, description = "The evaluation's id."),

@@ -34,7 +34,7 @@ async fn rules_alone_are_compared_and_the_result_is_recorded() {
     let names: Vec<&str> = result.policies.iter().map(|p| p.name.as_str()).collect();
     let rules: Vec<&str> = policy::Rule::ALL.iter().map(|rule| rule.name()).collect();
     assert_eq!(names, rules);
-    let best = result.policies.iter().find(|p| p.name == result.best_rule).unwrap();
+    let best = result.policies.iter().find(|p| Some(&p.name) == result.best_rule.as_ref()).unwrap();
     let reward = |p: &api::evaluator::PolicyResult| p.metrics.reward.unwrap().mean;
     assert!(result.policies.iter().all(|p| reward(p) <= reward(best)));
     for policy in &result.policies {

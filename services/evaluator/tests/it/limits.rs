@@ -145,7 +145,10 @@ async fn hidden_knowledge_has_a_reference_and_the_limit_of_one_who_knows_it() {
     let informed = find("bid-price-informed");
     assert!(informed.reference && !find("bid-price").reference);
     let reward = |name: &str| find(name).metrics.reward.unwrap().mean;
-    assert!(reward("bid-price-informed") > reward(&result.best_rule), "a reference is no rival");
+    assert!(
+        reward("bid-price-informed") > reward(result.best_rule.as_ref().unwrap()),
+        "a reference is no rival"
+    );
     let whole = Share { mean: 1.0, ci_low: 1.0, ci_high: 1.0 };
     assert_eq!(informed.informed_gap_closed, Some(whole));
     let closed = find("defer-large").informed_gap_closed.unwrap().mean;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod evaluations;
+mod fronts;
 mod limits;
 mod planted;
 mod recomputed;

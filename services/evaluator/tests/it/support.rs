@@ -133,8 +133,18 @@ impl Service {
 
 /// A small policy, trained for one short episode.
 pub(crate) fn policy_file(environment: &Environment, first_seed: u64) -> PolicyFile {
-    let config =
-        SwarmConfig::new("q-learning", &json!({"discount": 0.9, "replay": {"enabled": false}}), 2).unwrap();
+    let settings = json!({"discount": 0.9, "replay": {"enabled": false}});
+    policy_file_of("q-learning", &settings, environment, first_seed)
+}
+
+/// The same of another algorithm.
+pub(crate) fn policy_file_of(
+    algorithm: &str,
+    settings: &Value,
+    environment: &Environment,
+    first_seed: u64,
+) -> PolicyFile {
+    let config = SwarmConfig::new(algorithm, settings, 2).unwrap();
     let mut swarm = Swarm::new(config, environment).unwrap();
     swarm.play(environment, first_seed, Reward::EXCESS_COST);
     let training = Training {

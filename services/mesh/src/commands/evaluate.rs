@@ -6,7 +6,7 @@ use std::{
 use anyhow::Context as _;
 use api::{
     Hash,
-    evaluator::{EvaluationResult, NewEvaluation, Trainings},
+    evaluator::{Evaluation, EvaluationResult, NewEvaluation, Trainings},
     remembrancer::LeafQuery,
 };
 use clap::Args;
@@ -28,7 +28,7 @@ use crate::{
     preference::PreferenceArgs,
     runtime,
     training::outcome::{retrying, write_evaluation},
-    visualization::draw_evaluation,
+    visualization::{EvaluationFiles, draw_evaluation},
 };
 
 /// Compare a learned policy with the hand rules on held-out seeds
@@ -130,29 +130,18 @@ impl Evaluate {
         if !self.programs.policy_command.is_empty() {
             return self.evaluate_here(files, request);
         }
-        runtime::block_on("warn", async {
-            let mut interrupts = Interrupts::watch()?;
-            let mut connection = tokio::select! {
-                connection = self.stack.connect(Needs::Evaluation, None) => connection?,
-                () = interrupts.next() => anyhow::bail!("interrupted before the evaluation began"),
-            };
-            let mut stack = connection.stack.take();
-            let told = tokio::select! {
-                told = self.evaluate(&connection, files, request) => told,
-                error = stack_failed(&mut stack) => Err(error),
-                () = interrupts.next() => Err(anyhow::anyhow!("interrupted during the evaluation")),
-            };
-            connection.stack = stack;
-            connection.close().await;
-            told
-        })
+        recorded(&self.stack, files, self.apart, request, &self.told())
+    }
+
+    fn told(&self) -> Told<'_> {
+        Told { output: self.output.as_deref(), json: self.json }
     }
 
     /// Evaluates without any service.
     fn evaluate_here(
         &self,
         files: Vec<(PolicyFile, Vec<u8>)>,
-        mut request: NewEvaluation,
+        request: NewEvaluation,
     ) -> anyhow::Result<Answer> {
         if request.is_final {
             return Err(usage(
@@ -160,66 +149,123 @@ impl Evaluate {
                  evaluation with programs is not",
             ));
         }
-        let mut contents = BTreeMap::new();
-        let named = files.into_iter().map(|(file, bytes)| {
-            let name = sha256(&bytes);
-            contents.insert(name, bytes);
-            (file, name)
-        });
-        request.policies = policies(named.collect(), self.apart);
-        let Unrecorded { evaluation, csv } = evaluate_here(&self.programs, self.apart, request, &contents)?;
-        if let Some(folder) = &self.output {
-            write(&folder.join("evaluation.csv"), csv.as_bytes())?;
-            let json = serde_json::to_vec_pretty(&evaluation).context("the evaluation as JSON")?;
-            write(&folder.join("evaluation.json"), &json)?;
-            draw_evaluation(folder, &evaluation)?;
-        }
-        let result = evaluation.result.as_ref().context("a completed evaluation has a result")?;
-        if self.json {
-            say_json(&Output { result, evaluation_id: evaluation.id, record_id: None })?;
-        } else {
-            say(&tables(result))?;
-            say("Not recorded: what a program played is known to this process alone.")?;
-        }
-        Ok(Answer::Yes)
-    }
-
-    async fn evaluate(
-        &self,
-        connection: &Connection,
-        files: Vec<(PolicyFile, Vec<u8>)>,
-        mut request: NewEvaluation,
-    ) -> anyhow::Result<Answer> {
-        let mut stored = Vec::with_capacity(files.len());
-        for (file, bytes) in files {
-            let put = retrying(|| connection.remembrancer.put_artifact("application/json", bytes.clone()));
-            stored.push((file, put.await.context("storing the policy")?.sha256));
-        }
-        request.policies = policies(stored, self.apart);
-        let evaluation = evaluate(&connection.evaluator, &request).await?;
-        if let Some(folder) = &self.output {
-            write_evaluation(connection, &evaluation, folder).await?;
-        } else if let Some(record) = &evaluation.record_id {
-            // what is said to be recorded is in the log
-            let leaf = LeafQuery { record: Some(record.clone()), ..LeafQuery::default() };
-            connection.ledger.evidence(&leaf).await.context("the evaluation's record")?;
-        }
-        let result = evaluation.result.as_ref().context("a completed evaluation has a result")?;
-        if self.json {
-            let record_id = evaluation.record_id.as_deref();
-            say_json(&Output { result, evaluation_id: evaluation.id, record_id })?;
-        } else {
-            say(&tables(result))?;
-            if let Some(record) = &evaluation.record_id {
-                say(&format!("Recorded in the ledger as {record}."))?;
-            }
-        }
-        Ok(Answer::Yes)
+        let why = "what a program played is known to this process alone";
+        unrecorded(&self.programs, files, self.apart, request, &self.told(), why)
     }
 }
 
+/// How a command tells what was found.
+pub(crate) struct Told<'a> {
+    /// The folder for files.
+    pub(crate) output: Option<&'a Path>,
+    /// As one JSON object.
+    pub(crate) json: bool,
+}
+
+impl Told<'_> {
+    fn say(&self, evaluation: &Evaluation) -> anyhow::Result<()> {
+        let result = evaluation.result.as_ref().context("a completed evaluation has a result")?;
+        if self.json {
+            let record_id = evaluation.record_id.as_deref();
+            return say_json(&Output { result, evaluation_id: evaluation.id, record_id });
+        }
+        say(&tables(result))
+    }
+}
+
+/// Evaluates by services, which record it.
+///
+/// # Errors
+/// Services cannot be reached or started, or refuse it.
+pub(crate) fn recorded(
+    stack: &StackArgs,
+    files: Vec<(PolicyFile, Vec<u8>)>,
+    apart: bool,
+    request: NewEvaluation,
+    told: &Told<'_>,
+) -> anyhow::Result<Answer> {
+    runtime::block_on("warn", async {
+        let mut interrupts = Interrupts::watch()?;
+        let mut connection = tokio::select! {
+            connection = stack.connect(Needs::Evaluation, None) => connection?,
+            () = interrupts.next() => anyhow::bail!("interrupted before the evaluation began"),
+        };
+        let mut stack = connection.stack.take();
+        let told = tokio::select! {
+            told = evaluate_there(&connection, files, apart, request, told) => told,
+            error = stack_failed(&mut stack) => Err(error),
+            () = interrupts.next() => Err(anyhow::anyhow!("interrupted during the evaluation")),
+        };
+        connection.stack = stack;
+        connection.close().await;
+        told
+    })
+}
+
+async fn evaluate_there(
+    connection: &Connection,
+    files: Vec<(PolicyFile, Vec<u8>)>,
+    apart: bool,
+    mut request: NewEvaluation,
+    told: &Told<'_>,
+) -> anyhow::Result<Answer> {
+    let mut stored = Vec::with_capacity(files.len());
+    for (file, bytes) in files {
+        let put = retrying(|| connection.remembrancer.put_artifact("application/json", bytes.clone()));
+        stored.push((file, put.await.context("storing the policy")?.sha256));
+    }
+    request.policies = policies(stored, apart);
+    let evaluation = evaluate(&connection.evaluator, &request).await?;
+    if let Some(folder) = told.output {
+        write_evaluation(connection, &evaluation, folder).await?;
+    } else if let Some(record) = &evaluation.record_id {
+        // what is said to be recorded is in the log
+        let leaf = LeafQuery { record: Some(record.clone()), ..LeafQuery::default() };
+        connection.ledger.evidence(&leaf).await.context("the evaluation's record")?;
+    }
+    told.say(&evaluation)?;
+    if let (false, Some(record)) = (told.json, &evaluation.record_id) {
+        say(&format!("Recorded in the ledger as {record}."))?;
+    }
+    Ok(Answer::Yes)
+}
+
+/// Evaluates in this process, where nothing is recorded, for this reason.
+///
+/// # Errors
+/// A program fails, or the request is wrong.
+pub(crate) fn unrecorded(
+    programs: &PolicyArgs,
+    files: Vec<(PolicyFile, Vec<u8>)>,
+    apart: bool,
+    mut request: NewEvaluation,
+    told: &Told<'_>,
+    why: &str,
+) -> anyhow::Result<Answer> {
+    let mut contents = BTreeMap::new();
+    let named = files.into_iter().map(|(file, bytes)| {
+        let name = sha256(&bytes);
+        contents.insert(name, bytes);
+        (file, name)
+    });
+    request.policies = policies(named.collect(), apart);
+    let Unrecorded { evaluation, csv } = evaluate_here(programs, apart, request, &contents)?;
+    if let Some(folder) = told.output {
+        let files = EvaluationFiles::of(&evaluation);
+        write(&folder.join(files.csv), csv.as_bytes())?;
+        let json = serde_json::to_vec_pretty(&evaluation).context("the evaluation as JSON")?;
+        write(&folder.join(files.json), &json)?;
+        draw_evaluation(folder, &evaluation)?;
+    }
+    told.say(&evaluation)?;
+    if !told.json {
+        say(&format!("Not recorded: {why}."))?;
+    }
+    Ok(Answer::Yes)
+}
+
 /// Policies of one training each, or those that were trained alike together, in the order of their first files.
-pub(crate) fn policies(files: Vec<(PolicyFile, Hash)>, apart: bool) -> Vec<Trainings> {
+fn policies(files: Vec<(PolicyFile, Hash)>, apart: bool) -> Vec<Trainings> {
     let mut policies: Vec<Vec<(PolicyFile, Hash)>> = Vec::new();
     for file in files {
         let alike = |policy: &&mut Vec<(PolicyFile, Hash)>| {

@@ -15,15 +15,15 @@ use crate::{
 ///
 /// From training_metrics.csv: training_curves and swarm_consciousness (.svg and .png), and training_report.html, which
 /// also shows the evaluation.json beside it if there is one. From evaluation.json: policy_comparison, learning_curve,
-/// gain_over_time, reward_by_seed, fill_by_tenant and fill_by_job_size (.svg and .png), and report.html. The pages open
-/// offline. A chart without data is left out; a cell without data is a gap.
+/// gain_over_time, reward_by_seed, fill_by_tenant and fill_by_job_size (.svg and .png), and report.html. From pareto.json:
+/// pareto (.svg and .png), and pareto_report.html. The pages open offline. A chart without data is left out; a cell without data is a gap.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh visualize out/training_metrics.csv
   mesh visualize out/evaluation.json --output charts
   mesh visualize out/training_metrics.csv --json")]
 pub(crate) struct Visualize {
-    /// training_metrics.csv or evaluation.json, as `mesh train` writes them
+    /// training_metrics.csv or evaluation.json, as `mesh train` writes them, or pareto.json of `mesh pareto`
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The folder for the charts and the page [default: beside the file]

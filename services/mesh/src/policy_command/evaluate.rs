@@ -1,4 +1,4 @@
-//! An evaluation in this process: with policy commands, which no service may run.
+//! An evaluation in this process: also with policy commands, which no service may run.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ use routing_env::{Episode, gym::Space};
 use uuid::Uuid;
 
 use super::{PolicyArgs, PolicyCommand, play_episodes};
-use crate::output::note;
+use crate::{exit::usage, output::note};
 
 /// An evaluation that nobody has recorded, and its CSV.
 pub(crate) struct Unrecorded {
@@ -46,12 +46,11 @@ pub(crate) fn evaluate_here(
     request: NewEvaluation,
     files: &BTreeMap<Hash, Vec<u8>>,
 ) -> anyhow::Result<Unrecorded> {
-    let timeout = programs.timeout()?;
     let created_at = Utc::now();
-    let local = LocalEvaluation::new(&request, files)?;
+    let local = LocalEvaluation::new(&request, files).map_err(|error| usage(error.to_string()))?;
     let mut played: Vec<(String, Vec<BTreeMap<u64, Achieved>>)> = Vec::new();
     for command in &programs.policy_command {
-        let (name, by_seed) = play(command, timeout, local.plan())?;
+        let (name, by_seed) = play(command, programs.timeout()?, local.plan())?;
         match played.iter_mut().find(|(known, _)| *known == name).filter(|_| !apart) {
             Some((_, plays)) => plays.push(by_seed),
             None => played.push((name, vec![by_seed])),
@@ -105,12 +104,14 @@ fn play(command: &str, timeout: Duration, plan: &Plan) -> anyhow::Result<(String
 /// The rest of the work, with a bar that follows it.
 fn judge(local: LocalEvaluation, played: Vec<Contestant>) -> anyhow::Result<LocalResult> {
     let (progress, is_done) = (Arc::new(Progress::default()), Arc::new(AtomicBool::new(false)));
-    let bar = bar(local.plan().limit_steps(), "steps of the limit");
+    let (episodes, steps) = (local.plan().episodes(), local.plan().limit_steps());
+    let bar = bar(episodes + steps, "episodes and steps of the limit");
     let follower = {
         let (progress, is_done, bar) = (progress.clone(), is_done.clone(), bar.clone());
         thread::spawn(move || {
             while !is_done.load(Ordering::Relaxed) {
-                bar.set_position(progress.limit_steps());
+                bar.set_length(progress.expected().max(episodes) + steps);
+                bar.set_position(progress.episodes() + progress.limit_steps());
                 thread::sleep(Duration::from_millis(200));
             }
         })

@@ -24,7 +24,7 @@ use crate::{
     evaluation,
     files::write,
     known_ledger::KnownLedger,
-    visualization::{draw_evaluation, draw_training},
+    visualization::{EvaluationFiles, draw_evaluation, draw_training},
 };
 
 /// The files of a run in the output folder.
@@ -222,7 +222,8 @@ impl RunFiles {
     }
 }
 
-/// Writes `evaluation.json`, `evaluation.csv`, `evaluation_values.json` and `.csv`, `evaluation_receipt.json`, the charts and `report.html`.
+/// Writes an evaluation as JSON, its results as CSV, its values as JSON and CSV where they are kept, its receipt, the charts and
+/// the report.
 ///
 /// # Errors
 /// A file cannot be written, or a service refuses.
@@ -231,23 +232,26 @@ pub(crate) async fn write_evaluation(
     evaluation: &Evaluation,
     folder: &Path,
 ) -> anyhow::Result<()> {
+    let files = EvaluationFiles::of(evaluation);
     let csv = retrying(|| connection.evaluator.results_csv(evaluation.id));
     let csv = csv.await.context("the evaluation's CSV")?;
-    write(&folder.join("evaluation.csv"), csv.as_bytes())?;
-    let values = retrying(|| connection.evaluator.values_csv(evaluation.id));
-    write(
-        &folder.join("evaluation_values.csv"),
-        values.await.context("the evaluation's values")?.as_bytes(),
-    )?;
-    let values = retrying(|| connection.evaluator.values(evaluation.id));
-    let values = values.await.context("the evaluation's values")?;
-    let values = serde_json::to_vec(&values).context("the evaluation's values as JSON")?;
-    write(&folder.join("evaluation_values.json"), &values)?;
+    write(&folder.join(files.csv), csv.as_bytes())?;
+    if evaluation.result.as_ref().is_some_and(|result| result.values_sha256.is_some()) {
+        let values = retrying(|| connection.evaluator.values_csv(evaluation.id));
+        write(
+            &folder.join("evaluation_values.csv"),
+            values.await.context("the evaluation's values")?.as_bytes(),
+        )?;
+        let values = retrying(|| connection.evaluator.values(evaluation.id));
+        let values = values.await.context("the evaluation's values")?;
+        let values = serde_json::to_vec(&values).context("the evaluation's values as JSON")?;
+        write(&folder.join("evaluation_values.json"), &values)?;
+    }
     let json = serde_json::to_vec_pretty(evaluation).context("the evaluation as JSON")?;
-    write(&folder.join("evaluation.json"), &json)?;
+    write(&folder.join(files.json), &json)?;
     if let Some(record) = &evaluation.record_id {
         let leaf = LeafQuery { record: Some(record.clone()), ..LeafQuery::default() };
-        evidence(&connection.ledger, &leaf, folder, "evaluation_receipt.json").await?;
+        evidence(&connection.ledger, &leaf, folder, files.receipt).await?;
     }
     draw_evaluation(folder, evaluation)?;
     Ok(())

@@ -10,6 +10,34 @@ use crate::files::write;
 
 mod training_page;
 
+/// The names of an evaluation's files. Those of fronts have others, so that both can be in one folder.
+pub(crate) struct EvaluationFiles {
+    pub(crate) json: &'static str,
+    pub(crate) csv: &'static str,
+    pub(crate) receipt: &'static str,
+    report: &'static str,
+}
+
+impl EvaluationFiles {
+    /// Of this one.
+    pub(crate) fn of(evaluation: &Evaluation) -> Self {
+        match evaluation.config.preferences {
+            None => Self {
+                json: "evaluation.json",
+                csv: "evaluation.csv",
+                receipt: "evaluation_receipt.json",
+                report: "report.html",
+            },
+            Some(_) => Self {
+                json: "pareto.json",
+                csv: "pareto.csv",
+                receipt: "pareto_receipt.json",
+                report: "pareto_report.html",
+            },
+        }
+    }
+}
+
 /// Writes a run's charts as SVG and PNG, and `training_report.html`, which also shows the evaluation. The page comes
 /// last.
 ///
@@ -28,7 +56,7 @@ pub(crate) fn draw_training(
     Ok(files)
 }
 
-/// Writes an evaluation's charts as SVG and PNG, and `report.html`. The page comes last.
+/// Writes an evaluation's charts as SVG and PNG, and its report. The page comes last.
 ///
 /// # Errors
 /// It has no result, or a file cannot be written.
@@ -37,7 +65,7 @@ pub(crate) fn draw_evaluation(folder: &Path, evaluation: &Evaluation) -> anyhow:
     let mut files =
         draw(folder, &evaluation_figures(result, &evaluator::conversion::from_wire(result).titles()))?;
     let page = evaluator::report_page::report_page(evaluation, result)?;
-    let path = folder.join("report.html");
+    let path = folder.join(EvaluationFiles::of(evaluation).report);
     write(&path, page.html()?.as_bytes())?;
     files.push(path);
     Ok(files)

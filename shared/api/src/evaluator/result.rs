@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Fronts;
 use crate::Hash;
 
 /// A metric over trainings and seeds: its mean with a 95 % interval, which covers the luck of both, and their spread.
@@ -294,17 +295,22 @@ pub struct EvaluationResult {
     /// How often the final seeds had been opened, this time included; absent when these are not the final seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_opening: Option<u64>,
-    /// The learned policies first, then the same never trained, then the hand rules.
+    /// The learned policies first, then the same never trained, then the hand rules. None under many preferences: see
+    /// `fronts`.
     pub policies: Vec<PolicyResult>,
     /// The comparisons of rewards that the verdicts are about. Their number says how much chance alone may show.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<Comparison>,
-    /// The best hand rule by mean reward.
-    pub best_rule: String,
-    /// The physical limit; `null` where it was not asked for or could not be solved. Where demand and failures are
+    /// The best hand rule by mean reward. Absent under many preferences, of which each may have another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_rule: Option<String>,
+    /// The physical limit; `null` where it was not asked for or could not be solved, and under many preferences. Where demand and failures are
     /// hidden it is that of one who knows them, and an expectation.
     #[schema(required)]
     pub limit: Option<LimitResult>,
+    /// What each policy achieves under each preference; absent where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fronts: Option<Fronts>,
     /// The artifact with what every policy achieved on every seed, from which each figure here can be computed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values_sha256: Option<Hash>,

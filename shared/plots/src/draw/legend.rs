@@ -25,6 +25,10 @@ pub(crate) struct Legend {
 pub(crate) enum Sample {
     /// The point of a policy with its interval.
     Marker(Role),
+    /// A shape whose colour says something else.
+    Shape(Role),
+    /// Such shapes, joined by a line.
+    Joined(Role),
     Bar(Colour),
     /// A dashed line.
     Dashes(Colour),
@@ -58,6 +62,11 @@ impl Legend {
                     canvas.line(left, right, Stroke::new(role.colour().rgb(), 1.5))?;
                     canvas.marker(middle, role)?;
                 }
+                Sample::Joined(role) => {
+                    canvas.line(left, right, Stroke::new(role.colour().rgb(), 1.5))?;
+                    canvas.shape(middle, role, Colour::Grey.rgb())?;
+                }
+                Sample::Shape(role) => canvas.shape(middle, role, Colour::Grey.rgb())?,
                 Sample::Bar(colour) => {
                     canvas.rectangle((x, y - 5.0), (x + 20.0, y + 5.0), colour.rgb(), BAR_ALPHA)?;
                 }

@@ -4,6 +4,7 @@ mod bars;
 mod curves;
 mod legend;
 mod rows;
+mod scatter;
 
 use std::fmt::{Display, Write as _};
 
@@ -117,6 +118,7 @@ impl Figure {
                 Block::Curves(curves) => curves.draw(canvas, top)?,
                 Block::Rows(rows) => rows.draw(canvas, top)?,
                 Block::Bars(bars) => bars.draw(canvas, top)?,
+                Block::Scatter(scatter) => scatter.draw(canvas, top)?,
             }
             top += block.height() + BLOCK_GAP;
         }
@@ -130,6 +132,7 @@ impl Block {
             Self::Curves(curves) => curves.height(),
             Self::Rows(rows) => rows.height(),
             Self::Bars(bars) => bars.height(),
+            Self::Scatter(scatter) => scatter.height(),
         }
     }
 }

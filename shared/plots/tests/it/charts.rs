@@ -3,7 +3,7 @@
 use api::evaluator::EvaluationResult;
 use plots::{Block, Figure, swarm_consciousness, training_curves, training_figures};
 
-use crate::support::{Size, empty_episodes, episodes, evaluation, figures, titles};
+use crate::support::{Size, empty_episodes, episodes, evaluation, figures, titles, under_many};
 
 /// The texts of an SVG, without its markup.
 fn texts(svg: &str) -> Vec<String> {
@@ -198,6 +198,48 @@ fn gain_over_time_shows_the_best_learned_policy_the_best_rule_and_the_informed_o
 }
 
 #[test]
+fn fronts_show_what_a_cent_buys_of_each_trained_policy_beside_rules_and_limit() {
+    let figures = figures(&under_many(2));
+    assert_eq!(figures.iter().map(|figure| figure.name).collect::<Vec<_>>(), ["pareto"]);
+    assert_shows(
+        &figures[0],
+        &[
+            "What a cent buys on contended",
+            "learned policy",
+            "hand rules",
+            "baseline weighted-score",
+            "physical limit",
+            "Cost, $ per GPU-hour served",
+            "GPU-hours served, share of those requested",
+            "Latency, ms",
+        ],
+    );
+    let Block::Scatter(scatter) = &figures[0].blocks[0] else { panic!("{:?}", figures[0].blocks) };
+    let shapes: Vec<(usize, bool)> =
+        scatter.panels[0].series.iter().map(|series| (series.points.len(), series.is_front)).collect();
+    assert_eq!(shapes, [(18, false), (9, false), (9, true), (9, true)]);
+    // 2.05 − .08 + .005; .9 − .02 − .003; 330 + .4
+    assert_eq!(
+        scatter.panels[0].title,
+        "Cheapest with adaptive (00): $1.975 a GPU-hour, 87.7 % of them served, 330 ms a request. 8.0 ¢ more: 89.7 %. \
+         14.0 ¢ more: 300 ms."
+    );
+}
+
+#[test]
+fn without_a_trained_policy_a_cent_buys_what_the_hand_rules_serve_for_it() {
+    let figures = figures(&under_many(0));
+    let Block::Scatter(scatter) = &figures[0].blocks[0] else { panic!("{:?}", figures[0].blocks) };
+    assert_eq!(scatter.panels.len(), 1);
+    assert!(
+        scatter.panels[0].title.starts_with("Cheapest with the hand rules: "),
+        "{}",
+        scatter.panels[0].title
+    );
+    assert_eq!(scatter.panels[0].series.len(), 3);
+}
+
+#[test]
 fn policies_of_the_same_training_make_no_learning_curve() {
     let figures = figures(&evaluation(&Size { learned: 5, ..Size::default() }));
     assert!(figures.iter().all(|figure| figure.name != "learning_curve"));
@@ -226,7 +268,9 @@ fn columns_without_any_data_say_so_and_a_chart_without_any_is_left_out() {
 #[test]
 fn the_same_figures_give_the_same_bytes_and_a_png_of_twice_the_svgs_size() {
     let rows = episodes(20);
-    let figures = || [training_figures(&rows), figures(&evaluation(&Size::default()))].concat();
+    let figures = || {
+        [training_figures(&rows), figures(&evaluation(&Size::default())), figures(&under_many(1))].concat()
+    };
     for (one, two) in figures().iter().zip(&figures()) {
         let (svg, png) = (one.svg().unwrap(), one.png().unwrap());
         assert_eq!(svg, two.svg().unwrap(), "{}", one.name);

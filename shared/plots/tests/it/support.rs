@@ -3,8 +3,9 @@
 use api::{
     Hash,
     evaluator::{
-        Estimate, EvaluationResult, Fairness, FillBySize, JobSize, LimitResult, MetricEstimates,
-        PolicyResult, Share, SizeEstimates, TenantEstimates,
+        Coverage, Estimate, EvaluationResult, Fairness, FillBySize, Front, FrontPoint, Fronts, JobSize,
+        LimitFront, LimitResult, MetricEstimates, PointOutcome, PolicyResult, Share, SizeEstimates,
+        TenantEstimates, Weights,
     },
     trainer::EpisodeMetrics,
 };
@@ -130,7 +131,8 @@ pub(crate) fn evaluation(size: &Size) -> EvaluationResult {
         values_sha256: None,
         comparisons: vec![],
         policies: policies.collect(),
-        best_rule: "bid-price".into(),
+        best_rule: Some("bid-price".into()),
+        fronts: None,
         limit: size.limit.map(|steps_solved| LimitResult {
             fill_rate: Some(estimate(0.982, 0.003)),
             avg_cost_usd: Some(estimate(2.94, 0.03)),
@@ -142,6 +144,50 @@ pub(crate) fn evaluation(size: &Size) -> EvaluationResult {
             note: "All steps.".into(),
         }),
         verdicts: vec!["afterstate is better than the baseline weighted-score.".into()],
+    }
+}
+
+/// So many trained policies, each a little behind the limit, the baseline and two other rules, under nine preferences.
+pub(crate) fn under_many(trained: usize) -> EvaluationResult {
+    let front = |name: String, learned: bool, behind: f64| Front {
+        name,
+        learned,
+        reference: false,
+        trained_episodes: learned.then_some(20),
+        trainings: vec![],
+        points: (0..9).map(|i| point(i, behind)).collect(),
+        coverage: Coverage { hypervolume: 1.0 - behind, expected_utility: 35.0 - behind },
+        least_gap_closed: Some(0.9 - behind),
+        mean_gap_closed: Some(0.95 - behind),
+    };
+    let rules = [("weighted-score", 0.5), ("reserve", 0.2), ("bid-price", 0.1)];
+    let rules = rules.map(|(name, behind)| front(name.to_owned(), false, behind));
+    let learned = (0..trained).map(|i| front(format!("adaptive ({i}{i})"), true, 0.05 + 0.05 * i as f64));
+    let coverage = Coverage { hypervolume: 1.0, expected_utility: 35.5 };
+    let fronts = Fronts {
+        policies: rules.into_iter().chain(learned).collect(),
+        rules: coverage,
+        limit: LimitFront { points: (0..9).map(|i| point(i, 0.0)).collect(), coverage },
+        reference: PointOutcome { served: 0.5, gpu_hours: 0.6, excess_cost_usd: 0.9, latency_ms: 340.0 },
+    };
+    let result = evaluation(&Size { learned: 0, ..Size::default() });
+    EvaluationResult { policies: vec![], best_rule: None, limit: None, fronts: Some(fronts), ..result }
+}
+
+/// Three prices of latency to each of three prices of cost.
+fn point(i: usize, behind: f64) -> FrontPoint {
+    let (cost, latency) = ([0.5, 3.0, 8.0][i / 3], [0.002, 0.02, 0.08][i % 3]);
+    let (thrift, haste) = ((i / 3) as f64, (i % 3) as f64);
+    FrontPoint {
+        weights: Weights { request: 50.0, gpu_hour: 0.0, cost, latency },
+        reward: 40.0 - behind,
+        outcome: PointOutcome { served: 0.98, gpu_hours: 1.4, excess_cost_usd: 0.5, latency_ms: 310.0 },
+        gap_closed: Some(Share { mean: 1.0 - behind, ci_low: 0.9 - behind, ci_high: 1.0 }),
+        fill_rate: Some(0.98 - 0.05 * behind),
+        gpu_hours_fill: Some(0.9 - 0.01 * thrift - 0.012 * haste - 0.06 * behind),
+        gpu_hours_fill_by_size: None,
+        cost_per_gpu_hour_usd: Some(2.05 - 0.04 * thrift + 0.07 * haste + 0.1 * behind),
+        avg_latency_ms: Some(330.0 - 15.0 * haste + 8.0 * behind),
     }
 }
 
