@@ -182,7 +182,7 @@ mod tests {
     use evaluation::{
         bounds::Sample,
         origin::{Learned, Provenance, Training},
-        plan::Wanted,
+        plan::Kind,
         statistics::Interval,
     };
     use policy::Rule;
@@ -238,7 +238,7 @@ mod tests {
     fn wire() -> EvaluationResult {
         let environment = Environment::built_in(Preset::Contended).with_steps(3);
         let plan = Plan {
-            wanted: Wanted::Each(vec![Preference::EXCESS_COST]),
+            kind: Kind::Fronts(vec![Preference::EXCESS_COST]),
             environment_digest: [9; 32],
             policies: vec![vec![[7; 32]]],
             rules: vec![Rule::BASELINE],

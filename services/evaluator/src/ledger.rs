@@ -93,11 +93,12 @@ impl Ledger {
                 let bytes = self.ledger.within(FILE_DEADLINE).artifact(&sha256).await?;
                 let bytes = bytes.ok_or(EvaluationError::PolicyNotFound(sha256))?;
                 let provenance = self.provenance(&sha256).await?;
-                let (environment, seeds, wanted) =
-                    (plan.environment.clone(), plan.seeds.clone(), plan.wanted.clone());
+                let (environment, seeds, kind) =
+                    (plan.environment.clone(), plan.seeds.clone(), plan.kind.clone());
                 // a large policy takes a while to parse
-                let read =
-                    move || policies::read(sha256, &bytes, provenance, &environment, wanted.all(), &seeds);
+                let read = move || {
+                    policies::read(sha256, &bytes, provenance, &environment, kind.preferences(), &seeds)
+                };
                 let training = tokio::task::spawn_blocking(read).await;
                 trainings.push(training.map_err(|panic| {
                     EvaluationError::InvalidPolicy(sha256, format!("reading it failed: {panic}"))
@@ -107,7 +108,7 @@ impl Ledger {
         }
         let first =
             plan.policies.first().and_then(|policy| policy.first()).map_or(Hash([0; 32]), |a| Hash(*a));
-        let contestants = with_never_trained(learned, &plan.environment, plan.wanted.first())
+        let contestants = with_never_trained(learned, &plan.environment, plan.kind.first_preference())
             .map_err(|error| EvaluationError::InvalidPolicy(first, error.to_string()))?;
         Ok(contestants)
     }

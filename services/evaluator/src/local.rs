@@ -66,7 +66,7 @@ impl LocalEvaluation {
                 bytes,
                 Provenance::Unverified,
                 &plan.environment,
-                plan.wanted.all(),
+                plan.kind.preferences(),
                 &plan.seeds,
             )
             .map_err(|error| wrong(&error))
@@ -76,7 +76,7 @@ impl LocalEvaluation {
             policies::contestant(trainings).map_err(|error| wrong(&error))
         };
         let learned = plan.policies.iter().map(of_policy).collect::<Result<Vec<_>, _>>()?;
-        let learned = with_never_trained(learned, &plan.environment, plan.wanted.first())
+        let learned = with_never_trained(learned, &plan.environment, plan.kind.first_preference())
             .map_err(|error| wrong(&error))?;
         Ok(Self { plan, learned })
     }

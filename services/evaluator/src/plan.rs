@@ -10,7 +10,7 @@ use api::{
 use evaluation::{
     bounds::Sample,
     pareto::grid,
-    plan::{Plan, Wanted},
+    plan::{Kind, Plan},
 };
 use garde::Validate as _;
 use policy::Rule;
@@ -53,18 +53,18 @@ pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
             return Err(errors);
         }
     };
-    let wanted = wanted(request, &environment, &mut errors);
+    let kind = kind(request, &environment, &mut errors);
     let is_hidden = environment.workloads().knowledge == Knowledge::Hidden;
     if !errors.is_empty() {
         return Err(errors);
     }
     let first_seed = if request.is_final { FIRST_FINAL_SEED } else { request.first_seed };
-    let (sample, rules) = match &wanted {
-        Wanted::One(_) => (
+    let (sample, rules) = match &kind {
+        Kind::Comparison(_) => (
             Sample::new(&environment, request.seeds, request.limit_steps),
             rules.unwrap_or_else(|| default_rules(is_hidden)),
         ),
-        Wanted::Each(_) => (
+        Kind::Fronts(_) => (
             Some(Sample::all(&environment)),
             rules.unwrap_or_else(|| {
                 let heeds = |rule: &Rule| *rule == Rule::BASELINE || rule.heeds_preference();
@@ -73,7 +73,7 @@ pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
         ),
     };
     Ok(Plan {
-        wanted,
+        kind,
         environment_digest: Sha256::digest(environment.definition()).into(),
         policies: request.policies.iter().map(|p| p.artifacts().iter().map(|a| a.0).collect()).collect(),
         rules,
@@ -87,13 +87,13 @@ pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
 /// As many preferences are listed at least and at most. One has an evaluation of its own.
 const LISTED: std::ops::RangeInclusive<usize> = 2..=64;
 
-/// What is wanted; something else where that is wrong.
-fn wanted(request: &NewEvaluation, environment: &Environment, errors: &mut Vec<FieldError>) -> Wanted {
+/// What is asked of the policies, and for whom; something else where that is wrong.
+fn kind(request: &NewEvaluation, environment: &Environment, errors: &mut Vec<FieldError>) -> Kind {
     let mut wrong =
         |pointer: &str, detail: String| errors.push(FieldError { pointer: pointer.into(), detail });
     let Some(preferences) = &request.preferences else {
         let asked = request.preference.as_ref().map(|asked| asked_at("/preference", asked, environment));
-        return Wanted::One(asked.unwrap_or(Ok(Preference::EXCESS_COST)).unwrap_or_else(|error| {
+        return Kind::Comparison(asked.unwrap_or(Ok(Preference::EXCESS_COST)).unwrap_or_else(|error| {
             wrong(&error.pointer, error.detail);
             Preference::EXCESS_COST
         }));
@@ -111,7 +111,7 @@ fn wanted(request: &NewEvaluation, environment: &Environment, errors: &mut Vec<F
             "expected nothing beside `preferences`: a front's limit is solved on all steps".into(),
         );
     }
-    Wanted::Each(listed(preferences, environment, &mut wrong))
+    Kind::Fronts(listed(preferences, environment, &mut wrong))
 }
 
 fn listed(

@@ -9,7 +9,7 @@ use crate::{
     bounds::{Digest, Sample, is_possible, keys, solve},
     episodes::{Contestant, Played, episodes, play},
     pareto::{Fronts, FrontsError, fronts},
-    plan::{Plan, Wanted},
+    plan::{Kind, Plan},
     progress::Progress,
     report::Report,
     values::Values,
@@ -49,12 +49,12 @@ pub fn evaluate(
     known: Vec<Option<Limit>>,
     progress: &Progress,
 ) -> Option<Result<Found, FrontsError>> {
-    match &plan.wanted {
-        Wanted::One(preference) => {
+    match &plan.kind {
+        Kind::Comparison(preference) => {
             let compared = compare(plan, *preference, learned, keys, known, progress)?;
             Some(Ok(Found::Comparison(Box::new(compared))))
         }
-        Wanted::Each(preferences) => Some(fronts(plan, preferences, &learned, progress)?.map(Found::Fronts)),
+        Kind::Fronts(preferences) => Some(fronts(plan, preferences, &learned, progress)?.map(Found::Fronts)),
     }
 }
 
@@ -62,8 +62,8 @@ pub fn evaluate(
 /// when it was cancelled.
 #[must_use]
 pub fn limit_keys(plan: &Plan, progress: &Progress) -> Option<Vec<Digest>> {
-    match (&plan.wanted, &plan.sample) {
-        (Wanted::One(preference), Some(sample)) => {
+    match (&plan.kind, &plan.sample) {
+        (Kind::Comparison(preference), Some(sample)) => {
             keys(&plan.environment, *preference, sample, &plan.seeds, progress)
         }
         _ => Some(Vec::new()),

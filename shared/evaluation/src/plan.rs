@@ -12,8 +12,8 @@ use crate::bounds::{Digest, Sample};
 pub struct Plan {
     /// The environment that every policy meets.
     pub environment: Arc<Environment>,
-    /// What is wanted: rewards and limits are in its points, and all that heed it play for it.
-    pub wanted: Wanted,
+    /// What is asked of the policies, and for whom.
+    pub kind: Kind,
     /// SHA-256 of [`Environment::definition`].
     pub environment_digest: Digest,
     /// The learned policies: of each its trainings, policy files of one configuration.
@@ -28,29 +28,29 @@ pub struct Plan {
     pub final_opening: Option<u64>,
 }
 
-/// One preference, or many.
+/// What is asked of the policies. Rewards and limits are in the points of what is wanted, and all that heed it play for it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Wanted {
-    /// Policies are compared with each other, for those who want this.
-    One(Preference),
-    /// Each policy is asked under each of these: what it achieves is its front.
-    Each(Vec<Preference>),
+pub enum Kind {
+    /// Who is better for those who want this.
+    Comparison(Preference),
+    /// What each achieves under each of these: its front.
+    Fronts(Vec<Preference>),
 }
 
-impl Wanted {
-    /// All that are wanted.
+impl Kind {
+    /// Everything that is wanted.
     #[must_use]
-    pub fn all(&self) -> &[Preference] {
+    pub fn preferences(&self) -> &[Preference] {
         match self {
-            Self::One(preference) => std::slice::from_ref(preference),
-            Self::Each(preferences) => preferences,
+            Self::Comparison(preference) => std::slice::from_ref(preference),
+            Self::Fronts(preferences) => preferences,
         }
     }
 
     /// The only one, or the first of many: policies are set up for it.
     #[must_use]
-    pub fn first(&self) -> Preference {
-        self.all().first().copied().unwrap_or(Preference::EXCESS_COST)
+    pub fn first_preference(&self) -> Preference {
+        self.preferences().first().copied().unwrap_or(Preference::EXCESS_COST)
     }
 }
 
@@ -58,7 +58,7 @@ impl Plan {
     /// What the episodes of a comparison are judged by.
     #[must_use]
     pub fn reward(&self) -> Reward {
-        Reward::Preference(self.wanted.first())
+        Reward::Preference(self.kind.first_preference())
     }
 
     /// Steps whose physical limit is solved, over all seeds and preferences.
@@ -76,6 +76,6 @@ impl Plan {
 
     /// How often each policy plays: on every seed under every preference.
     fn runs(&self) -> u64 {
-        (self.seeds.len() * self.wanted.all().len()) as u64
+        (self.seeds.len() * self.kind.preferences().len()) as u64
     }
 }

@@ -9,6 +9,7 @@ mod interrupt;
 mod key;
 mod ledger;
 mod logs;
+mod pareto;
 mod policy_command;
 mod simulate;
 mod support;

@@ -2,10 +2,11 @@
 
 use crate::support::mesh;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "up",
     "train",
     "evaluate",
+    "pareto",
     "visualize",
     "simulate",
     "verify",

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     origin::{Learned, Provenance, Training},
-    plan::Wanted,
+    plan::Kind,
 };
 
 const FIRST_SEED: u64 = 1 << 32;
@@ -16,7 +16,7 @@ fn plan(steps: u32, rules: &[Rule]) -> Plan {
     let environment = Environment::built_in(Preset::Contended).with_steps(steps);
     let preferences = grid(&environment).into_iter().step_by(9).collect();
     Plan {
-        wanted: Wanted::Each(preferences),
+        kind: Kind::Fronts(preferences),
         environment_digest: [0; 32],
         policies: Vec::new(),
         rules: rules.into(),
@@ -28,7 +28,7 @@ fn plan(steps: u32, rules: &[Rule]) -> Plan {
 }
 
 fn found(plan: &Plan, learned: &[Contestant], progress: &Progress) -> Result<Fronts, FrontsError> {
-    fronts(plan, plan.wanted.all(), learned, progress).unwrap()
+    fronts(plan, plan.kind.preferences(), learned, progress).unwrap()
 }
 
 fn trained(algorithm: &str, artifact: u8, plan: &Plan) -> Contestant {
@@ -99,7 +99,8 @@ fn a_policy_and_its_never_trained_twin_are_asked_under_every_preference() {
     let plan = plan(3, &[Rule::WeightedScore]);
     let learned = vec![trained("cem", 7, &plan)];
     let learned =
-        crate::episodes::with_never_trained(learned, &plan.environment, plan.wanted.first()).unwrap();
+        crate::episodes::with_never_trained(learned, &plan.environment, plan.kind.first_preference())
+            .unwrap();
     let progress = Progress::default();
     let found = found(&plan, &learned, &progress).unwrap();
     let names: Vec<&str> = found.policies.iter().map(|front| front.name.as_str()).collect();
@@ -109,7 +110,7 @@ fn a_policy_and_its_never_trained_twin_are_asked_under_every_preference() {
     assert_eq!((progress.episodes(), progress.expected()), (18, 18));
     assert_eq!((progress.limit_steps(), plan.limit_steps()), (18, 18));
     let wanted: Vec<Preference> = found.policies[1].points.iter().map(|point| point.wanted).collect();
-    assert_eq!(wanted, plan.wanted.all());
+    assert_eq!(wanted, plan.kind.preferences());
     // it is asked anew under each, as if it had been asked under that one alone
     let alone = learned[0].preferring(wanted[2], &plan.environment).unwrap();
     let played = play(
@@ -148,5 +149,5 @@ fn fronts_that_are_cancelled_are_none() {
     let plan = plan(1, &[Rule::WeightedScore]);
     let cancelled = Progress::default();
     cancelled.cancel();
-    assert!(fronts(&plan, plan.wanted.all(), &[], &cancelled).is_none());
+    assert!(fronts(&plan, plan.kind.preferences(), &[], &cancelled).is_none());
 }
