@@ -4,7 +4,7 @@ use std::fs;
 
 use test_support::database;
 
-use crate::support::mesh;
+use crate::support::{Up, mesh};
 
 const ASKED: [&str; 9] =
     ["pareto", "--rules", "reserve", "--preset", "contended", "--steps", "1", "--seeds", "2"];
@@ -45,7 +45,9 @@ async fn fronts_of_services_are_the_same_and_recorded_and_found_by_words() {
     assert_eq!((&here["record_id"], there["record_id"].is_string()), (&serde_json::Value::Null, true));
     assert_eq!(mesh(folder.path(), &["verify", "out/pareto_receipt.json"]).code, 0);
     assert_eq!(database.count("records where kind = 'evaluation.created'").await, 1);
-    let found = mesh(folder.path(), &[&["query", "preferences grid contended"][..], &stack].concat());
+    let up = Up::start(folder.path(), &database);
+    let words = ["query", "preferences grid contended", "--remembrancer", &up.remembrancer];
+    let found = mesh(folder.path(), &words);
     assert!(found.stdout.contains("evaluation.completed"), "{}{}", found.stdout, found.stderr);
 }
 
