@@ -14,7 +14,6 @@ use crate::{
 
 /// Flags that name the services.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Services (a stack of its own is started when none is named)")]
 pub(crate) struct StackArgs {
     /// The trainer of a running stack
     #[arg(long, value_name = "URL", env = "MESH_TRAINER_URL")]

@@ -50,7 +50,10 @@ pub(crate) struct Pareto {
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
+    #[command(
+        flatten,
+        next_help_heading = "Services (without them nothing is recorded; a stack of its own is started where its folder or database is named)"
+    )]
     stack: StackArgs,
 }
 

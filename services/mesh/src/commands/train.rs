@@ -62,7 +62,7 @@ pub(crate) struct Train {
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Services (a stack of its own is started when none is named)")]
     stack: StackArgs,
 }
 
