@@ -3,17 +3,20 @@
 use api::{
     Hash,
     evaluator::{
-        self, Estimate, EvaluationResult, EvaluationValues, Fairness, FillBySize, JobSize, LimitResult,
-        MetricEstimates, PolicyResult, PolicyValues, Share, SizeEstimates, TenantEstimates, TrainingResult,
+        self, ConstraintResult, Estimate, EvaluationResult, EvaluationValues, Fairness, FillBySize, JobSize,
+        LimitResult, MetricEstimates, PolicyResult, PolicyValues, Share, SizeEstimates, TenantEstimates,
+        TrainingResult,
     },
 };
 use evaluation::{
+    constrained::{ConstraintReport, Kept},
     figures::{Estimates, Figure},
     origin::{Learned, Origin, Provenance, Training},
     report::{self, Comparison, LimitReport, PolicyReport, Report, SizeReport, TenantReport, Versus},
     statistics::{self, Interval},
     values::{Metric, Values},
 };
+use routing_env::{ConstrainedFigure, Constraint};
 
 /// What was found, as it travels.
 #[must_use]
@@ -30,6 +33,7 @@ pub fn to_wire(report: &Report) -> EvaluationResult {
         comparisons: report.comparisons.iter().map(comparison_to_wire).collect(),
         best_rule: Some(report.best_rule.clone()),
         limit: report.limit.as_ref().map(limit_to_wire),
+        constraints: report.constraints.iter().map(constraint_to_wire).collect(),
         verdicts: report.verdicts.clone(),
     }
 }
@@ -47,6 +51,7 @@ pub fn from_wire(result: &EvaluationResult) -> Report {
         comparisons: result.comparisons.iter().map(comparison_from_wire).collect(),
         best_rule: result.best_rule.clone().unwrap_or_default(),
         limit: result.limit.as_ref().map(limit_from_wire),
+        constraints: result.constraints.iter().filter_map(constraint_from_wire).collect(),
         verdicts: result.verdicts.clone(),
     }
 }
@@ -292,6 +297,37 @@ fn limit_from_wire(limit: &LimitResult) -> LimitReport {
     }
 }
 
+fn constraint_to_wire(report: &ConstraintReport) -> ConstraintResult {
+    let Constraint { figure, bound } = report.constraint;
+    ConstraintResult {
+        figure: figure.name().into(),
+        at_most: figure.is_at_most().then_some(bound),
+        at_least: (!figure.is_at_most()).then_some(bound),
+        policies: report.policies.iter().map(kept_to_wire).collect(),
+        limit: report.limit.as_ref().map(kept_to_wire),
+    }
+}
+
+/// `None` where the figure is one that this version does not constrain.
+fn constraint_from_wire(result: &ConstraintResult) -> Option<ConstraintReport> {
+    let figure = ConstrainedFigure::ALL.into_iter().find(|figure| figure.name() == result.figure)?;
+    Some(ConstraintReport {
+        constraint: Constraint { figure, bound: result.at_most.or(result.at_least)? },
+        policies: result.policies.iter().map(kept_from_wire).collect(),
+        limit: result.limit.as_ref().map(kept_from_wire),
+    })
+}
+
+fn kept_to_wire(kept: &Kept) -> evaluator::Kept {
+    let &Kept { episodes, met_on, missed_by, worst_missed_by, price } = kept;
+    evaluator::Kept { episodes, met_on, missed_by, worst_missed_by, price }
+}
+
+fn kept_from_wire(kept: &evaluator::Kept) -> Kept {
+    let &evaluator::Kept { episodes, met_on, missed_by, worst_missed_by, price } = kept;
+    Kept { episodes, met_on, missed_by, worst_missed_by, price }
+}
+
 fn estimate_to_wire(estimate: statistics::Estimate) -> Estimate {
     let statistics::Estimate { mean, low, high, iqm, std_dev, training_std_dev } = estimate;
     Estimate { mean, ci_low: low, ci_high: high, iqm, std_dev, training_std_dev }
@@ -394,7 +430,24 @@ mod tests {
                 steps_total: 6,
                 note: "how to read it".into(),
             }),
+            constraints: [(ConstrainedFigure::AvgLatencyMs, 305.0), (ConstrainedFigure::GpuHoursFill, 0.9)]
+                .map(|(figure, bound)| ConstraintReport {
+                    constraint: Constraint { figure, bound },
+                    policies: vec![kept(bound)],
+                    limit: Some(kept(bound + 1.0)),
+                })
+                .into(),
             verdicts: vec!["a sentence".into()],
+        }
+    }
+
+    fn kept(missed_by: f64) -> Kept {
+        Kept {
+            episodes: 20,
+            met_on: 19,
+            missed_by,
+            worst_missed_by: 2.0 * missed_by,
+            price: Some(3.0 * missed_by),
         }
     }
 

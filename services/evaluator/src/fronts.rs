@@ -31,6 +31,7 @@ pub fn to_wire(plan: &Plan, found: &pareto::Fronts) -> EvaluationResult {
         comparisons: Vec::new(),
         best_rule: None,
         limit: None,
+        constraints: Vec::new(),
         fronts: Some(Fronts {
             policies: found.policies.iter().map(front_to_wire).collect(),
             rules: coverage_to_wire(found.rules),
@@ -239,6 +240,7 @@ mod tests {
         let environment = Environment::built_in(Preset::Contended).with_steps(3);
         let plan = Plan {
             kind: Kind::Fronts(vec![Preference::EXCESS_COST]),
+            constraints: vec![],
             environment_digest: [9; 32],
             policies: vec![vec![[7; 32]]],
             rules: vec![Rule::BASELINE],

@@ -95,9 +95,11 @@ impl Ledger {
                 let provenance = self.provenance(&sha256).await?;
                 let (environment, seeds, kind) =
                     (plan.environment.clone(), plan.seeds.clone(), plan.kind.clone());
+                let is_constrained = !plan.constraints.is_empty();
                 // a large policy takes a while to parse
                 let read = move || {
-                    policies::read(sha256, &bytes, provenance, &environment, kind.preferences(), &seeds)
+                    let wanted = kind.preferences();
+                    policies::read(sha256, &bytes, provenance, &environment, wanted, is_constrained, &seeds)
                 };
                 let training = tokio::task::spawn_blocking(read).await;
                 trainings.push(training.map_err(|panic| {

@@ -67,6 +67,7 @@ impl LocalEvaluation {
                 Provenance::Unverified,
                 &plan.environment,
                 plan.kind.preferences(),
+                !plan.constraints.is_empty(),
                 &plan.seeds,
             )
             .map_err(|error| wrong(&error))

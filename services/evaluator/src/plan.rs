@@ -15,7 +15,8 @@ use evaluation::{
 use garde::Validate as _;
 use policy::Rule;
 use routing_env::{
-    Catalog, Document, Environment, InputError, Knowledge, Preference, UNLISTED_PRICE_USD_PER_HOUR,
+    Catalog, Constraint, Document, Environment, InputError, Knowledge, Preference,
+    UNLISTED_PRICE_USD_PER_HOUR, Wanted,
 };
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -53,17 +54,26 @@ pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
             return Err(errors);
         }
     };
-    let kind = kind(request, &environment, &mut errors);
+    let Asked { kind, constraints } = asked(request, &environment, &mut errors);
+    let comparison_sample = match request.limit_steps {
+        None if !constraints.is_empty() => Some(Sample::all(&environment)),
+        asked => Sample::new(&environment, request.seeds, asked),
+    };
+    if !constraints.is_empty() && comparison_sample.is_some_and(|sample| !sample.is_all()) {
+        errors.push(FieldError {
+            pointer: "/limit_steps".into(),
+            detail:
+                "expected nothing, or 0 for no limit: a constraint is on all steps of an episode together"
+                    .into(),
+        });
+    }
     let is_hidden = environment.workloads().knowledge == Knowledge::Hidden;
     if !errors.is_empty() {
         return Err(errors);
     }
     let first_seed = if request.is_final { FIRST_FINAL_SEED } else { request.first_seed };
     let (sample, rules) = match &kind {
-        Kind::Comparison(_) => (
-            Sample::new(&environment, request.seeds, request.limit_steps),
-            rules.unwrap_or_else(|| default_rules(is_hidden)),
-        ),
+        Kind::Comparison(_) => (comparison_sample, rules.unwrap_or_else(|| default_rules(is_hidden))),
         Kind::Fronts(_) => (
             Some(Sample::all(&environment)),
             rules.unwrap_or_else(|| {
@@ -74,6 +84,7 @@ pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
     };
     Ok(Plan {
         kind,
+        constraints,
         environment_digest: Sha256::digest(environment.definition()).into(),
         policies: request.policies.iter().map(|p| p.artifacts().iter().map(|a| a.0).collect()).collect(),
         rules,
@@ -87,16 +98,34 @@ pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
 /// As many preferences are listed at least and at most. One has an evaluation of its own.
 const LISTED: std::ops::RangeInclusive<usize> = 2..=64;
 
-/// What is asked of the policies, and for whom; something else where that is wrong.
-fn kind(request: &NewEvaluation, environment: &Environment, errors: &mut Vec<FieldError>) -> Kind {
+/// What is asked of the policies, for whom, and what must hold.
+struct Asked {
+    kind: Kind,
+    constraints: Vec<Constraint>,
+}
+
+impl Asked {
+    fn of_kind(kind: Kind) -> Self {
+        Self { kind, constraints: Vec::new() }
+    }
+}
+
+/// What is asked; something else where that is wrong.
+fn asked(request: &NewEvaluation, environment: &Environment, errors: &mut Vec<FieldError>) -> Asked {
     let mut wrong =
         |pointer: &str, detail: String| errors.push(FieldError { pointer: pointer.into(), detail });
     let Some(preferences) = &request.preferences else {
-        let asked = request.preference.as_ref().map(|asked| asked_at("/preference", asked, environment));
-        return Kind::Comparison(asked.unwrap_or(Ok(Preference::EXCESS_COST)).unwrap_or_else(|error| {
-            wrong(&error.pointer, error.detail);
-            Preference::EXCESS_COST
-        }));
+        let usual = Asked::of_kind(Kind::Comparison(Preference::EXCESS_COST));
+        let Some(asked) = &request.preference else { return usual };
+        return match Wanted::asked(asked, environment) {
+            Ok(Wanted { preference, constraints }) => {
+                Asked { kind: Kind::Comparison(preference), constraints }
+            }
+            Err(error) => {
+                wrong(&format!("/preference{}", error.pointer), error.expected);
+                usual
+            }
+        };
     };
     if request.preference.is_some() {
         wrong(
@@ -111,7 +140,7 @@ fn kind(request: &NewEvaluation, environment: &Environment, errors: &mut Vec<Fie
             "expected nothing beside `preferences`: a front's limit is solved on all steps".into(),
         );
     }
-    Kind::Fronts(listed(preferences, environment, &mut wrong))
+    Asked::of_kind(Kind::Fronts(listed(preferences, environment, &mut wrong)))
 }
 
 fn listed(
@@ -275,6 +304,23 @@ mod tests {
         assert_eq!(steps(json!({})), 2400);
         assert_eq!(steps(json!({"limit_steps": 5, "seeds": 3})), 15);
         assert_eq!(steps(json!({"limit_steps": 0})), 0);
+    }
+
+    #[test]
+    fn under_constraints_the_limit_is_that_of_all_steps_or_none() {
+        let request = |limit_steps: serde_json::Value| {
+            json!({
+                "preference": {"cost": 8, "at_least": {"gpu_hours_fill": 0.9}},
+                "limit_steps": limit_steps,
+                "seeds": 100,
+            })
+        };
+        let all = plan(request(json!(null))).unwrap();
+        assert_eq!((all.constraints.len(), all.limit_steps()), (1, 120 * 100));
+        assert_eq!(plan(request(json!(0))).unwrap().limit_steps(), 0);
+        assert_eq!(pointers(request(json!(7))), ["/limit_steps"]);
+        let unknown = json!({"preference": {"at_most": {"fill_rate": 0.5}}});
+        assert_eq!(pointers(unknown), ["/preference/at_most/fill_rate"]);
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub(crate) fn read(
     provenance: Provenance,
     environment: &Environment,
     wanted: &[Preference],
+    is_constrained: bool,
     seeds: &[u64],
 ) -> Result<Trained, EvaluationError> {
     let invalid = |reason: &dyn ToString| EvaluationError::InvalidPolicy(sha256, reason.to_string());
@@ -59,7 +60,14 @@ pub(crate) fn read(
             EvaluationError::PolicyMismatch(sha256, error.to_string())
         }
     })?;
-    let swarm = swarms.into_iter().next().ok_or_else(|| invalid(&"nothing is wanted of it"))?;
+    let mut swarm = swarms.into_iter().next().ok_or_else(|| invalid(&"nothing is wanted of it"))?;
+    if is_constrained && !wanted.iter().all(|wanted| swarm.reprice(*wanted)) {
+        return Err(invalid(&format!(
+            "what {} learns are the values of what it was trained for, so that no price of a constraint changes what it does: \
+             expected a policy of adaptive or cem, or no constraint",
+            file.swarm.algorithm.name()
+        )));
+    }
     let training = Training { artifact: sha256.0, first_seed: trained.start, provenance };
     Ok(Trained { file, training, swarm })
 }

@@ -10,6 +10,7 @@ use api::{
 };
 use client::{Evaluator, retry_while_transient};
 use evaluation::{
+    constrained,
     origin::{Origin, Provenance},
     report::{LimitReport, PolicyReport},
     tables::{mean, summary},
@@ -134,6 +135,10 @@ pub(crate) fn tables(result: &EvaluationResult) -> String {
         lines.push("‡ is a program of yours: what it played is your word.".into());
     }
     lines.extend(report.policies.iter().flat_map(|policy| trained(policy, &policy.title(&report.policies))));
+    if !report.constraints.is_empty() {
+        let kept = constrained::table(&report.constraints, &report.titles());
+        lines.push(table(&kept.header, kept.filled("-")));
+    }
     lines.extend(report.verdicts.iter().cloned());
     lines.extend(report.limit.as_ref().map(limit_line));
     lines.join("\n")

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use routing_env::{Environment, NAMED_PREFERENCES, Preference};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::exit::usage;
 
@@ -46,6 +46,64 @@ impl PreferenceArgs {
     }
 }
 
+/// Flags that say what must hold of each episode.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct ConstraintArgs {
+    /// Play so that a figure of each episode is at most this: avg_latency_ms=305. What that is worth is learned while deciding;
+    /// may be given several times
+    #[arg(long, value_name = "FIGURE=VALUE")]
+    at_most: Vec<Bound>,
+    /// The same with at least this: fill_rate=0.97, gpu_hours_fill=0.9
+    #[arg(long, value_name = "FIGURE=VALUE")]
+    at_least: Vec<Bound>,
+}
+
+/// A figure's name and what it is to be.
+#[derive(Clone, Debug, PartialEq)]
+struct Bound(String, Value);
+
+impl FromStr for Bound {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) =
+            text.split_once('=').ok_or_else(|| format!("expected FIGURE=VALUE, found `{text}`"))?;
+        Ok(Self(name.to_owned(), number(name, value)?))
+    }
+}
+
+impl ConstraintArgs {
+    /// The preference with these constraints, as it stands on the wire: one of a name is then told by its weights.
+    pub(crate) fn on_the_wire(&self, preference: Option<Value>) -> Option<Value> {
+        if self.at_most.is_empty() && self.at_least.is_empty() {
+            return preference;
+        }
+        let named = |name: &str| NAMED_PREFERENCES.into_iter().find(|(known, ..)| *known == name);
+        let mut asked = match preference {
+            None => Map::new(),
+            Some(Value::Object(weights)) => weights,
+            Some(other) => match other.as_str().and_then(named).map(|(_, weights, _)| json!(weights)) {
+                Some(Value::Object(weights)) => weights,
+                _ => return Some(other), // no preference: it is refused with what was expected
+            },
+        };
+        for (side, bounds) in [("at_most", &self.at_most), ("at_least", &self.at_least)] {
+            if !bounds.is_empty() {
+                let bounds = bounds.iter().map(|Bound(name, value)| (name.clone(), value.clone()));
+                asked.insert(side.into(), bounds.collect::<Map<_, _>>().into());
+            }
+        }
+        Some(asked.into())
+    }
+}
+
+/// A number as people write it, `.08` included.
+fn number(name: &str, text: &str) -> Result<Value, String> {
+    serde_json::from_str(text)
+        .or_else(|_| text.parse::<f64>().map(Value::from))
+        .map_err(|_| format!("{name}: expected a number, found `{text}`"))
+}
+
 impl FromStr for Asked {
     type Err = String;
 
@@ -56,10 +114,7 @@ impl FromStr for Asked {
         let weight = |pair: &str| {
             let (name, value) =
                 pair.split_once('=').ok_or_else(|| format!("expected NAME=WEIGHT, found `{pair}`"))?;
-            let value: Value = serde_json::from_str(value)
-                .or_else(|_| value.parse::<f64>().map(Value::from))
-                .map_err(|_| format!("{name}: expected a number, found `{value}`"))?;
-            Ok((name.to_owned(), value))
+            Ok((name.to_owned(), number(name, value)?))
         };
         text.split(',').map(weight).collect::<Result<Map<_, _>, String>>().map(|weights| Self(weights.into()))
     }
@@ -79,5 +134,19 @@ mod tests {
         assert_eq!(asked("relative_to_prices=true"), Ok(json!({"relative_to_prices": true})));
         assert!(asked("cost=8,latency").unwrap_err().contains("`latency`"));
         assert!(asked("cost=much").unwrap_err().contains("`much`"));
+    }
+
+    #[test]
+    fn a_constraint_is_told_beside_the_weights_of_a_preference() {
+        let bound = |text: &str| text.parse::<Bound>().unwrap();
+        let flags = ConstraintArgs { at_most: vec![bound("avg_latency_ms=305")], at_least: vec![] };
+        let at_most = json!({"avg_latency_ms": 305});
+        assert_eq!(flags.on_the_wire(None), Some(json!({"at_most": at_most})));
+        assert_eq!(flags.on_the_wire(Some(json!({"cost": 8}))), Some(json!({"cost": 8, "at_most": at_most})));
+        let cheap = flags.on_the_wire(Some(json!("cheap"))).unwrap();
+        assert_eq!((&cheap["cost"], &cheap["at_most"]), (&json!(8.0), &at_most));
+        assert_eq!(flags.on_the_wire(Some(json!("cheapest"))), Some(json!("cheapest")));
+        assert_eq!(ConstraintArgs::default().on_the_wire(Some(json!("cheap"))), Some(json!("cheap")));
+        assert!("avg_latency_ms".parse::<Bound>().unwrap_err().contains("FIGURE=VALUE"));
     }
 }

@@ -21,8 +21,9 @@ pub use fronts::{
     PreferenceGrid, PreferencesSpec, Weights,
 };
 pub use result::{
-    Comparison, Estimate, EvaluationResult, Fairness, FillBySize, JobSize, LimitResult, MetricEstimates,
-    PolicyResult, Provenance, Share, SizeEstimates, TenantEstimates, TrainingResult, Versus,
+    Comparison, ConstraintResult, Estimate, EvaluationResult, Fairness, FillBySize, JobSize, Kept,
+    LimitResult, MetricEstimates, PolicyResult, Provenance, Share, SizeEstimates, TenantEstimates,
+    TrainingResult, Versus,
 };
 pub use values::{EvaluationValues, PolicyValues};
 
@@ -49,7 +50,8 @@ pub struct NewEvaluation {
     pub environment: EnvironmentSpec,
     /// What is wanted, in place of the weights of the reward `excess-cost`: the name of a preference, or weights. Rewards and
     /// limits are in its points; policies of adaptive and cem and the hand rules play for it, whatever they were trained
-    /// for, and policies of other algorithms must have been trained for it.
+    /// for, and policies of other algorithms must have been trained for it. `at_most` and `at_least` constrain figures of each
+    /// episode: adaptive, cem and the hand rules learn while deciding what that is worth.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     #[schema(value_type = Option<crate::PreferenceSpec>)]

@@ -18,7 +18,7 @@ mod preference;
 
 pub use common::{FieldError, Format, Hash, Page, PageQuery, Problem};
 pub use json_object::MAX_DEPTH;
-pub use preference::{PreferenceName, PreferenceSpec, PreferenceWeights};
+pub use preference::{HighestFigures, LowestFigures, PreferenceName, PreferenceSpec, PreferenceWeights};
 
 /// Seeds and counters travel in JSON, whose numbers are exact only below 2^53 (RFC 8785, 3.2.2.3).
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;

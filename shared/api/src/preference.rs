@@ -40,4 +40,31 @@ pub struct PreferenceWeights {
     /// in this environment. A run is recorded with the weight that it comes to.
     #[serde(default)]
     pub relative_to_prices: bool,
+    /// What figures of a whole episode must not exceed, by name. Evaluations only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<HighestFigures>,
+    /// What they must reach. Evaluations only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<LowestFigures>,
+}
+
+/// The highest figures that meet a constraint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HighestFigures {
+    /// Mean latency of a served request, waiting included, in ms; above 0.
+    #[schema(exclusive_minimum = 0, maximum = 1_000_000)]
+    pub avg_latency_ms: Option<f64>,
+}
+
+/// The lowest figures that meet a constraint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LowestFigures {
+    /// Requests served / requested; above 0.
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    pub fill_rate: Option<f64>,
+    /// GPU-hours served / requested; above 0.
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    pub gpu_hours_fill: Option<f64>,
 }

@@ -7,6 +7,8 @@ use routing_env::{Knowledge, Metrics, Reward, Tally};
 
 use crate::{
     bounds::Sample,
+    constrained,
+    constrained_limit::ConstrainedLimit,
     episodes::{Achieved, Contestant, Played, never_trained_twin},
     figures::{Estimates, Figure},
     origin::Origin,
@@ -20,13 +22,14 @@ use crate::{
 const ROUNDING: f64 = 1e-6;
 
 /// What an evaluation found whose contestants achieved `achieved[contestant][training][seed]`, where `limits[seed]` was
-/// possible. The baseline is among the contestants.
+/// possible, and `constrained[seed]` under the plan's constraints. The baseline is among the contestants.
 #[must_use]
 pub fn analyse(
     plan: &Plan,
     contestants: &[Contestant],
     achieved: &[Played],
     limits: Option<&[Limit]>,
+    constrained: &[ConstrainedLimit],
 ) -> Report {
     let intervals = Intervals::new(plan.seeds.len());
     let series: Vec<Series> = achieved.iter().map(Series::of).collect();
@@ -83,6 +86,8 @@ pub fn analyse(
     if plan.reward() != Reward::EXCESS_COST {
         verdicts.push(format!("Rewards and limits are by what was asked for: {}.", plan.reward()));
     }
+    let constraints = constrained::reports(&plan.constraints, achieved, constrained);
+    verdicts.extend(constrained::verdicts(&constraints));
     Report {
         environment_digest: plan.environment_digest,
         environment: plan.environment.preset().name().into(),
@@ -94,6 +99,7 @@ pub fn analyse(
         policies,
         comparisons,
         limit,
+        constraints,
     }
 }
 

@@ -72,7 +72,7 @@ impl Sample {
     }
 
     /// The sampled steps' problems. What a policy does in a step does not reach into the next, so no policy is needed.
-    fn problems<'a>(
+    pub(crate) fn problems<'a>(
         &self,
         env: &'a Environment,
         preference: Preference,

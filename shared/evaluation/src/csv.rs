@@ -231,6 +231,7 @@ mod tests {
             policies: vec![policy],
             best_rule: "cheapest".into(),
             limit: Some(limit),
+            constraints: vec![],
             verdicts: vec![],
         };
         let csv = to_csv(&result).unwrap();

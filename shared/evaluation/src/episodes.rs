@@ -6,9 +6,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use policy::{Rule, Swarm, SwarmConfig, SwarmError};
+use policy::{Constrained, Rule, StepReport, Swarm, SwarmConfig, SwarmError};
 use rayon::prelude::*;
-use routing_env::{Environment, Metrics, Preference, Reward, Tally};
+use routing_env::{Constraint, Environment, Metrics, Preference, Reward, Tally};
 
 use crate::{
     bounds::Sample,
@@ -38,6 +38,8 @@ pub struct Achieved {
     pub on_limit_steps: Tally,
     /// Sums over equal parts of the episode, from its beginning to its end.
     pub parts: Vec<Tally>,
+    /// The mean price of each constraint that it was played under.
+    pub prices: Vec<f64>,
 }
 
 impl Achieved {
@@ -49,6 +51,7 @@ impl Achieved {
             metrics: Metrics::new(env),
             on_limit_steps: Tally::default(),
             parts: vec![Tally::default(); parts],
+            prices: Vec::new(),
         }
     }
 
@@ -69,6 +72,8 @@ enum Policy {
     Swarm {
         config: SwarmConfig,
         swarms: Box<Mutex<Swarms>>,
+        /// Under which constraints it plays, if under any.
+        constrained: Option<Constrained>,
     },
     /// What somebody else has played, by seed.
     Played(BTreeMap<u64, Achieved>),
@@ -148,12 +153,25 @@ impl Contestant {
         let policy = |mut swarm: Swarm| {
             swarm.freeze();
             let config = swarm.config().clone();
-            Policy::Swarm {
-                config,
-                swarms: Box::new(Mutex::new(Swarms { original: swarm, idle: Vec::new() })),
-            }
+            let swarms = Box::new(Mutex::new(Swarms { original: swarm, idle: Vec::new() }));
+            Policy::Swarm { config, swarms, constrained: None }
         };
         Self { name, origin, policies: swarms.into_iter().map(policy).collect() }
+    }
+
+    /// The same contestant under constraints, whose prices it rehearses. Who heeds no price plays as ever, and what was
+    /// played elsewhere stays as it is.
+    #[must_use]
+    pub fn under(mut self, constraints: &[Constraint], env: &Environment, wanted: Preference) -> Self {
+        for policy in self.policies.iter_mut().filter(|_| !constraints.is_empty()) {
+            if let Policy::Swarm { swarms, constrained, .. } = policy {
+                let original = &mut swarms.get_mut().unwrap_or_else(PoisonError::into_inner).original;
+                *constrained = original
+                    .reprice(wanted)
+                    .then(|| Constrained::rehearsed(wanted, constraints.to_vec(), original, env));
+            }
+        }
+        self
     }
 
     /// How its swarms were made; `None` when it has none.
@@ -230,21 +248,23 @@ impl Policy {
         limit_steps: &[u32],
         progress: &Progress,
     ) -> Option<Achieved> {
-        let swarms = match self {
+        let (swarms, constrained) = match self {
             Self::Played(played) => return played.get(&seed).cloned(),
-            Self::Swarm { swarms, .. } => swarms,
+            Self::Swarm { swarms, constrained, .. } => (swarms, constrained),
         };
         let mut swarm = {
             let mut swarms = swarms.lock().unwrap_or_else(PoisonError::into_inner);
             swarms.idle.pop().unwrap_or_else(|| swarms.original.clone())
         };
         let mut achieved = Achieved::new(env);
-        let played = swarm.play_watched(env, seed, reward, |step| {
+        let watch = |step: &StepReport| {
             achieved.add(env, step.step, &step.metrics, limit_steps);
             if progress.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        if played.is_break() {
-            return None;
+        };
+        match constrained {
+            Some(constrained) => achieved.prices = constrained.play(&mut swarm, env, seed, watch)?,
+            None if swarm.play_watched(env, seed, reward, watch).is_break() => return None,
+            None => {}
         }
         swarms.lock().unwrap_or_else(PoisonError::into_inner).idle.push(swarm);
         Some(achieved)

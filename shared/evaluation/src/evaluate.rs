@@ -2,11 +2,12 @@
 
 use limit::{AllocationError, Limit};
 use rayon::prelude::*;
-use routing_env::Preference;
+use routing_env::{Preference, Requested};
 
 use crate::{
     analysis::analyse,
     bounds::{Digest, Sample, is_possible, keys, solve},
+    constrained_limit::{self, ConstrainedLimit},
     episodes::{Contestant, Played, episodes, play},
     pareto::{Fronts, FrontsError, fronts},
     plan::{Kind, Plan},
@@ -81,24 +82,50 @@ fn compare(
     let environment = &plan.environment;
     let sample = plan.sample.as_ref();
     let rules = plan.rules.par_iter().map(|rule| Contestant::of_rule_for(*rule, environment, preference));
-    let contestants: Vec<Contestant> = learned.into_par_iter().chain(rules).collect();
+    let constrained = |contestant: Contestant| contestant.under(&plan.constraints, environment, preference);
+    let contestants: Vec<Contestant> = learned.into_par_iter().chain(rules).map(constrained).collect();
     progress.expect(episodes(&contestants, &plan.seeds));
     let achieved = play(environment, plan.reward(), &contestants, &plan.seeds, sample, progress)?;
     let Some(sample) = sample else {
-        let report = analyse(plan, &contestants, &achieved, None);
+        let report = analyse(plan, &contestants, &achieved, None, &[]);
         let values = Values::of(plan, &achieved, None);
         return Some(Compared { report, values, solved: Vec::new(), known_steps: 0, unsolved: None });
     };
     let known = possible(sample, known, &achieved);
     let known_steps = known.iter().flatten().map(|limit| limit.steps).sum();
     progress.solved(known_steps);
-    let (limits, solved, unsolved) = match complete(plan, preference, sample, keys, known, progress)? {
+    let (mut limits, solved, mut unsolved) = match complete(plan, preference, sample, keys, known, progress)?
+    {
         Ok((limits, solved)) => (Some(limits), solved, None),
         Err(error) => (None, Vec::new(), Some(error)),
     };
-    let report = analyse(plan, &contestants, &achieved, limits.as_deref());
+    let constrained = under_constraints(plan, preference, &achieved, progress)?.unwrap_or_else(|error| {
+        (limits, unsolved) = (None, Some(error));
+        Vec::new()
+    });
+    for (limit, constrained) in limits.iter_mut().flatten().zip(&constrained) {
+        limit.reward = constrained.reward;
+    }
+    let report = analyse(plan, &contestants, &achieved, limits.as_deref(), &constrained);
     let values = Values::of(plan, &achieved, limits.as_deref());
     Some(Compared { report, values, solved, known_steps, unsolved })
+}
+
+/// What is possible under the constraints by seed; nothing where there are none.
+fn under_constraints(
+    plan: &Plan,
+    preference: Preference,
+    achieved: &[Played],
+    progress: &Progress,
+) -> Option<Result<Vec<ConstrainedLimit>, AllocationError>> {
+    if plan.constraints.is_empty() {
+        return Some(Ok(Vec::new()));
+    }
+    // the same is requested of everybody
+    let anybody = achieved.iter().flatten().next().into_iter().flatten();
+    let requested = anybody.map(|episode| episode.metrics.overall.requested());
+    let seeds: Vec<(u64, Requested)> = plan.seeds.iter().copied().zip(requested).collect();
+    constrained_limit::solve(&plan.environment, preference, &plan.constraints, &seeds, progress)
 }
 
 /// Those of the known limits, by seed, that can be the limits of what was played.

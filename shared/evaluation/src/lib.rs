@@ -6,6 +6,8 @@
 
 pub mod analysis;
 pub mod bounds;
+pub mod constrained;
+pub mod constrained_limit;
 pub mod csv;
 pub mod episodes;
 pub mod evaluate;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use policy::Rule;
-use routing_env::{Environment, Preference, Reward};
+use routing_env::{Constraint, Environment, Preference, Reward};
 
 use crate::bounds::{Digest, Sample};
 
@@ -14,6 +14,9 @@ pub struct Plan {
     pub environment: Arc<Environment>,
     /// What is asked of the policies, and for whom.
     pub kind: Kind,
+    /// What every episode of a comparison has to meet beside that. Where there is something, the limit is solved on all steps
+    /// or none.
+    pub constraints: Vec<Constraint>,
     /// SHA-256 of [`Environment::definition`].
     pub environment_digest: Digest,
     /// The learned policies: of each its trainings, policy files of one configuration.

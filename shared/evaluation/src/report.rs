@@ -4,6 +4,7 @@ use strum::IntoStaticStr;
 
 use crate::{
     bounds::Digest,
+    constrained::ConstraintReport,
     figures::Estimates,
     origin::{Origin, title},
     statistics::{BySeed, Estimate, Interval},
@@ -30,6 +31,8 @@ pub struct Report {
     pub best_rule: String,
     /// The physical limit; `None` where it was not asked for, could not be solved, or does not know what is hidden.
     pub limit: Option<LimitReport>,
+    /// How each constraint was kept, where something was constrained.
+    pub constraints: Vec<ConstraintReport>,
     /// What the figures say, in plain sentences; "better" only where an interval excludes zero.
     pub verdicts: Vec<String>,
 }

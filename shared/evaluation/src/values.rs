@@ -1,7 +1,7 @@
 //! What every policy achieved on every seed: with it, anybody can compute a report's figures again.
 
 use limit::Limit;
-use routing_env::{Environment, Tally};
+use routing_env::Tally;
 
 use crate::{
     episodes::{Achieved, Played},
@@ -50,7 +50,7 @@ impl Values {
         let of_training = |(training, episodes): (usize, &Vec<Achieved>), policy| PolicyValues {
             policy,
             training,
-            metrics: metrics(&plan.environment, episodes, has_limit),
+            metrics: metrics(plan, episodes, has_limit),
         };
         let policies = achieved.iter().enumerate().flat_map(|(policy, played)| {
             played.iter().enumerate().map(move |training| of_training(training, policy))
@@ -61,7 +61,7 @@ impl Values {
 
 type OfEpisode<'a> = Box<dyn Fn(&Achieved) -> Option<f64> + 'a>;
 
-fn metrics(env: &Environment, episodes: &[Achieved], has_limit: bool) -> Vec<Metric> {
+fn metrics(plan: &Plan, episodes: &[Achieved], has_limit: bool) -> Vec<Metric> {
     let mut all: Vec<(String, OfEpisode<'_>)> = Vec::new();
     for figure in Figure::ALL {
         all.push((figure.name().into(), Box::new(move |achieved| figure.of(&achieved.metrics))));
@@ -69,7 +69,7 @@ fn metrics(env: &Environment, episodes: &[Achieved], has_limit: bool) -> Vec<Met
     if has_limit {
         all.push(("reward_on_limit_steps".into(), Box::new(|achieved| achieved.on_limit_steps.avg_reward())));
     }
-    for (i, tenant) in env.workloads().tenants.iter().enumerate() {
+    for (i, tenant) in plan.environment.workloads().tenants.iter().enumerate() {
         for (metric, of) in OF_TENANT {
             let name = format!("by_tenant.{}.{metric}", tenant.id);
             all.push((name, Box::new(move |achieved| of(&achieved.metrics.tenants[i]))));
@@ -78,6 +78,10 @@ fn metrics(env: &Environment, episodes: &[Achieved], has_limit: bool) -> Vec<Met
     for (i, size) in JobSize::ALL.into_iter().enumerate() {
         let name = format!("by_size.{}.gpu_hours_fill", size.name());
         all.push((name, Box::new(move |achieved| achieved.metrics.sizes[i].gpu_hours_fill())));
+    }
+    for (i, constraint) in plan.constraints.iter().enumerate() {
+        let name = format!("price.{}", constraint.figure.name());
+        all.push((name, Box::new(move |achieved| achieved.prices.get(i).copied())));
     }
     let parts = episodes.first().map_or(0, |achieved| achieved.parts.len());
     for part in 0..parts {

@@ -9,7 +9,8 @@
 //! Learning by PID Lagrangian Methods") whose gain grows as the end comes near.
 //!
 //! An episode is too short to find a price from nothing without wasting half of it. So the price that an episode begins with is
-//! the mean price of rehearsals: episodes of the environment on training seeds, which no test meets.
+//! that of rehearsals: episodes of the environment on training seeds, which no test meets. It is the median of their mean
+//! prices, because in an episode in which nobody can meet the constraint the price grows without end.
 
 use std::ops::ControlFlow;
 
@@ -54,11 +55,10 @@ impl Constrained {
     ) -> Self {
         let first_prices = vec![0.0; constraints.len()];
         let mut constrained = Self { preference, constraints, first_prices };
-        let mut swarm = swarm.clone();
+        let (mut swarm, mut found) = (swarm.clone(), Vec::new());
         for seed in REHEARSED_SEEDS {
-            if let Some(prices) = constrained.play(&mut swarm, env, seed, |_| ControlFlow::Continue(())) {
-                constrained.first_prices = prices;
-            }
+            found.extend(constrained.play(&mut swarm, env, seed, |_| ControlFlow::Continue(())));
+            constrained.first_prices = medians(&found);
         }
         constrained
     }
@@ -105,5 +105,28 @@ impl Constrained {
             ((first + from) * (missed / FOLDING_SHARE).exp() - from).clamp(0.0, HIGHEST_PRICE * unit)
         };
         self.constraints.iter().zip(&self.first_prices).map(price).collect()
+    }
+}
+
+/// Of each constraint's prices the median; of an even number the lower one of the two in the middle.
+fn medians(episodes: &[Vec<f64>]) -> Vec<f64> {
+    let constraints = episodes.first().map_or(0, Vec::len);
+    let median = |constraint: usize| {
+        let mut prices: Vec<f64> = episodes.iter().map(|prices| prices[constraint]).collect();
+        prices.sort_by(f64::total_cmp);
+        prices[(prices.len() - 1) / 2]
+    };
+    (0..constraints).map(median).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_episode_in_which_nobody_can_meet_a_constraint_does_not_decide_where_others_begin() {
+        assert_eq!(medians(&[vec![0.2, 3.0]]), [0.2, 3.0]);
+        assert_eq!(medians(&[vec![0.2, 3.0], vec![5000.0, 2.0]]), [0.2, 2.0]);
+        assert_eq!(medians(&[vec![0.2, 3.0], vec![5000.0, 2.0], vec![0.3, 9.0]]), [0.3, 3.0]);
     }
 }

@@ -155,7 +155,7 @@ impl Swarm {
     }
 
     /// The same from the next step of an episode on, where only prices have changed: what was found for the preference
-    /// before stays. `false` as in [`Self::prefer`].
+    /// before stays. `false` where it does not heed it.
     pub fn reprice(&mut self, wanted: Preference) -> bool {
         self.team.prefer(wanted)
     }

@@ -25,7 +25,7 @@ use crate::{
     interrupts::Interrupts,
     output::{say, say_json},
     policy_command::{PolicyArgs, Unrecorded, evaluate_here},
-    preference::PreferenceArgs,
+    preference::{ConstraintArgs, PreferenceArgs},
     runtime,
     training::outcome::{retrying, write_evaluation},
     visualization::{EvaluationFiles, draw_evaluation},
@@ -43,6 +43,7 @@ use crate::{
   mesh evaluate --ai-agents out/swarm_final*.json --first-seed 5000000000
   mesh evaluate --ai-agents out/swarm_final*.json --final
   mesh evaluate --ai-agents out/swarm_final.json --baseline-config workloads.json --steps 1000 --json
+  mesh evaluate --ai-agents out/swarm_final.json --seeds 20 --at-most avg_latency_ms=305
   mesh evaluate --preset contended --policy-command 'python clients/python/examples/greedy.py'")]
 pub(crate) struct Evaluate {
     /// Policy files (swarm_final.json) or checkpoints (swarm_checkpoint.json), at most 60. Those that were trained alike
@@ -70,6 +71,8 @@ pub(crate) struct Evaluate {
     steps: u32,
     #[command(flatten)]
     preference: PreferenceArgs,
+    #[command(flatten)]
+    constraints: ConstraintArgs,
     #[command(flatten)]
     held_out: HeldOutArgs,
     /// Steps of each episode for which the physical limit is solved; 0 for none [default: all of 20 episodes of 120
@@ -119,7 +122,7 @@ impl Evaluate {
         };
         let request = NewEvaluation {
             environment: environment.spec()?,
-            preference: self.preference.on_the_wire().or(trained_for),
+            preference: self.constraints.on_the_wire(self.preference.on_the_wire().or(trained_for)),
             steps: Some(self.steps),
             limit_steps: self.limit_steps,
             ..self.held_out.request()

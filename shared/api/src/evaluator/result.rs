@@ -281,6 +281,44 @@ pub struct LimitResult {
     pub note: String,
 }
 
+/// How a constraint was kept over episodes. What is missed is a share of the bound; room that is left in one episode makes up
+/// for nothing in another.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Kept {
+    /// Episodes: of each training on each seed.
+    pub episodes: u64,
+    /// Those in which it was missed by at most 0.01.
+    pub met_on: u64,
+    /// What was missed, on average.
+    pub missed_by: f64,
+    /// What was missed in the worst episode.
+    pub worst_missed_by: f64,
+    /// The mean price while deciding, in points a ms of latency, a request or a GPU-hour; of the physical limit, what a
+    /// little more of it would be worth where all can be met. Absent of what was not played under prices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<f64>,
+}
+
+/// A constraint, and how it was kept. What it costs a policy is in its `gap_closed`, which is then the way to the limit of
+/// those who keep all constraints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ConstraintResult {
+    /// The figure that is constrained, by its name among the metrics.
+    pub figure: String,
+    /// The highest value that meets the constraint; absent where there is a lowest one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<f64>,
+    /// The lowest value that meets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<f64>,
+    /// By policy, in the order of the result's `policies`.
+    pub policies: Vec<Kept>,
+    /// By the physical limit: an episode in which it is missed there is one in which nobody can meet it, and by how much it
+    /// is missed at best. `null` where the limit was not solved.
+    #[schema(required)]
+    pub limit: Option<Kept>,
+}
+
 /// The result of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EvaluationResult {
@@ -311,6 +349,9 @@ pub struct EvaluationResult {
     /// What each policy achieves under each preference; absent where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fronts: Option<Fronts>,
+    /// How each constraint was kept; absent where nothing was constrained.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<ConstraintResult>,
     /// The artifact with what every policy achieved on every seed, from which each figure here can be computed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values_sha256: Option<Hash>,

@@ -16,6 +16,7 @@ fn plan(steps: u32, rules: &[Rule]) -> Plan {
     let environment = Environment::built_in(Preset::Contended).with_steps(steps);
     let preferences = grid(&environment).into_iter().step_by(9).collect();
     Plan {
+        constraints: vec![],
         kind: Kind::Fronts(preferences),
         environment_digest: [0; 32],
         policies: Vec::new(),

@@ -143,6 +143,7 @@ pub(crate) fn evaluation(size: &Size) -> EvaluationResult {
             steps_total: 2400,
             note: "All steps.".into(),
         }),
+        constraints: vec![],
         verdicts: vec!["afterstate is better than the baseline weighted-score.".into()],
     }
 }

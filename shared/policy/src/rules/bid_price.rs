@@ -82,8 +82,9 @@ impl HandRule for BidPrice {
         matches!(self.source, Source::Truth(_)).then_some(self as &mut dyn Informed)
     }
 
-    fn prefer(&mut self, wanted: Preference) {
+    fn prefer(&mut self, wanted: Preference) -> bool {
         self.prices.prefer(wanted);
+        true
     }
 
     fn decide(&mut self, observation: &Observation<'_>, notes: &mut Notes) -> Decision {

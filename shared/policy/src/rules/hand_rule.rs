@@ -26,8 +26,10 @@ pub(crate) trait HandRule: Clone + Send + 'static {
     /// See [`Agent::observe_step`].
     fn observe_step(&mut self, _outcome: &StepOutcome<'_>) {}
 
-    /// See [`Agent::prefer`]; a rule that heeds nothing decides for whoever wants whatever.
-    fn prefer(&mut self, _wanted: Preference) {}
+    /// See [`Agent::prefer`].
+    fn prefer(&mut self, _wanted: Preference) -> bool {
+        false
+    }
 
     /// See [`Agent::decide`].
     fn decide(&mut self, observation: &Observation<'_>, shared: &mut Self::Shared) -> Decision;
@@ -62,8 +64,7 @@ impl<R: HandRule> Agent for R {
     }
 
     fn prefer(&mut self, wanted: Preference) -> bool {
-        HandRule::prefer(self, wanted);
-        true
+        HandRule::prefer(self, wanted)
     }
 
     fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {

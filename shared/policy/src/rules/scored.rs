@@ -77,8 +77,9 @@ impl HandRule for GreedyReward {
 
     const ORDER: Order = Order::Arrival;
 
-    fn prefer(&mut self, wanted: Preference) {
+    fn prefer(&mut self, wanted: Preference) -> bool {
         self.wanted = wanted;
+        true
     }
 
     fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {

@@ -37,8 +37,9 @@ impl HandRule for DeferLarge {
         *self = Self::new(self.wanted);
     }
 
-    fn prefer(&mut self, wanted: Preference) {
+    fn prefer(&mut self, wanted: Preference) -> bool {
         self.wanted = wanted;
+        true
     }
 
     fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {
@@ -84,8 +85,9 @@ impl HandRule for Reserve {
         self.beliefs = None;
     }
 
-    fn prefer(&mut self, wanted: Preference) {
+    fn prefer(&mut self, wanted: Preference) -> bool {
         self.wanted = wanted;
+        true
     }
 
     fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {

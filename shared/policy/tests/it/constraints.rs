@@ -82,6 +82,15 @@ fn several_constraints_are_met_at_a_price_each() {
 }
 
 #[test]
+fn a_rule_heeds_prices_where_it_heeds_a_preference() {
+    let env = env();
+    for rule in Rule::ALL.into_iter().filter(|rule| *rule != Rule::BidPriceTuned) {
+        let heeds = Swarm::of_rule(rule, &env).reprice(USUAL);
+        assert_eq!(heeds, rule.heeds_preference(), "{rule}");
+    }
+}
+
+#[test]
 fn what_holds_anyway_has_no_price_and_changes_nothing() {
     let env = env();
     for rule in Rule::ALL.into_iter().filter(|rule| *rule != Rule::BidPriceTuned) {
