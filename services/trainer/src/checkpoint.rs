@@ -265,7 +265,7 @@ mod tests {
             windows_done: 4,
             decisions: 0,
             frontier: Frontier::new(),
-            swarm: SwarmState { steps_learned: 4, knowledge: vec![], progress: vec![] },
+            swarm: SwarmState { steps_learned: 4, knowledge: vec![], progress: vec![], guard: None },
             field: None,
             pending_acknowledgements: vec![],
             episodes: vec![episode],

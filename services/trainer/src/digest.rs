@@ -98,6 +98,8 @@ struct Identity<'a> {
     reward: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     preference: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prior: Option<Hash>,
     seed: u64,
     psi_field: PsiFieldMode,
     environment_sha256: Hash,
@@ -182,6 +184,7 @@ impl<'a> Identity<'a> {
             revision: Some(revision).filter(|revision| *revision > 1),
             reward: &run.reward,
             preference: run.preference.as_ref(),
+            prior: run.prior,
             seed: run.seed,
             psi_field: run.psi_field,
             environment_sha256,

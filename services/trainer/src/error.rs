@@ -20,7 +20,7 @@ impl From<CreateError> for ApiError {
             let detail = format!("The run is not valid: {}.", places.join("; "));
             Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail).with_errors(errors)
         };
-        let of_checkpoint = |pointer: &str, detail: String| {
+        let of_field = |pointer: &str, detail: String| {
             invalid(vec![api::FieldError { pointer: pointer.to_owned(), detail }])
         };
         let text = error.to_string();
@@ -39,16 +39,23 @@ impl From<CreateError> for ApiError {
                 CheckpointError::NotForkable(_) => conflict("checkpoint_not_forkable", format!("{text}.")),
                 CheckpointError::Complete { .. } => conflict("run_already_complete", format!("{text}.")),
                 CheckpointError::NotACheckpoint(_) | CheckpointError::Changed { .. } => {
-                    of_checkpoint(pointer, text)
+                    of_field(pointer, text)
                 }
             },
-            CreateError::CheckpointMissing { pointer, name } => of_checkpoint(
+            CreateError::CheckpointMissing { pointer, name } => of_field(
                 pointer,
                 format!(
                     "the remembrancer has no artifact {name}: PUT the checkpoint file there first, to \
                      /v1/artifacts/{name}"
                 ),
             ),
+            CreateError::PriorMissing(name) => of_field(
+                "/prior",
+                format!(
+                    "the remembrancer has no artifact {name}: PUT the prior there first, to /v1/artifacts/{name}"
+                ),
+            ),
+            CreateError::Prior(_) => of_field("/prior", text),
             CreateError::Ledger(cause) => ledger_problem(cause),
             CreateError::Internal(cause) => Self::internal(cause),
         }

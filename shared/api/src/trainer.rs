@@ -148,6 +148,11 @@ pub struct NewRun {
     #[garde(skip)]
     #[schema(value_type = Option<crate::PreferenceSpec>)]
     pub preference: Option<Value>,
+    /// SHA-256 of a prior (`prior.json` of `mesh meta-train`) to begin with: PUT the file to the remembrancer's artifacts
+    /// first. It is of the run's algorithm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub prior: Option<Hash>,
     /// Episode e is drawn from seed + e, which must stay below 2^32.
     #[garde(range(max = crate::FIRST_HELD_OUT_SEED - 1))]
     #[schema(maximum = 4_294_967_295_i64)]
@@ -250,6 +255,7 @@ impl Default for NewRun {
             merge_every: None,
             reward: "excess-cost".into(),
             preference: None,
+            prior: None,
             seed: 1,
             environment: EnvironmentSpec { preset: Some("contended".into()), ..EnvironmentSpec::default() },
             psi_field: PsiFieldMode::default(),

@@ -16,10 +16,12 @@ mod division;
 mod error;
 mod fault;
 mod file;
+mod guard;
 mod knowledge;
 mod learning;
 mod play;
 mod policy;
+mod prior;
 pub mod registry;
 mod settings;
 mod step_report;
@@ -34,6 +36,7 @@ mod adaptive {
     mod member;
     mod model;
     mod nowcast;
+    pub(crate) mod prior;
     mod settings;
     mod tuning;
     mod view;
@@ -44,6 +47,7 @@ mod afterstate {
     mod concave_tables;
     mod deferral;
     mod knowledge;
+    pub(crate) mod prior;
     mod request_classes;
     mod scarcity;
     mod settings;
@@ -55,6 +59,7 @@ mod cem {
     mod distribution;
     mod knowledge;
     mod pressure;
+    pub(crate) mod prior;
     mod score;
     mod settings;
 }
@@ -70,6 +75,7 @@ mod q_learning {
     pub(crate) mod agent;
     mod cell;
     mod knowledge;
+    pub(crate) mod prior;
     mod replay;
     mod settings;
     mod sum_tree;
@@ -109,9 +115,11 @@ pub use constrained::Constrained;
 pub use error::SwarmError;
 pub use fault::Fault;
 pub use file::{Fingerprint, POLICY_FORMAT, PolicyFile, Training};
+pub use guard::GuardState;
 pub use knowledge::{Knowledge, KnowledgeError};
 pub use learning::LearningWindow;
 pub use policy::Decision;
+pub use prior::{MetaTraining, PRIOR_FORMAT, Prior, WorldRange};
 pub use registry::Algorithm;
 pub use rules::rule::{Rule, UnknownRule};
 pub use settings::{Range, Setting, SettingError};

@@ -134,6 +134,32 @@ pub(crate) trait Learner: Agent {
     /// A catalog that it cannot handle.
     fn new(settings: Self::Settings, agents: u32, env: &Environment) -> Result<Self, SwarmError>;
 
+    /// What it carries from other worlds into a new one.
+    type Start: Serialize + DeserializeOwned;
+
+    /// How it learns from there.
+    type Ways: Serialize + DeserializeOwned;
+
+    /// Whether it has to be guarded against a prior that harms it, because it does not itself outweigh what a prior says by
+    /// what it sees.
+    const GUARDED: bool = true;
+
+    /// What holds for worlds like these, from what an agent came to in each.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    fn pool(met: &[(&Environment, Self::Knowledge)]) -> Result<Self::Start, String>;
+
+    /// The ways of learning that are tried in meta-training, of which there is at least one; its rounds are played by the
+    /// first.
+    fn ways() -> Vec<Self::Ways>;
+
+    /// Begins with what was learned in other worlds, before anything else.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    fn begin_with(&mut self, env: &Environment, start: Self::Start, ways: Self::Ways) -> Result<(), String>;
+
     /// See [`revision`](crate::registry::revision).
     fn revision(_settings: &Self::Settings) -> u32 {
         1

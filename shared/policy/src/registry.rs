@@ -14,6 +14,7 @@ use crate::{
     error::SwarmError,
     knowledge::{Knowledge, KnowledgeError, Learned},
     policy::{self, Agent},
+    prior::Prior,
     q_learning::agent::QLearning,
     rules::rule::Rule,
     settings::{Setting, SettingError, Settings, listed},
@@ -47,6 +48,9 @@ pub const DEFAULT_LEARNER: &str = "adaptive";
 /// Settings by name.
 type Values = Map<String, Value>;
 
+/// Pools what was learned in worlds.
+type Pool = fn(&'static str, &[(&Environment, &Knowledge)]) -> Result<Value, String>;
+
 type MadeTeam = Result<Box<dyn Team>, SwarmError>;
 
 /// A kind of learner.
@@ -63,6 +67,11 @@ pub struct Learner {
     read: fn(&Values) -> Result<Values, Vec<SettingError>>,
     upgrade: fn(&mut Values),
     team: fn(&'static str, &Values, u32, &Environment) -> MadeTeam,
+    team_with: fn(&'static str, &Values, u32, &Environment, &Prior) -> MadeTeam,
+    pool: Pool,
+    ways: fn() -> Vec<Value>,
+    check_prior: fn(&Prior) -> Result<(), String>,
+    is_guarded: bool,
     merged: fn(&'static str, &Knowledge, &Knowledge) -> Result<Knowledge, String>,
 }
 
@@ -85,6 +94,25 @@ impl Learner {
                 let settings = L::Settings::read(settings).unwrap_or_default();
                 Ok(Box::new(TeamOf::new(name, L::new(settings, agents, env)?, agents)))
             },
+            team_with: |name, settings, agents, env, prior| {
+                let settings = L::Settings::read(settings).unwrap_or_default();
+                let mut agent = L::new(settings, agents, env)?;
+                let (start, ways) = read_prior::<L>(prior).map_err(SwarmError::Mismatch)?;
+                agent
+                    .begin_with(env, start, ways)
+                    .map_err(|what| SwarmError::Mismatch(format!("the prior: {what}")))?;
+                Ok(Box::new(TeamOf::new(name, agent, agents)))
+            },
+            pool: |name, met| {
+                let mut read = Vec::with_capacity(met.len());
+                for (env, known) in met {
+                    read.push((*env, known.read(name)?));
+                }
+                serde_json::to_value(L::pool(&read)?).map_err(|error| error.to_string())
+            },
+            ways: || L::ways().iter().map(|ways| serde_json::to_value(ways).unwrap_or_default()).collect(),
+            check_prior: |prior| read_prior::<L>(prior).map(drop),
+            is_guarded: L::GUARDED,
             merged: |name, one, other| {
                 let mut all: <L as Agent>::Knowledge = one.read(name)?;
                 all.merge(&other.read(name)?)?;
@@ -97,6 +125,20 @@ impl Learner {
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
         LEARNERS.iter().find(|learner| learner.name == name)
+    }
+
+    /// What holds for worlds like these, from what an agent came to in each: what a prior begins with.
+    ///
+    /// # Errors
+    /// Knowledge of another learner, or of another world than is said.
+    pub fn pool(&self, met: &[(&Environment, &Knowledge)]) -> Result<Value, KnowledgeError> {
+        (self.pool)(self.name, met).map_err(KnowledgeError)
+    }
+
+    /// The ways of learning from a prior that are tried in meta-training.
+    #[must_use]
+    pub fn ways(&self) -> Vec<Value> {
+        (self.ways)()
     }
 
     /// Its settings where nothing is told.
@@ -208,6 +250,25 @@ impl Algorithm {
         }
     }
 
+    /// So many agents that begin with what was learned in other worlds.
+    pub(crate) fn team_with(&self, prior: &Prior, agents: u32, env: &Environment) -> MadeTeam {
+        match self.kind {
+            Kind::Learner(learner) if learner.name == prior.algorithm => {
+                (learner.team_with)(learner.name, &self.settings, agents, env, prior)
+            }
+            _ => Err(SwarmError::Mismatch(format!(
+                "expected a prior of {}, found one of {}: a prior is for the learner that it was learned by",
+                self.name(),
+                prior.algorithm
+            ))),
+        }
+    }
+
+    /// Whether a prior of it has to be guarded against.
+    pub(crate) fn is_guarded(&self) -> bool {
+        matches!(self.kind, Kind::Learner(learner) if learner.is_guarded)
+    }
+
     /// Whether its agents are of regions.
     pub(crate) fn is_by_region(&self) -> bool {
         self.settings.get("regions").is_some_and(|regions| regions["enabled"] == true)
@@ -297,6 +358,21 @@ impl Kind {
             }
         }
     }
+}
+
+/// # Errors
+/// Says why it is no prior of a learner that there is.
+pub(crate) fn check_prior(prior: &Prior) -> Result<(), String> {
+    let learner = Learner::find(&prior.algorithm)
+        .ok_or_else(|| format!("expected a prior of {}, found one of `{}`", learners(), prior.algorithm))?;
+    (learner.check_prior)(prior)
+}
+
+/// What a prior says to this learner.
+fn read_prior<L: policy::Learner>(prior: &Prior) -> Result<(L::Start, L::Ways), String> {
+    let start = json_input::from_value(&prior.start).map_err(|error| format!("start: {error}"))?;
+    let ways = json_input::from_value(&prior.learning).map_err(|error| format!("learning: {error}"))?;
+    Ok((start, ways))
 }
 
 /// The names of all learners in words: `a, b or c`.

@@ -1,6 +1,8 @@
 //! A swarm: agents that take requests in turn, or are of regions, and share the team's reward.
 
-use routing_env::{Candidate, Environment, Episode, Observation, Preference, Resolution, Reward, Turn};
+use routing_env::{
+    Candidate, Environment, Episode, Market, Observation, Preference, Request, Resolution, Reward, Turn,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -8,7 +10,9 @@ use crate::{
     division::{Division, Regions},
     error::SwarmError,
     fault::Fault,
+    guard::{Guard, GuardState},
     knowledge::Knowledge,
+    prior::Prior,
     registry::Algorithm,
     rules::rule::Rule,
     settings::SettingError,
@@ -48,6 +52,11 @@ pub struct Swarm {
     steps_learned: u64,
     rewards: Vec<f64>,
     rewards_by_agent: Vec<Vec<f64>>,
+    /// Where it began with a prior.
+    guard: Option<Guard>,
+    has_left_prior: bool,
+    /// How many steps of the episode came before the first one that it plays.
+    steps_before: u32,
 }
 
 /// A command of the psi-field.
@@ -76,6 +85,9 @@ pub struct SwarmState {
     pub knowledge: Vec<Knowledge>,
     /// Each agent's progress.
     pub progress: Vec<Value>,
+    /// How its twin does, where it began with a prior and goes on from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Box<GuardState>>,
 }
 
 impl Swarm {
@@ -94,6 +106,18 @@ impl Swarm {
         Ok(swarm)
     }
 
+    /// A swarm that begins with what was learned in other worlds.
+    ///
+    /// # Errors
+    /// A prior of another learner, or one that does not fit; a catalog that the algorithm cannot handle.
+    pub fn with_prior(config: SwarmConfig, env: &Environment, prior: &Prior) -> Result<Self, SwarmError> {
+        let twin = Self::new(config, env)?;
+        let mut swarm = twin.clone();
+        swarm.team = twin.config.algorithm.team_with(prior, twin.config.agents, env)?;
+        swarm.guard = twin.config.algorithm.is_guarded().then(|| Guard::new(twin));
+        Ok(swarm)
+    }
+
     /// One agent that follows a hand rule.
     #[must_use]
     pub fn of_rule(rule: Rule, env: &Environment) -> Self {
@@ -109,7 +133,18 @@ impl Swarm {
     fn of(config: SwarmConfig, team: Box<dyn Team>) -> Self {
         let (rewards, rewards_by_agent) = (Vec::new(), Vec::new());
         let division = Division::InTurn { agents: team.len() };
-        Self { config, team, division, episode_seed: 0, steps_learned: 0, rewards, rewards_by_agent }
+        Self {
+            config,
+            team,
+            division,
+            episode_seed: 0,
+            steps_learned: 0,
+            rewards,
+            rewards_by_agent,
+            guard: None,
+            has_left_prior: false,
+            steps_before: 0,
+        }
     }
 
     /// How it was made.
@@ -140,6 +175,7 @@ impl Swarm {
     /// Stops learning and exploring: what was learned is acted on.
     pub fn freeze(&mut self) {
         self.team.freeze();
+        self.guard = None;
     }
 
     /// Decides for those who want this from now on. `false` where it does not heed it, because what it has learned are the
@@ -150,7 +186,12 @@ impl Swarm {
                 self.team = rule.team(self.config.agents, env, wanted);
                 true
             }
-            None => self.team.prefer(wanted),
+            None => {
+                if let Some(guard) = &mut self.guard {
+                    guard.twin().prefer(wanted, env);
+                }
+                self.team.prefer(wanted)
+            }
         }
     }
 
@@ -163,7 +204,16 @@ impl Swarm {
     /// Starts an episode.
     pub fn begin_episode(&mut self, seed: u64) {
         self.episode_seed = seed;
+        self.steps_before = 0;
         self.team.begin_episode(seed);
+        if let Some(guard) = &mut self.guard {
+            guard.twin().begin_episode(seed);
+        }
+    }
+
+    /// Goes on with the step of this number, which an episode of its own begins with.
+    pub(crate) fn begin_at(&mut self, step: u32) {
+        self.steps_before = step;
     }
 
     /// Plays one step and learns from it; false when the episode is over.
@@ -190,13 +240,15 @@ impl Swarm {
                 ),
             );
             // agents lead in turn, and where they begin depends on nothing but the episode
-            let leader = (self.episode_seed % count as u64) as usize + outcome.step as usize;
+            let leader =
+                (self.episode_seed % count as u64) as usize + (self.steps_before + outcome.step) as usize;
             let agents: Vec<usize> = report.decisions.iter().map(|decided| decided.agent as usize).collect();
             self.team.begin_step(leader % count, &agents);
         }
         if let Some(truth) = episode.truth() {
             self.team.tell(truth);
         }
+        let opening = self.guard.is_some().then(|| episode.market().clone());
         while let Some(turn) = episode.turn() {
             match turn {
                 Turn::Request(observation) => {
@@ -231,6 +283,9 @@ impl Swarm {
             agent.reward += decided.reward;
         }
         self.learn(outcome.turns, reward, report);
+        if let Some(market) = opening {
+            self.watch(episode.env(), (&market, outcome.requests, outcome.step), reward);
+        }
         for (number, agent) in report.agents.iter_mut().enumerate() {
             agent.trust = self.team.trust(number);
         }
@@ -247,6 +302,9 @@ impl Swarm {
     /// Ends an episode.
     pub fn end_episode(&mut self) {
         self.team.end_episode();
+        if let Some(guard) = &mut self.guard {
+            guard.twin().end_episode();
+        }
     }
 
     /// Carries out a command; targets that do not exist are passed over. Hand rules take none.
@@ -270,7 +328,8 @@ impl Swarm {
     #[must_use]
     pub fn state(&self) -> SwarmState {
         let (knowledge, progress) = (self.team.knowledge(), self.team.progress());
-        SwarmState { steps_learned: self.steps_learned, knowledge, progress }
+        let guard = self.guard.as_ref().map(|guard| Box::new(guard.state()));
+        SwarmState { steps_learned: self.steps_learned, knowledge, progress, guard }
     }
 
     /// Takes a state that a swarm of the same configuration gave.
@@ -278,6 +337,15 @@ impl Swarm {
     /// # Errors
     /// When it does not fit.
     pub fn restore(&mut self, state: &SwarmState) -> Result<(), SwarmError> {
+        match (&mut self.guard, &state.guard) {
+            (Some(guard), Some(state)) => guard.restore(state)?,
+            (Some(_), None) => self.go_on_from_scratch(),
+            (None, Some(_)) => {
+                let what = "the swarm's state is of one that began with a prior: expected that prior";
+                return Err(SwarmError::Mismatch(what.into()));
+            }
+            (None, None) => {}
+        }
         self.absorb(&state.knowledge)?;
         self.team.resume(&state.progress).map_err(SwarmError::Mismatch)?;
         self.steps_learned = state.steps_learned;
@@ -297,6 +365,44 @@ impl Swarm {
     /// When it is not of as many agents of this algorithm on this catalog.
     pub fn absorb(&mut self, knowledge: &[Knowledge]) -> Result<(), SwarmError> {
         self.team.absorb(knowledge).map_err(SwarmError::Mismatch)
+    }
+
+    /// Goes on from its prior, whatever comes of it: nobody guards it any more.
+    pub fn trust_prior(&mut self) {
+        self.guard = None;
+    }
+
+    /// Whether it goes on from the prior that it began with; `None` where it began with none, or where the learner itself
+    /// outweighs what a prior says by what it sees.
+    #[must_use]
+    pub fn trusts_prior(&self) -> Option<bool> {
+        self.guard.is_some().then_some(true).or(self.has_left_prior.then_some(false))
+    }
+
+    /// Shows the guard a step, and follows it.
+    fn watch(&mut self, env: &Environment, step: (&Market, &[Request], u32), reward: Reward) {
+        let Some(mut guard) = self.guard.take() else { return };
+        let is_harmful = guard.watch(self, env, step, reward);
+        self.guard = Some(guard);
+        if is_harmful {
+            self.go_on_from_scratch();
+        }
+    }
+
+    /// Goes on as the twin that began without the prior.
+    fn go_on_from_scratch(&mut self) {
+        if let Some(guard) = self.guard.take() {
+            self.team = guard.into_twin().team;
+            self.has_left_prior = true;
+        }
+    }
+
+    /// A copy that nobody guards.
+    pub(crate) fn unguarded_clone(&self) -> Self {
+        let mut clone = Self::of(self.config.clone(), self.team.boxed_clone());
+        (clone.division, clone.steps_learned) = (self.division.clone(), self.steps_learned);
+        clone.episode_seed = self.episode_seed;
+        clone
     }
 
     fn learn(&mut self, turns: &[(usize, Option<Resolution>)], reward: Reward, report: &mut StepReport) {
@@ -324,8 +430,6 @@ impl Swarm {
 
 impl Clone for Swarm {
     fn clone(&self) -> Self {
-        let mut clone = Self::of(self.config.clone(), self.team.boxed_clone());
-        (clone.division, clone.steps_learned) = (self.division.clone(), self.steps_learned);
-        clone
+        Self { guard: self.guard.clone(), has_left_prior: self.has_left_prior, ..self.unguarded_clone() }
     }
 }

@@ -399,6 +399,12 @@ impl<'e> Episode<'e> {
         self.truth.as_ref()
     }
 
+    /// What it is an episode of.
+    #[must_use]
+    pub fn env(&self) -> &'e Environment {
+        self.env
+    }
+
     /// Providers and budgets now.
     #[must_use]
     pub fn market(&self) -> &Market {

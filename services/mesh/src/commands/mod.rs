@@ -3,6 +3,7 @@
 pub(crate) mod evaluate;
 pub(crate) mod interventions;
 pub(crate) mod key;
+pub(crate) mod meta_train;
 pub(crate) mod pareto;
 pub(crate) mod proxy;
 pub(crate) mod query;

@@ -207,6 +207,9 @@ impl Train {
         if let Some(url) = self.run.psi_field_url() {
             words.extend(["--psi-field".to_owned(), url]);
         }
+        if let Some(prior) = self.run.prior() {
+            words.extend(["--prior".to_owned(), prior.display().to_string()]);
+        }
         if self.learning_curve {
             words.push("--learning-curve".into());
         }
@@ -224,7 +227,7 @@ impl Train {
     }
 }
 
-/// Puts the checkpoint, if there is one, and starts the run.
+/// Puts the checkpoint and the prior, where there are any, and starts the run.
 async fn start(trainer: &Trainer, remembrancer: &Remembrancer, wanted: Wanted) -> anyhow::Result<Run> {
     let mut run = wanted.run;
     if let Some(bytes) = wanted.checkpoint {
@@ -232,6 +235,11 @@ async fn start(trainer: &Trainer, remembrancer: &Remembrancer, wanted: Wanted) -
             .await
             .context("storing the checkpoint")?;
         run.resume_from = Some(artifact.sha256);
+    }
+    if let Some(bytes) = wanted.prior {
+        retrying(|| remembrancer.put_artifact("application/json", bytes.clone()))
+            .await
+            .context("storing the prior")?;
     }
     let key = Uuid::now_v7().to_string();
     Ok(retrying(|| trainer.create_run(&run, Some(&key))).await?)

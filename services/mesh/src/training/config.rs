@@ -1,12 +1,19 @@
 //! The run's configuration from flags, or from a checkpoint that flags may not contradict.
 
-use std::{fmt::Display, path::Path, str::FromStr};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
-use api::trainer::{AlgorithmSpec, EnvironmentSpec, NewRun, PsiFieldMode, Recording};
+use api::{
+    Hash,
+    trainer::{AlgorithmSpec, EnvironmentSpec, NewRun, PsiFieldMode, Recording},
+};
 use clap::value_parser;
-use policy::registry;
+use policy::{Prior, Swarm, SwarmConfig, registry};
 use routing_env::{Document, Preference, Preset, Reward};
-use trainer::{algorithm, checkpoint::CheckpointDocument, run_config::RunPlan};
+use trainer::{algorithm, checkpoint::CheckpointDocument, digest::sha256, run_config::RunPlan};
 
 use crate::{
     environment::{EnvironmentArgs, built, document},
@@ -40,6 +47,9 @@ pub(crate) struct RunArgs {
     reward: Option<String>,
     #[command(flatten)]
     preference: PreferenceArgs,
+    /// Begin with what was learned in other worlds: a prior of the run's algorithm (mesh meta-train)
+    #[arg(long, value_name = "FILE")]
+    prior: Option<PathBuf>,
     /// psi-field: required, best-effort, off, or the URL of one elsewhere [default: required]
     #[arg(long, value_name = "MODE|URL")]
     psi_field: Option<PsiFieldArg>,
@@ -87,6 +97,8 @@ pub(crate) struct Wanted {
     pub(crate) plan: RunPlan,
     /// The checkpoint's bytes, when it resumes from one.
     pub(crate) checkpoint: Option<Vec<u8>>,
+    /// The prior's bytes, where it begins with one whose file is given.
+    pub(crate) prior: Option<Vec<u8>>,
     /// Episodes that the checkpoint has done.
     pub(crate) episodes_done: u32,
 }
@@ -108,6 +120,17 @@ impl RunArgs {
                 (document.config, Some(bytes), document.episodes_done)
             }
         };
+        let prior = self.read_prior()?;
+        if let Some((name, _)) = &prior {
+            match (load, run.prior) {
+                (None, _) => run.prior = Some(*name),
+                (Some(_), Some(began_with)) if began_with == *name => {}
+                (Some(_), began_with) => {
+                    let began_with = began_with.map_or("no prior".into(), |name| format!("the prior {name}"));
+                    return Err(contradiction("--prior", name, began_with));
+                }
+            }
+        }
         run.checkpoint_every = self.checkpoint_every.unwrap_or(run.checkpoint_every);
         run.recording = self.record.map_or(run.recording, Into::into);
         run.stop_after = stop_after;
@@ -124,7 +147,25 @@ impl RunArgs {
                 plan.last_episode
             )));
         }
-        Ok(Wanted { run, plan, checkpoint, episodes_done })
+        if let (Some((_, bytes)), Some(path)) = (&prior, &self.prior) {
+            let single = SwarmConfig { agents: 1, ..plan.swarm.clone() };
+            Prior::parse(bytes)
+                .and_then(|prior| Swarm::with_prior(single, &plan.environment, &prior))
+                .map_err(|error| usage(format!("--prior {}: {error}", path.display())))?;
+        }
+        Ok(Wanted { run, plan, checkpoint, prior: prior.map(|(_, bytes)| bytes), episodes_done })
+    }
+
+    /// The file of the prior that it begins with.
+    pub(crate) fn prior(&self) -> Option<&Path> {
+        self.prior.as_deref()
+    }
+
+    /// The prior that is given, and its name in a ledger.
+    fn read_prior(&self) -> anyhow::Result<Option<(Hash, Vec<u8>)>> {
+        let Some(path) = &self.prior else { return Ok(None) };
+        let bytes = read(path)?;
+        Ok(Some((sha256(&bytes), bytes)))
     }
 
     /// Where psi-field is, when it is not the stack's own.

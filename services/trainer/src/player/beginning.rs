@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use api::{Hash, psi_field::Intervention, trainer::Recording};
 use merkle_log::Frontier;
-use policy::{StepReport, Swarm};
+use policy::{Prior, StepReport, Swarm};
 
 use super::Player;
 use crate::{
@@ -53,8 +53,7 @@ impl<'a> Player<'a> {
                 Err(why) => return Err(Halt::Failed(why)),
             }
         };
-        let mut swarm = Swarm::new(plan.swarm.clone(), &plan.environment)
-            .map_err(|error| Halt::Failed(error.to_string()))?;
+        let mut swarm = begun(&ledger, &plan)?;
         if let Some(preference) = plan.reward.preference() {
             swarm.prefer(preference, &plan.environment); // who does not heed it learns it from the reward
         }
@@ -121,6 +120,24 @@ impl<'a> Player<'a> {
             state.run_root = Some(Hash(self.frontier.root()));
         }
     }
+}
+
+/// The swarm before its first episode: anew, or with the run's prior.
+fn begun(ledger: &RunLedger, plan: &RunPlan) -> Result<Swarm, Halt> {
+    let made = match plan.run.prior {
+        None => Swarm::new(plan.swarm.clone(), &plan.environment),
+        Some(name) => {
+            let missing = || {
+                Halt::Failed(format!(
+                    "the remembrancer does not have the prior {name} any more: PUT it again"
+                ))
+            };
+            let bytes = ledger.artifact(name)?.ok_or_else(missing)?;
+            Prior::parse(&bytes)
+                .and_then(|prior| Swarm::with_prior(plan.swarm.clone(), &plan.environment, &prior))
+        }
+    };
+    made.map_err(|error| Halt::Failed(error.to_string()))
 }
 
 /// The checkpoint that an artifact is for this run, or why it is none.

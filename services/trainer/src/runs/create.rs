@@ -7,6 +7,7 @@ use std::{
 
 use api::{FieldError, Hash, trainer::NewRun};
 use client::{HeldLease, LedgerError};
+use policy::{Prior, Swarm, SwarmConfig, SwarmError};
 use records::run::Created;
 use uuid::Uuid;
 
@@ -47,6 +48,12 @@ pub enum CreateError {
         /// Its SHA-256.
         name: Hash,
     },
+    /// The remembrancer has no such prior.
+    #[error("the remembrancer has no artifact {0}")]
+    PriorMissing(Hash),
+    /// The prior does not fit.
+    #[error("{0}")]
+    Prior(SwarmError),
     /// The remembrancer did not take the run's record.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -104,6 +111,7 @@ impl Runs {
             return Ok(run);
         }
         self.check_checkpoint(&plan).await?;
+        self.check_prior(&plan).await?;
         let id = self.reserve(key.as_deref(), request)?;
         let created = Created {
             run_id: id,
@@ -204,6 +212,19 @@ impl Runs {
     /// Two calls with the same key may come here with the same run; the first one counts.
     pub(super) fn insert(&self, run: Arc<Run>) -> (Arc<Run>, bool) {
         self.table().by_id.insert(run)
+    }
+
+    /// The prior that it begins with, if it does.
+    async fn check_prior(&self, plan: &RunPlan) -> Result<(), CreateError> {
+        let Some(name) = plan.run.prior else { return Ok(()) };
+        let bytes = self.0.outside.ledger.within(FILE_DEADLINE).artifact(&name).await?;
+        let bytes = bytes.ok_or(CreateError::PriorMissing(name))?;
+        // one agent is enough to find every mistake
+        let single = SwarmConfig { agents: 1, ..plan.swarm.clone() };
+        Prior::parse(&bytes)
+            .and_then(|prior| Swarm::with_prior(single, &plan.environment, &prior))
+            .map(drop)
+            .map_err(CreateError::Prior)
     }
 
     /// The checkpoint that it begins at, if it does.

@@ -28,6 +28,7 @@ use crate::{
         knowledge::{Knowledge, World, Worlds, world},
         member::Member,
         model::{Model, Seen, Tries},
+        prior::{Start, Ways},
         settings::{EstimatorSettings, Settings},
         tuning::{KINDS, Rehearsals, Tuning, kind},
     },
@@ -363,6 +364,33 @@ impl Learner for Adaptive {
             leads: false,
             member: regions.map(|regions| Member::new(regions, settings.regions)),
         })
+    }
+
+    type Start = Start;
+    type Ways = Ways;
+
+    /// What it rehearses outweighs what a prior says.
+    const GUARDED: bool = false;
+
+    fn begin_with(&mut self, env: &Environment, start: Start, ways: Ways) -> Result<(), String> {
+        start.check()?;
+        if !(ways.counts_as.is_finite() && ways.counts_as >= 0.0) {
+            return Err("learning: expected counts_as to be 0 or more".into());
+        }
+        self.rehearsals = start.tunings(env, ways.counts_as).map(Rehearsals::new);
+        if env.workloads().knowledge == routing_env::Knowledge::Hidden {
+            let facts = self.model.facts();
+            self.model.recall(facts, start.records)?;
+        }
+        Ok(())
+    }
+
+    fn pool(met: &[(&Environment, Knowledge)]) -> Result<Start, String> {
+        Start::pool(met)
+    }
+
+    fn ways() -> Vec<Ways> {
+        [8.0, 2.0, 32.0].map(|counts_as| Ways { counts_as }).into()
     }
 
     /// Since 2 it plans for second tries, and goes on weighing while it is frozen; since 3 it assigns whole jobs that wait.

@@ -53,6 +53,22 @@ impl Tuning {
         Self { steps: 0, unserved: 0, due: 0.0, tried: tried.to_vec() }
     }
 
+    /// What the settings are expected to have earned, before any step is seen.
+    pub(crate) fn expecting(earned: &[f64]) -> Self {
+        let mut tuning = Self::new();
+        tuning.tried.iter_mut().zip(earned).for_each(|(tried, earned)| tried.earned = *earned);
+        tuning
+    }
+
+    /// What each of the settings earned in a mean step, divided by `unit`; nothing where it has seen no step.
+    pub(crate) fn earned_per_step(&self, unit: f64) -> Vec<f64> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let steps = self.steps as f64 * unit.max(f64::MIN_POSITIVE);
+        self.tried.iter().map(|tried| tried.earned / steps).collect()
+    }
+
     /// Whether it has seen no step.
     pub(crate) fn is_empty(&self) -> bool {
         self.steps == 0

@@ -24,6 +24,7 @@ use crate::{
         concave_tables::{ConcaveTables, PHASES, Place},
         deferral::DeferralValues,
         knowledge::{Knowledge, Progress},
+        prior::{Start, Ways},
         request_classes::{RequestClasses, Returns, UsualRewards},
         scarcity::{Expected, Scarcity, Standing},
         settings::Settings,
@@ -336,6 +337,30 @@ impl Agent for Afterstate {
 
 impl Learner for Afterstate {
     type Settings = Settings;
+    type Start = Start;
+    type Ways = Ways;
+
+    fn begin_with(&mut self, _env: &Environment, start: Start, ways: Ways) -> Result<(), String> {
+        start.check()?;
+        if !(ways.counts_as.is_finite() && ways.counts_as >= 0.0) {
+            return Err("learning: expected counts_as to be 0 or more".into());
+        }
+        let known = start.knowledge(&self.scarcity, self.classes.len(), &self.knowledge(), ways.counts_as);
+        self.absorb(known)?;
+        self.updates = ways.updates;
+        Ok(())
+    }
+
+    fn pool(met: &[(&Environment, Knowledge)]) -> Result<Start, String> {
+        let mut start = Start::default();
+        met.iter().for_each(|(env, known)| start.add(&Scarcity::new(env), known));
+        Ok(start)
+    }
+
+    fn ways() -> Vec<Ways> {
+        let of = |counts_as, updates| Ways { counts_as, updates };
+        vec![of(100.0, 0), of(1000.0, 10_000), of(1000.0, 40_000), of(10.0, 0)]
+    }
 
     /// An agent that knows nothing yet.
     fn new(settings: Settings, _agents: u32, env: &Environment) -> Result<Self, SwarmError> {

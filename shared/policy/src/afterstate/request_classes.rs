@@ -5,7 +5,7 @@ use routing_env::{Environment, Request, StepOutcome};
 use serde::{Deserialize, Serialize};
 
 /// Parts of a workload's range of hours.
-const SIZES: usize = 4;
+pub(crate) const SIZES: usize = 4;
 
 /// What a step keeps of what was seen before.
 const KEPT: f64 = 0.97;

@@ -3,7 +3,7 @@
 
 use routing_env::{Candidate, Environment, MAX_WAITING, Market, Request};
 
-use crate::afterstate::concave_tables::Place;
+use crate::afterstate::{concave_tables::Place, prior::Kind};
 
 /// With so many times as much as is expected to be asked for, a thing is not scarce.
 const PLENTY: f64 = 3.0;
@@ -81,6 +81,22 @@ impl Scarcity {
             providers: env.catalog().providers.len(),
             tenants: workloads.tenants.len(),
             by_load: env.physics().depends_on_load(),
+        }
+    }
+
+    /// Whether it is the load that counts, scarce or not.
+    pub(crate) fn is_by_load(&self) -> bool {
+        self.by_load
+    }
+
+    /// What a coordinate is of.
+    pub(crate) fn kind(&self, coordinate: usize) -> Kind {
+        let tenants = self.providers + self.tenants;
+        match coordinate {
+            _ if coordinate < self.providers => Kind::Provider,
+            _ if coordinate < tenants => Kind::Budget,
+            _ if coordinate == tenants => Kind::Waiting,
+            _ => Kind::Step,
         }
     }
 

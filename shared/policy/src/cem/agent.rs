@@ -8,7 +8,7 @@
 //! step is the member's, minus what a [`Control`] variate expects of such a step. Capacities and budgets are whole
 //! again in each step, so that nothing of it is owed to another step.
 //!
-//! **A generation** ends when [`GENERATION_STEPS`] steps have been led. Then all tell each other their members and what
+//! **A generation** ends when [`Search::generation_steps`] steps have been led. Then all tell each other their members and what
 //! these earned, and each makes the same distribution of the best of them. It draws its next members from its own
 //! stream.
 //!
@@ -30,6 +30,7 @@ use super::{
     distribution::{Distribution, Member},
     knowledge::Knowledge,
     pressure::Pressure,
+    prior::{Search, Start},
     score,
     settings::Settings,
 };
@@ -42,9 +43,6 @@ use crate::{
 
 /// The least number of members of a generation.
 const POPULATION: usize = 50;
-
-/// The steps of a generation: three for each of the least number of members.
-const GENERATION_STEPS: u32 = 150;
 
 /// What is known of a step by those that decide in it.
 #[derive(Default)]
@@ -87,6 +85,7 @@ pub(crate) struct Cem {
     /// ε of the configuration.
     noise: f64,
     wanted: Preference,
+    search: Search,
     distribution: Distribution,
     control: Control,
     /// Its members of this generation; those that are missing are drawn when it leads.
@@ -159,7 +158,7 @@ impl Cem {
 
     /// How many steps a member has in a generation, on average.
     fn steps_per_member(&self) -> f64 {
-        (f64::from(GENERATION_STEPS) / self.population as f64).max(1.0)
+        (f64::from(self.search.generation_steps) / self.population as f64).max(1.0)
     }
 }
 
@@ -221,7 +220,7 @@ impl Agent for Cem {
             member.steps += 1;
             shared.outcome = Some((difficulty, reward));
         }
-        if self.steps >= GENERATION_STEPS {
+        if self.steps >= self.search.generation_steps {
             shared.generation.extend(self.members.iter().filter(|m| m.steps > 0).cloned());
         }
     }
@@ -234,9 +233,11 @@ impl Agent for Cem {
             self.learning.count(reward - self.control.expected(difficulty));
             self.control.observe(difficulty, *reward);
         }
-        if self.steps >= GENERATION_STEPS {
+        if self.steps >= self.search.generation_steps {
             let mut distribution = self.distribution.clone();
-            distribution.refit(&shared.generation, self.steps_per_member(), self.noise);
+            let noise = if self.search.noisy { self.noise } else { 0.0 };
+            let rate = self.search.refit_rate;
+            distribution.refit(&shared.generation, self.steps_per_member(), noise, rate);
             self.follow(distribution);
             self.members.clear();
             self.steps = 0;
@@ -309,6 +310,23 @@ pub(crate) struct Progress {
 
 impl Learner for Cem {
     type Settings = Settings;
+    type Start = Start;
+    type Ways = Search;
+
+    fn begin_with(&mut self, env: &Environment, start: Start, ways: Search) -> Result<(), String> {
+        ways.check()?;
+        self.search = ways;
+        self.follow(start.distribution(env, ways.widening)?);
+        Ok(())
+    }
+
+    fn pool(met: &[(&Environment, Knowledge)]) -> Result<Start, String> {
+        Start::pool(met)
+    }
+
+    fn ways() -> Vec<Search> {
+        Search::candidates()
+    }
 
     fn new(settings: Settings, agents: u32, env: &Environment) -> Result<Self, SwarmError> {
         let agents = agents.max(1) as usize;
@@ -326,6 +344,7 @@ impl Learner for Cem {
             noise: settings.epsilon,
             wanted: Preference::EXCESS_COST,
             learning: Learning::at_rate(distribution.relative_spread()),
+            search: Search::default(),
             distribution,
             control: Control::new(),
             members: Vec::new(),

@@ -9,9 +9,6 @@ use super::score::{WEIGHTS, first_spread};
 /// The share of a generation that is its elite.
 const ELITE: f64 = 0.2;
 
-/// How far mean and variance move to the elite's.
-const REFIT_RATE: f64 = 0.8;
-
 /// Generations until no noise is added any more.
 const NOISY_GENERATIONS: f64 = 20.0;
 
@@ -79,10 +76,10 @@ impl Distribution {
         (shares.sum::<f64>() / self.spread.len() as f64).min(1.0)
     }
 
-    /// Makes it anew from the best of a generation, of which each should have had so many steps. The variance is made
-    /// larger by (noise · first spread)², with a noise that falls linearly to 0 (Szita and Lőrincz 2006, section 4),
+    /// Makes it anew from the best of a generation, of which each should have had so many steps: mean and variance move by
+    /// `rate` of the way to the elite's. The variance is made larger by (noise · first spread)², with a noise that falls linearly to 0 (Szita and Lőrincz 2006, section 4),
     /// so that it does not vanish before the mean has arrived.
-    pub(super) fn refit(&mut self, members: &[Member], expected_steps: f64, noise: f64) {
+    pub(super) fn refit(&mut self, members: &[Member], expected_steps: f64, noise: f64, rate: f64) {
         let elite = (members.len() as f64 * ELITE) as usize;
         if elite < 2 {
             return; // too few were tried to tell the good from the lucky
@@ -97,9 +94,9 @@ impl Distribution {
             let mean = elite.iter().map(|m| m.weights[i]).sum::<f64>() / count;
             let squares = elite.iter().map(|m| (m.weights[i] - mean).powi(2)).sum::<f64>();
             let variance = squares / (count - 1.0) + (noise * first_spread(i)).powi(2);
-            self.mean[i] += REFIT_RATE * (mean - self.mean[i]);
+            self.mean[i] += rate * (mean - self.mean[i]);
             let before = self.spread[i].powi(2);
-            self.spread[i] = (before + REFIT_RATE * (variance - before)).sqrt();
+            self.spread[i] = (before + rate * (variance - before)).sqrt();
         }
     }
 }
@@ -117,7 +114,7 @@ mod tests {
         let mut members: Vec<Member> = (0..8).map(|i| member(9.0, -f64::from(i), 3)).collect();
         members.extend([member(1.0, 6.0, 3), member(2.0, 30.0, 3)]);
         let mut distribution = Distribution::first();
-        distribution.refit(&members, 3.0, 0.0);
+        distribution.refit(&members, 3.0, 0.0, 0.8);
         // the elite's mean is 1.5 and its variance 2·.5² = .5; both count .8
         assert!((distribution.mean[0] - 0.8 * 1.5).abs() < 1e-12);
         assert!((distribution.spread[0] - (0.2 * 0.75 * 0.75 + 0.8 * 0.5f64).sqrt()).abs() < 1e-12);
@@ -129,7 +126,7 @@ mod tests {
         let mut distribution = Distribution::first();
         for generation in 1..=21 {
             let before = distribution.spread[3].powi(2);
-            distribution.refit(&members, 1.0, 0.4);
+            distribution.refit(&members, 1.0, 0.4, 0.8);
             // the elite agrees, so that only noise keeps the spread up
             let noise = 0.4 * (1.0 - f64::from(generation) / 20.0f64).max(0.0) * 0.75;
             let expected = 0.2 * before + 0.8 * noise.powi(2);

@@ -50,6 +50,26 @@ pub(super) const NAMES: [&str; 30] = [
     "defer: hours, demand .7-1.4",
 ];
 
+/// What a weight is points for.
+pub(super) enum Unit {
+    /// A request, or a share of something.
+    Request,
+    /// A GPU-hour.
+    Hours,
+    /// A USD.
+    Cost,
+}
+
+/// What the weight of this name is points for.
+pub(super) fn unit(name: &str) -> Unit {
+    let of = name.strip_prefix("defer: ").unwrap_or(name);
+    match of.split(',').next() {
+        Some("hours") => Unit::Hours,
+        Some("cost") => Unit::Cost,
+        _ => Unit::Request,
+    }
+}
+
 /// The spread to begin with. A GPU-hour earns about 15 points where jobs have 3 hours, and a weight of 1 is one point
 /// for each GPU-hour; the constant of the threshold has to reach as far as a whole job.
 pub(super) fn first_spread(weight: usize) -> f64 {

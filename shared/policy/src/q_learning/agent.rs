@@ -4,13 +4,15 @@ use routing_env::{Candidate, Environment, Observation, StepOutcome};
 
 use crate::{
     error::SwarmError,
+    knowledge::Learned as _,
     learning::Learning,
     policy::{Agent, Decision, Learner, Order},
     q_learning::{
         knowledge::{Knowledge, Progress},
-        request::{agent::RequestAware, step::Step},
+        prior::{Start, Ways},
+        request::{agent::RequestAware, knowledge as request, step::Step},
         settings::{Settings, State},
-        specified::agent::Specified,
+        specified::{agent::Specified, knowledge as specified},
     },
 };
 
@@ -135,6 +137,24 @@ impl Agent for QLearning {
 
 impl Learner for QLearning {
     type Settings = Settings;
+    type Start = Start;
+    type Ways = Ways;
+
+    fn begin_with(&mut self, env: &Environment, start: Start, Ways {}: Ways) -> Result<(), String> {
+        let version = match self {
+            Self::Request(_) => request::Knowledge::VERSION,
+            Self::Specified(_) => specified::Knowledge::VERSION,
+        };
+        self.absorb(start.known(env, version)?)
+    }
+
+    fn pool(met: &[(&Environment, Knowledge)]) -> Result<Start, String> {
+        Start::pool(met)
+    }
+
+    fn ways() -> Vec<Ways> {
+        vec![Ways {}]
+    }
 
     fn new(settings: Settings, _agents: u32, env: &Environment) -> Result<Self, SwarmError> {
         Ok(match settings.state {

@@ -12,6 +12,7 @@ mod hand_rules;
 mod laws;
 mod merging;
 mod preferences;
+mod priors;
 mod q_learning;
 mod regions;
 mod support;
