@@ -63,6 +63,14 @@ fn main() {
     println!("chart: {}", chart.display());
 }
 
+/// How both did in a world, by look.
+struct Row {
+    scratch: Vec<f64>,
+    with: Vec<f64>,
+    /// Decisions until 90 % of what scratch ends with: scratch / prior.
+    ratio: Option<f64>,
+}
+
 /// One row a world, then what holds over all of them.
 fn tell(prior: &Prior, all: &[(String, Curves)]) {
     let episodes = all[0].1.scratch.decisions.len() - 7;
@@ -82,7 +90,7 @@ fn tell(prior: &Prior, all: &[(String, Curves)]) {
         "prior",
         "left"
     );
-    let mut rows = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     for (name, curves) in all {
         let (scratch, with) = (curves.scratch.mean(), curves.prior.mean());
         let (last, first_episode) = (scratch.len() - 1, 7);
@@ -106,19 +114,20 @@ fn tell(prior: &Prior, all: &[(String, Curves)]) {
         // a prior that is there before the first decision counts as if it had taken one step
         let one_step = curves.prior.decisions[1] / 2.0;
         let ratio = until[0].zip(until[1]).map(|(scratch, prior)| scratch / prior.max(one_step));
-        rows.push((scratch, with, ratio));
+        rows.push(Row { scratch, with, ratio });
     }
-    let sorted = |of: &dyn Fn(&(Vec<f64>, Vec<f64>, Option<f64>)) -> f64| {
+    let sorted = |of: &dyn Fn(&Row) -> f64| {
         let mut values: Vec<f64> = rows.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
         values
     };
-    let last = rows[0].0.len() - 1;
+    let last = rows[0].scratch.len() - 1;
     for (what, look) in [("at episode 0", 0), ("after 1 episode", 7), ("at the end", last)] {
-        let (scratch, with) = (sorted(&|row| row.0[look]), sorted(&|row| row.1[look]));
+        let (scratch, with) = (sorted(&|row| row.scratch[look]), sorted(&|row| row.with[look]));
         let quantile =
             |values: &[f64], share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
-        let differences: Vec<Option<f64>> = rows.iter().map(|row| Some(row.1[look] - row.0[look])).collect();
+        let differences: Vec<Option<f64>> =
+            rows.iter().map(|row| Some(row.with[look] - row.scratch[look])).collect();
         let difference = Intervals::new(rows.len()).of_mean(&Runs::from(differences));
         let told =
             difference.map_or("-".into(), |i| format!("{:+.3} [{:+.3}, {:+.3}]", i.mean, i.low, i.high));
@@ -130,11 +139,11 @@ fn tell(prior: &Prior, all: &[(String, Curves)]) {
             quantile(&with, 0.1),
         );
     }
-    let mut ratios: Vec<f64> = rows.iter().filter_map(|row| row.2).collect();
+    let mut ratios: Vec<f64> = rows.iter().filter_map(|row| row.ratio).collect();
     ratios.sort_by(f64::total_cmp);
     let median = ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN);
     println!("decisions until 90 % of what scratch ends with, scratch / prior: median {median:.0}");
-    let stuck = rows.iter().filter(|row| row.1[last] < row.0[last] - 0.05).count();
+    let stuck = rows.iter().filter(|row| row.with[last] < row.scratch[last] - 0.05).count();
     println!("stuck more than 5 points below scratch at the end: {stuck} of {}", rows.len());
 }
 

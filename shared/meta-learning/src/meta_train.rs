@@ -167,3 +167,48 @@ fn range<P: Purpose>(worlds: &[World<P>]) -> WorldRange {
     let first_seed = worlds.first().map_or(P::FIRST_SEED, World::seed);
     WorldRange { first_seed, count: u32::try_from(worlds.len()).unwrap_or(u32::MAX) }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn plan(algorithm: &str, rounds: u32) -> Plan {
+        let swarm = SwarmConfig::new(algorithm, &json!({}), 1).unwrap();
+        Plan { swarm, rounds, episodes: 1, seed: 1 }
+    }
+
+    fn worlds() -> (Vec<World<MetaTraining>>, Vec<World<MetaValidation>>) {
+        (World::first(3).unwrap(), World::first(1).unwrap())
+    }
+
+    #[test]
+    fn the_same_meta_training_ends_with_the_same_bytes_on_any_number_of_threads_and_when_it_was_broken_off() {
+        let (worlds, validation) = worlds();
+        let on = |threads: usize, plan: &Plan, go_on_from: Option<Prior>| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let prior = pool.install(|| meta_train(plan, &worlds, &validation, go_on_from, |_| {})).unwrap();
+            serde_json::to_string(&prior).unwrap()
+        };
+        let whole = on(1, &plan("cem", 2), None);
+        assert_eq!(on(3, &plan("cem", 2), None), whole);
+        let mut first = None;
+        meta_train(&plan("cem", 1), &worlds, &validation, None, |prior| first = Some(prior.clone())).unwrap();
+        assert_eq!(on(2, &plan("cem", 2), first), whole);
+    }
+
+    #[test]
+    fn what_has_to_be_of_one_catalog_or_learns_nothing_is_refused() {
+        let (worlds, validation) = worlds();
+        let refused = |algorithm| {
+            meta_train(&plan(algorithm, 1), &worlds, &validation, None, |_| {}).unwrap_err().to_string()
+        };
+        assert!(refused("q-learning").contains("one catalog"));
+        assert!(refused("cheapest").contains("does not learn: expected adaptive"));
+        let home = Environment::built_in(routing_env::Preset::Default);
+        let (worlds, validation) = (World::first_in(&home, 2).unwrap(), World::first_in(&home, 1).unwrap());
+        let prior = meta_train(&plan("q-learning", 1), &worlds, &validation, None, |_| {}).unwrap();
+        assert_eq!(prior.start["learned_for"]["providers"].as_array().unwrap().len(), 7);
+    }
+}

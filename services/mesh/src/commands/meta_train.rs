@@ -66,6 +66,9 @@ pub(crate) struct MetaTrain {
     json: bool,
 }
 
+/// Those that the start is learned from, and those that choose how it learns.
+type Worlds = (Vec<World<MetaTraining>>, Vec<World<MetaValidation>>);
+
 /// The learner that knows states of one catalog.
 const OF_ONE_CATALOG: &str = "q-learning";
 
@@ -136,7 +139,7 @@ impl MetaTrain {
         Ok(Answer::Yes)
     }
 
-    fn worlds(&self) -> anyhow::Result<(Vec<World<MetaTraining>>, Vec<World<MetaValidation>>)> {
+    fn worlds(&self) -> anyhow::Result<Worlds> {
         if self.algorithm != OF_ONE_CATALOG {
             if let Some((flag, _)) = [("--providers", &self.providers), ("--workloads", &self.workloads)]
                 .into_iter()

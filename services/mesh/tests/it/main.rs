@@ -11,6 +11,7 @@ mod ledger;
 mod logs;
 mod pareto;
 mod policy_command;
+mod priors;
 mod simulate;
 mod support;
 mod train;

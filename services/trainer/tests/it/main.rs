@@ -12,6 +12,7 @@ mod labels;
 mod pause;
 mod planted;
 mod policies;
+mod priors;
 mod rewind;
 mod runs;
 mod support;
