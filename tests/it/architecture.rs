@@ -5,9 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 const SERVICES: [&str; 4] = ["trainer", "psi-field", "remembrancer", "evaluator"];
-const PURE: [&str; 7] = ["routing-env", "limit", "policy", "merkle-log", "evaluation", "psi", "records"];
-const DOMAIN: [&str; 8] =
-    ["routing-env", "limit", "policy", "merkle-log", "evaluation", "psi", "records", "embedded-postgres"];
+const PURE: [&str; 8] =
+    ["routing-env", "limit", "policy", "merkle-log", "evaluation", "meta-learning", "psi", "records"];
+const DOMAIN: [&str; 9] = [
+    "routing-env",
+    "limit",
+    "policy",
+    "merkle-log",
+    "evaluation",
+    "meta-learning",
+    "psi",
+    "records",
+    "embedded-postgres",
+];
 
 /// What each package names directly, and what it needs to run (not to test) with all that that needs.
 struct Packages {

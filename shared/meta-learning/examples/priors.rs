@@ -162,13 +162,16 @@ fn figure(prior: &Prior, all: &[(String, Curves)], look: &Look) -> Figure {
             .map(|(i, steps)| (*steps as f64 / EPISODE as f64, Some(100.0 * median(of, i))));
         Curve::line(label, colour, points.collect::<Vec<_>>())
     };
-    let panel = CurvePanel::new(
-        "% of the gap closed, median of the worlds",
-        vec![
-            curve("with the prior", Role::Learned.colour(), &|curves| &curves.prior),
-            curve("from scratch", Role::Baseline.colour(), &|curves| &curves.scratch),
-        ],
-    );
+    let panel = CurvePanel {
+        height: 240,
+        ..CurvePanel::new(
+            "% of the gap closed, median of the worlds",
+            vec![
+                curve("with the prior", Role::Learned.colour(), &|curves| &curves.prior),
+                curve("from scratch", Role::Untrained.colour(), &|curves| &curves.scratch),
+            ],
+        )
+    };
     Figure {
         name: "priors",
         title: format!("How {} learns a world that it has not seen", prior.algorithm),
