@@ -133,6 +133,7 @@ impl RunPlan {
             preset: self.environment.preset().name().to_owned(),
             reward: self.run.reward.clone(),
             preference: self.reward.preference().filter(|_| self.run.preference.is_some()),
+            prior: self.run.prior.map(|name| name.to_string()),
             first_seed: self.run.seed,
             episodes,
             decisions,

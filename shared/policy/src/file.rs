@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     error::SwarmError,
+    fingerprint::Fingerprint,
     knowledge::Knowledge,
     registry::Algorithm,
     swarm::{Swarm, SwarmConfig},
@@ -33,16 +34,6 @@ pub struct PolicyFile {
     pub agents: Vec<Knowledge>,
 }
 
-/// The names that a policy's tables refer to, in order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fingerprint {
-    /// The catalog's provider ids.
-    pub providers: Vec<String>,
-    /// The workloads' tenant ids.
-    pub tenants: Vec<String>,
-}
-
 /// What a policy was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,23 +45,15 @@ pub struct Training {
     /// What was wanted, where it was not what `excess-cost` wants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preference: Option<Preference>,
+    /// SHA-256 of the prior that it began with, in hexadecimal digits; absent where it began with none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior: Option<String>,
     /// The seed of episode 0; episode e had this plus e.
     pub first_seed: u64,
     /// How many episodes.
     pub episodes: u32,
     /// Decisions made in training.
     pub decisions: u64,
-}
-
-impl Fingerprint {
-    /// That of an environment.
-    #[must_use]
-    pub fn of(env: &Environment) -> Self {
-        Self {
-            providers: env.catalog().providers.iter().map(|p| p.id.clone()).collect(),
-            tenants: env.workloads().tenants.iter().map(|t| t.id.clone()).collect(),
-        }
-    }
 }
 
 impl PolicyFile {
@@ -156,13 +139,13 @@ impl PolicyFile {
         )))
     }
 
-    /// Whether both were trained in the same way, each on seeds of its own: with the same algorithm and settings, as many
-    /// agents and episodes, for the same catalog, tenants, preset and reward. Then luck alone makes them differ.
+    /// Whether both were trained in the same way, each on seeds of its own: with the same algorithm, settings and
+    /// prior, as many agents and episodes, for the same catalog, tenants, preset and reward. Then luck alone makes them differ.
     #[must_use]
     pub fn is_trained_like(&self, other: &Self) -> bool {
         let way = |file: &Self| {
-            let Training { preset, reward, preference, episodes, .. } = &file.training;
-            (preset.clone(), reward.clone(), *preference, *episodes)
+            let Training { preset, reward, preference, prior, episodes, .. } = &file.training;
+            (preset.clone(), reward.clone(), *preference, prior.clone(), *episodes)
         };
         let (mine, its) = (self.training_seeds(), other.training_seeds());
         self.swarm == other.swarm

@@ -5,14 +5,8 @@
 //! out. Once the twin earns more than luck explains, the swarm goes on as the twin: a prior can cost a few steps, and
 //! nothing in the end. What is hidden in a step nobody can rehearse, so that the twin learns by the catalog's word.
 
-use routing_env::{Environment, Episode, Market, Metrics, Request, Reward};
+use routing_env::{Environment, Market, Request, Reward};
 use serde::{Deserialize, Serialize};
-
-use crate::{
-    error::SwarmError,
-    step_report::StepReport,
-    swarm::{Swarm, SwarmState},
-};
 
 /// One step in so many is judged: what is learned in one step changes little.
 const JUDGED_EVERY: u64 = 4;
@@ -26,10 +20,29 @@ const LEAST_JUDGED: u64 = 20;
 /// How many standard errors the twin has to be ahead.
 const STANDARD_ERRORS: f64 = 2.0;
 
+/// A step that was played, as it began.
+pub(crate) struct Step<'a> {
+    pub(crate) env: &'a Environment,
+    pub(crate) market: &'a Market,
+    pub(crate) requests: &'a [Request],
+    /// Its place in the episode.
+    pub(crate) number: u32,
+    pub(crate) reward: Reward,
+}
+
+/// Who can play a step again in thought.
+pub(crate) trait Rehearses {
+    /// What it would earn, neither learning nor exploring, in points a request.
+    fn would_earn(&self, step: &Step<'_>) -> Option<f64>;
+
+    /// Learns from it.
+    fn learn_from(&mut self, step: &Step<'_>);
+}
+
 /// The twin, and how it does.
 #[derive(Clone)]
-pub(crate) struct Guard {
-    twin: Box<Swarm>,
+pub(crate) struct Guard<S> {
+    twin: Box<S>,
     lead: Lead,
     steps: u64,
 }
@@ -46,11 +59,11 @@ struct Lead {
     squares: f64,
 }
 
-/// What going on needs of it.
+/// What going on needs of it, with the state of the twin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct GuardState {
-    twin: SwarmState,
+pub struct GuardState<T> {
+    twin: T,
     lead: Lead,
     steps: u64,
 }
@@ -75,73 +88,45 @@ impl Lead {
     }
 }
 
-impl Guard {
-    pub(crate) fn new(twin: Swarm) -> Self {
+impl<S: Rehearses> Guard<S> {
+    pub(crate) fn new(twin: S) -> Self {
         Self { twin: Box::new(twin), lead: Lead::default(), steps: 0 }
     }
 
-    pub(crate) fn twin(&mut self) -> &mut Swarm {
+    pub(crate) fn twin(&mut self) -> &mut S {
         &mut self.twin
     }
 
-    pub(crate) fn into_twin(self) -> Swarm {
+    pub(crate) fn into_twin(self) -> S {
         *self.twin
     }
 
-    /// Lets the twin learn from a step that the swarm has played, which was its episode's of this number, and says whether
-    /// the twin should take its place.
-    pub(crate) fn watch(
-        &mut self,
-        swarm: &Swarm,
-        env: &Environment,
-        (market, requests, step): (&Market, &[Request], u32),
-        reward: Reward,
-    ) -> bool {
-        if self.steps.is_multiple_of(JUDGED_EVERY) {
-            let earned = |of: &Swarm| {
-                let mut acting = of.acting();
-                acting.in_thought(env, (market, requests, step), reward).overall.avg_reward()
-            };
-            if let Some((twin, own)) = earned(&self.twin).zip(earned(swarm)) {
-                self.lead.count(twin - own);
-            }
+    /// Lets the twin learn from a step that the swarm has played, and says whether it should take the swarm's place.
+    pub(crate) fn watch(&mut self, swarm: &S, step: &Step<'_>) -> bool {
+        if self.steps.is_multiple_of(JUDGED_EVERY)
+            && let Some((twin, own)) = self.twin.would_earn(step).zip(swarm.would_earn(step))
+        {
+            self.lead.count(twin - own);
         }
         self.steps += 1;
-        self.twin.in_thought(env, (market, requests, step), reward);
+        self.twin.learn_from(step);
         self.lead.is_certain()
     }
 
-    pub(crate) fn state(&self) -> GuardState {
-        GuardState { twin: self.twin.state(), lead: self.lead, steps: self.steps }
+    /// What going on needs, where this tells the twin's state.
+    pub(crate) fn state<T>(&self, of: impl FnOnce(&S) -> T) -> GuardState<T> {
+        GuardState { twin: of(&self.twin), lead: self.lead, steps: self.steps }
     }
 
-    pub(crate) fn restore(&mut self, state: &GuardState) -> Result<(), SwarmError> {
-        self.twin.restore(&state.twin)?;
+    /// Goes on from there, where this restores the twin.
+    pub(crate) fn restore<T, E>(
+        &mut self,
+        state: &GuardState<T>,
+        with: impl FnOnce(&mut S, &T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        with(&mut self.twin, &state.twin)?;
         (self.lead, self.steps) = (state.lead, state.steps);
         Ok(())
-    }
-}
-
-impl Swarm {
-    /// A copy that neither learns nor explores, and that nobody guards.
-    fn acting(&self) -> Self {
-        let mut copy = self.unguarded_clone();
-        copy.freeze();
-        copy
-    }
-
-    /// Plays a step that was given whole.
-    fn in_thought(
-        &mut self,
-        env: &Environment,
-        (market, requests, step): (&Market, &[Request], u32),
-        reward: Reward,
-    ) -> Metrics {
-        let mut episode = Episode::of_step(env, market.clone(), requests.to_vec(), 0, reward);
-        let mut report = StepReport::new(env);
-        self.begin_at(step);
-        self.run_step(&mut episode, reward, &mut report);
-        report.metrics
     }
 }
 

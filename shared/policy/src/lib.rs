@@ -16,6 +16,7 @@ mod division;
 mod error;
 mod fault;
 mod file;
+mod fingerprint;
 mod guard;
 mod knowledge;
 mod learning;
@@ -114,7 +115,8 @@ mod rules {
 pub use constrained::Constrained;
 pub use error::SwarmError;
 pub use fault::Fault;
-pub use file::{Fingerprint, POLICY_FORMAT, PolicyFile, Training};
+pub use file::{POLICY_FORMAT, PolicyFile, Training};
+pub use fingerprint::Fingerprint;
 pub use guard::GuardState;
 pub use knowledge::{Knowledge, KnowledgeError};
 pub use learning::LearningWindow;

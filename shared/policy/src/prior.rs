@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{error::SwarmError, registry};
+use crate::error::SwarmError;
 
 /// The file's format and version.
 pub const PRIOR_FORMAT: &str = "ai-mesh-prior/1";
@@ -53,14 +53,12 @@ pub struct WorldRange {
 }
 
 impl Prior {
-    /// Reads a file.
+    /// Reads a file, whoever's prior it is.
     ///
     /// # Errors
-    /// When it is not a prior of this version, of a learner that there is and that fits it.
-    pub fn parse(bytes: &[u8]) -> Result<Self, SwarmError> {
-        let refused = |what: String| {
-            SwarmError::Mismatch(format!("expected a prior (prior.json of mesh meta-train): {what}"))
-        };
+    /// When it is not a prior of this version.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, SwarmError> {
+        let refused = |what: String| Self::refused(&what);
         let file: Value = json_input::from_slice(bytes).map_err(|error| refused(error.to_string()))?;
         match file.get("format").and_then(Value::as_str) {
             Some(PRIOR_FORMAT) => {}
@@ -69,8 +67,11 @@ impl Prior {
             }
             None => return Err(refused("it has no `format`".into())),
         }
-        let prior: Self = json_input::from_value(&file).map_err(|error| refused(error.to_string()))?;
-        registry::check_prior(&prior).map_err(refused)?;
-        Ok(prior)
+        json_input::from_value(&file).map_err(|error| refused(error.to_string()))
+    }
+
+    /// Why something is no prior.
+    pub(crate) fn refused(what: &str) -> SwarmError {
+        SwarmError::Mismatch(format!("expected a prior (prior.json of mesh meta-train): {what}"))
     }
 }

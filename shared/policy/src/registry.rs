@@ -360,12 +360,19 @@ impl Kind {
     }
 }
 
-/// # Errors
-/// Says why it is no prior of a learner that there is.
-pub(crate) fn check_prior(prior: &Prior) -> Result<(), String> {
-    let learner = Learner::find(&prior.algorithm)
-        .ok_or_else(|| format!("expected a prior of {}, found one of `{}`", learners(), prior.algorithm))?;
-    (learner.check_prior)(prior)
+impl Prior {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it is not a prior of this version, of a learner that there is and that it fits.
+    pub fn parse(bytes: &[u8]) -> Result<Self, SwarmError> {
+        let prior = Self::read(bytes)?;
+        let learner = Learner::find(&prior.algorithm).ok_or_else(|| {
+            Self::refused(&format!("expected one of {}, found one of `{}`", learners(), prior.algorithm))
+        })?;
+        (learner.check_prior)(&prior).map_err(|what| Self::refused(&what))?;
+        Ok(prior)
+    }
 }
 
 /// What a prior says to this learner.

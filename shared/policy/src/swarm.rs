@@ -1,7 +1,7 @@
 //! A swarm: agents that take requests in turn, or are of regions, and share the team's reward.
 
 use routing_env::{
-    Candidate, Environment, Episode, Market, Observation, Preference, Request, Resolution, Reward, Turn,
+    Candidate, Environment, Episode, Metrics, Observation, Preference, Resolution, Reward, Turn,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::{
     division::{Division, Regions},
     error::SwarmError,
     fault::Fault,
-    guard::{Guard, GuardState},
+    guard::{Guard, GuardState, Rehearses, Step},
     knowledge::Knowledge,
     prior::Prior,
     registry::Algorithm,
@@ -53,7 +53,7 @@ pub struct Swarm {
     rewards: Vec<f64>,
     rewards_by_agent: Vec<Vec<f64>>,
     /// Where it began with a prior.
-    guard: Option<Guard>,
+    guard: Option<Guard<Self>>,
     has_left_prior: bool,
     /// How many steps of the episode came before the first one that it plays.
     steps_before: u32,
@@ -87,7 +87,7 @@ pub struct SwarmState {
     pub progress: Vec<Value>,
     /// How its twin does, where it began with a prior and goes on from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guard: Option<Box<GuardState>>,
+    pub guard: Option<Box<GuardState<Self>>>,
 }
 
 impl Swarm {
@@ -211,11 +211,6 @@ impl Swarm {
         }
     }
 
-    /// Goes on with the step of this number, which an episode of its own begins with.
-    pub(crate) fn begin_at(&mut self, step: u32) {
-        self.steps_before = step;
-    }
-
     /// Plays one step and learns from it; false when the episode is over.
     pub fn run_step(&mut self, episode: &mut Episode<'_>, reward: Reward, report: &mut StepReport) -> bool {
         if !episode.begin_step() {
@@ -284,7 +279,8 @@ impl Swarm {
         }
         self.learn(outcome.turns, reward, report);
         if let Some(market) = opening {
-            self.watch(episode.env(), (&market, outcome.requests, outcome.step), reward);
+            let (number, requests) = (outcome.step, outcome.requests);
+            self.watch(&Step { env: episode.env(), market: &market, requests, number, reward });
         }
         for (number, agent) in report.agents.iter_mut().enumerate() {
             agent.trust = self.team.trust(number);
@@ -328,7 +324,7 @@ impl Swarm {
     #[must_use]
     pub fn state(&self) -> SwarmState {
         let (knowledge, progress) = (self.team.knowledge(), self.team.progress());
-        let guard = self.guard.as_ref().map(|guard| Box::new(guard.state()));
+        let guard = self.guard.as_ref().map(|guard| Box::new(guard.state(Self::state)));
         SwarmState { steps_learned: self.steps_learned, knowledge, progress, guard }
     }
 
@@ -338,7 +334,7 @@ impl Swarm {
     /// When it does not fit.
     pub fn restore(&mut self, state: &SwarmState) -> Result<(), SwarmError> {
         match (&mut self.guard, &state.guard) {
-            (Some(guard), Some(state)) => guard.restore(state)?,
+            (Some(guard), Some(state)) => guard.restore(state, Self::restore)?,
             (Some(_), None) => self.go_on_from_scratch(),
             (None, Some(_)) => {
                 let what = "the swarm's state is of one that began with a prior: expected that prior";
@@ -380,9 +376,9 @@ impl Swarm {
     }
 
     /// Shows the guard a step, and follows it.
-    fn watch(&mut self, env: &Environment, step: (&Market, &[Request], u32), reward: Reward) {
+    fn watch(&mut self, step: &Step<'_>) {
         let Some(mut guard) = self.guard.take() else { return };
-        let is_harmful = guard.watch(self, env, step, reward);
+        let is_harmful = guard.watch(self, step);
         self.guard = Some(guard);
         if is_harmful {
             self.go_on_from_scratch();
@@ -397,8 +393,18 @@ impl Swarm {
         }
     }
 
+    /// Plays a step again, alone in the same market.
+    fn in_thought(&mut self, step: &Step<'_>) -> Metrics {
+        let (market, requests) = (step.market.clone(), step.requests.to_vec());
+        let mut episode = Episode::of_step(step.env, market, requests, 0, step.reward);
+        let mut report = StepReport::new(step.env);
+        self.steps_before = step.number;
+        self.run_step(&mut episode, step.reward, &mut report);
+        report.metrics
+    }
+
     /// A copy that nobody guards.
-    pub(crate) fn unguarded_clone(&self) -> Self {
+    fn unguarded_clone(&self) -> Self {
         let mut clone = Self::of(self.config.clone(), self.team.boxed_clone());
         (clone.division, clone.steps_learned) = (self.division.clone(), self.steps_learned);
         clone.episode_seed = self.episode_seed;
@@ -425,6 +431,18 @@ impl Swarm {
         if merge_every > 0 && self.steps_learned.is_multiple_of(merge_every) {
             self.team.merge();
         }
+    }
+}
+
+impl Rehearses for Swarm {
+    fn would_earn(&self, step: &Step<'_>) -> Option<f64> {
+        let mut acting = self.unguarded_clone();
+        acting.freeze();
+        acting.in_thought(step).overall.avg_reward()
+    }
+
+    fn learn_from(&mut self, step: &Step<'_>) {
+        self.in_thought(step);
     }
 }
 

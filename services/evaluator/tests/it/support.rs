@@ -151,6 +151,7 @@ pub(crate) fn policy_file_of(
         preset: environment.preset().name().into(),
         reward: "excess-cost".into(),
         preference: None,
+        prior: None,
         first_seed,
         episodes: 1,
         decisions: 1,

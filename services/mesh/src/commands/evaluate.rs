@@ -315,6 +315,7 @@ mod tests {
                 preset: "contended".into(),
                 reward: "excess-cost".into(),
                 preference: None,
+                prior: None,
                 first_seed,
                 episodes: 10,
                 decisions: 0,
@@ -336,5 +337,9 @@ mod tests {
         ];
         assert_eq!(policies(files(), false), together);
         assert_eq!(policies(files(), true), [101, 201, 111, 115].map(|byte| Trainings::One(hash(byte))));
+        let mut with_prior = file(1, 31);
+        with_prior.0.training.prior = Some("00".into());
+        let apart = [101, 131].map(|byte| Trainings::One(hash(byte)));
+        assert_eq!(policies(vec![file(1, 1), with_prior], false), apart);
     }
 }

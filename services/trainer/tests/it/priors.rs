@@ -47,6 +47,8 @@ async fn a_run_with_a_prior_is_another_run_and_resumes_with_it_on_a_fresh_stack(
     let whole = first.play(&run_with(name)).await;
     assert_eq!(whole.status, RunStatus::Completed, "{:?}", whole.error);
     assert_eq!(whole.config.prior, name);
+    let policy = policy::PolicyFile::parse(&first.artifact(whole.policy_sha256)).unwrap();
+    assert_eq!(policy.training.prior, name.map(|name| name.to_string()));
     let scratch = first.play(&run_with(None)).await;
     assert_ne!((whole.digest, whole.run_root), (scratch.digest, scratch.run_root));
 

@@ -13,7 +13,7 @@ use crate::{
         concave_tables::{KNOTS, Nested, PHASES, nearest_concave},
         knowledge::Knowledge,
         request_classes::SIZES,
-        scarcity::Scarcity,
+        scarcity::{Kind, Scarcity},
     },
     knowledge::weighted_mean,
 };
@@ -114,15 +114,6 @@ impl Kinds {
             }
         }
     }
-}
-
-/// What a coordinate is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Provider,
-    Budget,
-    Waiting,
-    Step,
 }
 
 impl Start {

@@ -3,7 +3,7 @@
 
 use routing_env::{Candidate, Environment, MAX_WAITING, Market, Request};
 
-use crate::afterstate::{concave_tables::Place, prior::Kind};
+use crate::afterstate::concave_tables::Place;
 
 /// With so many times as much as is expected to be asked for, a thing is not scarce.
 const PLENTY: f64 = 3.0;
@@ -34,6 +34,15 @@ pub(crate) struct Scarcity {
     tenants: usize,
     /// Where load makes every further hour dearer it is the load that counts, scarce or not.
     by_load: bool,
+}
+
+/// What a coordinate is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Provider,
+    Budget,
+    Waiting,
+    Step,
 }
 
 /// A point within a step.

@@ -5,7 +5,7 @@ use routing_env::Environment;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{file::Fingerprint, knowledge::Learned as _, q_learning::knowledge::Knowledge};
+use crate::{fingerprint::Fingerprint, knowledge::Learned as _, q_learning::knowledge::Knowledge};
 
 /// What it begins with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

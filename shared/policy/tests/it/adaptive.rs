@@ -171,6 +171,7 @@ fn its_policy_file_decides_as_it_does_itself() {
         preset: "drifting".into(),
         reward: "excess-cost".into(),
         preference: None,
+        prior: None,
         first_seed: 1,
         episodes: 4,
         decisions: 1,

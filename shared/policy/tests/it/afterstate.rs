@@ -83,6 +83,7 @@ fn a_policy_file_reads_back_to_a_policy_that_acts_the_same() {
         preset: "contended".into(),
         reward: "excess-cost".into(),
         preference: None,
+        prior: None,
         first_seed: 7,
         episodes: 3,
         decisions: 1,

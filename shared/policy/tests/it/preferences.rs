@@ -78,6 +78,7 @@ fn what_learns_values_is_asked_for_what_it_was_trained_for_or_refuses() {
         let training = Training {
             preset: "contended".into(),
             reward: "excess-cost".into(),
+            prior: None,
             preference: Some(cheap),
             first_seed: 1,
             episodes: 1,

@@ -129,6 +129,7 @@ fn the_policy_of_agents_of_regions_reads_back_to_one_that_acts_the_same() {
         preset: "drifting".into(),
         reward: "excess-cost".into(),
         preference: None,
+        prior: None,
         first_seed: 1,
         episodes: 3,
         decisions: 1,

@@ -35,6 +35,7 @@ fn training() -> Training {
         preset: "contended".into(),
         reward: "excess-cost".into(),
         preference: None,
+        prior: None,
         first_seed: 7,
         episodes: 3,
         decisions: 1,

@@ -11,6 +11,7 @@ fn training() -> Training {
         preset: "default".into(),
         reward: "excess-cost".into(),
         preference: None,
+        prior: None,
         first_seed: u64::MAX - 1,
         episodes: 3,
         decisions: 1,
