@@ -3,7 +3,7 @@
 use api::evaluator::{
     Evaluation, EvaluationResult, FrontPoint, Fronts, NewEvaluation, TrainingResult, Trainings,
 };
-use evaluation::{constrained, report::TenantReport, tables};
+use evaluation::{report::TenantReport, tables};
 use plots::{
     PlotError, compared_policies, evaluation_figures,
     page::{Block, Page, Section, Table},
@@ -96,7 +96,7 @@ pub fn figures(result: &EvaluationResult) -> Vec<Block> {
     if !report.constraints.is_empty() {
         let caption = "How the constraints were kept. Met is what is missed by at most 1 % of the bound; prices are in points a \
                        ms, a request or a GPU-hour.";
-        let kept = constrained::table(&report.constraints, &report.titles());
+        let kept = tables::constraints(&report.constraints, &report.titles());
         blocks.push(Block::Table(drawn(kept, caption.into())));
     }
     if let Some(limit) = &result.limit {

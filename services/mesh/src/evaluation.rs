@@ -10,10 +10,9 @@ use api::{
 };
 use client::{Evaluator, retry_while_transient};
 use evaluation::{
-    constrained,
     origin::{Origin, Provenance},
     report::{LimitReport, PolicyReport},
-    tables::{mean, summary},
+    tables::{self, mean, summary},
 };
 use evaluator::{
     conversion::from_wire,
@@ -136,7 +135,7 @@ pub(crate) fn tables(result: &EvaluationResult) -> String {
     }
     lines.extend(report.policies.iter().flat_map(|policy| trained(policy, &policy.title(&report.policies))));
     if !report.constraints.is_empty() {
-        let kept = constrained::table(&report.constraints, &report.titles());
+        let kept = tables::constraints(&report.constraints, &report.titles());
         lines.push(table(&kept.header, kept.filled("-")));
     }
     lines.extend(report.verdicts.iter().cloned());

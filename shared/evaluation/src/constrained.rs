@@ -2,7 +2,7 @@
 
 use routing_env::{Constraint, TOLERANCE};
 
-use crate::{constrained_limit::ConstrainedLimit, episodes::Played, tables::Table};
+use crate::{constrained_limit::ConstrainedLimit, episodes::Played};
 
 /// How a constraint was kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,27 +106,6 @@ impl ConstraintReport {
         let Constraint { figure, bound } = self.constraint;
         format!("{} {} {bound}", figure.name(), self.constraint.side().replace('_', " "))
     }
-}
-
-/// One row a policy and constraint; `titles` are the policies'.
-#[must_use]
-pub fn table(reports: &[ConstraintReport], titles: &[String]) -> Table {
-    let header = ["constraint", "policy", "met on", "missed by", "at worst", "price"].map(str::to_owned);
-    let rows = reports.iter().flat_map(|report| {
-        let row = move |title: &str, kept: &Kept| {
-            vec![
-                Some(report.title()),
-                Some(title.to_owned()),
-                Some(format!("{} of {}", kept.met_on, kept.episodes)),
-                Some(percent(kept.missed_by)),
-                Some(percent(kept.worst_missed_by)),
-                kept.price.map(|price| format!("{price:.4}")),
-            ]
-        };
-        let policies = titles.iter().zip(&report.policies).map(move |(title, kept)| row(title, kept));
-        policies.chain(report.limit.iter().map(move |kept| row("physical limit", kept)))
-    });
-    Table { header: header.into(), rows: rows.collect() }
 }
 
 fn percent(share: f64) -> String {

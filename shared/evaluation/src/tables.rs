@@ -1,6 +1,7 @@
 //! What was found, as tables: of words and numbers, however they are then drawn.
 
 use crate::{
+    constrained::{ConstraintReport, Kept},
     figures::Figure,
     origin::Origin,
     report::{LimitReport, PolicyReport, Report},
@@ -221,6 +222,32 @@ pub(crate) fn percent(share: Interval) -> String {
 
 fn owned(header: &[&str]) -> Vec<String> {
     header.iter().map(|title| (*title).to_owned()).collect()
+}
+
+/// One row a policy and constraint; `titles` are the policies'.
+#[must_use]
+pub fn constraints(reports: &[ConstraintReport], titles: &[String]) -> Table {
+    let header = ["constraint", "policy", "met on", "missed by", "at worst", "price"].map(str::to_owned);
+    let rows = reports.iter().flat_map(|report| {
+        let row = move |title: &str, kept: &Kept| {
+            vec![
+                Some(report.title()),
+                Some(title.to_owned()),
+                Some(format!("{} of {}", kept.met_on, kept.episodes)),
+                Some(percent_of_bound(kept.missed_by)),
+                Some(percent_of_bound(kept.worst_missed_by)),
+                kept.price.map(|price| format!("{price:.4}")),
+            ]
+        };
+        let policies = titles.iter().zip(&report.policies).map(move |(title, kept)| row(title, kept));
+        policies.chain(report.limit.iter().map(move |kept| row("physical limit", kept)))
+    });
+    Table { header: header.into(), rows: rows.collect() }
+}
+
+/// Misses are small: with two digits.
+fn percent_of_bound(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::{
     output::{note, say, say_json},
 };
 
-/// Learn from many worlds how to begin in a new one: a prior, for `mesh train --prior`
+/// Learn from many worlds how to begin in a new one: a prior, for `mesh train --prior prior.json`
 ///
 /// A learner trains in worlds drawn at random (catalogs, presets and loads), in rounds; what it came to in all of them is
 /// pooled into a start, and how to learn from there is chosen in worlds that the start was not learned from. None of them
