@@ -136,8 +136,10 @@ async fn a_paused_run_that_is_cancelled_goes_on_to_the_end_of_its_episode() {
 async fn a_paused_run_that_has_not_begun_is_cancelled_at_once() {
     let stack = one_place().await;
     let client = stack.client();
-    let first = paused_after(&stack, 1).await;
-    client.resume_run(first.id).await.unwrap();
+    // the first run has the only place for longer than the second one is there
+    stack.field.faults().set(slow(1000));
+    let first = client.create_run(&small_run(), None).await.unwrap();
+    stack.until(first.id, "is at work", |run| run.status == RunStatus::Running).await;
     let second = client.create_run(&small_run(), None).await.unwrap();
     client.pause_run(second.id).await.unwrap();
     client.cancel_run(second.id).await.unwrap();
