@@ -221,10 +221,13 @@ impl Runs {
         let bytes = bytes.ok_or(CreateError::PriorMissing(name))?;
         // one agent is enough to find every mistake
         let single = SwarmConfig { agents: 1, ..plan.swarm.clone() };
-        Prior::parse(&bytes)
-            .and_then(|prior| Swarm::with_prior(single, &plan.environment, &prior))
-            .map(drop)
-            .map_err(CreateError::Prior)
+        let environment = Arc::clone(&plan.environment);
+        // It may be large.
+        let checked = tokio::task::spawn_blocking(move || {
+            let prior = Prior::parse(&bytes)?;
+            Swarm::with_prior(single, &environment, &prior).map(drop)
+        });
+        checked.await.map_err(|error| CreateError::Internal(error.to_string()))?.map_err(CreateError::Prior)
     }
 
     /// The checkpoint that it begins at, if it does.
