@@ -144,6 +144,9 @@ pub(crate) trait Learner: Agent {
     /// what it sees.
     const GUARDED: bool = true;
 
+    /// Whether its priors are for one catalog and its tenants.
+    const OF_ONE_CATALOG: bool = false;
+
     /// What holds for worlds like these, from what an agent came to in each.
     ///
     /// # Errors

@@ -62,6 +62,8 @@ pub struct Learner {
     pub summary: &'static str,
     /// What it can be told.
     pub settings: &'static [Setting],
+    /// Whether its priors are for one catalog and its tenants; those of others are for any.
+    pub priors_are_of_one_catalog: bool,
     revision: fn(&Values) -> u32,
     defaults: fn() -> Values,
     read: fn(&Values) -> Result<Values, Vec<SettingError>>,
@@ -81,6 +83,7 @@ impl Learner {
             name,
             summary,
             settings: L::Settings::LIST,
+            priors_are_of_one_catalog: L::OF_ONE_CATALOG,
             revision: |told| {
                 let mut told = told.clone();
                 L::Settings::upgrade(&mut told);

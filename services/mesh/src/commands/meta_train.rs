@@ -69,9 +69,6 @@ pub(crate) struct MetaTrain {
 /// Those that the start is learned from, and those that choose how it learns.
 type Worlds = (Vec<World<MetaTraining>>, Vec<World<MetaValidation>>);
 
-/// The learner that knows states of one catalog.
-const OF_ONE_CATALOG: &str = "q-learning";
-
 fn algorithm_help() -> String {
     format!("The learner: {}", registry::learners())
 }
@@ -140,14 +137,14 @@ impl MetaTrain {
     }
 
     fn worlds(&self) -> anyhow::Result<Worlds> {
-        if self.algorithm != OF_ONE_CATALOG {
+        let learner = registry::Learner::find(&self.algorithm);
+        if !learner.is_some_and(|learner| learner.priors_are_of_one_catalog) {
             if let Some((flag, _)) = [("--providers", &self.providers), ("--workloads", &self.workloads)]
                 .into_iter()
                 .find(|(_, given)| given.is_some())
             {
                 return Err(usage(format!(
-                    "{flag}: expected none, because the worlds of {} are drawn with catalogs of their own; a prior of \
-                     {OF_ONE_CATALOG} is for one catalog",
+                    "{flag}: expected none, because the worlds of {} are drawn with catalogs of their own",
                     self.algorithm
                 )));
             }

@@ -140,6 +140,8 @@ impl Learner for QLearning {
     type Start = Start;
     type Ways = Ways;
 
+    const OF_ONE_CATALOG: bool = true;
+
     fn begin_with(&mut self, env: &Environment, start: Start, Ways {}: Ways) -> Result<(), String> {
         let version = match self {
             Self::Request(_) => request::Knowledge::VERSION,
