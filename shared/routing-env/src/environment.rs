@@ -253,6 +253,12 @@ impl Environment {
         self.workloads.tenants[tenant].avg_requests_per_step * self.workloads.demand_multiplier
     }
 
+    /// How many requests all tenants together are expected to make in a step.
+    #[must_use]
+    pub fn expected_requests_of_all(&self) -> f64 {
+        (0..self.workloads.tenants.len()).map(|tenant| self.expected_requests(tenant)).sum()
+    }
+
     /// A provider without any event.
     #[must_use]
     pub fn base_state(&self, provider: usize) -> ProviderState {

@@ -190,7 +190,6 @@ impl<'e> Episode<'e> {
         let hidden = env.workloads().knowledge == Knowledge::Hidden && !given;
         let truth = hidden.then(|| Truth::new(env, seed, steps, &mut events));
         events.retain(|event| !hidden || event.is_announced());
-        let tenants = 0..env.workloads().tenants.len();
         Self {
             env,
             source,
@@ -201,7 +200,7 @@ impl<'e> Episode<'e> {
             next_step: 0,
             steps,
             first_arrival: 0,
-            expected_requests: tenants.map(|t| env.expected_requests(t)).sum(),
+            expected_requests: env.expected_requests_of_all(),
             phase: Phase::Arrivals,
             cursor: 0,
             requests: Vec::new(),

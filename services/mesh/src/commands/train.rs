@@ -247,7 +247,7 @@ async fn start(trainer: &Trainer, remembrancer: &Remembrancer, wanted: Wanted) -
 
 fn warn_of_size(wanted: &Wanted, trainings: u32) {
     let env = &wanted.plan.environment;
-    let requests_per_step: f64 = (0..env.workloads().tenants.len()).map(|t| env.expected_requests(t)).sum();
+    let requests_per_step = env.expected_requests_of_all();
     let episodes = wanted.plan.last_episode - wanted.episodes_done;
     let further = f64::from(trainings - 1) * f64::from(wanted.plan.last_episode);
     let decisions = requests_per_step * f64::from(env.steps()) * (f64::from(episodes) + further);

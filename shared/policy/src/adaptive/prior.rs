@@ -59,7 +59,7 @@ pub(crate) struct Ways {
 
 impl Scarcity {
     pub(crate) fn of(env: &Environment) -> Self {
-        let requests = requests(env);
+        let requests = env.expected_requests_of_all();
         let tenants = 0..env.workloads().tenants.len();
         let hours: f64 = env.catalog().providers.iter().map(|p| p.capacity_gpu_hours_per_step).sum();
         let budgets: f64 = tenants.map(|tenant| env.budget(tenant)).sum();
@@ -87,7 +87,8 @@ impl Start {
         let mut start = Self { met: Vec::new(), records: None };
         for (env, known) in met {
             let Some(found) = known.worlds.get(&world(env)) else { continue };
-            let earned = found.tunings.each_ref().map(|tuning| tuning.earned_per_step(requests(env)));
+            let earned =
+                found.tunings.each_ref().map(|tuning| tuning.earned_per_step(env.expected_requests_of_all()));
             start.met.push(Met { scarcity: Scarcity::of(env), earned });
             if env.workloads().knowledge == routing_env::Knowledge::Hidden {
                 match &mut start.records {
@@ -111,7 +112,8 @@ impl Start {
                 weights += weight;
                 earned.iter_mut().zip(&met.earned[kind]).for_each(|(sum, one)| *sum += weight * one);
             }
-            let scale = if weights > 0.0 { counts_as * requests(env) / weights } else { 0.0 };
+            let scale =
+                if weights > 0.0 { counts_as * env.expected_requests_of_all() / weights } else { 0.0 };
             earned.iter_mut().for_each(|sum| *sum *= scale);
             Tuning::expecting(&earned)
         })
@@ -130,11 +132,6 @@ impl Start {
         }
         Err(format!("start: expected what each of the {thresholds} thresholds of this version has earned"))
     }
-}
-
-/// Requests that a step is expected to bring.
-pub(crate) fn requests(env: &Environment) -> f64 {
-    (0..env.workloads().tenants.len()).map(|tenant| env.expected_requests(tenant)).sum()
 }
 
 #[cfg(test)]

@@ -366,7 +366,7 @@ impl Learner for Afterstate {
     fn new(settings: Settings, _agents: u32, env: &Environment) -> Result<Self, SwarmError> {
         let scarcity = Scarcity::new(env);
         let classes = RequestClasses::new(env);
-        let requests: f64 = (0..env.workloads().tenants.len()).map(|t| env.expected_requests(t)).sum();
+        let requests = env.expected_requests_of_all();
         Ok(Self {
             settings,
             discount: settings.discount.powf(1.0 / requests.max(1.0)),

@@ -136,7 +136,7 @@ impl Beliefs {
 /// The spread by the catalog's law: each tenant's number has the standard deviation 2·√m.
 fn catalog_spread(env: &Environment) -> f64 {
     let tenants = env.workloads().tenants.len();
-    let expected: f64 = (0..tenants).map(|tenant| env.expected_requests(tenant)).sum();
+    let expected: f64 = env.expected_requests_of_all();
     let deviation = 2.0 * (env.workloads().demand_multiplier * tenants as f64).sqrt();
     if expected > 0.0 { (deviation / expected).max(1e-3) } else { 1.0 }
 }

@@ -26,7 +26,7 @@ impl Start {
     pub(crate) fn new(env: &Environment, market: &Market, reward: Reward, level: f64) -> Self {
         let tenants = env.workloads().tenants.len();
         let workloads = env.workloads().workload_profiles.0.len();
-        let told_requests: f64 = (0..tenants).map(|tenant| env.expected_requests(tenant)).sum();
+        let told_requests: f64 = env.expected_requests_of_all();
         let mut start = Self {
             reward,
             is_demand_hidden: env.workloads().knowledge == Knowledge::Hidden,
