@@ -50,6 +50,8 @@ async fn a_log_longer_than_one_part_is_intact() {
 #[tokio::test]
 async fn every_change_behind_the_services_back_is_found_and_named() {
     let fixture = filled().await;
+    // The service has signed all there is, so that it writes nothing more while its database is changed.
+    assert_eq!(fixture.get("/checkpoint").await.status(), StatusCode::OK);
     let sql = fixture.sql().await;
     for (change, said) in [
         ("UPDATE decisions SET reward = reward + 1e-12 WHERE log_index = 300", "log index 300 "),
@@ -113,15 +115,15 @@ async fn every_change_behind_the_services_back_is_found_and_named() {
             }
             other => panic!("{change}: expected a difference, got {other:?}"),
         }
-        execute(
-            &undo,
-            "TRUNCATE decisions, records, tiles, log_head, run_batches, runs, log_signer, artifacts",
-        )
-        .await;
-        execute(&undo, "INSERT INTO runs OVERRIDING SYSTEM VALUE SELECT * FROM backup_runs").await;
+        // At once: a service that finds no signer opens its log anew, and writes one.
+        let mut restore = String::from(
+            "BEGIN; TRUNCATE decisions, records, tiles, log_head, run_batches, runs, log_signer, artifacts;
+             INSERT INTO runs OVERRIDING SYSTEM VALUE SELECT * FROM backup_runs;",
+        );
         for table in ["decisions", "records", "tiles", "log_head", "run_batches", "log_signer", "artifacts"] {
-            execute(&undo, &format!("INSERT INTO {table} SELECT * FROM backup_{table}")).await;
+            restore += &format!("INSERT INTO {table} SELECT * FROM backup_{table};");
         }
+        execute(&undo, &(restore + "COMMIT")).await;
         for table in
             ["decisions", "records", "tiles", "log_head", "run_batches", "runs", "log_signer", "artifacts"]
         {
