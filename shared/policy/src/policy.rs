@@ -93,6 +93,14 @@ pub(crate) trait Agent: Clone + Send + 'static {
     /// Says what does not fit.
     fn absorb(&mut self, knowledge: Self::Knowledge) -> Result<(), String>;
 
+    /// Acts from the next episode on also on what others have learned (`None`: no more), in the place of what it heeded
+    /// before. Its own knowledge stays its own, so that nothing is counted twice, and the others' can be taken back. What it
+    /// heeds goes with its knowledge: where that is replaced or forgotten, it has to be told again.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    fn heed(&mut self, others: Option<Self::Knowledge>) -> Result<(), String>;
+
     /// What going on needs beside its knowledge. Only between episodes.
     fn progress(&self) -> Self::Progress;
 

@@ -12,7 +12,7 @@ use crate::{
     afterstate::agent::Afterstate,
     cem::agent::Cem,
     error::SwarmError,
-    knowledge::{Knowledge, KnowledgeError, Learned},
+    knowledge::{Claim, Knowledge, KnowledgeError, Learned},
     policy::{self, Agent},
     prior::Prior,
     q_learning::agent::QLearning,
@@ -75,6 +75,7 @@ pub struct Learner {
     check_prior: fn(&Prior) -> Result<(), String>,
     is_guarded: bool,
     merged: fn(&'static str, &Knowledge, &Knowledge) -> Result<Knowledge, String>,
+    claims: fn(&'static str, &Knowledge) -> Result<Vec<Claim>, String>,
 }
 
 impl Learner {
@@ -121,6 +122,7 @@ impl Learner {
                 all.merge(&other.read(name)?)?;
                 Ok(Knowledge::of(name, &all))
             },
+            claims: |name, known| Ok(known.read::<<L as Agent>::Knowledge>(name)?.claims()),
         }
     }
 
@@ -288,12 +290,24 @@ impl Knowledge {
     /// # Errors
     /// When it is of another learner, or of another catalog.
     pub fn merge(&mut self, other: &Self) -> Result<(), KnowledgeError> {
-        let expected = || {
-            KnowledgeError(format!("expected the knowledge of {}, found `{}`", learners(), self.algorithm))
-        };
-        let learner = Learner::find(&self.algorithm).ok_or_else(expected)?;
+        let learner = self.learner()?;
         *self = (learner.merged)(learner.name, self, other).map_err(KnowledgeError)?;
         Ok(())
+    }
+
+    /// What it says of facts that others see too; nothing where it holds only what its learner's own way of acting came to.
+    ///
+    /// # Errors
+    /// When it is of no learner, or not what its learner writes.
+    pub fn claims(&self) -> Result<Vec<Claim>, KnowledgeError> {
+        let learner = self.learner()?;
+        (learner.claims)(learner.name, self).map_err(KnowledgeError)
+    }
+
+    fn learner(&self) -> Result<&'static Learner, KnowledgeError> {
+        Learner::find(&self.algorithm).ok_or_else(|| {
+            KnowledgeError(format!("expected the knowledge of {}, found `{}`", learners(), self.algorithm))
+        })
     }
 }
 

@@ -363,6 +363,16 @@ impl Swarm {
         self.team.absorb(knowledge).map_err(SwarmError::Mismatch)
     }
 
+    /// Lets each agent act from the next episode on also on what others have learned, such as the swarms of other sites: one
+    /// for each agent, or none at all. [`Swarm::knowledge`] stays what its own agents learned. What is heeded is no part of
+    /// the swarm's state: whoever restores one tells it again. Only between episodes.
+    ///
+    /// # Errors
+    /// When it is not of as many agents of this algorithm on this catalog.
+    pub fn heed(&mut self, others: &[Knowledge]) -> Result<(), SwarmError> {
+        self.team.heed(others).map_err(SwarmError::Mismatch)
+    }
+
     /// Goes on from its prior, whatever comes of it: nobody guards it any more.
     pub fn trust_prior(&mut self) {
         self.guard = None;

@@ -71,6 +71,9 @@ pub(crate) trait Team: Send {
     /// Gives each knowledge in the place of its own.
     fn absorb(&mut self, knowledge: &[Knowledge]) -> Result<(), String>;
 
+    /// Lets each act also on what others have learned; nothing where there is none.
+    fn heed(&mut self, others: &[Knowledge]) -> Result<(), String>;
+
     /// What going on needs beside the knowledge.
     fn progress(&self) -> Vec<Value>;
 
@@ -218,6 +221,18 @@ impl<A: Agent> Team for TeamOf<A> {
         self.check_count(knowledge.len())?;
         for (number, (agent, knowledge)) in self.agents.iter_mut().zip(knowledge).enumerate() {
             let result = knowledge.read(self.name).and_then(|knowledge| agent.absorb(knowledge));
+            result.map_err(|what| format!("agent {number}: {what}"))?;
+        }
+        Ok(())
+    }
+
+    fn heed(&mut self, others: &[Knowledge]) -> Result<(), String> {
+        if others.is_empty() {
+            return self.agents.iter_mut().try_for_each(|agent| agent.heed(None));
+        }
+        self.check_count(others.len())?;
+        for (number, (agent, others)) in self.agents.iter_mut().zip(others).enumerate() {
+            let result = others.read(self.name).and_then(|others| agent.heed(Some(others)));
             result.map_err(|what| format!("agent {number}: {what}"))?;
         }
         Ok(())

@@ -112,7 +112,7 @@ impl Adaptive {
     /// Whether it plays steps again in thought: it does where it learns, and also when it is frozen in a world that it was
     /// not trained in, or asked for another kind of thing there, where what it has learned of the settings says nothing.
     fn rehearses(&self) -> bool {
-        !self.learning.frozen || self.rehearsals().learned().is_empty()
+        !self.learning.frozen || self.rehearsals().is_empty()
     }
 
     /// What each of the settings would have earned in a step of these requests, where it is to be rehearsed.
@@ -328,6 +328,15 @@ impl Agent for Adaptive {
         self.rehearsals = tunings.map_or_else(nothing_rehearsed, |tunings| tunings.map(Rehearsals::new));
         self.model = Model::new(&self.env, self.estimators);
         self.model.recall(facts, records)
+    }
+
+    fn heed(&mut self, others: Option<Knowledge>) -> Result<(), String> {
+        let (facts, mut worlds) = others.map(|Knowledge { facts, worlds }| (facts, worlds)).unzip();
+        let here = worlds.as_mut().and_then(|worlds| worlds.remove(&self.world));
+        let (tunings, records) = here.map(|here| (here.tunings, here.records)).unzip();
+        self.model.heed(facts, records)?;
+        let tunings = tunings.map_or_else(|| [const { None }; KINDS], |tunings| tunings.map(Some));
+        self.rehearsals.iter_mut().zip(tunings).try_for_each(|(own, others)| own.heed(others))
     }
 
     fn progress(&self) -> Exploration {

@@ -15,7 +15,7 @@ use crate::{
         model::{Facts, Records},
         tuning::{KINDS, Tuning},
     },
-    knowledge::Learned,
+    knowledge::{Claim, Learned},
 };
 
 /// What it has learned.
@@ -47,6 +47,11 @@ pub(crate) fn world(env: &Environment) -> String {
 
 impl Learned for Knowledge {
     const VERSION: u32 = 3;
+
+    /// What providers are like; the calendar and what was rehearsed hang on one's own tenants.
+    fn claims(&self) -> Vec<Claim> {
+        self.facts.claims()
+    }
 
     fn merge(&mut self, other: &Self) -> Result<(), String> {
         self.facts.add(&other.facts)?;

@@ -14,6 +14,7 @@ use crate::{
         estimators::{Calendar, Level, Losses, Means, Mix, add_pairs},
         settings::EstimatorSettings,
     },
+    knowledge::Claim,
     prices::forecast::Beliefs,
 };
 
@@ -144,6 +145,20 @@ pub(crate) struct Records {
 }
 
 impl Facts {
+    /// What it says of each provider that was tried.
+    pub(crate) fn claims(&self) -> Vec<Claim> {
+        let named = [("failures", &self.failures), ("latencies", &self.latencies)];
+        let claims = named.into_iter().flat_map(|(name, figures)| {
+            let seen = figures.iter().enumerate().filter(|(_, (jobs, _))| *jobs > 0.0);
+            seen.map(move |(provider, (jobs, sum))| Claim {
+                of: format!("{name} of {provider}"),
+                count: *jobs,
+                mean: sum / jobs,
+            })
+        });
+        claims.collect()
+    }
+
     /// Adds what another one remembers.
     ///
     /// # Errors
@@ -276,6 +291,38 @@ impl Model {
             }
         }
         self.begin_episode();
+        Ok(())
+    }
+
+    /// Heeds what others know too, beside its own and in the place of what it heeded before, from the next episode on.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    pub(crate) fn heed(&mut self, facts: Option<Facts>, records: Option<Records>) -> Result<(), String> {
+        let (calendar, failures, latencies) = match facts {
+            Some(Facts { calendar, failures, latencies }) => {
+                (Some(calendar), Some(failures), Some(latencies))
+            }
+            None => (None, None, None),
+        };
+        self.level.heed(calendar)?;
+        self.failures.heed(failures).map_err(|what| format!("failures: {what}"))?;
+        self.latencies.heed(latencies).map_err(|what| format!("latencies: {what}"))?;
+        let records =
+            records.map(|Records { level, mix, failures, latencies }| [level, mix, failures, latencies]);
+        let [level, mix, failures, latencies] = match records {
+            Some(records) => records.map(Some),
+            None => [const { None }; 4],
+        };
+        let named = [
+            ("level", self.level.experts_mut(), level),
+            ("mix", self.mix.experts_mut(), mix),
+            ("failures", self.failures.experts_mut(), failures),
+            ("latencies", self.latencies.experts_mut(), latencies),
+        ];
+        for (name, experts, others) in named {
+            experts.heed(others).map_err(|what| format!("{name}: {what}"))?;
+        }
         Ok(())
     }
 }

@@ -112,11 +112,16 @@ impl Tuning {
     pub(crate) fn add(&mut self, other: &Self) -> Result<(), String> {
         other.check()?;
         self.check()?;
-        self.steps += other.steps;
-        self.unserved += other.unserved;
         self.due = (self.due + other.due) % 1.0;
-        self.tried.iter_mut().zip(&other.tried).for_each(|(own, other)| own.earned += other.earned);
+        self.heed(other);
         Ok(())
+    }
+
+    /// The same of sound ones, whose own steps are due when they were.
+    fn heed(&mut self, other: &Self) {
+        self.steps = self.steps.saturating_add(other.steps);
+        self.unserved = self.unserved.saturating_add(other.unserved);
+        self.tried.iter_mut().zip(&other.tried).for_each(|(own, other)| own.earned += other.earned);
     }
 
     fn share(&self, unserved: u64) -> f64 {
@@ -149,17 +154,37 @@ impl Tried {
 #[derive(Clone, Debug)]
 pub(crate) struct Rehearsals {
     learned: Tuning,
+    /// What others learned, which is heeded beside one's own.
+    others: Option<Tuning>,
     now: Tuning,
 }
 
 impl Rehearsals {
     /// Those that were learned; frozen agents forget what came in an episode.
     pub(crate) fn new(learned: Tuning) -> Self {
-        Self { now: learned.clone(), learned }
+        Self { now: learned.clone(), learned, others: None }
     }
 
     pub(crate) fn begin_episode(&mut self) {
         self.now.clone_from(&self.learned);
+        if let Some(others) = &self.others {
+            self.now.heed(others);
+        }
+    }
+
+    /// Heeds what others learned too, in the place of what it heeded before, from the next episode on.
+    ///
+    /// # Errors
+    /// When they are other settings.
+    pub(crate) fn heed(&mut self, others: Option<Tuning>) -> Result<(), String> {
+        others.iter().try_for_each(Tuning::check)?;
+        self.others = others;
+        Ok(())
+    }
+
+    /// Whether nothing was rehearsed by anybody.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.learned.is_empty() && self.others.as_ref().is_none_or(Tuning::is_empty)
     }
 
     /// With this episode.
@@ -176,7 +201,7 @@ impl Rehearsals {
     pub(crate) fn count(&mut self, unserved: u64, earned: &[f64], learns: bool) {
         self.now.count(unserved, earned);
         if learns {
-            self.learned.clone_from(&self.now);
+            self.learned.count(unserved, earned);
         }
     }
 }

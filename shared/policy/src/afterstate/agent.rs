@@ -302,6 +302,18 @@ impl Agent for Afterstate {
         Ok(())
     }
 
+    fn heed(&mut self, others: Option<Knowledge>) -> Result<(), String> {
+        let (coordinates, classes) = (self.scarcity.coordinates(), self.classes.len());
+        if others.as_ref().is_some_and(|others| !others.is_of(coordinates, classes)) {
+            return Err(format!(
+                "expected the values of {coordinates} coordinates and of {classes} classes of requests"
+            ));
+        }
+        self.tables.heed(others.as_ref().map(|others| (&others.means, &others.visits)));
+        self.deferral.heed(others.as_ref().map(|others| (&*others.deferral, &*others.deferral_visits)));
+        Ok(())
+    }
+
     fn progress(&self) -> Progress {
         Progress {
             exploration: self.learning.exploration,

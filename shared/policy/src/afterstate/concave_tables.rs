@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::knowledge::weighted_mean;
+
 /// Knots of a table, at equal distances.
 pub(crate) const KNOTS: usize = 11;
 
@@ -31,6 +33,9 @@ pub(crate) struct ConcaveTables {
     fresh: Vec<f64>,
     /// `[table]`: steps in which it changed.
     steps: Vec<u64>,
+    /// What others learned, which is acted on beside one's own: means and visits.
+    #[serde(skip)]
+    others: Option<[Vec<f64>; 2]>,
     /// What is acted on.
     #[serde(skip)]
     concave: Vec<f64>,
@@ -93,6 +98,7 @@ impl ConcaveTables {
             visits: zeros(),
             fresh: zeros(),
             steps: vec![0; tables],
+            others: None,
             concave: zeros(),
             is_open: vec![false; tables],
         }
@@ -107,11 +113,26 @@ impl ConcaveTables {
         tables
     }
 
-    /// What is acted on, the means that it is made of, and how often each was visited.
+    /// What is acted on as far as it is one's own, the means that it is made of, and how often each was visited.
     pub(crate) fn shown(&self) -> [Nested; 3] {
         let visits: Vec<f64> =
             self.visits.iter().zip(&self.fresh).map(|(before, fresh)| before + fresh).collect();
-        [nested(&self.concave), nested(&self.averages), nested(&visits)]
+        let mut concave = self.concave.clone();
+        if self.others.is_some() {
+            let own = self.averages.chunks(KNOTS).zip(visits.as_chunks().0);
+            for (concave, (means, visits)) in concave.chunks_mut(KNOTS).zip(own) {
+                concave.copy_from_slice(&nearest_concave(means, visits));
+            }
+        }
+        [nested(&concave), nested(&self.averages), nested(&visits)]
+    }
+
+    /// Acts on what others learned too (means and visits, of the shape of [`Self::shown`]), in the place of what it heeded
+    /// before.
+    pub(crate) fn heed(&mut self, others: Option<(&Nested, &Nested)>) {
+        let flat = |nested: &Nested| nested.iter().flatten().flatten().copied().collect::<Vec<_>>();
+        self.others = others.map(|(means, visits)| [flat(means), flat(visits)]);
+        (0..self.steps.len()).for_each(|table| self.project(table));
     }
 
     /// Goes on from what was read: what is not written is found again.
@@ -181,8 +202,17 @@ impl ConcaveTables {
 
     fn project(&mut self, table: usize) {
         let knots = table * KNOTS..(table + 1) * KNOTS;
-        let visits = std::array::from_fn(|i| self.visits[knots.start + i] + self.fresh[knots.start + i]);
-        self.concave[knots.clone()].copy_from_slice(&nearest_concave(&self.averages[knots], &visits));
+        let mut visits: [f64; KNOTS] =
+            std::array::from_fn(|i| self.visits[knots.start + i] + self.fresh[knots.start + i]);
+        let mut means: [f64; KNOTS] = std::array::from_fn(|i| self.averages[knots.start + i]);
+        if let Some([others, more]) = &self.others {
+            let others = others[knots.clone()].iter().zip(&more[knots.clone()]);
+            for ((mean, visits), (other, more)) in means.iter_mut().zip(&mut visits).zip(others) {
+                *mean = weighted_mean((*mean, *visits), (*other, *more));
+                *visits += more;
+            }
+        }
+        self.concave[knots].copy_from_slice(&nearest_concave(&means, &visits));
     }
 
     /// What several tables of the same shape came to since their last merge: the mean of each knot, weighted by its

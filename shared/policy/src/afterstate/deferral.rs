@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::afterstate::concave_tables::PHASES;
+use crate::{afterstate::concave_tables::PHASES, knowledge::weighted_mean};
 
 /// A new outcome counts at least this much.
 const LEAST_RATE: f64 = 0.02;
@@ -16,6 +16,9 @@ pub(crate) struct DeferralValues {
     visits: Vec<u64>,
     /// Outcomes since then.
     fresh: Vec<u64>,
+    /// What others learned, which is acted on beside one's own: means, and in how many outcomes.
+    #[serde(skip)]
+    others: Option<Vec<(f64, u64)>>,
 }
 
 /// What several came to together: the mean and how many outcomes are in it, and how many there were before.
@@ -24,16 +27,16 @@ pub(crate) type DeferralPool = Vec<(f64, u64, u64)>;
 impl DeferralValues {
     pub(crate) fn new(classes: usize) -> Self {
         let cells = classes * PHASES;
-        Self { values: vec![0.0; cells], visits: vec![0; cells], fresh: vec![0; cells] }
+        Self { values: vec![0.0; cells], visits: vec![0; cells], fresh: vec![0; cells], others: None }
     }
 
     /// Those that came to these `[class][phase]` in so many outcomes.
     pub(crate) fn acting_on(values: &[[f64; PHASES]], visits: &[[u64; PHASES]]) -> Self {
         let (values, visits) = (values.as_flattened().to_vec(), visits.as_flattened().to_vec());
-        Self { fresh: vec![0; values.len()], values, visits }
+        Self { fresh: vec![0; values.len()], values, visits, others: None }
     }
 
-    /// What is acted on and in how many outcomes it was learned, `[class][phase]` each.
+    /// What is acted on as far as it is one's own, and in how many outcomes it was learned, `[class][phase]` each.
     pub(crate) fn shown(&self) -> (Vec<[f64; PHASES]>, Vec<[u64; PHASES]>) {
         let visits: Vec<u64> =
             self.visits.iter().zip(&self.fresh).map(|(before, fresh)| before + fresh).collect();
@@ -48,7 +51,18 @@ impl DeferralValues {
     }
 
     pub(crate) fn value(&self, class: usize, phase: usize) -> f64 {
-        self.values[class * PHASES + phase]
+        let cell = class * PHASES + phase;
+        let own = self.values[cell];
+        let Some(others) = &self.others else { return own };
+        let ((mean, more), outcomes) = (others[cell], self.visits[cell] + self.fresh[cell]);
+        weighted_mean((own, outcomes as f64), (mean, more as f64))
+    }
+
+    /// Acts on what others learned too (of the shape of [`Self::shown`]), in the place of what it heeded before.
+    pub(crate) fn heed(&mut self, others: Option<(&[[f64; PHASES]], &[[u64; PHASES]])>) {
+        self.others = others.map(|(values, visits)| {
+            values.as_flattened().iter().copied().zip(visits.as_flattened().iter().copied()).collect()
+        });
     }
 
     pub(crate) fn learn(&mut self, class: usize, phase: usize, reward: f64) {

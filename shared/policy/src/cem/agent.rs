@@ -86,7 +86,12 @@ pub(crate) struct Cem {
     noise: f64,
     wanted: Preference,
     search: Search,
+    /// What it draws from and acts on: its own, and the others' where it heeds any.
     distribution: Distribution,
+    /// What its own generations came to.
+    own: Distribution,
+    /// What others came to, which is acted on beside its own.
+    others: Option<Distribution>,
     control: Control,
     /// Its members of this generation; those that are missing are drawn when it leads.
     members: Vec<Member>,
@@ -150,10 +155,12 @@ impl Cem {
         chosen
     }
 
-    /// Acts on and searches around another distribution.
-    fn follow(&mut self, distribution: Distribution) {
-        self.learning.exploration.epsilon = distribution.relative_spread();
-        self.distribution = distribution;
+    /// Acts on and searches around what its own generations have come to now, and the others'.
+    fn follow(&mut self, own: Distribution) {
+        self.distribution = own.clone();
+        self.others.iter().for_each(|others| self.distribution.mix(others));
+        self.learning.exploration.epsilon = self.distribution.relative_spread();
+        self.own = own;
     }
 
     /// How many steps a member has in a generation, on average.
@@ -234,11 +241,11 @@ impl Agent for Cem {
             self.control.observe(difficulty, *reward);
         }
         if self.steps >= self.search.generation_steps {
-            let mut distribution = self.distribution.clone();
+            let mut own = self.own.clone();
             let noise = if self.search.noisy { self.noise } else { 0.0 };
             let rate = self.search.refit_rate;
-            distribution.refit(&shared.generation, self.steps_per_member(), noise, rate);
-            self.follow(distribution);
+            own.refit(&shared.generation, self.steps_per_member(), noise, rate);
+            self.follow(own);
             self.members.clear();
             self.steps = 0;
         }
@@ -263,13 +270,21 @@ impl Agent for Cem {
     }
 
     fn knowledge(&self) -> Knowledge {
-        Knowledge::from(&self.distribution)
+        Knowledge::from(&self.own)
     }
 
     fn absorb(&mut self, knowledge: Knowledge) -> Result<(), String> {
+        self.others = None;
         self.follow(knowledge.try_into()?);
         self.members.clear(); // they were drawn from another distribution
         self.steps = 0;
+        Ok(())
+    }
+
+    /// Members that were drawn before are tried to the end.
+    fn heed(&mut self, others: Option<Knowledge>) -> Result<(), String> {
+        self.others = others.map(Distribution::try_from).transpose()?;
+        self.follow(self.own.clone());
         Ok(())
     }
 
@@ -345,6 +360,8 @@ impl Learner for Cem {
             wanted: Preference::EXCESS_COST,
             learning: Learning::at_rate(distribution.relative_spread()),
             search: Search::default(),
+            own: distribution.clone(),
+            others: None,
             distribution,
             control: Control::new(),
             members: Vec::new(),

@@ -34,19 +34,38 @@ impl Learned for Knowledge {
         {
             return Err("expected the same weights".into());
         }
-        if other.generation == 0 {
-            return Ok(()); // it knows nothing
-        }
-        let (own, others) = (f64::from(self.generation), f64::from(other.generation));
+        let generations = [self.generation, other.generation];
         for (weight, other) in self.weights.iter_mut().zip(&other.weights) {
-            let second_moment = |of: &Weight| of.spread.powi(2) + of.mean.powi(2);
-            let moment = weighted_mean((second_moment(weight), own), (second_moment(other), others));
-            weight.mean = weighted_mean((weight.mean, own), (other.mean, others));
-            weight.spread = (moment - weight.mean.powi(2)).max(0.0).sqrt();
+            let normals = [(weight.mean, weight.spread), (other.mean, other.spread)];
+            (weight.mean, weight.spread) = mixture(normals, generations);
         }
         self.generation = self.generation.saturating_add(other.generation);
         Ok(())
     }
+}
+
+impl Distribution {
+    /// Becomes the mixture of it and another one.
+    pub(super) fn mix(&mut self, other: &Self) {
+        let generations = [self.generation, other.generation];
+        let own = self.mean.iter_mut().zip(&mut self.spread);
+        for ((mean, spread), other) in own.zip(other.mean.iter().zip(&other.spread)) {
+            (*mean, *spread) = mixture([(*mean, *spread), (*other.0, *other.1)], generations);
+        }
+        self.generation = self.generation.saturating_add(other.generation);
+    }
+}
+
+/// Mean and spread of the mixture of two normal distributions, weighted by their generations. One of none knows nothing.
+fn mixture([own, other]: [(f64, f64); 2], generations: [u32; 2]) -> (f64, f64) {
+    if generations[1] == 0 {
+        return own;
+    }
+    let second_moment = |(mean, spread): (f64, f64)| spread.powi(2) + mean.powi(2);
+    let mean_of =
+        |own, other| weighted_mean((own, f64::from(generations[0])), (other, f64::from(generations[1])));
+    let mean = mean_of(own.0, other.0);
+    (mean, (mean_of(second_moment(own), second_moment(other)) - mean.powi(2)).max(0.0).sqrt())
 }
 
 impl From<&Distribution> for Knowledge {

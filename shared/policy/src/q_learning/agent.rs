@@ -106,6 +106,17 @@ impl Agent for QLearning {
         }
     }
 
+    fn heed(&mut self, others: Option<Knowledge>) -> Result<(), String> {
+        match (self, others) {
+            (Self::Request(agent), None) => agent.heed(None),
+            (Self::Specified(agent), None) => agent.heed(None),
+            (Self::Request(agent), Some(Knowledge::Request(others))) => agent.heed(Some(others)),
+            (Self::Specified(agent), Some(Knowledge::Specified(others))) => agent.heed(Some(others)),
+            (Self::Request(_), Some(other)) => Err(other.is_not_of(State::Request)),
+            (Self::Specified(_), Some(other)) => Err(other.is_not_of(State::Specified)),
+        }
+    }
+
     fn progress(&self) -> Progress {
         match self {
             Self::Request(agent) => Progress::Request(agent.progress()),

@@ -87,6 +87,10 @@ impl<R: HandRule> Agent for R {
 
     fn knowledge(&self) {}
 
+    fn heed(&mut self, _others: Option<()>) -> Result<(), String> {
+        Ok(())
+    }
+
     fn absorb(&mut self, (): ()) -> Result<(), String> {
         Ok(())
     }

@@ -9,6 +9,7 @@ mod constraints;
 mod extremes;
 mod going_on;
 mod hand_rules;
+mod heeding;
 mod laws;
 mod merging;
 mod preferences;

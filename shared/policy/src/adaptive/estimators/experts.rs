@@ -26,6 +26,8 @@ pub(crate) struct Losses {
 #[derive(Clone, Debug)]
 pub(crate) struct Experts {
     remembered: Losses,
+    /// What others remember, which is heeded beside one's own.
+    others: Option<Losses>,
     /// What was remembered when this episode began, as so many steps of it.
     prior: Vec<f64>,
     prior_steps: f64,
@@ -36,6 +38,19 @@ pub(crate) struct Experts {
 impl Losses {
     pub(crate) fn new(sums: Vec<f64>, steps: f64) -> Self {
         Self { sums, steps }
+    }
+
+    /// # Errors
+    /// When they are not sound losses of so many estimators.
+    fn check(&self, expected: usize) -> Result<(), String> {
+        let figures = self.sums.iter().chain([&self.steps]);
+        if self.sums.len() != expected
+            || self.steps < 0.0
+            || figures.into_iter().any(|loss| !loss.is_finite())
+        {
+            return Err(format!("expected {expected} finite losses, found {}", self.sums.len()));
+        }
+        Ok(())
     }
 
     /// # Errors
@@ -51,6 +66,7 @@ impl Experts {
         let none = vec![0.0; count];
         Self {
             remembered: Losses::new(none.clone(), 0.0),
+            others: None,
             prior: none.clone(),
             prior_steps: 0.0,
             episode: none,
@@ -59,9 +75,14 @@ impl Experts {
     }
 
     pub(crate) fn begin_episode(&mut self) {
-        self.prior_steps = self.remembered.steps.min(REMEMBERED_STEPS);
-        let share = if self.remembered.steps > 0.0 { self.prior_steps / self.remembered.steps } else { 0.0 };
-        self.prior = self.remembered.sums.iter().map(|sum| share * sum).collect();
+        let mut all = self.remembered.clone();
+        if let Some(others) = &self.others {
+            all.steps += others.steps;
+            all.sums.iter_mut().zip(&others.sums).for_each(|(sum, other)| *sum += other);
+        }
+        self.prior_steps = all.steps.min(REMEMBERED_STEPS);
+        let share = if all.steps > 0.0 { self.prior_steps / all.steps } else { 0.0 };
+        self.prior = all.sums.iter().map(|sum| share * sum).collect();
         self.episode.fill(0.0);
         self.episode_steps = 0.0;
     }
@@ -98,16 +119,19 @@ impl Experts {
     /// # Errors
     /// Says what does not fit.
     pub(crate) fn recall(&mut self, losses: Losses) -> Result<(), String> {
-        let expected = self.prior.len();
-        let figures = losses.sums.iter().chain([&losses.steps]);
-        if losses.sums.len() != expected
-            || losses.steps < 0.0
-            || figures.into_iter().any(|loss| !loss.is_finite())
-        {
-            return Err(format!("expected {expected} finite losses, found {}", losses.sums.len()));
-        }
+        losses.check(self.prior.len())?;
         self.remembered = losses;
         self.begin_episode();
+        Ok(())
+    }
+
+    /// Heeds what others remember too, in the place of what it heeded before, from the next episode on.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    pub(crate) fn heed(&mut self, others: Option<Losses>) -> Result<(), String> {
+        others.iter().try_for_each(|others| others.check(self.prior.len()))?;
+        self.others = others;
         Ok(())
     }
 

@@ -39,6 +39,8 @@ const FIRST_STEPS: f64 = 20.0;
 #[derive(Clone, Debug)]
 pub(crate) struct Level {
     calendar: Calendar,
+    /// That of others, which is heeded beside one's own.
+    others: Option<Calendar>,
     experts: Experts,
     /// What is left to know of a step when all else is known.
     least_spread: f64,
@@ -90,6 +92,17 @@ impl Calendar {
         Self { hours: vec![Visits::default(); HOURS], days: vec![Visits::default(); DAYS] }
     }
 
+    /// # Errors
+    /// Says what does not fit.
+    fn check(&self) -> Result<(), String> {
+        let Self { hours, days } = self;
+        let is_sound = |visits: &Visits| visits.count >= 0.0 && visits.sum.is_finite();
+        if (hours.len(), days.len()) != (HOURS, DAYS) || !hours.iter().chain(days).all(is_sound) {
+            return Err(format!("calendar: expected finite sums over {HOURS} hours and {DAYS} days"));
+        }
+        Ok(())
+    }
+
     /// Adds what another one remembers.
     pub(crate) fn add(&mut self, other: &Self) {
         let own = self.hours.iter_mut().chain(&mut self.days);
@@ -106,6 +119,7 @@ impl Level {
     pub(crate) fn new(least_spread: f64, is_told: bool) -> Self {
         Self {
             calendar: Calendar::new(),
+            others: None,
             experts: Experts::new(EXPERTS),
             least_spread,
             is_told,
@@ -118,7 +132,9 @@ impl Level {
     pub(crate) fn begin_episode(&mut self) {
         self.visits = [None; 2];
         if !self.is_told {
-            self.usual = [usual(&self.calendar.hours), usual(&self.calendar.days)];
+            let mut all = self.calendar.clone();
+            self.others.iter().for_each(|others| all.add(others));
+            self.usual = [usual(&all.hours), usual(&all.days)];
         }
         self.experts.begin_episode();
         self.offsets = [0.0; EXPERTS];
@@ -172,12 +188,18 @@ impl Level {
     /// # Errors
     /// Says what does not fit.
     pub(crate) fn recall(&mut self, calendar: Calendar) -> Result<(), String> {
-        let Calendar { hours, days } = &calendar;
-        let is_sound = |visits: &Visits| visits.count >= 0.0 && visits.sum.is_finite();
-        if (hours.len(), days.len()) != (HOURS, DAYS) || !hours.iter().chain(days).all(is_sound) {
-            return Err(format!("calendar: expected finite sums over {HOURS} hours and {DAYS} days"));
-        }
+        calendar.check()?;
         self.calendar = calendar;
+        Ok(())
+    }
+
+    /// Heeds the calendar of others too, in the place of what it heeded before, from the next episode on.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    pub(crate) fn heed(&mut self, others: Option<Calendar>) -> Result<(), String> {
+        others.iter().try_for_each(Calendar::check)?;
+        self.others = others;
         Ok(())
     }
 

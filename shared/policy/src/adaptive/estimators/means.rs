@@ -28,6 +28,8 @@ pub(crate) struct Means {
     is_told: bool,
     /// By provider: jobs of all episodes that were learned from, and their sum.
     known: Vec<(f64, f64)>,
+    /// The same of others, which is heeded beside one's own.
+    others: Option<Vec<(f64, f64)>>,
     experts: Experts,
     /// What is known of other episodes.
     priors: Vec<f64>,
@@ -40,7 +42,7 @@ impl Means {
         let recent = vec![vec![(0.0, 0.0); catalog.len()]; MEANS.len()];
         let known = vec![(0.0, 0.0); catalog.len()];
         let experts = Experts::new(MEANS.len());
-        Self { priors: catalog.clone(), catalog, catalog_jobs, is_told, known, experts, recent }
+        Self { priors: catalog.clone(), catalog, catalog_jobs, is_told, known, others: None, experts, recent }
     }
 
     pub(crate) fn begin_episode(&mut self) {
@@ -48,7 +50,11 @@ impl Means {
             (catalog * self.catalog_jobs + sum) / (self.catalog_jobs + jobs)
         };
         if !self.is_told {
-            self.priors = self.catalog.iter().zip(&self.known).map(prior).collect();
+            let mut all = self.known.clone();
+            for (known, other) in all.iter_mut().zip(self.others.iter().flatten()) {
+                *known = (known.0 + other.0, known.1 + other.1);
+            }
+            self.priors = self.catalog.iter().zip(&all).map(prior).collect();
         }
         self.experts.begin_episode();
         self.recent = vec![vec![(0.0, 0.0); self.catalog.len()]; MEANS.len()];
@@ -105,6 +111,22 @@ impl Means {
     /// # Errors
     /// Says what does not fit.
     pub(crate) fn recall(&mut self, known: Vec<(f64, f64)>) -> Result<(), String> {
+        self.check(&known)?;
+        self.known = known;
+        Ok(())
+    }
+
+    /// Heeds what others know too, in the place of what it heeded before, from the next episode on.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    pub(crate) fn heed(&mut self, others: Option<Vec<(f64, f64)>>) -> Result<(), String> {
+        others.iter().try_for_each(|others| self.check(others))?;
+        self.others = others;
+        Ok(())
+    }
+
+    fn check(&self, known: &[(f64, f64)]) -> Result<(), String> {
         if known.len() != self.catalog.len() {
             let (expected, found) = (self.catalog.len(), known.len());
             return Err(format!("expected figures of {expected} providers, found {found}"));
@@ -112,7 +134,6 @@ impl Means {
         if !known.iter().all(|(jobs, sum)| *jobs >= 0.0 && sum.is_finite()) {
             return Err("expected finite sums over jobs".into());
         }
-        self.known = known;
         Ok(())
     }
 

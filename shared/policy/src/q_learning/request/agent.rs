@@ -212,6 +212,20 @@ impl RequestAware {
         }
     }
 
+    fn check(&self, knowledge: &Knowledge) -> Result<(), String> {
+        let is_known = |at: &StateAction| {
+            usize::from(at.tenant) < self.tenants && usize::from(at.gpu_type) < self.gpu_types
+        };
+        if !knowledge.cells.keys().all(is_known) {
+            let Self { tenants, gpu_types, .. } = self;
+            return Err(format!("expected values of {tenants} tenants and {gpu_types} GPU types"));
+        }
+        if !knowledge.hours.keys().all(|at| usize::from(at.provider) < self.providers) {
+            return Err(format!("expected values of the hours of {} providers", self.providers));
+        }
+        Ok(())
+    }
+
     fn update(&mut self, at: StateAction, target: f64) {
         let error = self.values.learn(at, target, self.settings.learning_rate, 1.0);
         self.learning.count(error);
@@ -314,20 +328,19 @@ impl Agent for RequestAware {
     }
 
     fn absorb(&mut self, knowledge: Knowledge) -> Result<(), String> {
-        let is_known = |at: &StateAction| {
-            usize::from(at.tenant) < self.tenants && usize::from(at.gpu_type) < self.gpu_types
-        };
-        if !knowledge.cells.keys().all(is_known) {
-            let Self { tenants, gpu_types, .. } = self;
-            return Err(format!("expected values of {tenants} tenants and {gpu_types} GPU types"));
-        }
-        if !knowledge.hours.keys().all(|at| usize::from(at.provider) < self.providers) {
-            return Err(format!("expected values of the hours of {} providers", self.providers));
-        }
+        self.check(&knowledge)?;
         self.reward = knowledge.reward;
         self.values = Values::of_cells(&knowledge.cells);
         self.hours = Values::of_cells(&knowledge.hours);
         self.replay = self.settings.replay.enabled.then(|| Replay::new(self.settings.replay));
+        Ok(())
+    }
+
+    fn heed(&mut self, others: Option<Knowledge>) -> Result<(), String> {
+        let others = others.unwrap_or_default();
+        self.check(&others)?;
+        self.values.heed(&others.cells);
+        self.hours.heed(&others.hours);
         Ok(())
     }
 

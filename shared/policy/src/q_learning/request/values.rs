@@ -22,6 +22,8 @@ pub(crate) struct Values<K> {
     cells: Vec<Cell>,
     /// Visits since the last merge.
     fresh: Vec<u32>,
+    /// What others learned, which is acted on beside one's own.
+    others: FxHashMap<K, Cell>,
 }
 
 /// What several tables came to together since they were last merged.
@@ -38,7 +40,13 @@ pub(crate) struct Pooled {
 
 impl<K> Default for Values<K> {
     fn default() -> Self {
-        Self { positions: FxHashMap::default(), places: Vec::new(), cells: Vec::new(), fresh: Vec::new() }
+        Self {
+            positions: FxHashMap::default(),
+            places: Vec::new(),
+            cells: Vec::new(),
+            fresh: Vec::new(),
+            others: FxHashMap::default(),
+        }
     }
 }
 
@@ -51,12 +59,21 @@ impl<K: Copy + Ord + Hash> Values<K> {
         self.learned(at).unwrap_or(0.0)
     }
 
-    /// The value where there is one.
+    /// The value where there is one: the mean of one's own and the others', weighted by how often each was learned.
     pub(crate) fn learned(&self, at: K) -> Option<f64> {
-        self.positions.get(&at).map(|position| self.cells[*position as usize].value)
+        let own = self.positions.get(&at).map(|position| self.cells[*position as usize]);
+        let Some(others) = self.others.get(&at) else { return own.map(|own| own.value) };
+        let mut all = own.unwrap_or_default();
+        all.add(*others);
+        Some(all.value)
     }
 
-    /// Moves a value towards a target, at first at this rate (but never slower than the mean of all targets would);
+    /// Acts on what others learned too, in the place of what it heeded before.
+    pub(crate) fn heed(&mut self, others: &BTreeMap<K, Cell>) {
+        self.others = others.iter().map(|(at, cell)| (*at, *cell)).collect();
+    }
+
+    /// Moves its own value towards a target, at first at this rate (but never slower than the mean of all targets would);
     /// `weight` is what it counts. Gives the error.
     pub(crate) fn learn(&mut self, at: K, target: f64, first_rate: f64, weight: f64) -> f64 {
         let position = self.position(at);
@@ -88,7 +105,7 @@ impl<K: Copy + Ord + Hash> Values<K> {
     pub(crate) fn of_cells(cells: &BTreeMap<K, Cell>) -> Self {
         let positions = cells.keys().copied().zip(0..).collect();
         let (places, cells): (Vec<_>, Vec<_>) = cells.iter().map(|(at, cell)| (*at, *cell)).unzip();
-        Self { positions, fresh: vec![0; places.len()], places, cells }
+        Self { positions, fresh: vec![0; places.len()], places, cells, others: FxHashMap::default() }
     }
 
     /// Visits since the last merge, in the order of [`Values::cells`].

@@ -197,6 +197,10 @@ impl Agent for Specified {
         Ok(())
     }
 
+    fn heed(&mut self, others: Option<Knowledge>) -> Result<(), String> {
+        self.table.heed(&others.unwrap_or_default())
+    }
+
     fn progress(&self) -> Progress {
         let order = self.table.sorted_positions();
         let replay = self.replay.as_ref();

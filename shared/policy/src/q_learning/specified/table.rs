@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::q_learning::{
     cell::Cell,
@@ -22,6 +22,10 @@ pub(crate) struct QTable {
     values: Vec<f64>,
     /// By state: how often each value changed since the last merge. Counted where tables are merged.
     changes: BTreeMap<u32, Vec<u32>>,
+    /// By state, what others learned, which is acted on beside one's own.
+    others: FxHashMap<u32, Vec<Cell>>,
+    /// States that came from others. One that was acted in since is one's own too.
+    foreign: FxHashSet<u32>,
 }
 
 impl QTable {
@@ -33,7 +37,29 @@ impl QTable {
             visits: Vec::new(),
             values: Vec::new(),
             changes: BTreeMap::new(),
+            others: FxHashMap::default(),
+            foreign: FxHashSet::default(),
         }
+    }
+
+    /// Acts on what others learned too, in the place of what it heeded before.
+    ///
+    /// # Errors
+    /// When it is of another number of actions.
+    pub(crate) fn heed(&mut self, others: &Knowledge) -> Result<(), String> {
+        if let Some(cells) = others.states.values().find(|cells| cells.len() != self.actions) {
+            return Err(format!("expected {} values in each state, found {}", self.actions, cells.len()));
+        }
+        self.others.clear();
+        for (key, cells) in &others.states {
+            let known = self.len();
+            let state = self.find_or_insert(key.clone());
+            if self.len() > known {
+                self.foreign.insert(state);
+            }
+            self.others.insert(state, cells.clone());
+        }
+        Ok(())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -56,10 +82,17 @@ impl QTable {
         state
     }
 
+    /// What is acted on: the mean of one's own value and the others', weighted by how often each was learned.
     pub(crate) fn value(&self, state: u32, action: usize) -> f64 {
-        self.values[state as usize * self.actions + action]
+        let at = state as usize * self.actions + action;
+        let mut cell = Cell { value: self.values[at], weight: self.visits[at] };
+        if let Some(others) = self.others.get(&state) {
+            cell.add(others[action]);
+        }
+        cell.value
     }
 
+    /// One's own value.
     pub(crate) fn value_mut(&mut self, state: u32, action: u16) -> &mut f64 {
         &mut self.values[state as usize * self.actions + usize::from(action)]
     }
@@ -117,21 +150,21 @@ impl QTable {
 
     /// The best allowed action and its value; the first on a tie. `allowed` must not be empty.
     pub(crate) fn best(&self, state: u32, mut allowed: u128) -> (usize, f64) {
-        let row = &self.values[state as usize * self.actions..][..self.actions];
         let first = allowed.trailing_zeros() as usize;
-        let mut best = (first, row[first]);
+        let mut best = (first, self.value(state, first));
         allowed &= allowed - 1;
         while allowed != 0 {
             let action = allowed.trailing_zeros() as usize;
-            if row[action] > best.1 {
-                best = (action, row[action]);
+            let value = self.value(state, action);
+            if value > best.1 {
+                best = (action, value);
             }
             allowed &= allowed - 1;
         }
         best
     }
 
-    /// Position of each state in the order of the keys.
+    /// Position of each of its own states in the order of the keys.
     pub(crate) fn sorted_positions(&self) -> Vec<u32> {
         let mut positions = vec![0; self.keys.len()];
         for (position, state) in self.sorted().into_iter().enumerate() {
@@ -140,15 +173,15 @@ impl QTable {
         positions
     }
 
-    /// All values, each weighted by how often its action was taken there.
+    /// All its own values, each weighted by how often its action was taken there.
     pub(crate) fn knowledge(&self) -> Knowledge {
         let cells = |state: usize| {
             let row = state * self.actions..(state + 1) * self.actions;
             let values = self.values[row.clone()].iter().zip(&self.visits[row]);
             values.map(|(&value, &weight)| Cell { value, weight }).collect()
         };
-        let states = self.keys.iter().enumerate().map(|(state, key)| (key.clone(), cells(state)));
-        Knowledge { states: states.collect() }
+        let own = self.keys.iter().enumerate().filter(|(state, _)| self.is_own(*state as u32));
+        Knowledge { states: own.map(|(state, key)| (key.clone(), cells(state))).collect() }
     }
 
     /// The table of this knowledge; its states are numbered in the order of their keys.
@@ -168,8 +201,15 @@ impl QTable {
         Ok(table)
     }
 
+    /// False for a state that is here only because others knew it.
+    fn is_own(&self, state: u32) -> bool {
+        let row = state as usize * self.actions;
+        !self.foreign.contains(&state)
+            || self.visits[row..row + self.actions].iter().any(|visits| *visits > 0)
+    }
+
     fn sorted(&self) -> Vec<u32> {
-        let mut states: Vec<u32> = (0..self.keys.len() as u32).collect();
+        let mut states: Vec<u32> = (0..self.keys.len() as u32).filter(|state| self.is_own(*state)).collect();
         states.sort_unstable_by(|a, b| self.keys[*a as usize].cmp(&self.keys[*b as usize]));
         states
     }

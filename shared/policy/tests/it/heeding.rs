@@ -1,0 +1,152 @@
+//! Acting also on what others have learned, without taking it for one's own.
+
+use policy::{Knowledge, Swarm, SwarmConfig, SwarmError, registry::LEARNERS};
+use proptest::prelude::*;
+use routing_env::{Environment, Preset};
+use serde_json::json;
+
+use crate::support::play;
+
+/// Every learner by default, and `q-learning` as it was specified.
+fn swarms(env: &Environment, agents: u32) -> Vec<Swarm> {
+    let mut configs: Vec<_> =
+        LEARNERS.iter().map(|learner| SwarmConfig::new(learner.name, &json!({}), agents).unwrap()).collect();
+    configs.push(SwarmConfig::new("q-learning", &json!({"state": "specified"}), agents).unwrap());
+    configs.into_iter().map(|config| Swarm::new(config, env).unwrap()).collect()
+}
+
+fn env() -> Environment {
+    Environment::built_in(Preset::Drifting).with_steps(30)
+}
+
+fn knowledge(swarm: &Swarm) -> String {
+    serde_json::to_string(&swarm.knowledge()).unwrap()
+}
+
+#[test]
+fn whoever_knows_nothing_and_heeds_another_decides_as_the_other_does() {
+    let env = env();
+    for mut teacher in swarms(&env, 1) {
+        play(&mut teacher, &env, 0..6);
+        let mut listener = Swarm::new(teacher.config().clone(), &env).unwrap();
+        let name = teacher.config().algorithm.name();
+        let ignorant = { play(&mut frozen(&listener), &env, 90..93) };
+        listener.heed(&teacher.knowledge()).unwrap();
+        // whoever looks a known thing up goes on from it, so that both are asked frozen
+        let (told, own) =
+            (play(&mut frozen(&listener), &env, 90..93), play(&mut frozen(&teacher), &env, 90..93));
+        assert_eq!(told.overall.reward.to_bits(), own.overall.reward.to_bits(), "{name}");
+        assert_ne!(told.overall.reward, ignorant.overall.reward, "{name}: what was heeded must matter");
+        let new = Swarm::new(teacher.config().clone(), &env).unwrap();
+        assert!(knowledge(&listener) == knowledge(&new), "{name}: it has learned nothing itself");
+    }
+}
+
+#[test]
+fn whoever_no_longer_heeds_others_decides_as_if_it_never_had() {
+    let env = env();
+    for mut teacher in swarms(&env, 2) {
+        play(&mut teacher, &env, 0..6);
+        let mut swarm = Swarm::new(teacher.config().clone(), &env).unwrap();
+        play(&mut swarm, &env, 20..24);
+        let before = play(&mut frozen(&swarm), &env, 90..92);
+        let known = knowledge(&swarm);
+        swarm.heed(&teacher.knowledge()).unwrap();
+        play(&mut frozen(&swarm), &env, 90..92);
+        swarm.heed(&[]).unwrap();
+        assert_eq!(play(&mut frozen(&swarm), &env, 90..92), before, "{}", swarm.config().algorithm.name());
+        assert!(knowledge(&swarm) == known, "{}", swarm.config().algorithm.name());
+    }
+}
+
+#[test]
+fn a_state_is_restored_without_what_was_heeded_and_goes_on_the_same_when_told_again() {
+    let env = env();
+    for mut teacher in swarms(&env, 2) {
+        play(&mut teacher, &env, 0..4);
+        let others = teacher.knowledge();
+        let mut swarm = Swarm::new(teacher.config().clone(), &env).unwrap();
+        swarm.heed(&others).unwrap();
+        play(&mut swarm, &env, 20..23);
+        let mut restored = Swarm::new(teacher.config().clone(), &env).unwrap();
+        let state = serde_json::to_vec(&swarm.state()).unwrap();
+        restored.restore(&serde_json::from_slice(&state).unwrap()).unwrap();
+        restored.heed(&others).unwrap();
+        let name = swarm.config().algorithm.name();
+        assert_eq!(play(&mut restored, &env, 23..26), play(&mut swarm, &env, 23..26), "{name}");
+        assert!(knowledge(&restored) == knowledge(&swarm), "{name}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_changes_nothing() {
+    let env = env();
+    for mut swarm in swarms(&env, 2) {
+        let name = swarm.config().algorithm.name();
+        let one = swarm.knowledge()[..1].to_vec();
+        assert_eq!(refused(&mut swarm, &one), "expected the knowledge of 2 agents, found 1", "{name}");
+        let mut foreign = swarm.knowledge();
+        foreign[1].algorithm = if name == "cem" { "adaptive" } else { "cem" }.into();
+        assert!(refused(&mut swarm, &foreign).starts_with("agent 1: expected what"), "{name}");
+        if name == "adaptive" {
+            let mut elsewhere = swarm.knowledge();
+            elsewhere[0].learned["facts"]["failures"].as_array_mut().unwrap().pop();
+            assert!(refused(&mut swarm, &elsewhere).contains("providers"), "{name}");
+        }
+    }
+}
+
+fn refused(swarm: &mut Swarm, others: &[Knowledge]) -> String {
+    match swarm.heed(others).unwrap_err() {
+        SwarmError::Mismatch(what) => what,
+        other => panic!("{other}"),
+    }
+}
+
+fn frozen(swarm: &Swarm) -> Swarm {
+    let mut frozen = swarm.clone();
+    frozen.freeze();
+    frozen
+}
+
+#[test]
+fn claims_are_means_over_what_was_tried_and_only_of_facts() {
+    let env = env();
+    for mut swarm in swarms(&env, 1) {
+        let name = swarm.config().algorithm.name();
+        assert_eq!(swarm.knowledge()[0].claims().unwrap(), [], "{name}: nothing was seen");
+        play(&mut swarm, &env, 0..4);
+        let claims = swarm.knowledge()[0].claims().unwrap();
+        assert_eq!(claims.is_empty(), name != "adaptive", "{name}");
+        for claim in claims.iter().filter(|claim| claim.of.starts_with("failures")) {
+            assert!(claim.count >= 1.0 && (0.0..=1.0).contains(&claim.mean), "{claim:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+    /// Two who heed each other know each what they saw, whatever they heeded: merged, all is counted once.
+    #[test]
+    fn two_that_heed_each_other_count_nothing_twice(rounds in 1_usize..4, seed in 0_u64..1000) {
+        let env = env();
+        let config = SwarmConfig::new("adaptive", &json!({}), 1).unwrap();
+        let [mut one, mut other] = [(); 2].map(|()| Swarm::new(config.clone(), &env).unwrap());
+        let mut tries = 0.0;
+        for round in 0..rounds as u64 {
+            play(&mut one, &env, seed + round..seed + round + 1);
+            play(&mut other, &env, seed + 5000 + round..seed + 5001 + round);
+            let (known, others) = (one.knowledge(), other.knowledge());
+            let mut all = known[0].clone();
+            all.merge(&others[0]).unwrap();
+            let counted = |of: &Knowledge| -> f64 { of.claims().unwrap().iter().map(|claim| claim.count).sum() };
+            let sum = counted(&all);
+            prop_assert_eq!(sum, counted(&known[0]) + counted(&others[0]));
+            // a round adds about as much as the first did; what is counted twice would double it with each round
+            if round == 0 { tries = sum; }
+            prop_assert!(sum < 1.8 * tries * (round + 1) as f64, "round {}: {} after {}", round, sum, tries);
+            one.heed(&others).unwrap();
+            other.heed(&known).unwrap();
+        }
+    }
+}
