@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 const SERVICES: [&str; 4] = ["trainer", "psi-field", "remembrancer", "evaluator"];
-const PURE: [&str; 8] =
-    ["routing-env", "limit", "policy", "merkle-log", "evaluation", "meta-learning", "psi", "records"];
-const DOMAIN: [&str; 9] = [
+const PURE: [&str; 9] = [
     "routing-env",
     "limit",
     "policy",
@@ -16,6 +14,18 @@ const DOMAIN: [&str; 9] = [
     "meta-learning",
     "psi",
     "records",
+    "federation",
+];
+const DOMAIN: [&str; 10] = [
+    "routing-env",
+    "limit",
+    "policy",
+    "merkle-log",
+    "evaluation",
+    "meta-learning",
+    "psi",
+    "records",
+    "federation",
     "embedded-postgres",
 ];
 
