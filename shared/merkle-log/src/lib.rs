@@ -8,6 +8,9 @@
 //! - [`note`], [`checkpoint`]: the signed tree head (C2SP signed-note, tlog-checkpoint).
 //! - [`rotation`]: the checkpoint at which a log changes its key, signed by both.
 //! - [`evidence`]: one record, verified offline from public key, checkpoint and proof.
+//! - [`cosignature`], [`witness`]: checkpoints that witnesses cosign, and when they do (C2SP tlog-cosignature, tlog-witness).
+//! - [`trust_policy`]: which logs are trusted, and which witnesses must have cosigned (C2SP tlog-policy).
+//! - [`tlog_proof`]: a proof as a file that other tools read (C2SP tlog-proof).
 //!
 //! Nothing here reads a clock, makes randomness or does I/O: keys and stored nodes are arguments.
 
@@ -16,12 +19,16 @@
 pub mod bundle;
 pub mod canonical;
 pub mod checkpoint;
+pub mod cosignature;
 pub mod evidence;
 pub mod frontier;
 pub mod note;
 pub mod proof;
 pub mod rotation;
 pub mod tile;
+pub mod tlog_proof;
+pub mod trust_policy;
+pub mod witness;
 
 mod hash;
 

@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 /// The signature type of Ed25519 (C2SP signed-note, "Signature types").
 const ED25519: u8 = 0x01;
 
+/// What a secret key's text begins with.
+pub(crate) const SECRET: &str = "PRIVATE+KEY+";
+
 /// Notes with more signatures are refused before any is looked at.
 const MAX_SIGNATURES: usize = 64;
 
@@ -91,8 +94,8 @@ impl NoteSigner {
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         const FORM: KeyError =
             KeyError::Form("PRIVATE+KEY+<name>+<id>+<base64 of 0x01 and the Ed25519 seed>");
-        let rest = text.strip_prefix("PRIVATE+KEY+").ok_or(FORM)?;
-        let (name, id, seed) = key_parts(rest).ok_or(FORM)?;
+        let (name, id, seed) =
+            text.strip_prefix(SECRET).and_then(|rest| key_parts(rest, ED25519)).ok_or(FORM)?;
         let signer = Self::new(name, &seed)?;
         check_id(id, signer.verifier_key().id())?;
         Ok(signer)
@@ -101,8 +104,8 @@ impl NoteSigner {
     /// The secret text form.
     #[must_use]
     pub fn to_secret_text(&self) -> String {
-        let id = hex::encode(self.verifier_key().id());
-        format!("PRIVATE+KEY+{}+{id}+{}", self.name, key_base64(&self.key.to_bytes()))
+        let id = self.verifier_key().id();
+        format!("{SECRET}{}", key_text(&self.name, id, ED25519, &self.key.to_bytes()))
     }
 
     /// The key that verifies what this one signs.
@@ -136,9 +139,7 @@ impl NoteSigner {
     }
 
     fn signature_line(&self, text: &str) -> String {
-        let mut signature = self.verifier_key().id().to_vec();
-        signature.extend_from_slice(&self.key.sign(text.as_bytes()).to_bytes());
-        format!("\u{2014} {} {}\n", self.name, BASE64.encode(signature))
+        signature_line(&self.name, self.verifier_key().id(), &self.key.sign(text.as_bytes()).to_bytes())
     }
 }
 
@@ -155,7 +156,7 @@ impl VerifierKey {
     /// When the text has another form, the id is wrong, or the key is not a point of the curve.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         const FORM: KeyError = KeyError::Form("<name>+<id>+<base64 of 0x01 and the Ed25519 public key>");
-        let (name, id, key) = key_parts(text).ok_or(FORM)?;
+        let (name, id, key) = key_parts(text, ED25519).ok_or(FORM)?;
         check_name(name)?;
         let key = VerifyingKey::from_bytes(&key).map_err(|_| FORM)?;
         let verifier = Self { name: name.into(), key };
@@ -172,18 +173,19 @@ impl VerifierKey {
     /// `SHA-256(name || 0x0A || 0x01 || public key)[:4]`.
     #[must_use]
     pub fn id(&self) -> [u8; 4] {
-        let hash = Sha256::new()
-            .chain_update(&self.name)
-            .chain_update([b'\n', ED25519])
-            .chain_update(self.key.as_bytes())
-            .finalize();
-        [hash[0], hash[1], hash[2], hash[3]]
+        key_id(&self.name, ED25519, self.key.as_bytes())
+    }
+
+    /// The Ed25519 public key.
+    #[must_use]
+    pub fn public_key(&self) -> &[u8; 32] {
+        self.key.as_bytes()
     }
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}+{}+{}", self.name, hex::encode(self.id()), key_base64(self.key.as_bytes()))
+        f.write_str(&key_text(&self.name, self.id(), ED25519, self.key.as_bytes()))
     }
 }
 
@@ -216,14 +218,19 @@ impl SignedNote {
     /// When it did not, or when any signature under its name and id does not hold.
     pub fn verify(&self, key: &VerifierKey) -> Result<&str, NoteError> {
         let mut verified = false;
-        let id = key.id();
-        for line in self.signatures.iter().filter(|line| line.name == key.name && line.key_id == id) {
+        for signature in self.signatures_of(&key.name, key.id()) {
             let bad = || NoteError::BadSignature(key.name.clone());
-            let signature = Signature::from_slice(&line.signature).map_err(|_| bad())?;
+            let signature = Signature::from_slice(signature).map_err(|_| bad())?;
             key.key.verify_strict(self.text.as_bytes(), &signature).map_err(|_| bad())?;
             verified = true;
         }
         if verified { Ok(&self.text) } else { Err(NoteError::NotSigned(key.to_string())) }
+    }
+
+    /// What the lines of a key have behind its id.
+    pub(crate) fn signatures_of(&self, name: &str, id: [u8; 4]) -> impl Iterator<Item = &[u8]> {
+        let lines = self.signatures.iter().filter(move |line| line.name == name && line.key_id == id);
+        lines.map(|line| line.signature.as_slice())
     }
 }
 
@@ -239,7 +246,18 @@ fn parse_signature(line: &str) -> Result<NoteSignature, NoteError> {
     Ok(NoteSignature { name: name.into(), key_id: *key_id, signature: signature.to_vec() })
 }
 
-fn check_text(text: &str) -> Result<(), NoteError> {
+/// `SHA-256(name || 0x0A || signature type || public key)[:4]` (C2SP signed-note, "Signatures").
+pub(crate) fn key_id(name: &str, kind: u8, key: &[u8; 32]) -> [u8; 4] {
+    let hash = Sha256::new().chain_update(name).chain_update([b'\n', kind]).chain_update(key).finalize();
+    [hash[0], hash[1], hash[2], hash[3]]
+}
+
+/// A signature line, its newline included.
+pub(crate) fn signature_line(name: &str, id: [u8; 4], signature: &[u8]) -> String {
+    format!("\u{2014} {name} {}\n", BASE64.encode([&id, signature].concat()))
+}
+
+pub(crate) fn check_text(text: &str) -> Result<(), NoteError> {
     if !text.ends_with('\n') {
         return Err(NoteError::Form("a text that ends in a newline"));
     }
@@ -249,31 +267,32 @@ fn check_text(text: &str) -> Result<(), NoteError> {
     Ok(())
 }
 
-fn check_name(name: &str) -> Result<(), KeyError> {
+pub(crate) fn check_name(name: &str) -> Result<(), KeyError> {
     if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+') {
         return Err(KeyError::Name(name.into()));
     }
     Ok(())
 }
 
-fn check_id(text: &str, id: [u8; 4]) -> Result<(), KeyError> {
+pub(crate) fn check_id(text: &str, id: [u8; 4]) -> Result<(), KeyError> {
     let expected = hex::encode(id);
     if text == expected { Ok(()) } else { Err(KeyError::Id { expected, actual: text.into() }) }
 }
 
-/// `name+id+base64`; a base64 text may itself contain `+`.
-fn key_parts(text: &str) -> Option<(&str, &str, [u8; 32])> {
+/// Name, id and 32 bytes of `name+id+base64`, if it is of this signature type; a base64 text may itself contain `+`.
+pub(crate) fn key_parts(text: &str, kind: u8) -> Option<(&str, &str, [u8; 32])> {
     let (name, rest) = text.split_once('+')?;
     let (id, base64) = rest.split_once('+')?;
     let bytes = BASE64.decode(base64).ok()?;
-    let (kind, key) = bytes.split_first()?;
-    Some((name, id, (*kind == ED25519).then(|| key.try_into().ok())??))
+    let (actual, key) = bytes.split_first()?;
+    Some((name, id, (*actual == kind).then(|| key.try_into().ok())??))
 }
 
-fn key_base64(key: &[u8; 32]) -> String {
-    let mut bytes = vec![ED25519];
+/// `name+id+base64` of a key of this signature type.
+pub(crate) fn key_text(name: &str, id: [u8; 4], kind: u8, key: &[u8; 32]) -> String {
+    let mut bytes = vec![kind];
     bytes.extend_from_slice(key);
-    BASE64.encode(bytes)
+    format!("{name}+{}+{}", hex::encode(id), BASE64.encode(bytes))
 }
 
 #[cfg(test)]
