@@ -1,14 +1,18 @@
 //! Writes what fuzzing starts from: valid inputs of each target, to the folder that is named.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, ops::Range, path::Path};
 
 use ai_mesh_fuzz::{
     RECORDS, SIGNER, evidence,
     field::ordinary_windows,
-    head,
+    head, leaves,
     markets::{CATALOG, SMALL, WORKLOADS, learners, train},
+    naive,
 };
 use api::trainer::{Agent, EpisodeMetrics};
+use merkle_log::{
+    cosignature::Cosigner, proof::consistency_ranges, tlog_proof::TlogProof, witness::AddCheckpoint,
+};
 use policy::{PolicyFile, Rule, Swarm, SwarmConfig, Training};
 use psi::{Field, Settings};
 use routing_env::{Catalog, Workloads};
@@ -21,6 +25,7 @@ use trainer::{
 fn main() -> io::Result<()> {
     let folder = std::env::args().nth(1).ok_or_else(|| io::Error::other("expected a folder"))?;
     for (target, seeds) in [
+        ("add_checkpoint", add_checkpoints()),
         ("canonical_json", RECORDS.map(str::to_owned).into()),
         ("catalog", vec![CATALOG.to_owned(), text(&Catalog::built_in())]),
         ("evidence", (0..RECORDS.len()).map(evidence).collect()),
@@ -31,7 +36,9 @@ fn main() -> io::Result<()> {
         ("run_checkpoint", run_checkpoints()),
         ("run_request", run_requests().iter().map(Value::to_string).collect()),
         ("snapshot", snapshots()),
+        ("tlog_proof", (0..RECORDS.len()).map(tlog_proof).collect()),
         ("trace", traces()),
+        ("trust_policy", vec![trust_policy()]),
         ("workloads", workloads()),
     ] {
         let folder = Path::new(&folder).join(target);
@@ -51,6 +58,35 @@ fn note() -> String {
     head().sign(&SIGNER).expect("an origin without control characters")
 }
 
+/// From nothing, and from each smaller tree.
+fn add_checkpoints() -> Vec<String> {
+    let leaves = leaves();
+    let request = |old: usize| {
+        // From nothing there is nothing to prove.
+        let ranges = consistency_ranges(old as u64, leaves.len() as u64).unwrap_or_default();
+        let root = |range: Range<u64>| naive::root(&leaves[range.start as usize..range.end as usize]);
+        let proof = ranges.into_iter().map(root).collect();
+        AddCheckpoint { old: old as u64, proof, checkpoint: note() }.to_text()
+    };
+    (0..=leaves.len()).map(request).collect()
+}
+
+fn tlog_proof(index: usize) -> String {
+    let path = naive::path(index, &leaves());
+    let extra = Some(RECORDS[index].as_bytes().to_vec());
+    TlogProof { extra, index: index as u64, path, checkpoint: note() }.to_text()
+}
+
+/// The example of C2SP tlog-policy.
+fn trust_policy() -> String {
+    let mut text = format!("log {}\n", SIGNER.verifier_key());
+    for (seed, name) in (1..).zip(["X1", "X2", "X3", "Y1", "Y2", "Y3"]) {
+        let cosigner = Cosigner::new(name, &[seed; 32]).expect("a name without spaces");
+        text.push_str(&format!("witness {name} {}\n", cosigner.witness_key()));
+    }
+    text + "group X 2 X1 X2 X3\ngroup Y any Y1 Y2 Y3\ngroup both all X Y\nquorum both\n"
+}
+
 fn metrics_csv() -> String {
     let columns = "episode,avg_reward,fill_rate,gpu_hours_fill,avg_cost_usd,avg_latency_ms,epsilon,q_table_size,psi,\
                    continuity,prediction_error,interventions,cost_index";
@@ -68,6 +104,7 @@ fn policy_files() -> Vec<String> {
         first_seed: 1,
         episodes: 3,
         decisions: 60,
+        prior: None,
     };
     let file = |mut swarm: Swarm| {
         train(&mut swarm, &SMALL);
