@@ -23,31 +23,63 @@ use crate::{
     unreadable,
 };
 
+/// A service's routes.
+pub struct Routes {
+    keyed: OpenApiRouter,
+    open: OpenApiRouter,
+}
+
+impl Routes {
+    /// The same with routes that everybody may call, also where there are keys: what comes there vouches for itself. The
+    /// limits are those of all.
+    #[must_use]
+    pub fn with_open(self, open: OpenApiRouter) -> Self {
+        Self { open: self.open.merge(open), ..self }
+    }
+
+    /// The document of all of them, as [`openapi`](crate::openapi) wants it.
+    #[must_use]
+    pub fn documented(self) -> OpenApiRouter {
+        self.keyed.merge(self.open)
+    }
+}
+
+impl From<OpenApiRouter> for Routes {
+    fn from(keyed: OpenApiRouter) -> Self {
+        Self { keyed, open: OpenApiRouter::new() }
+    }
+}
+
 /// A service, whole: its routes behind keys and limits, and beside them `/` (leads to `/docs`),
 /// `/docs`, `/openapi.json`, `/healthz`, `/readyz` and `/metrics`. Every error is a problem+json with
 /// the request's id, and every request is logged and counted once.
 ///
-/// Where there are keys, who has none gets the documents, health and readiness, and nothing else. Where there are none,
+/// Where there are keys, who has none gets the documents, health and readiness, the [open](Routes::with_open) routes, and
+/// nothing else. Where there are none,
 /// a browser gets nothing for the pages of others.
 pub fn app(
     info: ServiceInfo,
-    routes: OpenApiRouter,
+    routes: impl Into<Routes>,
     http: &HttpConfig,
     metrics: Metrics,
     readiness: Readiness,
 ) -> Router {
-    let (router, document) = openapi(&info, routes);
+    let Routes { mut keyed, open } = routes.into();
+    let (open, open_document) = open.split_for_parts();
+    keyed.get_openapi_mut().merge(open_document);
+    let (router, document) = openapi(&info, keyed);
     let access = Access::of(http);
-    // The last layer is the outermost: the key comes first, so that strangers take up no permits.
-    let mut api = router
-        .layer(from_fn(encoding::decode))
-        .layer(limits::body_limit(http.body_limit_bytes))
-        .layer(from_fn_with_state(http.request_timeout(), limits::timeout))
-        .layer(from_fn_with_state(
-            Arc::new(Semaphore::new(http.max_concurrent_requests)),
-            limits::concurrency,
-        ))
-        .layer(from_fn_with_state(access.clone(), require_key));
+    let permits = Arc::new(Semaphore::new(http.max_concurrent_requests));
+    // The last layer is the outermost: the key comes first, so that strangers take up no permits where they may not call.
+    let limited = |router: Router, access: Access| {
+        router
+            .layer(from_fn(encoding::decode))
+            .layer(limits::body_limit(http.body_limit_bytes))
+            .layer(from_fn_with_state(http.request_timeout(), limits::timeout))
+            .layer(from_fn_with_state(Arc::clone(&permits), limits::concurrency))
+            .layer(from_fn_with_state(access, require_key))
+    };
+    let mut api = limited(router, access.clone()).merge(limited(open, access.without_keys()));
     // Outside of the keys, so that who guesses them is slowed down too.
     if let Some(limit) = RateLimit::of(http, access.clone()) {
         api = api.layer(from_fn_with_state(limit, rate));

@@ -33,6 +33,14 @@ impl Access {
         }
     }
 
+    /// For routes that need no key: everybody, unless nobody at all may call.
+    pub(crate) fn without_keys(&self) -> Self {
+        match self {
+            Self::Open | Self::Keys(_) => Self::Open,
+            Self::Closed => Self::Closed,
+        }
+    }
+
     /// Which of the keys a request has, if any.
     pub(crate) fn key_of<B>(&self, request: &axum::http::Request<B>) -> Option<usize> {
         match self {

@@ -32,7 +32,7 @@ mod unreadable;
 use std::{future::Future, pin::Pin};
 
 pub use accept::{Lines, preferred};
-pub use app::app;
+pub use app::{Routes, app};
 pub use boundary::Routine;
 pub use conditional::{Wanted, wanted};
 pub use config::{ConfigError, HttpConfig, load_config, load_config_from, parse_address};

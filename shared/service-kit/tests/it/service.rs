@@ -376,6 +376,37 @@ async fn with_keys_only_documents_and_health_are_open() {
 }
 
 #[tokio::test]
+async fn an_open_route_needs_no_key_and_has_the_limits_of_all() {
+    let http = |keys: &[&str], bind: &str| HttpConfig {
+        api_keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        bind: bind.parse().unwrap(),
+        body_limit_bytes: 100,
+        ..HttpConfig::default()
+    };
+    let open = || OpenApiRouter::new().routes(routes!(note));
+    let keyed = || OpenApiRouter::new().routes(routes!(one)).routes(routes!(create, list));
+    let start = async |http: HttpConfig| {
+        let routes = service_kit::Routes::from(keyed()).with_open(open());
+        Service::start_app(app(INFO, routes, &http, Metrics::new(), ready()), grace(5.0)).await
+    };
+    let service = start(http(&["first"], "127.0.0.1:0")).await;
+    let put = async |service: &Service, length: usize| {
+        let url = format!("{}/v1/notes", service.url);
+        service.client.put(url).body(vec![b'x'; length]).send().await.unwrap()
+    };
+    assert_eq!(put(&service, 3).await.text().await.unwrap(), "3");
+    problem(put(&service, 101).await, 413, "body_too_large").await;
+    problem(service.get("/v1/things/1").await, 401, "missing_api_key").await;
+    let document: serde_json::Value = service.get("/openapi.json").await.json().await.unwrap();
+    for path in ["/v1/notes", "/v1/things", "/v1/things/{id}"] {
+        assert!(document["paths"].as_object().unwrap().contains_key(path), "{path}");
+    }
+    // a service that serves nobody does not serve there either
+    let closed = start(http(&[], "0.0.0.0:0")).await;
+    problem(put(&closed, 3).await, 403, "keys_not_configured").await;
+}
+
+#[tokio::test]
 async fn a_service_that_others_can_reach_without_keys_is_refused_and_serves_nobody() {
     let http = HttpConfig { bind: ([0, 0, 0, 0], 0).into(), ..HttpConfig::default() };
     let error = listen(&http).await.unwrap_err().to_string();
