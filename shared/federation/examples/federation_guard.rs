@@ -15,30 +15,32 @@ mod liars;
 use liars::{Errors, Lie, World, errors};
 
 fn main() {
-    let worlds: u32 = std::env::args().nth(1).map_or(400, |given| given.parse().unwrap());
+    let worlds: u32 = std::env::args().nth(1).map_or(100, |given| given.parse().unwrap());
     println!(
         "| authors | providers | tries | correlation | who lies | alone | sum of all | guarded | kept | liars out | honest out |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
-    for (authors, providers) in [(20, 10), (20, 3), (5, 10)] {
-        for (tries, correlation) in [(60.0, 0.0), (60.0, 0.05), (60.0, 0.1), (5.0, 0.05), (2000.0, 0.05)] {
-            let world = World { authors, providers, tries, correlation };
-            let honest = errors(world, None, worlds, 1);
-            for lie in [None].into_iter().chain(Lie::ALL.map(Some)) {
-                let liars = lie.map_or(0, Lie::liars);
-                if 3 * liars >= authors {
-                    continue;
-                }
-                let Errors { alone, sum, guarded, liars_out, honest_out } = errors(world, lie, worlds, 1);
-                let kept = 100.0 * (alone - guarded) / (alone * (1.0 - honest.guarded / honest.alone));
-                let name = lie.map_or("nobody", Lie::name);
-                let caught = if liars == 0 { String::new() } else { format!("{:.0} %", 100.0 * liars_out) };
-                println!(
-                    "| {authors} | {providers} | {tries} | {correlation} | {name} | {alone:.4} | {sum:.4} | {guarded:.4} | \
-                     {kept:.0} % | {caught} | {:.2} % |",
-                    100.0 * honest_out
-                );
+    let worlds_of = |(tries, correlation)| World { authors: 20, providers: 10, tries, correlation };
+    let many = [(60.0, 0.0), (60.0, 0.05), (60.0, 0.1), (5.0, 0.05), (2000.0, 0.05)].map(worlds_of);
+    let few = World { authors: 5, ..many[1] };
+    let narrow = World { providers: 3, ..many[1] };
+    for world in many.into_iter().chain([few, narrow]) {
+        let World { authors, providers, tries, correlation } = world;
+        let honest = errors(world, None, worlds, 1);
+        for lie in [None].into_iter().chain(Lie::ALL.map(Some)) {
+            let liars = lie.map_or(0, Lie::liars);
+            if 3 * liars >= authors {
+                continue;
             }
+            let Errors { alone, sum, guarded, liars_out, honest_out } = errors(world, lie, worlds, 1);
+            let kept = 100.0 * (alone - guarded) / (alone * (1.0 - honest.guarded / honest.alone));
+            let name = lie.map_or("nobody", Lie::name);
+            let caught = if liars == 0 { String::new() } else { format!("{:.0} %", 100.0 * liars_out) };
+            println!(
+                "| {authors} | {providers} | {tries} | {correlation} | {name} | {alone:.4} | {sum:.4} | {guarded:.4} | \
+                     {kept:.0} % | {caught} | {:.2} % |",
+                100.0 * honest_out
+            );
         }
     }
 }

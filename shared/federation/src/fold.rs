@@ -99,6 +99,35 @@ pub fn fold<'a>(
     law: &impl Law,
     nothing: &Knowledge,
 ) -> Result<Fold, FoldError> {
+    folded(heads, stream, contributions, exclusions, law, nothing, None)
+}
+
+/// The same for an author who has its own evidence already, and newer than it has published: its own is judged with that of
+/// all, and not folded. Where the guard leaves it out itself, that is told.
+///
+/// # Errors
+/// As [`fold`].
+pub fn fold_of_others<'a>(
+    own: &Author,
+    heads: &Heads,
+    stream: StreamId,
+    contributions: impl Fn(Digest) -> Option<&'a Contribution>,
+    exclusions: &[Exclusion],
+    law: &impl Law,
+    nothing: &Knowledge,
+) -> Result<Fold, FoldError> {
+    folded(heads, stream, contributions, exclusions, law, nothing, Some(own))
+}
+
+fn folded<'a>(
+    heads: &Heads,
+    stream: StreamId,
+    contributions: impl Fn(Digest) -> Option<&'a Contribution>,
+    exclusions: &[Exclusion],
+    law: &impl Law,
+    nothing: &Knowledge,
+    own: Option<&Author>,
+) -> Result<Fold, FoldError> {
     let mut left_out = BTreeMap::new();
     let mut candidates: BTreeMap<Author, (Head, &Knowledge)> = BTreeMap::new();
     let mut claims: BTreeMap<Author, Vec<Claim>> = BTreeMap::new();
@@ -136,6 +165,7 @@ pub fn fold<'a>(
     for (author, (head, evidence)) in candidates {
         let taken = match &verdicts[&author] {
             Verdict::LeftOut(claims) => Err(Reason::Unlikely { claims: claims.clone() }),
+            Verdict::Heeded(_) if own == Some(&author) => continue,
             Verdict::Heeded(claims) => law
                 .with_claims(evidence, claims)
                 .and_then(|evidence| law.merge(&mut knowledge, &evidence))

@@ -33,7 +33,7 @@ pub mod replica;
 
 pub use contribution::{CONTRIBUTION_FORMAT, Contribution, ContributionError, Sealed};
 pub use exclusion::{Advice, Advised, Exclusion};
-pub use fold::{Fold, FoldError, LeftOut, Reason, fold};
+pub use fold::{Fold, FoldError, LeftOut, Reason, fold, fold_of_others};
 pub use gossip::{Gossip, Message, News, Roots, Transport};
 pub use guard::{Claim, Figure, Kind, Verdict, judge};
 pub use heads::{Head, Heads, HeadsOf, Standing, supersedes};

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    contribution::{ContributionError, Sealed},
+    contribution::{Contribution, ContributionError, Sealed},
     exclusion::{Advice, Advised, Exclusion},
-    fold::{Fold, FoldError, fold},
+    fold::{Fold, FoldError, fold, fold_of_others},
     heads::{Head, Heads, Standing},
     law::Law,
     names::{Author, Digest, StreamId},
@@ -213,7 +213,7 @@ impl Replica {
         Ok(self.advise(advice.advised, advice.proof))
     }
 
-    /// What this node acts on: [`fold()`] over what it holds, without those whom it leaves out.
+    /// What all have seen: [`fold()`] over what this node holds, without those whom it leaves out.
     ///
     /// # Errors
     /// As [`fold()`].
@@ -224,7 +224,25 @@ impl Replica {
         law: &impl Law,
         nothing: &Knowledge,
     ) -> Result<Fold, FoldError> {
-        let contribution = |name: Digest| self.held.get(&name).map(|held| held.sealed.contribution());
-        fold(&self.heads, stream, contribution, exclusions, law, nothing)
+        fold(&self.heads, stream, |name| self.contribution(name), exclusions, law, nothing)
+    }
+
+    /// What the others have seen, to be heeded beside what this node has seen itself: [`fold_of_others`].
+    ///
+    /// # Errors
+    /// As [`fold()`].
+    pub fn fold_of_others(
+        &self,
+        stream: StreamId,
+        exclusions: &[Exclusion],
+        law: &impl Law,
+        nothing: &Knowledge,
+    ) -> Result<Fold, FoldError> {
+        let held = |name| self.contribution(name);
+        fold_of_others(&self.own, &self.heads, stream, held, exclusions, law, nothing)
+    }
+
+    fn contribution(&self, name: Digest) -> Option<&Contribution> {
+        self.held.get(&name).map(|held| held.sealed.contribution())
     }
 }

@@ -39,6 +39,14 @@ fn whoever_is_left_out_leaves_the_bytes_of_a_map_that_never_had_it() {
 }
 
 #[test]
+fn what_the_others_have_seen_and_ones_own_are_what_all_have_seen() {
+    let all = replica((0..6).map(|n| (n, some(n))));
+    let others = all.fold_of_others(stream(), &[], &LearnersLaw, &no_cem()).unwrap();
+    let never = without(&replica((1..6).map(|n| (n, some(n)))), &[]);
+    assert_eq!((others.sha256, others.heeded, others.left_out), (never.sha256, never.heeded, Vec::new()));
+}
+
+#[test]
 fn an_exclusion_begins_with_its_number() {
     let replica = replica([(0, some(0)), (1, some(1))]);
     let later = Exclusion { author: author(1), from_sequence: 2, reason: String::new() };
