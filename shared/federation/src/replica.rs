@@ -15,6 +15,9 @@ use crate::{
     names::{Author, Digest, StreamId},
 };
 
+/// No reason for an exclusion has more bytes.
+const MOST_OF_A_REASON: usize = 1000;
+
 /// Whether something was really said by whom it says: that it stands in the author's own log. What a proof is, the caller
 /// knows: the evidence of the record that names it (leaf, path, signed checkpoint, cosignatures).
 pub trait Proofs {
@@ -85,6 +88,9 @@ pub enum Refused {
     /// It is no contribution.
     #[error(transparent)]
     Contribution(#[from] ContributionError),
+    /// Nobody has to read that much.
+    #[error("expected a reason of at most {MOST_OF_A_REASON} bytes, found {0}")]
+    Reason(usize),
     /// Nobody has said it.
     #[error("it is not proved: {0}")]
     Unproved(String),
@@ -204,10 +210,14 @@ impl Replica {
     /// Takes in what another node advises, which says nothing about whether it is followed. True when it is new.
     ///
     /// # Errors
-    /// The adviser has not said it.
+    /// The adviser has not said it, or not in few words.
     pub fn admit_advice(&mut self, advice: ProvedAdvice, proofs: &impl Proofs) -> Result<bool, Refused> {
         if !self.advice.would_change(&advice.advised) {
             return Ok(false);
+        }
+        let length = advice.advised.exclusion.reason.len();
+        if length > MOST_OF_A_REASON {
+            return Err(Refused::Reason(length));
         }
         proofs.advice(&advice.advised, &advice.proof).map_err(Refused::Unproved)?;
         Ok(self.advise(advice.advised, advice.proof))

@@ -1,5 +1,6 @@
 use federation::{
-    Advised, Author, Digest, Exclusion, Gossip, Head, Heads, Message, News, Replica, Sealed, Standing,
+    Advised, Author, Digest, Exclusion, Gossip, Head, Heads, Message, News, ProvedAdvice, Refused, Replica,
+    Sealed, Standing,
     memory::{Faults, Network},
 };
 use rand::SeedableRng as _;
@@ -129,6 +130,27 @@ fn advice_reaches_everybody_and_binds_nobody() {
         assert_eq!(replica.heads().standings(stream()).count(), 5, "the map is as it was");
         assert_eq!(folded(replica).heeded.len(), 4, "who follows it leaves the author out");
     }
+}
+
+#[test]
+fn advice_that_nobody_gave_or_that_does_not_end_is_refused() {
+    let mut replica = with(0, &[]);
+    let advice = |reason: String, by: u8| ProvedAdvice {
+        advised: Advised {
+            by: author(1),
+            version: 1,
+            exclusion: Exclusion { author: author(2), from_sequence: 0, reason },
+            stands: true,
+        },
+        proof: proof(&author(by)),
+    };
+    let long = replica.admit_advice(advice("a".repeat(1001), 1), &ByName);
+    assert_eq!(long, Err(Refused::Reason(1001)));
+    let forged = replica.admit_advice(advice("it lies".into(), 2), &ByName);
+    assert!(matches!(forged, Err(Refused::Unproved(_))), "{forged:?}");
+    assert!(replica.advice().iter().next().is_none());
+    assert_eq!(replica.admit_advice(advice("it lies".into(), 1), &ByName), Ok(true));
+    assert_eq!(replica.admit_advice(advice("it lies".into(), 1), &ByName), Ok(false));
 }
 
 #[test]
