@@ -34,7 +34,7 @@ pub(crate) trait Agent: Clone + Send + 'static {
     /// What the agents of a team tell each other within an episode.
     type Shared: Shared;
     /// What it has learned: all that acting needs.
-    type Knowledge: Learned;
+    type Knowledge: Learned + Clone;
     /// What going on needs beside its knowledge.
     type Progress: Serialize + DeserializeOwned;
 
@@ -123,6 +123,12 @@ pub(crate) trait Agent: Clone + Send + 'static {
 
     /// Lets the agents of a team go on from what all have learned since this was last done.
     fn merge(_team: &mut [Self]) {}
+
+    /// What the agents of a team have learned together, each thing counted once, where they have just been merged: what
+    /// one of them knows.
+    fn gathered(team: &[Self]) -> Self::Knowledge {
+        team[0].knowledge()
+    }
 }
 
 /// Who is told what is hidden from others. It is no policy that anybody could follow, but says what knowing would be worth.

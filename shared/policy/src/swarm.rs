@@ -57,6 +57,8 @@ pub struct Swarm {
     has_left_prior: bool,
     /// How many steps of the episode came before the first one that it plays.
     steps_before: u32,
+    /// What others learned, on which it acts too.
+    heeded: Option<Knowledge>,
 }
 
 /// A command of the psi-field.
@@ -144,6 +146,7 @@ impl Swarm {
             guard: None,
             has_left_prior: false,
             steps_before: 0,
+            heeded: None,
         }
     }
 
@@ -360,17 +363,41 @@ impl Swarm {
     /// # Errors
     /// When it is not of as many agents of this algorithm on this catalog.
     pub fn absorb(&mut self, knowledge: &[Knowledge]) -> Result<(), SwarmError> {
+        self.heeded = None;
         self.team.absorb(knowledge).map_err(SwarmError::Mismatch)
     }
 
-    /// Lets each agent act from the next episode on also on what others have learned, such as the swarms of other sites: one
-    /// for each agent, or none at all. [`Swarm::knowledge`] stays what its own agents learned. What is heeded is no part of
-    /// the swarm's state: whoever restores one tells it again. Only between episodes.
+    /// Lets all agents act from the next episode on also on what others have learned, such as the swarms of other sites.
+    /// [`Swarm::knowledge`] stays what its own agents learned. What is heeded is no part of the swarm's state: whoever
+    /// restores one tells it again. Only between episodes.
     ///
     /// # Errors
-    /// When it is not of as many agents of this algorithm on this catalog.
-    pub fn heed(&mut self, others: &[Knowledge]) -> Result<(), SwarmError> {
-        self.team.heed(others).map_err(SwarmError::Mismatch)
+    /// When it is not of this algorithm on this catalog.
+    pub fn heed(&mut self, others: Option<&Knowledge>) -> Result<(), SwarmError> {
+        self.team.heed(others).map_err(SwarmError::Mismatch)?;
+        self.heeded = others.cloned();
+        Ok(())
+    }
+
+    /// What its agents have learned together, each thing counted once: all go on from what all have learned, as they do
+    /// where they are merged every so many steps. `None` where nothing is learned. Only between episodes.
+    pub fn gathered(&mut self) -> Option<Knowledge> {
+        self.team.merge();
+        self.team.gathered()
+    }
+
+    /// What each agent acts on: its own knowledge, and what it heeds.
+    ///
+    /// # Errors
+    /// What it heeds does not fit, which was refused when it was told.
+    pub fn acted_on(&self) -> Result<Vec<Knowledge>, SwarmError> {
+        let mut known = self.team.knowledge();
+        if let Some(heeded) = &self.heeded {
+            for own in &mut known {
+                own.merge(heeded).map_err(|error| SwarmError::Mismatch(error.to_string()))?;
+            }
+        }
+        Ok(known)
     }
 
     /// Goes on from its prior, whatever comes of it: nobody guards it any more.
@@ -418,6 +445,7 @@ impl Swarm {
         let mut clone = Self::of(self.config.clone(), self.team.boxed_clone());
         (clone.division, clone.steps_learned) = (self.division.clone(), self.steps_learned);
         clone.episode_seed = self.episode_seed;
+        clone.heeded.clone_from(&self.heeded);
         clone
     }
 

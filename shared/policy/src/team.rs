@@ -68,11 +68,14 @@ pub(crate) trait Team: Send {
     /// What each has learned; hand rules, nothing.
     fn knowledge(&self) -> Vec<Knowledge>;
 
+    /// What all have learned, once they are merged; hand rules, nothing.
+    fn gathered(&self) -> Option<Knowledge>;
+
     /// Gives each knowledge in the place of its own.
     fn absorb(&mut self, knowledge: &[Knowledge]) -> Result<(), String>;
 
-    /// Lets each act also on what others have learned; nothing where there is none.
-    fn heed(&mut self, others: &[Knowledge]) -> Result<(), String>;
+    /// Lets each act also on what others have learned.
+    fn heed(&mut self, others: Option<&Knowledge>) -> Result<(), String>;
 
     /// What going on needs beside the knowledge.
     fn progress(&self) -> Vec<Value>;
@@ -217,6 +220,10 @@ impl<A: Agent> Team for TeamOf<A> {
         learners.map(|agent| Knowledge::of(self.name, &agent.knowledge())).collect()
     }
 
+    fn gathered(&self) -> Option<Knowledge> {
+        self.learns().then(|| Knowledge::of(self.name, &A::gathered(&self.agents)))
+    }
+
     fn absorb(&mut self, knowledge: &[Knowledge]) -> Result<(), String> {
         self.check_count(knowledge.len())?;
         for (number, (agent, knowledge)) in self.agents.iter_mut().zip(knowledge).enumerate() {
@@ -226,16 +233,9 @@ impl<A: Agent> Team for TeamOf<A> {
         Ok(())
     }
 
-    fn heed(&mut self, others: &[Knowledge]) -> Result<(), String> {
-        if others.is_empty() {
-            return self.agents.iter_mut().try_for_each(|agent| agent.heed(None));
-        }
-        self.check_count(others.len())?;
-        for (number, (agent, others)) in self.agents.iter_mut().zip(others).enumerate() {
-            let result = others.read(self.name).and_then(|others| agent.heed(Some(others)));
-            result.map_err(|what| format!("agent {number}: {what}"))?;
-        }
-        Ok(())
+    fn heed(&mut self, others: Option<&Knowledge>) -> Result<(), String> {
+        let others = others.map(|others| others.read::<A::Knowledge>(self.name)).transpose()?;
+        self.agents.iter_mut().try_for_each(|agent| agent.heed(others.clone()))
     }
 
     fn progress(&self) -> Vec<Value> {

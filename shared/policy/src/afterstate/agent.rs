@@ -310,7 +310,10 @@ impl Agent for Afterstate {
             ));
         }
         self.tables.heed(others.as_ref().map(|others| (&others.means, &others.visits)));
-        self.deferral.heed(others.as_ref().map(|others| (&*others.deferral, &*others.deferral_visits)));
+        let deferral = others
+            .as_ref()
+            .map(|others| (others.deferral.as_flattened(), others.deferral_visits.as_flattened()));
+        self.deferral.heed(deferral);
         Ok(())
     }
 

@@ -58,11 +58,11 @@ impl DeferralValues {
         weighted_mean((own, outcomes as f64), (mean, more as f64))
     }
 
-    /// Acts on what others learned too (of the shape of [`Self::shown`]), in the place of what it heeded before.
-    pub(crate) fn heed(&mut self, others: Option<(&[[f64; PHASES]], &[[u64; PHASES]])>) {
-        self.others = others.map(|(values, visits)| {
-            values.as_flattened().iter().copied().zip(visits.as_flattened().iter().copied()).collect()
-        });
+    /// Acts on what others learned too (a value and a number of outcomes for each class and phase), in the place of what it
+    /// heeded before.
+    pub(crate) fn heed(&mut self, others: Option<(&[f64], &[u64])>) {
+        self.others =
+            others.map(|(values, visits)| values.iter().copied().zip(visits.iter().copied()).collect());
     }
 
     pub(crate) fn learn(&mut self, class: usize, phase: usize, reward: f64) {

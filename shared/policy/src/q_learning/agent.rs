@@ -144,6 +144,19 @@ impl Agent for QLearning {
         RequestAware::merge_all(&mut aware);
         Specified::merge_all(&mut specified);
     }
+
+    /// Each agent of the specified state counts its own visits only.
+    fn gathered(team: &[Self]) -> Knowledge {
+        let specified = team.iter().filter_map(|agent| match agent {
+            Self::Specified(agent) => Some(agent.knowledge()),
+            Self::Request(_) => None,
+        });
+        let all = specified.reduce(|mut all, other| {
+            other.states.iter().for_each(|(state, cells)| all.add(state, cells.iter().copied()));
+            all
+        });
+        all.map_or_else(|| team[0].knowledge(), Knowledge::Specified)
+    }
 }
 
 impl Learner for QLearning {
