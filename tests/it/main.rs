@@ -9,6 +9,7 @@ mod documents;
 mod errors;
 mod examples;
 mod fakes;
+mod federation;
 mod market;
 mod metrics;
 mod modules;

@@ -9,7 +9,7 @@ use crate::{
     known_ledger::KnownLedger,
     known_logs::KnownLogsArgs,
     output::note,
-    stack::{Ports, Stack, StackSettings, without_password},
+    stack::{FederationArgs, Ports, Stack, StackSettings, without_password},
 };
 
 /// Flags that name the services.
@@ -149,6 +149,7 @@ impl StackArgs {
             database_url: self.database_url.clone(),
             ports: Ports::default(),
             psi_field_url,
+            federation: FederationArgs::default(),
         };
         let stack = Stack::start(settings).await?;
         let remembrancer = Remembrancer::new(Endpoint::new(stack.url("remembrancer")))?;

@@ -1,5 +1,6 @@
 //! The command line of AI Mesh.
 
+mod audit;
 #[cfg(test)]
 mod cli_document;
 mod commands;
@@ -57,6 +58,7 @@ enum Command {
     Record(commands::record::Record),
     Query(Box<commands::query::Query>),
     Key(commands::key::Key),
+    Federation(commands::federation::Federation),
 }
 
 fn main() -> ExitCode {
@@ -77,5 +79,6 @@ fn main() -> ExitCode {
         Command::Record(command) => command.run(),
         Command::Query(command) => command.run(),
         Command::Key(command) => command.run(),
+        Command::Federation(command) => command.run(),
     })
 }

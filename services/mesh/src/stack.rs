@@ -16,6 +16,7 @@ use embedded_postgres::{Cluster, Durability, Settings};
 use service_kit::{App, HttpConfig};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use trainer::federation::Peer;
 
 use data_dir::DataDir;
 pub(crate) use data_dir::data_folder;
@@ -32,6 +33,21 @@ pub(crate) struct StackSettings {
     pub(crate) ports: Ports,
     /// A psi-field elsewhere, instead of one in this process.
     pub(crate) psi_field_url: Option<String>,
+    /// Other nodes to learn with.
+    pub(crate) federation: FederationArgs,
+}
+
+/// Flags that make the stack a node of a federation.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Learning with other nodes")]
+pub(crate) struct FederationArgs {
+    /// Another node to learn with, once for each: the key of its log, `@`, and the address of its trainer, as `mesh
+    /// federation status` there says them
+    #[arg(long = "peer", value_name = "KEY@URL")]
+    peers: Vec<Peer>,
+    /// The API key to send to the other nodes
+    #[arg(long, value_name = "KEY", env = "MESH_PEERS_API_KEY", hide_env_values = true)]
+    peers_api_key: Option<String>,
 }
 
 /// The services' ports; 0 takes a free one.
@@ -91,7 +107,8 @@ impl Stack {
                 .or(settings.psi_field_url)
                 .unwrap_or_default(),
         };
-        match stack.start_services(&urls, remembrancer, psi_field, trainer, evaluator).await {
+        let federation = settings.federation;
+        match stack.start_services(&urls, federation, remembrancer, psi_field, trainer, evaluator).await {
             Ok(()) => Ok(stack),
             Err(error) => {
                 stack.stop().await;
@@ -149,6 +166,7 @@ impl Stack {
     async fn start_services(
         &mut self,
         urls: &Urls,
+        federation: FederationArgs,
         remembrancer: ReservedPort,
         psi_field: Option<ReservedPort>,
         trainer: ReservedPort,
@@ -196,6 +214,8 @@ impl Stack {
             http: trainer.http(),
             remembrancer_url: urls.remembrancer.clone(),
             psi_field_url: urls.psi_field.clone(),
+            peers: federation.peers,
+            peers_api_key: federation.peers_api_key,
             ..trainer::Config::default()
         };
         let app = trainer::build(config, stop.clone()).await.context("trainer")?;

@@ -2,6 +2,8 @@ use serde::{Deserialize, Serialize};
 use service_kit::{ConfigError, HttpConfig, telemetry::LogConfig};
 use utoipa::ToSchema;
 
+use crate::federation::Peer;
+
 /// The trainer's settings. Each has an environment variable, `AI_MESH_TRAINER_<PATH>`.
 #[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -30,6 +32,14 @@ pub struct Config {
     pub max_environments: usize,
     /// An environment that was not used for so many seconds is deleted, 1 to 86400.
     pub environment_idle_seconds: u64,
+    /// Other nodes to learn with, separated by commas: the verifier key of each one's log (`mesh federation status` there
+    /// says it), `@`, and the address of its trainer.
+    #[schema(value_type = Vec<String>)]
+    pub peers: Vec<Peer>,
+    /// The API key to send to them.
+    pub peers_api_key: Option<String>,
+    /// Seconds between two talks with one of them, 1 to 3600.
+    pub gossip_seconds: u64,
     /// What is logged, and how it looks.
     pub log: LogConfig,
 }
@@ -48,6 +58,9 @@ impl Default for Config {
             lease_seconds: 15,
             max_environments: 16,
             environment_idle_seconds: 600,
+            peers: Vec::new(),
+            peers_api_key: None,
+            gossip_seconds: 1,
             log: LogConfig::default(),
         }
     }
@@ -61,6 +74,7 @@ impl Config {
             ("max_concurrent_runs", self.max_concurrent_runs as u64, 1..=u64::MAX),
             ("max_unfinished_runs", self.max_unfinished_runs as u64, 1..=u64::MAX),
             ("lease_seconds", self.lease_seconds, 1..=3600),
+            ("gossip_seconds", self.gossip_seconds, 1..=3600),
             ("environment_idle_seconds", self.environment_idle_seconds, 1..=86_400),
         ];
         for (name, found, expected) in numbers {
@@ -89,6 +103,8 @@ impl std::fmt::Debug for Config {
             .field("lease_seconds", &self.lease_seconds)
             .field("max_environments", &self.max_environments)
             .field("environment_idle_seconds", &self.environment_idle_seconds)
+            .field("peers", &self.peers)
+            .field("gossip_seconds", &self.gossip_seconds)
             .field("log", &self.log)
             .finish_non_exhaustive()
     }

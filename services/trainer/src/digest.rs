@@ -2,7 +2,7 @@
 
 use api::{
     Hash,
-    trainer::{AlgorithmSpec, Fork, NewRun, PsiFieldMode},
+    trainer::{AlgorithmSpec, Federate, Fork, NewRun, PsiFieldMode},
 };
 use merkle_log::{CanonicalError, canonical_json};
 use routing_env::Environment;
@@ -100,6 +100,8 @@ struct Identity<'a> {
     preference: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prior: Option<Hash>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    federate: Option<Federate>,
     seed: u64,
     psi_field: PsiFieldMode,
     environment_sha256: Hash,
@@ -185,6 +187,7 @@ impl<'a> Identity<'a> {
             reward: &run.reward,
             preference: run.preference.as_ref(),
             prior: run.prior,
+            federate: run.federate,
             seed: run.seed,
             psi_field: run.psi_field,
             environment_sha256,

@@ -7,6 +7,7 @@ use service_kit::ApiError;
 use crate::{
     checkpoint::CheckpointError,
     environments::{MakeError, TurnError},
+    federation::{ExcludeError, FederationError, NotUnderstood},
     policies::ImportError,
     runs::{CancelError, CreateError, HistoryError, PauseError, RewindError},
     serving::{OutcomeError, ServeError},
@@ -58,6 +59,41 @@ impl From<CreateError> for ApiError {
             CreateError::Prior(_) => of_field("/prior", text),
             CreateError::Ledger(cause) => ledger_problem(cause),
             CreateError::Internal(cause) => Self::internal(cause),
+        }
+    }
+}
+
+impl From<FederationError> for ApiError {
+    fn from(error: FederationError) -> Self {
+        match error {
+            FederationError::Ledger(error) => ledger_problem(error),
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<ExcludeError> for ApiError {
+    fn from(error: ExcludeError) -> Self {
+        match error {
+            ExcludeError::Node(error) => error.into(),
+            error => {
+                let errors = vec![api::FieldError { pointer: "/author".into(), detail: error.to_string() }];
+                invalid_body("exclusion", errors)
+            }
+        }
+    }
+}
+
+impl From<NotUnderstood> for ApiError {
+    fn from(error: NotUnderstood) -> Self {
+        let at =
+            |pointer: String, detail: String| invalid_body("talk", vec![api::FieldError { pointer, detail }]);
+        match error {
+            NotUnderstood::Node(error) => error.into(),
+            NotUnderstood::From(error) => {
+                at("/from".into(), format!("expected the verifier key of a log: {error}"))
+            }
+            NotUnderstood::Message(number, error) => at(format!("/messages/{number}"), error.to_string()),
         }
     }
 }

@@ -13,7 +13,10 @@ use records::{
     run::{Checkpointed, Ended},
 };
 
-use crate::run_waiter::{Halt, RunWaiter};
+use crate::{
+    federation::FederationError,
+    run_waiter::{Halt, RunWaiter},
+};
 
 /// How long a caller's request waits for a remembrancer that is away.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
@@ -171,6 +174,21 @@ impl RunLedger {
     /// As [`RunLedger::put_json`].
     pub fn run_head(&self, run: Hash) -> Result<Option<RunHead>, Halt> {
         self.wait("asking for the run's root", self.ledger.run_head(&run))
+    }
+
+    /// Does something with the ledger under the run's lease that takes several calls.
+    ///
+    /// # Errors
+    /// As [`RunLedger::put_json`]; also when what is in the ledger cannot be used.
+    pub fn federate<T>(
+        &self,
+        doing: &str,
+        act: impl AsyncFnOnce(&Ledger) -> Result<T, FederationError>,
+    ) -> Result<T, Halt> {
+        self.waiter.runtime().block_on(act(&self.ledger)).map_err(|error| match error {
+            FederationError::Ledger(error) => self.refused_call(doing, error),
+            error => Halt::Failed(format!("{doing}: {error}")),
+        })
     }
 
     fn wait<T>(

@@ -12,6 +12,7 @@ pub mod decisions;
 pub mod digest;
 pub mod environments;
 pub mod events;
+pub mod federation;
 pub mod field_link;
 pub mod figures;
 pub mod ledger;
@@ -41,6 +42,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     environments::{EnvironmentLimits, Environments},
+    federation::Federation,
     metrics::AppMetrics,
     policies::Policies,
     recovery::Recovery,
@@ -81,7 +83,9 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, C
     let ledger = Ledger::new(remembrancer, Deadline::shutting_down(shutdown.clone()));
     let metrics = Metrics::new();
     let gauges = AppMetrics::new(&metrics);
-    let outside = Outside { ledger: ledger.clone(), psi_field, gauges };
+    let every = Duration::from_secs(config.gossip_seconds);
+    let federation = Federation::new(ledger.clone(), config.peers, every, &metrics);
+    let outside = Outside { ledger: ledger.clone(), psi_field, gauges, federation: federation.clone() };
     let limits = Limits {
         concurrent: config.max_concurrent_runs,
         unfinished: config.max_unfinished_runs,
@@ -95,9 +99,10 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, C
     let serving = Serving::new(ledger.clone(), ledger_url, policies.clone(), &metrics);
     let idle = Duration::from_secs(config.environment_idle_seconds);
     let environments = Environments::new(EnvironmentLimits { most: config.max_environments, idle }, &metrics);
+    tokio::spawn(federation.clone().talk(config.peers_api_key, shutdown.clone()));
     tokio::spawn(policies.clone().recover(shutdown.clone()));
     tokio::spawn(recovery.clone().run(ledger, runs.clone(), shutdown));
-    let state = AppState::new(recovery.clone(), runs, policies.clone(), serving, environments);
+    let state = AppState::new(recovery.clone(), runs, policies.clone(), serving, environments, federation);
     let readiness: Readiness = Arc::new(move || {
         let missing = [recovery.missing(), policies.missing()];
         Box::pin(async move { missing.into_iter().flatten().collect() })

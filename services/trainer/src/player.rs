@@ -18,7 +18,9 @@ use routing_env::Episode;
 mod beginning;
 mod checkpoint;
 mod end;
+mod evidence;
 
+use self::evidence::Others;
 use crate::{
     decisions::{Position, decisions},
     field_link::FieldLink,
@@ -45,6 +47,8 @@ pub(crate) struct Player<'a> {
     plan: RunPlan,
     ledger: RunLedger,
     field: FieldLink,
+    /// Its part in the federation, where it has one.
+    others: Option<Others>,
     swarm: Swarm,
     frontier: Frontier,
     report: StepReport,
@@ -68,6 +72,7 @@ impl<'a> Player<'a> {
     pub(crate) fn play(mut self) -> Result<(), Halt> {
         while self.episodes_done < self.plan.last_episode && !self.run.cancel.is_cancelled() {
             self.play_episode()?;
+            self.exchange_evidence()?;
             if self.episodes_done.is_multiple_of(self.run.config.checkpoint_every)
                 && self.episodes_done < self.plan.last_episode
             {

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::{
     algorithm,
     digest::{environment_sha256, is_over_flat_form, run_digest},
+    federation::stream_of,
 };
 
 /// A validated run.
@@ -115,7 +116,7 @@ impl RunPlan {
         let environment_sha256 = environment_sha256(&environment);
         let digest = run_digest(&run, environment_sha256)
             .map_err(|error| vec![field(&error.pointer(), error.problem().to_owned())])?;
-        Ok(Self {
+        let plan = Self {
             environment: Arc::new(environment),
             swarm: SwarmConfig { algorithm, agents: run.agents },
             reward,
@@ -123,7 +124,11 @@ impl RunPlan {
             environment_sha256,
             digest,
             run,
-        })
+        };
+        if plan.run.federate.is_some() {
+            stream_of(&plan).map_err(|detail| vec![field("/federate", detail)])?;
+        }
+        Ok(plan)
     }
 
     /// What the swarm has learned in the run's first episodes.

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     environments::Environments,
+    federation::Federation,
     policies::{Policies, Policy},
     recovery::Recovery,
     run::Run,
@@ -22,6 +23,7 @@ pub struct AppState {
     policies: Policies,
     serving: Serving,
     environments: Environments,
+    federation: Federation,
 }
 
 impl AppState {
@@ -33,8 +35,9 @@ impl AppState {
         policies: Policies,
         serving: Serving,
         environments: Environments,
+        federation: Federation,
     ) -> Self {
-        Self { recovery, runs, policies, serving, environments }
+        Self { recovery, runs, policies, serving, environments, federation }
     }
 
     /// The runs, with what other trainers did until now.
@@ -93,6 +96,12 @@ impl AppState {
     #[must_use]
     pub fn environments(&self) -> &Environments {
         &self.environments
+    }
+
+    /// What this node has of the federation.
+    #[must_use]
+    pub fn federation(&self) -> &Federation {
+        &self.federation
     }
 
     /// One run.

@@ -8,6 +8,7 @@ use client::{Ledger, PsiField};
 use records::{Body as _, run::Ended};
 
 use crate::{
+    federation::Federation,
     ledger::RunLedger,
     metrics::AppMetrics,
     player::Player,
@@ -25,6 +26,8 @@ pub struct Outside {
     pub psi_field: PsiField,
     /// The trainer's metrics.
     pub gauges: AppMetrics,
+    /// This node's part in the federation.
+    pub federation: Federation,
 }
 
 /// What became of a run in this trainer's hands.

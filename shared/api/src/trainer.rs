@@ -13,6 +13,7 @@ use crate::{Format, Hash, psi_field::Intervention};
 mod algorithm;
 mod comparison;
 mod environments;
+mod federation;
 mod labels;
 mod rewind;
 
@@ -23,6 +24,10 @@ pub use comparison::{
 };
 pub use environments::{
     EndedEpisode, EnvironmentTurn, MOST_PARALLEL_EPISODES, NewEnvironment, NewTurn, PlayedEnvironment,
+};
+pub use federation::{
+    Exclusion, ExclusionAdvice, Federate, Federation, FederationContribution, FederationPeer,
+    FederationStream, GossipMessages, LeftOut, ProvedContribution,
 };
 pub use labels::{Labels, MOST_TAGS, RunPatch, RunQuery};
 pub use rewind::{Fork, NewRewind};
@@ -153,6 +158,10 @@ pub struct NewRun {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub prior: Option<Hash>,
+    /// Learn with other nodes of a federation; alone when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub federate: Option<Federate>,
     /// Episode e is drawn from seed + e, which must stay below 2^32.
     #[garde(range(max = crate::FIRST_HELD_OUT_SEED - 1))]
     #[schema(maximum = 4_294_967_295_i64)]
@@ -256,6 +265,7 @@ impl Default for NewRun {
             reward: "excess-cost".into(),
             preference: None,
             prior: None,
+            federate: None,
             seed: 1,
             environment: EnvironmentSpec { preset: Some("contended".into()), ..EnvironmentSpec::default() },
             psi_field: PsiFieldMode::default(),

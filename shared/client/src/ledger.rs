@@ -10,8 +10,8 @@ use ::records::{Body, own_id, spare_id};
 use api::{
     Hash, Page,
     remembrancer::{
-        BatchReceipts, DecisionBatch, Evidence, Fence, LeafQuery, Lease, LeaseQuery, NewRecord, Record,
-        RecordQuery, RecordReceipt, RunHead,
+        BatchReceipts, DecisionBatch, Evidence, Fence, LeafQuery, Lease, LeaseQuery, LogKey, NewRecord,
+        Record, RecordQuery, RecordReceipt, RunHead,
     },
 };
 use bytes::Bytes;
@@ -215,6 +215,11 @@ impl Ledger {
     /// Where a run's decisions stand in the log.
     pub async fn run_head(&self, run: &Hash) -> Result<Option<RunHead>, LedgerError> {
         found(self.ask(|| self.remembrancer.run_head(run)).await)
+    }
+
+    /// The log's public key.
+    pub async fn log_key(&self) -> Result<LogKey, LedgerError> {
+        self.ask(|| self.remembrancer.log_key()).await
     }
 
     /// A leaf, and all that is needed to verify it offline.

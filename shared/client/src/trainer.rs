@@ -1,9 +1,10 @@
 use api::{
-    Format, Page,
+    Format, Hash, Page,
     psi_field::Intervention,
     trainer::{
-        Agent, Checkpoint, ComparisonFormat, ComparisonQuery, EpisodeMetrics, MetricsQuery, NewRewind,
-        NewRun, Resolution, Run, RunComparison, RunPatch, RunQuery, WindowMetrics,
+        Agent, Checkpoint, ComparisonFormat, ComparisonQuery, EpisodeMetrics, Exclusion, Federation,
+        GossipMessages, MetricsQuery, NewRewind, NewRun, ProvedContribution, Resolution, Run, RunComparison,
+        RunPatch, RunQuery, WindowMetrics,
     },
 };
 use uuid::Uuid;
@@ -51,6 +52,30 @@ impl Trainer {
     /// `GET /v1/runs/{id}`.
     pub async fn run(&self, id: Uuid) -> Result<Run, ClientError> {
         self.connection.get(&["v1", "runs", &id.to_string()]).answer().await
+    }
+
+    /// `GET /v1/federation`.
+    pub async fn federation(&self) -> Result<Federation, ClientError> {
+        self.connection.get(&["v1", "federation"]).answer().await
+    }
+
+    /// `GET /v1/federation/contributions/{sha256}`.
+    pub async fn contribution(&self, sha256: &Hash) -> Result<ProvedContribution, ClientError> {
+        self.connection
+            .get(&["v1", "federation", "contributions", &sha256.to_string()])
+            .large()
+            .answer()
+            .await
+    }
+
+    /// `POST /v1/federation/exclusions`: leaves an author out, or no longer.
+    pub async fn exclude(&self, exclusion: &Exclusion) -> Result<Federation, ClientError> {
+        self.connection.post(&["v1", "federation", "exclusions"]).json(exclusion).answer().await
+    }
+
+    /// `POST /v1/federation/messages`: what one trainer tells another, and the answer.
+    pub async fn gossip(&self, said: &GossipMessages) -> Result<GossipMessages, ClientError> {
+        self.connection.post(&["v1", "federation", "messages"]).json(said).answer().await
     }
 
     /// `POST /v1/runs/{id}/cancel`: it ends after its episode, with a checkpoint.

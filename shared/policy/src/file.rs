@@ -65,7 +65,7 @@ impl PolicyFile {
             swarm: swarm.config().clone(),
             trained_for: Fingerprint::of(env),
             training,
-            agents: swarm.knowledge(),
+            agents: swarm.acted_on(),
         }
     }
 

@@ -19,17 +19,6 @@ pub struct Knowledge {
     pub learned: Value,
 }
 
-/// What knowledge says of a fact: the mean of so many observations.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Claim {
-    /// Of what: `failures of 3` is the share of tries that failed at the fourth provider of the catalog.
-    pub of: String,
-    /// How many observations it is the mean of; more than 0.
-    pub count: f64,
-    /// Their mean.
-    pub mean: f64,
-}
-
 /// Why knowledge cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -85,12 +74,6 @@ pub(crate) trait Learned: Serialize + DeserializeOwned {
     /// # Errors
     /// When it is of another catalog.
     fn merge(&mut self, other: &Self) -> Result<(), String>;
-
-    /// What it says of facts that others see too, and can therefore be held against what they say; none where it holds only
-    /// what its own way of acting came to.
-    fn claims(&self) -> Vec<Claim> {
-        Vec::new()
-    }
 
     /// Reads what was written in a form of this version.
     ///

@@ -118,7 +118,7 @@ pub use fault::Fault;
 pub use file::{POLICY_FORMAT, PolicyFile, Training};
 pub use fingerprint::Fingerprint;
 pub use guard::GuardState;
-pub use knowledge::{Claim, Knowledge, KnowledgeError};
+pub use knowledge::{Knowledge, KnowledgeError};
 pub use learning::LearningWindow;
 pub use policy::Decision;
 pub use prior::{MetaTraining, PRIOR_FORMAT, Prior, WorldRange};

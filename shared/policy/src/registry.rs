@@ -12,7 +12,7 @@ use crate::{
     afterstate::agent::Afterstate,
     cem::agent::Cem,
     error::SwarmError,
-    knowledge::{Claim, Knowledge, KnowledgeError, Learned},
+    knowledge::{Knowledge, KnowledgeError, Learned},
     policy::{self, Agent},
     prior::Prior,
     q_learning::agent::QLearning,
@@ -75,7 +75,6 @@ pub struct Learner {
     check_prior: fn(&Prior) -> Result<(), String>,
     is_guarded: bool,
     merged: fn(&'static str, &Knowledge, &Knowledge) -> Result<Knowledge, String>,
-    claims: fn(&'static str, &Knowledge) -> Result<Vec<Claim>, String>,
 }
 
 impl Learner {
@@ -122,7 +121,6 @@ impl Learner {
                 all.merge(&other.read(name)?)?;
                 Ok(Knowledge::of(name, &all))
             },
-            claims: |name, known| Ok(known.read::<<L as Agent>::Knowledge>(name)?.claims()),
         }
     }
 
@@ -293,15 +291,6 @@ impl Knowledge {
         let learner = self.learner()?;
         *self = (learner.merged)(learner.name, self, other).map_err(KnowledgeError)?;
         Ok(())
-    }
-
-    /// What it says of facts that others see too; nothing where it holds only what its learner's own way of acting came to.
-    ///
-    /// # Errors
-    /// When it is of no learner, or not what its learner writes.
-    pub fn claims(&self) -> Result<Vec<Claim>, KnowledgeError> {
-        let learner = self.learner()?;
-        (learner.claims)(learner.name, self).map_err(KnowledgeError)
     }
 
     fn learner(&self) -> Result<&'static Learner, KnowledgeError> {

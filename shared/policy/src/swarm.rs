@@ -315,6 +315,17 @@ impl Swarm {
                 Command::Albedo { factor, max, windows } => self.team.explore(agent, factor, max, windows),
             }
         }
+        if command == Command::Nigredo {
+            self.heed_again();
+        }
+    }
+
+    /// An agent that has forgotten what it learned, or another team, is told again what others learned.
+    fn heed_again(&mut self) {
+        if let Some(heeded) = &self.heeded {
+            let fits_as_before = self.team.heed(Some(heeded));
+            debug_assert_eq!(fits_as_before, Ok(()));
+        }
     }
 
     /// Makes what an agent reports to the others false, or right again, to measure what that costs. `false` where there is
@@ -387,17 +398,16 @@ impl Swarm {
     }
 
     /// What each agent acts on: its own knowledge, and what it heeds.
-    ///
-    /// # Errors
-    /// What it heeds does not fit, which was refused when it was told.
-    pub fn acted_on(&self) -> Result<Vec<Knowledge>, SwarmError> {
+    #[must_use]
+    pub fn acted_on(&self) -> Vec<Knowledge> {
         let mut known = self.team.knowledge();
         if let Some(heeded) = &self.heeded {
             for own in &mut known {
-                own.merge(heeded).map_err(|error| SwarmError::Mismatch(error.to_string()))?;
+                let fits_as_before = own.merge(heeded);
+                debug_assert_eq!(fits_as_before, Ok(()));
             }
         }
-        Ok(known)
+        known
     }
 
     /// Goes on from its prior, whatever comes of it: nobody guards it any more.
@@ -427,6 +437,7 @@ impl Swarm {
         if let Some(guard) = self.guard.take() {
             self.team = guard.into_twin().team;
             self.has_left_prior = true;
+            self.heed_again();
         }
     }
 

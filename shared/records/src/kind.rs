@@ -1,11 +1,13 @@
 use api::remembrancer::RecordKind;
 
-use crate::{decision, deployment, evaluation, intervention, limit, log, note, policy, psi, run, serving};
+use crate::{
+    decision, deployment, evaluation, federation, intervention, limit, log, note, policy, psi, run, serving,
+};
 
 /// What a record of a kind that this program does not know is described as.
 const UNKNOWN: &str = "ai-mesh record";
 
-const FAMILIES: [&[Kind]; 11] = [
+const FAMILIES: [&[Kind]; 12] = [
     run::KINDS,
     policy::KINDS,
     serving::KINDS,
@@ -15,6 +17,7 @@ const FAMILIES: [&[Kind]; 11] = [
     evaluation::KINDS,
     limit::KINDS,
     deployment::KINDS,
+    federation::KINDS,
     note::KINDS,
     log::KINDS,
 ];

@@ -15,6 +15,7 @@ mod leaf;
 pub mod decision;
 pub mod deployment;
 pub mod evaluation;
+pub mod federation;
 pub mod intervention;
 pub mod limit;
 pub mod log;

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod evaluate;
+pub(crate) mod federation;
 pub(crate) mod interventions;
 pub(crate) mod key;
 pub(crate) mod meta_train;

@@ -10,7 +10,7 @@ use crate::{
     known_logs::KnownLogsArgs,
     output::{note, say, say_json},
     runtime,
-    stack::{Ports, Stack, StackSettings},
+    stack::{FederationArgs, Ports, Stack, StackSettings},
 };
 
 /// Run all four services in this process, with a PostgreSQL of their own
@@ -22,6 +22,7 @@ use crate::{
   mesh up
   mesh up --data-dir /srv/ai-mesh --port-base 9000
   mesh up --database-url postgres://ai_mesh@db.example/ai_mesh --trainer-port 18001
+  mesh up --port-base 9000 --data-dir node-b --peer \"$KEY_OF_A@http://127.0.0.1:8001\"
   MESH_LOG=debug mesh up
   MESH_LOG_FORMAT=json mesh up 2> mesh.log")]
 pub(crate) struct Up {
@@ -51,6 +52,8 @@ pub(crate) struct Up {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    federation: FederationArgs,
+    #[command(flatten)]
     known: KnownLogsArgs,
 }
 
@@ -69,6 +72,7 @@ impl Up {
             data_dir: self.data_dir.clone(),
             database_url: self.database_url.clone(),
             psi_field_url: None,
+            federation: self.federation.clone(),
         };
         runtime::block_on("info", async {
             // a signal counts from the start on, while the database is being made too

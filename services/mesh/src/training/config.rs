@@ -8,7 +8,7 @@ use std::{
 
 use api::{
     Hash,
-    trainer::{AlgorithmSpec, EnvironmentSpec, NewRun, PsiFieldMode, Recording},
+    trainer::{AlgorithmSpec, EnvironmentSpec, Federate, NewRun, PsiFieldMode, Recording},
 };
 use clap::value_parser;
 use policy::{Prior, Swarm, SwarmConfig, registry};
@@ -50,6 +50,11 @@ pub(crate) struct RunArgs {
     /// Begin with what was learned in other worlds: a prior of the run's algorithm (mesh meta-train)
     #[arg(long, value_name = "FILE")]
     prior: Option<PathBuf>,
+    /// Learn with other nodes, exchanging after each so many episodes (1 where none is said); of a stack with peers (mesh up
+    /// --peer), which --trainer names
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1",
+        value_parser = value_parser!(u32).range(1..=1_000_000))]
+    federate: Option<u32>,
     /// psi-field: required, best-effort, off, or the URL of one elsewhere [default: required]
     #[arg(long, value_name = "MODE|URL")]
     psi_field: Option<PsiFieldArg>,
@@ -189,6 +194,7 @@ impl RunArgs {
             seed: self.seed.unwrap_or(default.seed),
             environment: self.environment.spec()?,
             psi_field: self.psi_field.as_ref().map_or(default.psi_field, PsiFieldArg::mode),
+            federate: self.federate.map(|every| Federate { every, id: None }),
             ..default
         })
     }
@@ -199,6 +205,12 @@ impl RunArgs {
         same("--steps-per-episode", self.steps_per_episode.as_ref(), &config.steps_per_episode)?;
         same("--algorithm", self.algorithm.as_deref(), config.algorithm_name())?;
         same("--seed", self.seed.as_ref(), &config.seed)?;
+        if let Some(every) =
+            self.federate.filter(|every| config.federate.map(|federate| federate.every) != Some(*every))
+        {
+            let began_with = config.federate.map_or("none".into(), |federate| federate.every.to_string());
+            return Err(contradiction("--federate", every, began_with));
+        }
         same("--reward", self.reward.as_ref(), &config.reward)?;
         self.check_preference(config)?;
         if let Some((flag, given, began_with)) = self.settings.contradiction(&algorithm::shown(config)) {

@@ -6,7 +6,7 @@ use api::{Hash, psi_field::Intervention, trainer::Recording};
 use merkle_log::Frontier;
 use policy::{Prior, StepReport, Swarm};
 
-use super::Player;
+use super::{Player, evidence::Others};
 use crate::{
     checkpoint::CheckpointDocument,
     field_link::FieldLink,
@@ -78,6 +78,10 @@ impl<'a> Player<'a> {
             Recording::None => 0,
         };
         let recorder = (run.config.recording == Recording::All).then(|| ledger.start_recorder(&frontier));
+        let others = Others::of(&plan, &outside.federation)?;
+        if let (Some(others), Some(document)) = (&others, &from) {
+            others.go_on(&ledger, run, document.episodes_done, &mut swarm)?;
+        }
         let mut player = Self {
             run,
             waiter,
@@ -87,6 +91,7 @@ impl<'a> Player<'a> {
             plan,
             ledger,
             field,
+            others,
             swarm,
             began_at: frontier.len(),
             recorded_before,

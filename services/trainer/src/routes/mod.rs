@@ -10,6 +10,7 @@ mod comparison;
 mod decisions;
 mod environments;
 mod events;
+mod federation;
 mod interventions;
 mod labels;
 mod lists;
@@ -34,13 +35,14 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(checkpoints::routes())
         .merge(policies::routes())
         .merge(decisions::routes())
-        .merge(environments::routes());
+        .merge(environments::routes())
+        .merge(federation::routes());
     let mut routes = service_kit::with_tags(routes, &TAGS);
     lists::fill_in(routes.get_openapi_mut());
     routes
 }
 
-const TAGS: [(&str, &str); 3] = [
+const TAGS: [(&str, &str); 4] = [
     ("runs", "Train a swarm: start, follow, pause, resume, cancel, rewind, compare"),
     (
         "policies",
@@ -50,4 +52,5 @@ const TAGS: [(&str, &str); 3] = [
         "environments",
         "Play episodes turn by turn, for learners of your own: vectors and masks out, choices in",
     ),
+    ("federation", "Learn with other nodes: what each has seen, proved by its own log, and who is left out"),
 ];

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::{FieldError, Hash, trainer::NewRun};
+use api::{
+    FieldError, Hash,
+    trainer::{Federate, NewRun},
+};
 use client::{HeldLease, LedgerError};
 use policy::{Prior, Swarm, SwarmConfig, SwarmError};
 use records::run::Created;
@@ -83,6 +86,16 @@ impl Drop for KeyLease {
     }
 }
 
+/// What tells one request for a run from another: which one of a federation it is, is drawn when nobody says it.
+///
+/// # Errors
+/// A figure has no JSON, which checked configurations do not have.
+pub(super) fn asked(config: &NewRun) -> Result<Hash, serde_json::Error> {
+    let federate = config.federate.map(|federate| Federate { id: None, ..federate });
+    let asked = NewRun { federate, ..config.clone() };
+    serde_json::to_vec(&asked).map(|json| sha256(&json))
+}
+
 impl Runs {
     /// Starts a run, or finds the one that the same key started. It is in the ledger before this
     /// returns, so that it is not forgotten from then on.
@@ -100,9 +113,9 @@ impl Runs {
         key: Option<String>,
         rewound_from: Option<Uuid>,
     ) -> Result<Arc<Run>, CreateError> {
-        let plan = self.plan(&config).await?;
-        let config = plan.run.clone();
-        let request = sha256(&serde_json::to_vec(&config).map_err(|e| CreateError::Internal(e.to_string()))?);
+        let mut plan = self.plan(&config).await?;
+        let mut config = plan.run.clone();
+        let request = asked(&config).map_err(|error| CreateError::Internal(error.to_string()))?;
         let _one_at_a_time = match &key {
             Some(key) => Some(self.alone_with(key).await?),
             None => None,
@@ -113,6 +126,14 @@ impl Runs {
         self.check_checkpoint(&plan).await?;
         self.check_prior(&plan).await?;
         let id = self.reserve(key.as_deref(), request)?;
+        if let Some(federate) = &mut config.federate
+            && federate.id.is_none()
+        {
+            // what it takes in of others is its own, so that no other run has its digest
+            federate.id = Some(id);
+            plan = RunPlan::of_record(&config).map_err(CreateError::Invalid)?;
+            config = plan.run.clone();
+        }
         let created = Created {
             run_id: id,
             digest: plan.digest,

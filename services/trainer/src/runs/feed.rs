@@ -15,8 +15,8 @@ use records::{
     serving::Session,
 };
 
-use super::{Key, Runs};
-use crate::{algorithm, digest::sha256, ledger::GLANCE, run::Run};
+use super::{Key, Runs, create::asked};
+use crate::{algorithm, ledger::GLANCE, run::Run};
 
 /// How often the ledger is asked what is new.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -188,7 +188,7 @@ impl Runs {
     fn adopt(&self, created: &Created) -> Result<Option<Arc<Run>>, serde_json::Error> {
         let config = algorithm::kept(&created.exact_config()?);
         if let Some(key) = &created.idempotency_key {
-            let request = sha256(&serde_json::to_vec(&config)?);
+            let request = asked(&config)?;
             // A key leads to the run that it was used for first, whatever is recorded later.
             self.table().keys.entry(key.clone()).or_insert(Key { request, run: created.run_id });
         }

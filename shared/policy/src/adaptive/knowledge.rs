@@ -15,7 +15,7 @@ use crate::{
         model::{Facts, Records},
         tuning::{KINDS, Tuning},
     },
-    knowledge::{Claim, Learned},
+    knowledge::Learned,
 };
 
 /// What it has learned.
@@ -47,11 +47,6 @@ pub(crate) fn world(env: &Environment) -> String {
 
 impl Learned for Knowledge {
     const VERSION: u32 = 3;
-
-    /// What providers are like; the calendar and what was rehearsed hang on one's own tenants.
-    fn claims(&self) -> Vec<Claim> {
-        self.facts.claims()
-    }
 
     fn merge(&mut self, other: &Self) -> Result<(), String> {
         self.facts.add(&other.facts)?;

@@ -14,7 +14,6 @@ use crate::{
         estimators::{Calendar, Level, Losses, Means, Mix, add_pairs},
         settings::EstimatorSettings,
     },
-    knowledge::Claim,
     prices::forecast::Beliefs,
 };
 
@@ -145,20 +144,6 @@ pub(crate) struct Records {
 }
 
 impl Facts {
-    /// What it says of each provider that was tried.
-    pub(crate) fn claims(&self) -> Vec<Claim> {
-        let named = [("failures", &self.failures), ("latencies", &self.latencies)];
-        let claims = named.into_iter().flat_map(|(name, figures)| {
-            let seen = figures.iter().enumerate().filter(|(_, (jobs, _))| *jobs > 0.0);
-            seen.map(move |(provider, (jobs, sum))| Claim {
-                of: format!("{name} of {provider}"),
-                count: *jobs,
-                mean: sum / jobs,
-            })
-        });
-        claims.collect()
-    }
-
     /// Adds what another one remembers.
     ///
     /// # Errors

@@ -1,0 +1,92 @@
+//! Learning with other nodes: what the run does between two episodes.
+
+use federation::Stream;
+use policy::{Knowledge, Swarm};
+
+use super::Player;
+use crate::{
+    federation::{Federation, Published, stream_of},
+    ledger::RunLedger,
+    run::Run,
+    run_config::RunPlan,
+    run_waiter::Halt,
+};
+
+/// A run's part in the federation.
+pub(super) struct Others {
+    federation: Federation,
+    stream: Stream,
+    unlearned: Knowledge,
+    every: u32,
+}
+
+impl Others {
+    /// That of a run which is told to learn with others.
+    pub(super) fn of(plan: &RunPlan, federation: &Federation) -> Result<Option<Self>, Halt> {
+        let Some(federate) = plan.run.federate else { return Ok(None) };
+        let (stream, unlearned) = stream_of(plan).map_err(Halt::Failed)?;
+        let federation = federation.clone();
+        Ok(Some(Self { federation, stream, unlearned, every: federate.every.max(1) }))
+    }
+
+    /// Lets the swarm of a run that goes on after so many episodes act on what the run took in last.
+    pub(super) fn go_on(
+        &self,
+        ledger: &RunLedger,
+        run: &Run,
+        episodes_done: u32,
+        swarm: &mut Swarm,
+    ) -> Result<(), Halt> {
+        let last = episodes_done / self.every * self.every;
+        if last == 0 {
+            return Ok(());
+        }
+        let Self { federation, stream, unlearned, .. } = self;
+        let is_another_run =
+            run.config.fork.is_some() && run.goes_on_from() == run.config.fork.map(|fork| fork.checkpoint);
+        let taken_in = ledger.federate("reading what the run took in of others", async |ledger| {
+            if is_another_run {
+                // what the run took in that it leaves was that run's
+                federation.take_in(ledger, run.digest, last, stream, unlearned).await
+            } else {
+                federation.taken_in(ledger, run.digest, last, stream).await
+            }
+        })?;
+        swarm.heed(taken_in.as_ref()).map_err(|error| Halt::Failed(format!("what others have seen: {error}")))
+    }
+}
+
+impl Player<'_> {
+    /// Publishes what the run has seen, and takes in what others have, when it is time. Before a checkpoint, so that what is
+    /// checkpointed has taken it in.
+    pub(super) fn exchange_evidence(&mut self) -> Result<(), Halt> {
+        let Some(Others { federation, stream, unlearned, every }) = &self.others else { return Ok(()) };
+        let is_over = self.episodes_done >= self.run.config.episodes;
+        if !self.episodes_done.is_multiple_of(*every) && !is_over {
+            return Ok(());
+        }
+        let Some(knowledge) = self.swarm.gathered() else { return Ok(()) };
+        let published = Published {
+            stream: stream.clone(),
+            run: self.plan.digest,
+            config: self.plan.run.clone(),
+            episodes_done: self.episodes_done,
+            decisions: self.frontier.len(),
+            knowledge,
+            unlearned: unlearned.clone(),
+        };
+        let (run, episodes_done) = (self.plan.digest, self.episodes_done);
+        let taken_in = self.ledger.federate("exchanging with other nodes", async |ledger| {
+            federation.publish(ledger, &published).await?;
+            if is_over {
+                return Ok(None);
+            }
+            federation.take_in(ledger, run, episodes_done, stream, unlearned).await
+        })?;
+        if !is_over {
+            let heeded = self.swarm.heed(taken_in.as_ref());
+            heeded.map_err(|error| Halt::Failed(format!("what others have seen: {error}")))?;
+        }
+        Ok(())
+    }
+}
