@@ -12,8 +12,10 @@ use anyhow::Context as _;
 use api::remembrancer::{Action, Decision, DecisionBatch};
 use embedded_postgres::{Cluster, Durability, Settings};
 use remembrancer::{
-    Config, build, database,
-    decisions::{Batch, append, copy, ensure_partitions},
+    Config,
+    appends::Appends,
+    build, database,
+    decisions::{Batch, copy, ensure_partitions},
     fsck::fsck,
     log::Sequencer,
 };
@@ -48,7 +50,7 @@ async fn measure(
     .execute(&bare)
     .await?;
     let http = Http::start(cluster, folder).await?;
-    let sequencer = Sequencer::new(ledger.clone());
+    let appends = Appends::new(Sequencer::new(ledger.clone()));
     let mut spent = [Duration::ZERO; 3];
     let batches = decisions / ROUNDS / batch;
     for round in 0..ROUNDS {
@@ -66,7 +68,7 @@ async fn measure(
         for (first, decisions) in firsts().zip(&posted) {
             let mut transaction = database::begin(&bare, database::BEGIN).await?;
             ensure_partitions(&mut transaction, first..first + batch).await?;
-            copy(&mut transaction, first, 1, decisions).await?;
+            copy(&mut transaction, &[(first, 1, decisions)]).await?;
             transaction.commit().await?;
         }
         spent[0] += started.elapsed();
@@ -74,7 +76,7 @@ async fn measure(
         let started = Instant::now();
         for decisions in posted {
             let batch = Batch::new(DecisionBatch { decisions, frontier: None })?;
-            append(&sequencer, batch, None).await?;
+            appends.decisions(batch, None).await?;
         }
         spent[1] += started.elapsed();
 

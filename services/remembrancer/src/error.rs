@@ -1,4 +1,4 @@
-use std::{io::ErrorKind, ops::Range, time::Duration};
+use std::{io::ErrorKind, ops::Range, sync::Arc, time::Duration};
 
 use api::{Hash, remembrancer::Fence};
 use axum::http::StatusCode;
@@ -120,10 +120,10 @@ pub enum LogError {
     TooManyExports,
     /// The database cannot be reached, or went away in the middle.
     #[error("the database is not available")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] Arc<sqlx::Error>),
     /// The database has no room for more.
     #[error("the disk of the database is full: make room on it")]
-    DiskFull(#[source] sqlx::Error),
+    DiskFull(#[source] Arc<sqlx::Error>),
     /// The log is not open for use: migrations or the check of its head are outstanding or failed.
     #[error("the log is not open: {0}")]
     NotOpen(String),
@@ -186,6 +186,15 @@ impl LogError {
     pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Invalid(vec![InvalidField { pointer: pointer.into(), detail: detail.into() }])
     }
+
+    /// The same for another append of the same commit, where it is about none of them: none can be committed now.
+    pub(crate) fn of_all(&self) -> Option<Self> {
+        match self {
+            Self::Unavailable(cause) => Some(Self::Unavailable(Arc::clone(cause))),
+            Self::DiskFull(cause) => Some(Self::DiskFull(Arc::clone(cause))),
+            _ => None,
+        }
+    }
 }
 
 impl From<NotFound> for LogError {
@@ -203,9 +212,9 @@ impl From<MissingHash> for LogError {
 impl From<sqlx::Error> for LogError {
     fn from(error: sqlx::Error) -> Self {
         if is_disk_full(&error) {
-            Self::DiskFull(error)
+            Self::DiskFull(Arc::new(error))
         } else if is_unavailable(&error) {
-            Self::Unavailable(error)
+            Self::Unavailable(Arc::new(error))
         } else {
             Self::Database(error)
         }

@@ -1,6 +1,9 @@
 //! Leases: claims that run out, each with a token greater than all before it. Only the database's clock counts.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use api::remembrancer::{Fence, Lease};
 use chrono::{DateTime, Utc};
@@ -98,22 +101,40 @@ pub async fn release(db: &PgPool, claim: Fence) -> Result<Lease> {
     }
 }
 
-/// Refuses what comes under a claim that is over. The lease stays as it is until the transaction ends: nobody can
-/// claim it between this look and the commit.
-///
-/// A claim that has run out passes as long as nobody made a later one: there is nobody whom it could disturb.
-///
-/// # Errors
-/// [`LogError::LeaseLost`]; the database's.
-pub(crate) async fn check(db: &mut PgConnection, fence: Option<&Fence>) -> Result<()> {
-    let Some(fence) = fence else { return Ok(()) };
-    let row = sqlx::query!("SELECT holder, token FROM leases WHERE name = $1 FOR SHARE", fence.lease)
-        .fetch_optional(db)
-        .await?;
-    match row {
-        Some(row) if row.holder.is_some() && row.token == signed(fence.token) => Ok(()),
-        Some(row) => Err(over(fence.clone(), Some((row.token, row.holder)))),
-        None => Err(over(fence.clone(), None)),
+/// The last claims of leases, which stay as they are until the transaction ends: nobody can claim such a lease between the
+/// look at it and the commit.
+pub(crate) struct Claims(HashMap<String, (i64, Option<String>)>);
+
+impl Claims {
+    /// Of the leases that these are claims of.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn of(db: &mut PgConnection, fences: impl Iterator<Item = &Fence>) -> Result<Self> {
+        let names: BTreeSet<String> = fences.map(|fence| fence.lease.clone()).collect();
+        if names.is_empty() {
+            return Ok(Self(HashMap::new()));
+        }
+        let names: Vec<String> = names.into_iter().collect();
+        let rows = sqlx::query!(
+            "SELECT name, holder, token FROM leases WHERE name = ANY($1) ORDER BY name FOR SHARE",
+            &names
+        );
+        let rows = rows.fetch_all(db).await?.into_iter();
+        Ok(Self(rows.map(|row| (row.name, (row.token, row.holder))).collect()))
+    }
+
+    /// Refuses what comes under a claim that is over. One that has run out passes as long as nobody made a later one: there
+    /// is nobody whom it could disturb.
+    ///
+    /// # Errors
+    /// [`LogError::LeaseLost`].
+    pub(crate) fn check(&self, fence: Option<&Fence>) -> Result<()> {
+        let Some(fence) = fence else { return Ok(()) };
+        match self.0.get(&fence.lease) {
+            Some((token, Some(_))) if *token == signed(fence.token) => Ok(()),
+            last => Err(over(fence.clone(), last.cloned())),
+        }
     }
 }
 

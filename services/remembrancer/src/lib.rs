@@ -2,6 +2,7 @@
 //! leaf of one append-only Merkle tree; whoever has a receipt or a checkpoint can prove what was recorded.
 //!
 //! - [`log`]: the order (one writer), the tree in tiles, and proofs.
+//! - [`appends`]: what waits to be appended is the next commit.
 //! - [`decisions`], [`records`], [`artifacts`]: what is remembered.
 //! - [`leases`]: who works on what, and who may no longer write about it.
 //! - [`leaves`], [`signing`]: evidence for a leaf, and the key that checkpoints are signed with.
@@ -14,6 +15,7 @@ mod metrics;
 mod routes;
 mod state;
 
+pub mod appends;
 pub mod artifacts;
 pub mod database;
 pub mod decisions;

@@ -1,27 +1,27 @@
 //! Records: everything but decisions. The leaf is the canonical JSON of
 //! `{body, id, kind, recorded_at, subject}`.
 
+mod append;
 mod query;
 mod search;
 
 use std::{collections::BTreeMap, ops::Range};
 
-use ::records::{SearchText, same_kind};
-use api::remembrancer::{Fence, NewRecord, Record, RecordKind, RecordReceipt};
+use api::remembrancer::{NewRecord, Record, RecordKind, RecordReceipt};
 use chrono::{DateTime, Utc};
 use jsonptr::Pointer;
-use merkle_log::{canonical_json, leaf_hash};
+use merkle_log::{Hash, canonical_json, leaf_hash};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
+pub(crate) use append::{Drafts, Place};
 pub use query::{Filter, Found, ListPosition, Order, list};
 pub use search::{Indexed, index_earlier};
 
 use crate::{
     error::{InvalidField, LogError, NotFound, Result, uncanonical},
-    leases,
-    log::{Append, Sequencer, digest, signed, unsigned},
+    log::{digest, signed, unsigned},
 };
 
 /// A record that can be appended: checked and canonicalised.
@@ -84,6 +84,12 @@ impl Draft {
         }
         Ok(Self { id, kind: record.kind, subject: record.subject, body })
     }
+
+    /// The record's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 impl Stored {
@@ -108,6 +114,11 @@ impl Stored {
         Ok(format!("{{\"body\":{},{rest}", self.body))
     }
 
+    /// What the leaf is in the tree.
+    fn leaf_hash(&self) -> Result<Hash> {
+        Ok(leaf_hash(self.leaf_text()?.as_bytes()))
+    }
+
     /// The record on the wire.
     ///
     /// # Errors
@@ -124,62 +135,16 @@ impl Stored {
         })
     }
 
+    /// The receipt, the same every time.
     fn receipt(&self) -> Result<RecordReceipt> {
         Ok(RecordReceipt {
             id: self.id.clone(),
             log_index: self.log_index,
-            leaf_hash: api::Hash(leaf_hash(self.leaf_text()?.as_bytes())),
+            leaf_hash: api::Hash(self.leaf_hash()?),
             tree_size: self.log_index + 1,
             root_hash: api::Hash(digest(&self.root)?),
         })
     }
-}
-
-/// Records a draft once: the same id and content again gets the same receipt.
-///
-/// # Errors
-/// Another record has the id, or `fence` is of a claim that is over; nothing is written then. The database's.
-pub async fn append(
-    sequencer: &Sequencer,
-    draft: &Draft,
-    fence: Option<&Fence>,
-    now: DateTime<Utc>,
-) -> Result<Recorded> {
-    let mut append = sequencer.begin().await?;
-    leases::check(append.db(), fence).await?;
-    let recorded = write(&mut append, draft, now).await?;
-    if recorded.new {
-        append.commit().await?;
-    }
-    Ok(recorded)
-}
-
-/// Writes a draft within an append that the caller commits.
-///
-/// # Errors
-/// Another record has the id; the database's.
-pub(crate) async fn write(append: &mut Append, draft: &Draft, now: DateTime<Utc>) -> Result<Recorded> {
-    if let Some(stored) = find(&mut *append.db(), &draft.id).await? {
-        let same = same_kind(&stored.kind, &draft.kind)
-            && (&stored.subject, &stored.body) == (&draft.subject, &draft.body);
-        if !same {
-            return Err(LogError::RecordConflict(draft.id.clone()));
-        }
-        return Ok(Recorded { receipt: stored.receipt()?, new: false });
-    }
-    let mut stored = Stored {
-        log_index: append.next_index(),
-        id: draft.id.clone(),
-        kind: draft.kind.clone(),
-        subject: draft.subject.clone(),
-        recorded_at: now,
-        body: draft.body.clone(),
-        root: Vec::new(),
-    };
-    let leaf = leaf_hash(stored.leaf_text()?.as_bytes());
-    stored.root = append.integrate(&[leaf]).await?.root.to_vec();
-    insert(append.db(), &stored).await?;
-    Ok(Recorded { receipt: stored.receipt()?, new: true })
 }
 
 /// The record with this id.
@@ -281,38 +246,6 @@ pub async fn find(db: impl PgExecutor<'_>, id: &str) -> Result<Option<Stored>> {
         id
     );
     row.fetch_optional(db).await?.map(Stored::try_from).transpose()
-}
-
-/// The search column is derived from the other columns, and in no leaf. A tsvector holds one megabyte at most: of a huge
-/// body only the beginning is searched, and when all words are too many, those as they are written come first.
-async fn insert(db: &mut PgConnection, record: &Stored) -> Result<()> {
-    let SearchText { heading, description } = SearchText::new(&record.kind, &record.subject);
-    let body: Value = serde_json::from_str(&record.body).unwrap_or_default(); // it was made from JSON
-    let words = search::written(&record.id, &record.kind, &record.subject, &body);
-    sqlx::query!(
-        r#"INSERT INTO records (log_index, id, kind, subject, recorded_at, body, root, search_version, search)
-           SELECT $1, $2, $3, $4, $5, $6, $7, 1,
-                  names || CASE WHEN pg_column_size(body) + pg_column_size(written) < 900000 THEN body ELSE '' END || written
-           FROM (SELECT setweight(to_tsvector('english', $8::text), 'B') || to_tsvector('english', $9::text) AS names,
-                        CASE WHEN octet_length($6) <= 100000
-                             THEN jsonb_to_tsvector('english', $6::jsonb, '["key", "string", "numeric", "boolean"]')
-                             ELSE to_tsvector('english', left($6, 50000))
-                        END AS body,
-                        array_to_tsvector($10::text[]) AS written) AS vectors"#,
-        signed(record.log_index),
-        record.id,
-        record.kind.as_str(),
-        record.subject,
-        record.recorded_at,
-        record.body,
-        record.root,
-        heading,
-        description,
-        &words
-    )
-    .execute(db)
-    .await?;
-    Ok(())
 }
 
 /// The search column cannot index a NUL character (PostgreSQL's text has none), so a body may have none.

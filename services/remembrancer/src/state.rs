@@ -11,9 +11,10 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    appends::Appends,
     config::Config,
     database,
-    decisions::{self, Batch},
+    decisions::Batch,
     error::{LogError, Result},
     log::{self, Sequencer},
     metrics::AppMetrics,
@@ -32,7 +33,7 @@ const SIGN_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct AppState {
     db: PgPool,
-    sequencer: Sequencer,
+    appends: Appends,
     keys: KeyFolder,
     log_name: Arc<str>,
     metrics: AppMetrics,
@@ -75,12 +76,12 @@ impl AppState {
         let keys = KeyFolder::at(&config.data_dir);
         keys.key_of(&config.log_name)?;
         let db = database::pool(config).map_err(BuildError::DatabaseUrl)?;
-        let sequencer = Sequencer::new(db.clone());
+        let appends = Appends::new(Sequencer::new(db.clone()));
         // Half of the connections, so that a few slow readers cannot keep everybody from writing.
         let exports = Arc::new(Semaphore::new((config.database_connections as usize / 2).max(1)));
         let state = Self {
             db,
-            sequencer,
+            appends,
             keys,
             log_name: config.log_name.as_str().into(),
             metrics: AppMetrics::new(metrics),
@@ -166,18 +167,17 @@ impl AppState {
     /// Records a batch. A caller that goes away does not interrupt it half way.
     ///
     /// # Errors
-    /// As [`decisions::append`].
+    /// As [`Appends::decisions`].
     pub(crate) async fn append_decisions(&self, batch: Batch, fence: Option<Fence>) -> Result<BatchReceipts> {
         self.db()?;
         let state = self.clone();
         let work = async move {
             let started = Instant::now();
-            let receipts = decisions::append(&state.sequencer, batch, fence.as_ref()).await?;
+            let receipts = state.appends.decisions(batch, fence).await?;
             state.metrics.append_seconds.record(started.elapsed());
             state.metrics.decisions.increment(receipts.recorded);
             if let Some(last) = receipts.receipts.last().filter(|_| receipts.recorded > 0) {
-                state.metrics.log_size.set(last.tree_size as f64);
-                state.grown.notify_one();
+                state.grown_to(last.tree_size);
             }
             Ok(receipts)
         };
@@ -187,20 +187,24 @@ impl AppState {
     /// Records a draft, likewise.
     ///
     /// # Errors
-    /// As [`records::append`].
+    /// As [`Appends::record`].
     pub(crate) async fn append_record(&self, draft: Draft, fence: Option<Fence>) -> Result<Recorded> {
         self.db()?;
         let state = self.clone();
         let work = async move {
-            let recorded = records::append(&state.sequencer, &draft, fence.as_ref(), log::now()).await?;
+            let recorded = state.appends.record(draft, fence, log::now()).await?;
             if recorded.new {
                 state.metrics.records.increment(1);
-                state.metrics.log_size.set(recorded.receipt.tree_size as f64);
-                state.grown.notify_one();
+                state.grown_to(recorded.receipt.tree_size);
             }
             Ok(recorded)
         };
         tokio::spawn(work).await.map_err(|error| LogError::Interrupted(error.to_string()))?
+    }
+
+    fn grown_to(&self, size: u64) {
+        self.metrics.log_size.set(size as f64);
+        self.grown.notify_one();
     }
 
     /// What is missing: the log is not open, or the database does not answer.

@@ -11,7 +11,10 @@ use crate::error::{InvalidField, LogError, Result, uncanonical};
 /// How many wrong fields an answer names; the rest would only repeat them.
 const MAX_REPORTED: usize = 20;
 
-/// Consecutive decisions of one run, checked. Their leaf hashes are computed on a thread of their own from the
+/// So many decisions are hashed at once: for fewer a thread of their own would cost more than it saves.
+const HASHED_AT_ONCE: usize = 32;
+
+/// Consecutive decisions of one run, checked. The leaf hashes of many are computed on a thread of their own from the
 /// moment that the batch is made, while the database already takes the rows.
 #[derive(Debug)]
 pub struct Batch {
@@ -55,8 +58,12 @@ impl Batch {
         }
         let frontier = frontier.map(|hashes| hashes.iter().map(|hash| hash.0).collect());
         let decisions = Arc::new(decisions);
-        let hashed = decisions.clone();
-        let hashing = Hashing::Running(tokio::task::spawn_blocking(move || hash(&hashed)));
+        let hashing = if decisions.len() <= HASHED_AT_ONCE {
+            Hashing::Done(hash(&decisions)?)
+        } else {
+            let hashed = decisions.clone();
+            Hashing::Running(tokio::task::spawn_blocking(move || hash(&hashed)))
+        };
         Ok(Self { run, first_sequence, decisions, frontier, hashing })
     }
 
@@ -72,6 +79,14 @@ impl Batch {
         match &self.hashing {
             Hashing::Done(hashes) => Ok(hashes),
             Hashing::Running(_) => Err(LogError::Interrupted("hashing ended without hashes".into())),
+        }
+    }
+
+    /// The leaf hashes if they are there, else none.
+    pub(super) fn known_leaf_hashes(&self) -> &[Hash] {
+        match &self.hashing {
+            Hashing::Done(hashes) => hashes,
+            Hashing::Running(_) => &[],
         }
     }
 

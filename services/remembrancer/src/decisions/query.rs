@@ -5,7 +5,7 @@ use std::ops::Range;
 use api::remembrancer::{Action, RunHead};
 use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder, Row as _};
 
-use super::{append::frontier_of, rows};
+use super::{frontier_of, rows};
 use crate::{
     error::{LogError, NotFound, Result},
     log::{signed, unsigned},

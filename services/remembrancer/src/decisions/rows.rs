@@ -108,29 +108,29 @@ impl Default for CopyEncoder {
     }
 }
 
-/// Copies decisions of one run into the table, at consecutive indexes, and nothing else: no leaf, no tree.
+/// Copies decisions into the table and nothing else: no leaf, no tree. Each part has the index of its first decision in the
+/// log, its run's number, and consecutive decisions.
 ///
 /// # Errors
 /// The database's.
-pub async fn copy(
-    db: &mut PgConnection,
-    first_index: u64,
-    run_id: i32,
-    decisions: &[Decision],
-) -> Result<()> {
+pub async fn copy(db: &mut PgConnection, parts: &[(u64, i32, &[Decision])]) -> Result<()> {
     let mut copy = db.copy_in_raw(COPY).await?;
     let mut encoder = CopyEncoder::new();
-    for (index, decision) in (first_index..).zip(decisions) {
-        encoder.row(index, run_id, decision);
-        if encoder.buffer.len() >= CHUNK_BYTES {
-            copy.send(&encoder.buffer[..]).await?;
-            encoder.buffer.clear();
+    let mut sent = 0;
+    for (first_index, run_id, decisions) in parts {
+        for (index, decision) in (*first_index..).zip(*decisions) {
+            encoder.row(index, *run_id, decision);
+            if encoder.buffer.len() >= CHUNK_BYTES {
+                copy.send(&encoder.buffer[..]).await?;
+                encoder.buffer.clear();
+            }
         }
+        sent += decisions.len() as u64;
     }
     copy.send(encoder.finish()).await?;
     let copied = copy.finish().await?;
-    if copied != decisions.len() as u64 {
-        return Err(LogError::Inconsistent(format!("COPY took {copied} of {} decisions", decisions.len())));
+    if copied != sent {
+        return Err(LogError::Inconsistent(format!("COPY took {copied} of {sent} decisions")));
     }
     Ok(())
 }

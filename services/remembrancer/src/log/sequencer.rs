@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use merkle_log::{Hash, tile::Edge};
+use merkle_log::{Frontier, Hash, tile::Edge};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -27,8 +27,11 @@ pub struct Sequencer {
 /// An append under way. Dropped before [`Append::commit`], it leaves nothing behind.
 pub struct Append {
     transaction: Transaction<'static, Postgres>,
-    head: Head,
     edge: Edge,
+    /// The tree with what was added.
+    frontier: Frontier,
+    /// What was added.
+    added: Vec<Hash>,
     cached: OwnedMutexGuard<Option<Edge>>,
 }
 
@@ -51,29 +54,27 @@ impl Sequencer {
         let head = Head { size: unsigned(row.size)?, root: digest(&row.root)? };
         let edge = match &*cached {
             Some(edge) if edge.size() == head.size && edge.root() == head.root => edge.clone(),
-            _ => {
-                let edge = open_edge(&mut *transaction, head.size).await?;
-                if edge.root() != head.root {
-                    return Err(LogError::Inconsistent("the tiles do not give the head's root".into()));
-                }
-                edge
-            }
+            _ => open_edge(&mut *transaction, head.size).await?,
         };
-        Ok(Append { transaction, head, edge, cached })
+        let frontier = edge.frontier();
+        if frontier.root() != head.root {
+            return Err(LogError::Inconsistent("the tiles do not give the head's root".into()));
+        }
+        Ok(Append { transaction, edge, frontier, added: Vec::new(), cached })
     }
 }
 
 impl Append {
-    /// The log as it is until [`Append::integrate`].
+    /// The log with what was added so far.
     #[must_use]
     pub fn head(&self) -> Head {
-        self.head
+        Head { size: self.frontier.len(), root: self.frontier.root() }
     }
 
     /// The index of the next leaf.
     #[must_use]
     pub fn next_index(&self) -> u64 {
-        self.head.size
+        self.frontier.len()
     }
 
     /// Where the rows of the leaves are written.
@@ -81,25 +82,24 @@ impl Append {
         &mut self.transaction
     }
 
-    /// Takes the leaves into the tree: tiles and head.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn integrate(&mut self, leaf_hashes: &[Hash]) -> Result<Head> {
-        let changed = self.edge.append(leaf_hashes);
-        store_tiles(&mut self.transaction, &changed).await?;
-        self.head = Head { size: self.edge.size(), root: self.edge.root() };
-        sqlx::query!("UPDATE log_head SET size = $1, root = $2", signed(self.head.size), &self.head.root)
-            .execute(&mut *self.transaction)
-            .await?;
-        Ok(self.head)
+    /// Adds leaves to the tree. They are in the database with [`Append::commit`].
+    pub fn add(&mut self, leaf_hashes: &[Hash]) -> Head {
+        self.frontier.extend(leaf_hashes.iter().copied());
+        self.added.extend_from_slice(leaf_hashes);
+        self.head()
     }
 
-    /// Makes it all last.
+    /// Writes tiles and head, and makes it all last.
     ///
     /// # Errors
     /// The database's. Whether the commit happened is then unknown: asking again tells.
     pub async fn commit(mut self) -> Result<()> {
+        let changed = self.edge.append(&self.added);
+        store_tiles(&mut self.transaction, &changed).await?;
+        let head = self.head();
+        sqlx::query!("UPDATE log_head SET size = $1, root = $2", signed(head.size), &head.root)
+            .execute(&mut *self.transaction)
+            .await?;
         self.transaction.commit().await?;
         *self.cached = Some(self.edge);
         Ok(())

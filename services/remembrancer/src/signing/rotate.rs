@@ -13,6 +13,7 @@ use super::{
     signer::{checkpoint_of, keep_in, note_of},
 };
 use crate::{
+    appends::{self, Entry},
     error::LogError,
     log::{Head, Sequencer, now, signed},
     records::{self, Draft},
@@ -124,7 +125,11 @@ pub async fn rotate(
         lost: lost.map(|Head { size, root }| Signed { tree_size: size, root_hash: api::Hash(root) }),
     };
     let record = body.to_record().map_err(|error| LogError::Inconsistent(error.to_string()))?;
-    let recorded = records::write(&mut append, &Draft::new(record, body.id())?, now()).await?;
+    let entry = Entry::Record { draft: Draft::new(record, body.id())?, fence: None, now: now() };
+    let recorded = match appends::write(&mut append, &mut [entry]).await?.pop() {
+        Some(answer) => answer?,
+        None => return Err(LogError::Interrupted("an append without answer".into()).into()),
+    };
     let head = append.head();
     sqlx::query!(
         r#"INSERT INTO log_signer (verifier_key, signed_size, signed_root) VALUES ($1, $2, $3)
@@ -151,6 +156,6 @@ pub async fn rotate(
         new: new.verifier_key(),
         lost,
         record_id: body.id(),
-        log_index: recorded.receipt.log_index,
+        log_index: recorded.log_index(),
     })
 }

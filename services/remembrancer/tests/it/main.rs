@@ -7,6 +7,7 @@ mod decisions;
 mod exact;
 mod export;
 mod fsck;
+mod groups;
 mod identity;
 mod leases;
 mod log;

@@ -4,8 +4,10 @@ use api::remembrancer::{Action, Decision, DecisionBatch};
 use merkle_log::canonical_leaf_hash;
 use proptest::{collection::vec, option, prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use remembrancer::{
-    Config, database,
-    decisions::{Batch, PARTITION_ROWS, append, at_index, ensure_partitions, list},
+    Config,
+    appends::Appends,
+    database,
+    decisions::{Batch, PARTITION_ROWS, at_index, ensure_partitions, list},
     log::Sequencer,
 };
 use sqlx::PgPool;
@@ -63,7 +65,7 @@ async fn any_decision_comes_back_to_the_same_leaf() {
     let db = log().await;
     let mut batch = Batch::new(DecisionBatch { decisions: decisions.clone(), frontier: None }).unwrap();
     let leaves = batch.leaf_hashes().await.unwrap().to_vec();
-    append(&Sequencer::new(db.clone()), batch, None).await.unwrap();
+    Appends::new(Sequencer::new(db.clone())).decisions(batch, None).await.unwrap();
     let rows = list(&db, &remembrancer::decisions::Filter::default(), 5000).await.unwrap();
     assert_eq!(rows.len(), decisions.len());
     for ((row, decision), leaf) in rows.iter().zip(&decisions).zip(&leaves) {
