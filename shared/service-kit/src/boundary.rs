@@ -76,13 +76,19 @@ pub(crate) async fn boundary(State(state): State<Boundary>, mut request: Request
 #[derive(Clone, Copy, Debug)]
 pub struct Routine;
 
+/// Marks an error whose form another specification lays down: it leaves as it is. Given as `Extension(AsSpecified)` beside
+/// the answer's body.
+#[derive(Clone, Copy, Debug)]
+pub struct AsSpecified;
+
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Turns an error that is not yet a problem into one, writes the request's id into it and into the
 /// header.
 async fn finish(response: Response, method: &Method, path: &str, id: &str) -> Response {
     let status = response.status();
-    let mut response = if status.is_client_error() || status.is_server_error() {
+    let specified = response.extensions().get::<AsSpecified>().is_some();
+    let mut response = if (status.is_client_error() || status.is_server_error()) && !specified {
         let (mut parts, body) = response.into_parts();
         let mut problem = match parts.extensions.get::<Arc<api::Problem>>() {
             Some(problem) => problem.as_ref().clone(),

@@ -33,7 +33,7 @@ use std::{future::Future, pin::Pin};
 
 pub use accept::{Lines, preferred};
 pub use app::{Routes, app};
-pub use boundary::Routine;
+pub use boundary::{AsSpecified, Routine};
 pub use conditional::{Wanted, wanted};
 pub use config::{ConfigError, HttpConfig, load_config, load_config_from, parse_address};
 pub use error::{ApiError, ApiResult};

@@ -101,6 +101,13 @@ async fn note(body: Bytes) -> String {
     body.len().to_string()
 }
 
+/// Says no as another specification has it.
+#[utoipa::path(get, path = "/v1/specified", responses((status = 409, body = String, content_type = "text/x.own")))]
+async fn specified() -> impl axum::response::IntoResponse {
+    let headers = [("content-type", "text/x.own")];
+    (StatusCode::CONFLICT, axum::Extension(service_kit::AsSpecified), headers, "7\n")
+}
+
 /// Gives back what it gets.
 #[utoipa::path(put, path = "/v1/echo", request_body = Vec<u8>, responses((status = 200, body = Vec<u8>)))]
 async fn echo(Content(body): Content) -> Bytes {
@@ -114,6 +121,7 @@ fn routes() -> OpenApiRouter {
         .routes(routes!(blob).layer(body_limit(5000)))
         .routes(routes!(note))
         .routes(routes!(echo))
+        .routes(routes!(specified))
 }
 
 fn ready() -> Readiness {
@@ -373,6 +381,18 @@ async fn with_keys_only_documents_and_health_are_open() {
     for open in ["/healthz", "/readyz", "/openapi.json", "/docs/"] {
         assert_eq!(service.get(open).await.status(), 200, "{open}");
     }
+}
+
+#[tokio::test]
+async fn an_error_whose_form_another_specification_says_leaves_as_it_is() {
+    let service = Service::start(HttpConfig::default()).await;
+    let answer = service.get("/v1/specified").await;
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["content-type"]),
+        (409, &"text/x.own".parse().unwrap())
+    );
+    assert!(answer.headers().contains_key("x-request-id"));
+    assert_eq!(answer.text().await.unwrap(), "7\n");
 }
 
 #[tokio::test]
