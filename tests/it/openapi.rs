@@ -179,6 +179,11 @@ fn every_operation_says_what_its_errors_look_like() {
         for status in [400, 404, 409, 418, 422, 500, 503] {
             let answer =
                 answer(document, operation, status).unwrap_or_else(|| panic!("{name} has no {status}"));
+            // the one answer whose form another specification says (C2SP tlog-witness)
+            if answer["content"].get("text/x.tlog.size").is_some() {
+                assert_eq!((name, status), ("remembrancer: post /witness/add-checkpoint", 409));
+                continue;
+            }
             let schema = &answer["content"]["application/problem+json"]["schema"]["$ref"];
             assert_eq!(schema, "#/components/schemas/Problem", "{name}: {status}");
         }

@@ -115,6 +115,9 @@ pub enum LogError {
         /// What was asked for.
         bundle: Range<u64>,
     },
+    /// Cosignatures were brought, and the log knows no witnesses.
+    #[error("this log has no trust policy")]
+    NoTrustPolicy,
     /// The highest number of concurrent exports is reached.
     #[error("as many exports as may are at work")]
     TooManyExports,
@@ -176,6 +179,12 @@ pub enum NotFound {
     /// The log has no such leaf.
     #[error("the log has no leaf {0}")]
     Leaf(u64),
+    /// No checkpoint of this log (whose origin it is) was ever cosigned here.
+    #[error("this witness never cosigned a checkpoint of the log {0:?}")]
+    Witnessed(String),
+    /// No checkpoint has enough cosignatures.
+    #[error("no checkpoint of this log has the cosignatures that its trust policy wants")]
+    Quorum,
     /// The tree has no such tile, or it is narrower.
     #[error("the tree has no such tile, or it is not as wide yet")]
     Tile,
@@ -350,6 +359,12 @@ impl From<LogError> for ApiError {
                     bundle.end - 1
                 ),
             ),
+            LogError::NoTrustPolicy => conflict(
+                "no_trust_policy",
+                "This log knows no witnesses, and keeps no cosignatures. Its operator names a file with them as \
+                 `trust_policy`."
+                    .to_owned(),
+            ),
             LogError::TooManyExports => ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "overloaded",
@@ -405,6 +420,8 @@ fn not_found(what: &NotFound) -> ApiError {
         NotFound::Artifact(_) => "artifact_not_found",
         NotFound::Lease(_) => "lease_not_found",
         NotFound::Leaf(_) => "leaf_not_found",
+        NotFound::Witnessed(_) => "log_not_witnessed",
+        NotFound::Quorum => "quorum_not_found",
         NotFound::Tile => "tile_not_found",
     };
     let text = what.to_string();

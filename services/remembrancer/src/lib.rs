@@ -5,6 +5,7 @@
 //! - [`appends`]: what waits to be appended is the next commit.
 //! - [`decisions`], [`records`], [`artifacts`]: what is remembered.
 //! - [`leases`]: who works on what, and who may no longer write about it.
+//! - [`witness`], [`cosignatures`]: what this one cosigns of other logs, and what others cosigned of this one.
 //! - [`leaves`], [`signing`]: evidence for a leaf, and the key that checkpoints are signed with.
 //! - [`verification`]: verdicts about what a caller brings.
 //! - [`fsck`]: everything computed again from the rows.
@@ -17,6 +18,7 @@ mod state;
 
 pub mod appends;
 pub mod artifacts;
+pub mod cosignatures;
 pub mod database;
 pub mod decisions;
 pub mod fsck;
@@ -26,8 +28,9 @@ pub mod log;
 pub mod records;
 pub mod signing;
 pub mod verification;
+pub mod witness;
 
-use service_kit::{App, Metrics, ServiceInfo};
+use service_kit::{App, Metrics, Routes, ServiceInfo};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -52,13 +55,14 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, B
     let metrics = Metrics::new();
     let state = AppState::new(&config, &metrics, shutdown).await?;
     let (readiness, work) = (state.readiness(), state.work().clone());
-    let routes = routes::routes(&config).with_state(state);
+    let routes = routes::routes(&config).with_state(state.clone());
+    let routes = Routes::from(routes).with_open(routes::open().with_state(state));
     Ok(App::with_work(service_kit::app(INFO, routes, &config.http, metrics, readiness), work))
 }
 
 /// The service's OpenAPI document, as `/openapi.json` answers it.
 #[must_use]
 pub fn openapi() -> serde_json::Value {
-    let document = routes::routes(&Config::default()).into_openapi();
+    let document = routes::routes(&Config::default()).merge(routes::open()).into_openapi();
     service_kit::openapi(&INFO, OpenApiRouter::with_openapi(document)).1
 }

@@ -1,10 +1,16 @@
 use std::{
+    path::{Path, PathBuf},
     sync::{Arc, RwLock},
     time::{Duration, Instant},
 };
 
-use api::remembrancer::{BatchReceipts, Fence};
-use merkle_log::{checkpoint::Checkpoint, note::VerifierKey};
+use api::remembrancer::{BatchReceipts, Cosignatures, Fence};
+use merkle_log::{
+    checkpoint::Checkpoint,
+    note::{KeyError, VerifierKey},
+    trust_policy::{PolicyError, TrustPolicy},
+    witness::{self, AddCheckpoint},
+};
 use service_kit::{Metrics, Readiness};
 use sqlx::PgPool;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -13,14 +19,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     appends::Appends,
     config::Config,
-    database,
+    cosignatures, database,
     decisions::Batch,
     error::{LogError, Result},
-    log::{self, Sequencer},
+    log::{self, Head, Sequencer},
     metrics::AppMetrics,
     records::{self, Draft, Recorded},
     signing::{self, HeadSigner, KeyFileError, KeyFolder, OpenError, Refusal},
     verification::FormerKey,
+    witness::{NotCosigned, Witness},
 };
 
 /// How long to wait before a failed opening is tried again.
@@ -36,6 +43,10 @@ pub struct AppState {
     appends: Appends,
     keys: KeyFolder,
     log_name: Arc<str>,
+    /// This node as a witness of other logs, if it is one.
+    witness: Option<Arc<Witness>>,
+    /// Whose cosignatures of this log count.
+    policy: Option<Arc<TrustPolicy>>,
     metrics: AppMetrics,
     /// One for each export that may hold a connection at the same time.
     exports: Arc<Semaphore>,
@@ -57,6 +68,25 @@ pub enum BuildError {
     /// The folder of the log's key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyFileError),
+    /// A key of a log that is to be witnessed is none.
+    #[error("witness_logs: {0}")]
+    WitnessLog(#[from] KeyError),
+    /// The file of the trust policy cannot be read.
+    #[error("trust_policy: {path}: {cause}", path = .path.display())]
+    PolicyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The file is no trust policy.
+    #[error("trust_policy: {path}: {cause}", path = .path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and in which line.
+        cause: PolicyError,
+    },
     /// The key and the log in the database do not belong together.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -75,6 +105,8 @@ impl AppState {
     ) -> std::result::Result<Self, BuildError> {
         let keys = KeyFolder::at(&config.data_dir);
         keys.key_of(&config.log_name)?;
+        let witness = witness(config, &keys)?.map(Arc::new);
+        let policy = config.trust_policy.as_deref().map(trust_policy).transpose()?.map(Arc::new);
         let db = database::pool(config).map_err(BuildError::DatabaseUrl)?;
         let appends = Appends::new(Sequencer::new(db.clone()));
         // Half of the connections, so that a few slow readers cannot keep everybody from writing.
@@ -84,6 +116,8 @@ impl AppState {
             appends,
             keys,
             log_name: config.log_name.as_str().into(),
+            witness,
+            policy,
             metrics: AppMetrics::new(metrics),
             exports,
             opened: Arc::new(RwLock::new(Err("migrations did not run yet".to_owned()))),
@@ -154,6 +188,84 @@ impl AppState {
             None => None,
         };
         Ok(Some(FormerKey { key, leaves, root }))
+    }
+
+    /// This node as a witness of other logs, if it is one.
+    pub(crate) fn witness(&self) -> Option<&Witness> {
+        self.witness.as_deref()
+    }
+
+    /// Decides a request for a cosignature. A caller that goes away does not interrupt it half way.
+    ///
+    /// # Errors
+    /// As [`Witness::add_checkpoint`].
+    pub(crate) async fn cosign(&self, body: String) -> std::result::Result<String, NotCosigned> {
+        let Some(witness) = self.witness.clone() else {
+            let origin = AddCheckpoint::parse(&body)
+                .and_then(|request| Ok(Checkpoint::claimed(&request.checkpoint)?.origin));
+            let refusal = origin.map_or_else(|refusal| refusal, witness::Refusal::UnknownLog);
+            self.metrics.refused.count(&refusal);
+            return Err(refusal.into());
+        };
+        let (state, started) = (self.clone(), Instant::now());
+        let work = async move {
+            let now = log::now().timestamp().try_into().unwrap_or_default();
+            let cosigned = witness.add_checkpoint(state.db()?, &body, now).await;
+            match &cosigned {
+                Ok(_) => {
+                    state.metrics.cosigned.increment(1);
+                    state.metrics.cosign_seconds.record(started.elapsed());
+                }
+                Err(NotCosigned::Refused(refusal)) => state.metrics.refused.count(refusal),
+                Err(NotCosigned::Log(_)) => {}
+            }
+            cosigned
+        };
+        let interrupted = |error: tokio::task::JoinError| LogError::Interrupted(error.to_string());
+        tokio::spawn(work).await.map_err(interrupted)?
+    }
+
+    /// The signed checkpoint of a tree of this log, with the cosignatures that there are of it.
+    ///
+    /// # Errors
+    /// As [`Self::signer`] and [`HeadSigner::sign`].
+    pub(crate) async fn checkpoint(&self, tree: Head) -> Result<String> {
+        let note = self.signer().await?.sign(tree).await?;
+        Ok(note + &self.cosignatures_of(tree).await?)
+    }
+
+    /// The lines that witnesses gave for a tree of this log.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn cosignatures_of(&self, tree: Head) -> Result<String> {
+        match self.policy {
+            None => Ok(String::new()),
+            Some(_) => cosignatures::lines(self.db()?, tree).await,
+        }
+    }
+
+    /// The last tree that enough witnesses cosigned, if there is one and the log has a trust policy.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn last_witnessed(&self, head: Head) -> Result<Option<Head>> {
+        match &self.policy {
+            None => Ok(None),
+            Some(policy) => cosignatures::last_witnessed(self.db()?, policy, head).await,
+        }
+    }
+
+    /// Keeps the cosignatures of a checkpoint of this log.
+    ///
+    /// # Errors
+    /// The log has no trust policy; as [`cosignatures::keep`].
+    pub(crate) async fn keep_cosignatures(&self, checkpoint: &str) -> Result<Cosignatures> {
+        let policy = self.policy.as_deref().ok_or(LogError::NoTrustPolicy)?;
+        let own = self.signer().await?.verifier_key();
+        let (answer, kept) = cosignatures::keep(self.db()?, policy, &own, checkpoint).await?;
+        self.metrics.cosignatures.increment(kept);
+        Ok(answer)
     }
 
     /// Leave to export, until the permit is dropped.
@@ -307,4 +419,22 @@ impl AppState {
     fn why_closed(&self) -> Option<String> {
         self.opened().as_ref().err().cloned()
     }
+}
+
+/// The witness of the configuration. Its key is made when it first is one.
+fn witness(config: &Config, keys: &KeyFolder) -> std::result::Result<Option<Witness>, BuildError> {
+    if config.witness_logs.is_empty() {
+        return Ok(None);
+    }
+    let logs = config.witness_logs.iter().map(|key| VerifierKey::parse(key));
+    let logs = logs.collect::<std::result::Result<_, _>>()?;
+    let name = config.witness_name.clone().unwrap_or_else(|| format!("{}/witness", config.log_name));
+    let witness = Witness::new(keys.open_witness_key(&name)?, logs);
+    tracing::info!(key = %witness.witness_key(), logs = witness.logs().len(), "a witness of other logs");
+    Ok(Some(witness))
+}
+
+fn trust_policy(path: &Path) -> std::result::Result<TrustPolicy, BuildError> {
+    let file = std::fs::read(path).map_err(|cause| BuildError::PolicyFile { path: path.into(), cause })?;
+    TrustPolicy::parse(&file).map_err(|cause| BuildError::Policy { path: path.into(), cause })
 }

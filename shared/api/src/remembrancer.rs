@@ -14,10 +14,12 @@ use crate::{Format, Hash};
 mod kind;
 mod leases;
 mod verification;
+mod witness;
 
 pub use kind::{InvalidRecordKind, RecordKind};
 pub use leases::{Fence, FenceQuery, Lease, LeaseClaim, LeaseQuery, LeaseRelease, LeaseRenewal};
 pub use verification::{BareProof, Evidence, Finding, KeyKnown, Size, ToVerify, TrustQuery, Verdict};
+pub use witness::{Cosignatures, CosignedBy, CosignedCheckpoint, TreeHead, Witness, WitnessedLog};
 
 /// What an agent did with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -413,7 +415,7 @@ pub struct Checkpoint {
     pub tree_size: u64,
     /// The root over them.
     pub root_hash: Hash,
-    /// The signed note (C2SP tlog-checkpoint); keep its characters as they are.
+    /// The signed note (C2SP tlog-checkpoint), with the cosignatures that this log has of it; keep its characters as they are.
     pub note: String,
 }
 
@@ -448,6 +450,9 @@ pub struct LeafQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(max = crate::MAX_SAFE_INTEGER)))]
     pub tree_size: Option<u64>,
+    /// Prove against the last checkpoint that enough witnesses cosigned, instead of the whole log; not beside `tree_size`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witnessed: Option<bool>,
 }
 
 /// Proof that a leaf is in the tree (RFC 6962, 2.1.1).

@@ -227,6 +227,18 @@ impl SignedNote {
         if verified { Ok(&self.text) } else { Err(NoteError::NotSigned(key.to_string())) }
     }
 
+    /// The note with the signature lines of these keys and no others. Nothing is verified.
+    #[must_use]
+    pub fn with_lines_of<'k>(&self, keys: impl Iterator<Item = &'k VerifierKey>) -> String {
+        let mut note = format!("{}\n", self.text);
+        for key in keys {
+            for signature in self.signatures_of(&key.name, key.id()) {
+                note.push_str(&signature_line(&key.name, key.id(), signature));
+            }
+        }
+        note
+    }
+
     /// What the lines of a key have behind its id.
     pub(crate) fn signatures_of(&self, name: &str, id: [u8; 4]) -> impl Iterator<Item = &[u8]> {
         let lines = self.signatures.iter().filter(move |line| line.name == name && line.key_id == id);

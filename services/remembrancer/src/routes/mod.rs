@@ -9,6 +9,7 @@ mod page;
 mod records;
 mod tiles;
 mod verify;
+mod witness;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -23,16 +24,23 @@ pub(crate) fn routes(config: &Config) -> OpenApiRouter<AppState> {
         .merge(leases::routes())
         .merge(log::routes())
         .merge(verify::routes())
-        .merge(tiles::routes());
+        .merge(tiles::routes())
+        .merge(witness::routes());
     service_kit::with_tags(routes, &TAGS)
 }
 
+/// The routes that need no key: those of other logs, whose signature is what counts.
+pub(crate) fn open() -> OpenApiRouter<AppState> {
+    witness::open()
+}
+
 /// In the order in which somebody meets them: what is recorded, then how it is proved.
-const TAGS: [(&str, &str); 6] = [
+const TAGS: [(&str, &str); 7] = [
     ("decisions", "Every decision of every run: recorded in batches, found again"),
     ("records", "Runs, evaluations, deployments and notes"),
     ("artifacts", "Files by their SHA-256: checkpoints, policies, reports"),
     ("leases", "Who works on what: claimed, renewed, given back"),
     ("log", "The log's checkpoints, and proofs that something is in it"),
     ("tiles", "The same log as C2SP tiles, for monitors and mirrors"),
+    ("witness", "This node as a witness of other logs (C2SP tlog-witness)"),
 ];

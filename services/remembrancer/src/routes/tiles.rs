@@ -36,14 +36,15 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Get the checkpoint as a signed note
 ///
-/// As C2SP tlog-tiles has it.
+/// As C2SP tlog-tiles has it. Where the log has a trust policy, it is the last one that enough witnesses cosigned, as soon as
+/// there is one; `/v1/log/checkpoint` is that of this moment.
 #[utoipa::path(get, path = "/checkpoint", tag = "tiles",
     responses(
         (status = 200, description = "The signed note.", body = String, content_type = "text/plain"),
         (status = 503, description = "`database_unavailable`.")))]
 async fn get_checkpoint_note(State(state): State<AppState>) -> ApiResult<Answer<String>> {
     let head = log::head(state.db()?).await?;
-    let note = state.signer().await?.sign(head).await?;
+    let note = state.checkpoint(state.last_witnessed(head).await?.unwrap_or(head)).await?;
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
     Ok((headers, note))
 }

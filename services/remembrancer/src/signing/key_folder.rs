@@ -1,4 +1,4 @@
-//! The folder with the log's key.
+//! The folder with the log's key, and with the witness's.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -9,9 +9,12 @@ use std::{
 
 use merkle_log::{
     checkpoint::{Checkpoint, CheckpointError},
-    note::{KeyError, NoteSigner, SignedNote},
+    cosignature::Cosigner,
+    note::{NoteSigner, SignedNote},
 };
 use rand::{TryRng as _, rngs::SysRng};
+
+use super::{KeyFileError, Role};
 
 /// The key's file.
 const KEY: &str = "log-key";
@@ -19,71 +22,11 @@ const KEY: &str = "log-key";
 /// The next key's file, while the key is being changed.
 const NEXT_KEY: &str = "log-key.next";
 
+/// The witness's key's file.
+const WITNESS_KEY: &str = "witness-key";
+
 /// The last signed checkpoint.
 const CHECKPOINT: &str = "log-checkpoint";
-
-/// What stands in the folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyFileError {
-    /// The log's name cannot be a key's name.
-    #[error("log_name: {0}")]
-    Name(KeyError),
-    /// A file cannot be read or written.
-    #[error("{path}, which belongs to the log's key: {cause}", path = .path.display())]
-    File {
-        /// The file or its folder.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// Others may read the key.
-    #[error(
-        "the log's key {path} can be read by others (mode {mode:o}): make it `chmod 600`, and if somebody may \
-         have read it, change it with `mesh key rotate`",
-        path = .path.display()
-    )]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// The file does not hold a key.
-    #[error(
-        "the log's key {path} is damaged: {cause}. Put it back from a backup",
-        path = .path.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        cause: KeyError,
-    },
-    /// The file does not hold a checkpoint.
-    #[error(
-        "the last signed checkpoint {path} is damaged: {cause}. Put it back from a backup of this log",
-        path = .path.display()
-    )]
-    DamagedCheckpoint {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        cause: CheckpointError,
-    },
-    /// The file holds another log's key.
-    #[error(
-        "the log's key {path} belongs to the log {actual:?}, but log_name is {expected:?}: a log keeps its name",
-        path = .path.display()
-    )]
-    OtherLog {
-        /// The file.
-        path: PathBuf,
-        /// The configured name.
-        expected: String,
-        /// The key's name.
-        actual: String,
-    },
-}
 
 /// What a file of the folder is read or written to.
 type Result<T> = std::result::Result<T, KeyFileError>;
@@ -121,7 +64,8 @@ impl KeyFolder {
     /// As [`KeyFolder::key`], or it is another log's.
     pub fn key_of(&self, name: &str) -> Result<Option<NoteSigner>> {
         match self.key()? {
-            Some(signer) if signer.name() != name => Err(KeyFileError::OtherLog {
+            Some(signer) if signer.name() != name => Err(KeyFileError::OtherName {
+                role: Role::Log,
                 path: self.key_path(),
                 expected: name.into(),
                 actual: signer.name().into(),
@@ -136,13 +80,49 @@ impl KeyFolder {
     /// # Errors
     /// The name cannot be a key's name, or the file cannot be written.
     pub fn create_key(&self, name: &str) -> Result<NoteSigner> {
-        let signer = new_key(name)?;
         let path = self.key_path();
-        self.write(&signer.to_secret_text(), |draft| match fs::hard_link(draft, &path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => fs::remove_file(draft),
-        })?;
+        self.write_once(&new_key(name)?.to_secret_text(), &path)?;
         self.key_of(name)?.ok_or_else(|| file_error(&path)(io::ErrorKind::NotFound.into()))
+    }
+
+    /// Where the witness's key is, or belongs.
+    #[must_use]
+    pub fn witness_key_path(&self) -> PathBuf {
+        self.path.join(WITNESS_KEY)
+    }
+
+    /// The witness's key, if there is one.
+    ///
+    /// # Errors
+    /// As [`KeyFolder::key`].
+    pub fn witness_key(&self) -> Result<Option<Cosigner>> {
+        let path = self.witness_key_path();
+        let Some(text) = read_secret(&path, Role::Witness)? else { return Ok(None) };
+        let damaged = |cause| KeyFileError::Damaged { role: Role::Witness, path, cause };
+        Cosigner::parse(text.trim_end()).map(Some).map_err(damaged)
+    }
+
+    /// The key of the witness `name`, which is made when there is none, as [`KeyFolder::create_key`] makes the log's.
+    ///
+    /// # Errors
+    /// As [`KeyFolder::create_key`], or it is another witness's.
+    pub fn open_witness_key(&self, name: &str) -> Result<Cosigner> {
+        let path = self.witness_key_path();
+        if self.witness_key()?.is_none() {
+            let unnamed = |cause| KeyFileError::Name { role: Role::Witness, cause };
+            let cosigner = Cosigner::new(name, &seed()?).map_err(unnamed)?;
+            self.write_once(&cosigner.to_secret_text(), &path)?;
+        }
+        match self.witness_key()? {
+            Some(cosigner) if cosigner.name() == name => Ok(cosigner),
+            Some(cosigner) => Err(KeyFileError::OtherName {
+                role: Role::Witness,
+                path,
+                expected: name.into(),
+                actual: cosigner.name().into(),
+            }),
+            None => Err(file_error(&path)(io::ErrorKind::NotFound.into())),
+        }
     }
 
     /// The checkpoint that the key signed last, if it has signed any. Its signature is not verified: what it says is
@@ -214,6 +194,14 @@ impl KeyFolder {
         sync(&self.path).map_err(file_error(&self.path))
     }
 
+    /// Writes a file of one line, unless it is there by now.
+    fn write_once(&self, line: &str, path: &Path) -> Result<()> {
+        self.write(line, |draft| match fs::hard_link(draft, path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => fs::remove_file(draft),
+        })
+    }
+
     /// Writes a file of one line beside its place and lets `place` put it there: a crash leaves no half file.
     fn write(&self, line: &str, place: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
         let folder = DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
@@ -235,20 +223,30 @@ impl KeyFolder {
 }
 
 fn new_key(name: &str) -> Result<NoteSigner> {
+    NoteSigner::new(name, &seed()?).map_err(|cause| KeyFileError::Name { role: Role::Log, cause })
+}
+
+fn seed() -> Result<[u8; 32]> {
     let mut seed = [0; 32];
     let drawn = SysRng.try_fill_bytes(&mut seed);
     drawn.map_err(|error| file_error(Path::new("the system's randomness"))(io::Error::other(error)))?;
-    NoteSigner::new(name, &seed).map_err(KeyFileError::Name)
+    Ok(seed)
 }
 
 fn read_key(path: &Path) -> Result<Option<NoteSigner>> {
+    let Some(text) = read_secret(path, Role::Log)? else { return Ok(None) };
+    let damaged = |cause| KeyFileError::Damaged { role: Role::Log, path: path.into(), cause };
+    NoteSigner::parse(text.trim_end()).map(Some).map_err(damaged)
+}
+
+/// What only the owner may read.
+fn read_secret(path: &Path, role: Role) -> Result<Option<String>> {
     let Some(text) = read(path)? else { return Ok(None) };
     let mode = fs::metadata(path).map_err(file_error(path))?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(KeyFileError::Exposed { path: path.into(), mode });
+        return Err(KeyFileError::Exposed { role, path: path.into(), mode });
     }
-    let signer = NoteSigner::parse(text.trim_end());
-    signer.map(Some).map_err(|cause| KeyFileError::Damaged { path: path.into(), cause })
+    Ok(Some(text))
 }
 
 /// A file's text, without the mark that an editor put before it; `None` when it is not there.
@@ -300,14 +298,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let keys = KeyFolder::at(folder.path());
         keys.create_key(NAME).unwrap();
-        assert!(matches!(keys.key_of("other/log"), Err(KeyFileError::OtherLog { .. })));
+        assert!(matches!(keys.key_of("other/log"), Err(KeyFileError::OtherName { .. })));
         let damaged = "PRIVATE+KEY+ai-mesh/log+00000000+AAAA\n";
         fs::write(keys.key_path(), damaged).unwrap();
         assert!(matches!(keys.key(), Err(KeyFileError::Damaged { .. })));
         assert!(matches!(keys.create_key(NAME), Err(KeyFileError::Damaged { .. })));
         assert_eq!(fs::read_to_string(keys.key_path()).unwrap(), damaged);
         let elsewhere = KeyFolder::at(&folder.path().join("x"));
-        assert!(matches!(elsewhere.create_key("two words"), Err(KeyFileError::Name(_))));
+        assert!(matches!(elsewhere.create_key("two words"), Err(KeyFileError::Name { .. })));
     }
 
     #[test]
@@ -324,6 +322,31 @@ mod tests {
         }
         assert_eq!(keys.key_of(NAME).unwrap().unwrap().verifier_key(), signer.verifier_key());
         assert_eq!(keys.last_signed().unwrap(), Some(checkpoint));
+    }
+
+    #[test]
+    fn the_witness_has_a_key_of_its_own_that_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = KeyFolder::at(folder.path());
+        assert!(keys.witness_key().unwrap().is_none(), "reading makes none");
+        let key = keys.open_witness_key("example.org/witness").unwrap().witness_key();
+        assert_eq!(keys.open_witness_key("example.org/witness").unwrap().witness_key(), key);
+        assert!(keys.key().unwrap().is_none(), "it is not the log's");
+        assert!(matches!(
+            keys.open_witness_key("another"),
+            Err(KeyFileError::OtherName { role: Role::Witness, .. })
+        ));
+        let path = keys.witness_key_path();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        // a log's key in its place is none
+        fs::copy(&path, folder.path().join("kept")).unwrap();
+        fs::write(&path, NoteSigner::new("example.org/witness", &[1; 32]).unwrap().to_secret_text()).unwrap();
+        assert!(matches!(
+            keys.open_witness_key("example.org/witness"),
+            Err(KeyFileError::Damaged { role: Role::Witness, .. })
+        ));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(keys.witness_key(), Err(KeyFileError::Exposed { role: Role::Witness, .. })));
     }
 
     #[test]

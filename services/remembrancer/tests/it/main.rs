@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod artifacts;
+mod cosignatures;
 mod decisions;
 mod exact;
 mod export;
@@ -18,3 +19,4 @@ mod search;
 mod support;
 mod tiles;
 mod verify;
+mod witness;
