@@ -218,6 +218,23 @@ impl Call<'_> {
         Err(refusal(url, status, retry_after, &bytes))
     }
 
+    /// Sends the call and reads at most so many bytes of its answer, whatever its status: for services that are not ours.
+    pub(crate) async fn whatever(self, limit: usize) -> Result<(String, StatusCode, Bytes), ClientError> {
+        let after = self.timeout;
+        let (url, request) = self.request()?;
+        let failed = |source| failed(&url, after, source);
+        let mut response = request.timeout(after).send().await.map_err(failed)?;
+        let (status, mut bytes) = (response.status(), Vec::new());
+        while let Some(piece) = response.chunk().await.map_err(failed)? {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() > limit {
+                let detail = format!("more than {limit} bytes");
+                return Err(ClientError::InvalidAnswer { url, status: status.as_u16(), detail });
+            }
+        }
+        Ok((url, status, bytes.into()))
+    }
+
     async fn send(self) -> Result<(String, StatusCode, Bytes), ClientError> {
         let after = self.timeout;
         let (url, request) = self.request()?;

@@ -5,6 +5,7 @@
 //! the remembrancer: it asks until a [`Deadline`]. The [`Recorder`] carries decisions from a computing thread to the
 //! remembrancer without losing or reordering one.
 //! A [`WatchedLog`] is the remembrancer's log read without trust in it.
+//! A [`Witness`] cosigns a log's checkpoints, and a [`feeder::WitnessFeeder`] brings them there and the cosignatures back.
 //! A [`HeldLease`] keeps other processes away from work while this one does it.
 //! Calls carry the W3C trace context and the id of the request in whose task they are made.
 
@@ -16,6 +17,7 @@ mod environments;
 mod error;
 mod evaluator;
 mod events;
+pub mod feeder;
 mod held_lease;
 mod ledger;
 mod policies;
@@ -25,6 +27,7 @@ mod remembrancer;
 mod retry;
 mod trainer;
 pub mod watched_log;
+mod witness;
 
 pub use api::PageQuery;
 pub use endpoint::Endpoint;
@@ -39,3 +42,4 @@ pub use remembrancer::{Export, Remembrancer};
 pub use retry::{Wait, retry_while_transient};
 pub use trainer::Trainer;
 pub use watched_log::WatchedLog;
+pub use witness::{Witness, WitnessAnswer};

@@ -3,10 +3,10 @@ use std::time::Duration;
 use api::{
     Format, Hash, Page,
     remembrancer::{
-        Artifact, BatchReceipts, Checkpoint, ConsistencyProof, ConsistencyQuery, DecisionBatch,
-        DecisionQuery, Evidence, Fence, FenceQuery, InclusionProof, LeafQuery, Lease, LeaseClaim, LeaseQuery,
-        LeaseRelease, LeaseRenewal, LogKey, NewRecord, Record, RecordQuery, RecordReceipt, RecordedDecision,
-        RunHead, TrustQuery, Verdict,
+        Artifact, BatchReceipts, Checkpoint, ConsistencyProof, ConsistencyQuery, Cosignatures,
+        CosignedCheckpoint, DecisionBatch, DecisionQuery, Evidence, Fence, FenceQuery, InclusionProof,
+        LeafQuery, Lease, LeaseClaim, LeaseQuery, LeaseRelease, LeaseRenewal, LogKey, NewRecord, Record,
+        RecordQuery, RecordReceipt, RecordedDecision, RunHead, TrustQuery, Verdict,
     },
 };
 use bytes::Bytes;
@@ -196,6 +196,24 @@ impl Remembrancer {
     /// `GET /v1/log/proofs/consistency`.
     pub async fn consistency_proof(&self, query: &ConsistencyQuery) -> Result<ConsistencyProof, ClientError> {
         self.connection.get(&["v1", "log", "proofs", "consistency"]).query(query).answer().await
+    }
+
+    /// `GET /v1/witness`: the other end's key as a witness, and the logs that it cosigns.
+    pub async fn witness(&self) -> Result<api::remembrancer::Witness, ClientError> {
+        self.connection.get(&["v1", "witness"]).answer().await
+    }
+
+    /// `GET /v1/log/tlog-proof`: as [`Self::evidence`], in the form of C2SP tlog-proof.
+    pub async fn tlog_proof(&self, query: &LeafQuery) -> Result<String, ClientError> {
+        self.connection.get(&["v1", "log", "tlog-proof"]).accept("*/*").query(query).text().await
+    }
+
+    /// `POST /v1/log/cosignatures`. May be repeated.
+    pub async fn keep_cosignatures(
+        &self,
+        checkpoint: &CosignedCheckpoint,
+    ) -> Result<Cosignatures, ClientError> {
+        self.connection.post(&["v1", "log", "cosignatures"]).json(checkpoint).answer().await
     }
 
     /// `POST /v1/verify`, of evidence: by the log's own key, or by the one that the caller trusts.

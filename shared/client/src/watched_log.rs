@@ -127,7 +127,7 @@ impl WatchedLog {
     }
 
     /// Asks for a leaf's evidence, which must prove that leaf under the log's key, in a tree that goes on from what was
-    /// seen before.
+    /// seen before, or, where an older tree was asked for, in one that what was seen goes on from.
     ///
     /// # Errors
     /// There is no answer, or one that cannot be believed.
@@ -137,7 +137,12 @@ impl WatchedLog {
         let (record, key) = (evidence.record.get(), self.key.to_string());
         let verified = evidence::verify(record, evidence.log_index, &path, &evidence.checkpoint, &key)?;
         is_about(leaf, &verified)?;
-        self.advance(&evidence.checkpoint).await?;
+        let may_be_older = leaf.tree_size.is_some() || leaf.witnessed == Some(true);
+        if may_be_older && verified.checkpoint.size < self.head.size {
+            self.consistent(&verified.checkpoint, &self.head).await?;
+        } else {
+            self.advance(&evidence.checkpoint).await?;
+        }
         Ok(Proved { evidence, verified })
     }
 
@@ -148,20 +153,30 @@ impl WatchedLog {
         if now < before {
             return Err(LogError::Shrunk { log, before, now });
         }
-        if before > 0 {
-            let query = ConsistencyQuery { from: before, to: Some(now) };
-            let path = if before < now {
-                let proof = self.ask(|| self.remembrancer.consistency_proof(&query)).await?;
-                let ConsistencyProof { path, .. } = proof;
-                path.into_iter().map(|hash| hash.0).collect()
-            } else {
-                Vec::new()
-            };
-            verify_consistency(before, now, &self.head.root, &next.root, &path)
-                .map_err(|cause| LogError::Rewritten { log, before, cause })?;
-        }
+        self.consistent(&self.head, &next).await?;
         (self.head, self.note) = (next, note.to_owned());
         Ok(())
+    }
+
+    /// Asks for the proof that one tree of the log goes on from an older one.
+    async fn consistent(&self, old: &Checkpoint, new: &Checkpoint) -> Result<(), LogError> {
+        let (from, to) = (old.size, new.size);
+        if from == 0 {
+            return Ok(());
+        }
+        let path = if from < to {
+            let query = ConsistencyQuery { from, to: Some(to) };
+            let ConsistencyProof { path, .. } =
+                self.ask(|| self.remembrancer.consistency_proof(&query)).await?;
+            path.into_iter().map(|hash| hash.0).collect()
+        } else {
+            Vec::new()
+        };
+        verify_consistency(from, to, &old.root, &new.root, &path).map_err(|cause| LogError::Rewritten {
+            log: new.origin.clone(),
+            before: from,
+            cause,
+        })
     }
 
     async fn ask<T, Fut>(&self, call: impl FnMut() -> Fut) -> Result<T, ClientError>

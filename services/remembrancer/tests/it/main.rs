@@ -7,6 +7,7 @@ mod cosignatures;
 mod decisions;
 mod exact;
 mod export;
+mod feeder;
 mod fsck;
 mod groups;
 mod identity;
