@@ -9,7 +9,7 @@ use crate::{
     known_ledger::KnownLedger,
     known_logs::KnownLogsArgs,
     output::note,
-    stack::{FederationArgs, Ports, Stack, StackSettings, without_password},
+    stack::{FederationArgs, LogSettings, Ports, Stack, StackSettings, without_password},
 };
 
 /// Flags that name the services.
@@ -150,6 +150,7 @@ impl StackArgs {
             ports: Ports::default(),
             psi_field_url,
             federation: FederationArgs::default(),
+            log: LogSettings::default(),
         };
         let stack = Stack::start(settings).await?;
         let remembrancer = Remembrancer::new(Endpoint::new(stack.url("remembrancer")))?;

@@ -10,6 +10,7 @@ mod documented_commands;
 mod environment;
 mod evaluation;
 mod exit;
+mod feeding;
 mod files;
 mod interrupts;
 mod known_ledger;
@@ -51,7 +52,9 @@ enum Command {
     Pareto(commands::pareto::Pareto),
     Visualize(commands::visualize::Visualize),
     Simulate(commands::simulate::Simulate),
+    Prove(commands::prove::Prove),
     Verify(commands::verify::Verify),
+    Witness(commands::witness::Witness),
     Runs(commands::runs::Runs),
     Watch(commands::watch::Watch),
     Interventions(commands::interventions::Interventions),
@@ -72,7 +75,9 @@ fn main() -> ExitCode {
         Command::Pareto(command) => command.run(),
         Command::Visualize(command) => command.run(),
         Command::Simulate(command) => command.run(),
+        Command::Prove(command) => command.run(),
         Command::Verify(command) => command.run(),
+        Command::Witness(command) => command.run(),
         Command::Runs(command) => command.run(),
         Command::Watch(command) => command.run(),
         Command::Interventions(command) => command.run(),

@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use client::{ClientError, Endpoint, Evaluator, PsiField, Remembrancer, Trainer};
 use embedded_postgres::{Cluster, Durability, Settings};
+use remembrancer::signing::KeyFolder;
 use service_kit::{App, HttpConfig};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -35,6 +36,19 @@ pub(crate) struct StackSettings {
     pub(crate) psi_field_url: Option<String>,
     /// Other nodes to learn with.
     pub(crate) federation: FederationArgs,
+    /// The log, its witnesses, and the logs that it witnesses.
+    pub(crate) log: LogSettings,
+}
+
+/// What a stack's log is called, and who witnesses whom.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LogSettings {
+    /// The log's name; that of the folder's key when absent, and the usual one when there is none yet.
+    pub(crate) name: Option<String>,
+    /// The verifier keys of the logs whose checkpoints it cosigns.
+    pub(crate) witness_logs: Vec<String>,
+    /// The file with its own witnesses.
+    pub(crate) trust_policy: Option<PathBuf>,
 }
 
 /// Flags that make the stack a node of a federation.
@@ -107,8 +121,8 @@ impl Stack {
                 .or(settings.psi_field_url)
                 .unwrap_or_default(),
         };
-        let federation = settings.federation;
-        match stack.start_services(&urls, federation, remembrancer, psi_field, trainer, evaluator).await {
+        let others = (settings.federation, settings.log);
+        match stack.start_services(&urls, others, remembrancer, psi_field, trainer, evaluator).await {
             Ok(()) => Ok(stack),
             Err(error) => {
                 stack.stop().await;
@@ -166,17 +180,24 @@ impl Stack {
     async fn start_services(
         &mut self,
         urls: &Urls,
-        federation: FederationArgs,
+        (federation, log): (FederationArgs, LogSettings),
         remembrancer: ReservedPort,
         psi_field: Option<ReservedPort>,
         trainer: ReservedPort,
         evaluator: ReservedPort,
     ) -> anyhow::Result<()> {
+        let usual = remembrancer::Config::default();
+        // A key that cannot be read is told by the remembrancer.
+        let kept = KeyFolder::at(self.data_dir.path()).key().ok().flatten();
+        let kept = kept.map(|key| key.name().to_owned());
         let config = remembrancer::Config {
             http: remembrancer.http(),
             database_url: self.database_url.clone(),
             data_dir: self.data_dir.path().to_owned(),
-            ..remembrancer::Config::default()
+            log_name: log.name.or(kept).unwrap_or(usual.log_name),
+            witness_logs: log.witness_logs,
+            trust_policy: log.trust_policy,
+            ..usual
         };
         let stop = CancellationToken::new();
         let app = remembrancer::build(config, stop.clone()).await.context("remembrancer")?;

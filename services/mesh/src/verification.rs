@@ -8,6 +8,8 @@ use merkle_log::{
     evidence::{self, Verified, VerifyError},
     note::VerifierKey,
     proof::verify_consistency,
+    tlog_proof::TlogProof,
+    trust_policy::{CosignedBy, TrustPolicy},
 };
 use records::Leaf;
 use serde::Serialize;
@@ -36,6 +38,8 @@ pub(crate) enum Verdict {
 pub(crate) enum Vouched {
     /// The user, on the command line.
     Given,
+    /// The trust policy, which names its log.
+    Policy,
     /// The file of known logs.
     Known(KnownLog),
     /// The user, who trusts the first key that is seen of this name.
@@ -63,6 +67,8 @@ pub(crate) struct Held {
     pub(crate) note: String,
     /// The leaf, when it is evidence.
     pub(crate) leaf: Option<Verified>,
+    /// Which witnesses of the trust policy cosigned, when there is one.
+    pub(crate) cosigned: Vec<CosignedBy>,
     /// How it stands to the checkpoint that is remembered.
     pub(crate) history: History,
 }
@@ -84,6 +90,8 @@ pub(crate) enum History {
 pub(crate) struct Judge<'a> {
     pub(crate) known: &'a KnownLogs,
     pub(crate) given: Option<&'a VerifierKey>,
+    /// What must have been cosigned, and by whom.
+    pub(crate) policy: Option<&'a TrustPolicy>,
     /// Whether the first key of a name is trusted.
     pub(crate) first_use: bool,
     pub(crate) proof: Option<&'a ConsistencyProof>,
@@ -96,28 +104,68 @@ impl Judge<'_> {
             Ok(key) => key,
             Err(error) => return not_valid(format!("verifier key: {error}")),
         };
-        let (key, vouched) = match (self.given, self.known.standing(&brought)) {
-            (Some(given), _) => (given.clone(), Vouched::Given),
-            (None, Standing::Known(log)) => (brought.clone(), Vouched::Known(log)),
-            (None, Standing::Changed(others)) => return changed_key(&brought, &others),
-            (None, Standing::Unknown) if self.first_use => (brought.clone(), Vouched::FirstUse),
-            (None, Standing::Unknown) => (brought.clone(), Vouched::Nobody),
+        let of_policy = match self.log_of_policy(&evidence.checkpoint) {
+            Ok(key) => key,
+            Err(judged) => return *judged,
+        };
+        let (key, vouched) = match (of_policy, self.given, self.known.standing(&brought)) {
+            (Some(key), ..) => (key, Vouched::Policy),
+            (None, Some(given), _) => (given.clone(), Vouched::Given),
+            (None, None, Standing::Known(log)) => (brought.clone(), Vouched::Known(log)),
+            (None, None, Standing::Changed(others)) => return changed_key(&brought, &others),
+            (None, None, Standing::Unknown) if self.first_use => (brought.clone(), Vouched::FirstUse),
+            (None, None, Standing::Unknown) => (brought.clone(), Vouched::Nobody),
         };
         let path: Vec<Hash> = evidence.inclusion_path.iter().map(|hash| hash.0).collect();
         let record = record.unwrap_or_else(|| evidence.record.get());
         let verified =
             evidence::verify(record, evidence.log_index, &path, &evidence.checkpoint, &key.to_string());
+        if brought != key && matches!(verified, Ok(_) | Err(VerifyError::NotCanonical(_))) {
+            return not_valid(format!("it names the key {brought}, and is signed with {key}"));
+        }
+        self.proved(verified, key, vouched, &evidence.checkpoint)
+    }
+
+    /// Judges a proof file, for the record that it brings along or for another text of it. It names no key.
+    pub(crate) fn tlog_proof(&self, proof: &TlogProof, record: &str) -> Judgement {
+        let (key, vouched) = match self.signer_of(&proof.checkpoint) {
+            Ok(signer) => signer,
+            Err(judged) => return *judged,
+        };
+        self.proved(proof.verify(record, &key), key, vouched, &proof.checkpoint)
+    }
+
+    /// Judges a signed checkpoint.
+    pub(crate) fn checkpoint(&self, note: &str) -> Judgement {
+        let (key, vouched) = match self.signer_of(note) {
+            Ok(signer) => signer,
+            Err(judged) => return *judged,
+        };
+        match Checkpoint::verify(note, &key) {
+            Ok(checkpoint) => {
+                let told = format!("the log {} has {} leaves", checkpoint.origin, checkpoint.size);
+                self.held(key, vouched, checkpoint, note, None, told)
+            }
+            Err(error) => not_valid(error.to_string()),
+        }
+    }
+
+    /// What is worth that a record was verified under a key.
+    fn proved(
+        &self,
+        verified: Result<Verified, VerifyError>,
+        key: VerifierKey,
+        vouched: Vouched,
+        note: &str,
+    ) -> Judgement {
         let (verified, canonical) = match verified {
             Ok(verified) => (verified, true),
             Err(VerifyError::NotCanonical(verified)) => (*verified, false),
             Err(error) => return not_valid(error.to_string()),
         };
-        if brought != key {
-            return not_valid(format!("it names the key {brought}, and is signed with {key}"));
-        }
         let told = Leaf::describe(&verified.record);
         let checkpoint = verified.checkpoint.clone();
-        let judged = self.held(key, vouched, checkpoint, &evidence.checkpoint, Some(verified), told);
+        let judged = self.held(key, vouched, checkpoint, note, Some(verified), told);
         if canonical || judged.verdict != Verdict::Valid {
             return judged;
         }
@@ -130,30 +178,35 @@ impl Judge<'_> {
         Judgement { verdict: Verdict::NotCanonical, reason, ..judged }
     }
 
-    /// Judges a signed checkpoint.
-    pub(crate) fn checkpoint(&self, note: &str) -> Judgement {
-        let claimed = match Checkpoint::claimed(note) {
-            Ok(claimed) => claimed,
-            Err(error) => return not_valid(error.to_string()),
-        };
-        let told = format!("the log {} has {} leaves", claimed.origin, claimed.size);
+    /// The key of the log of the policy that signed a checkpoint; `None` without a policy, or when it names no log.
+    fn log_of_policy(&self, note: &str) -> Result<Option<VerifierKey>, Box<Judgement>> {
+        match self.policy.filter(|policy| !policy.logs().is_empty()) {
+            None => Ok(None),
+            Some(policy) => match policy.verify(note, None) {
+                Ok(witnessed) => Ok(Some(witnessed.log)),
+                Err(error) => Err(Box::new(not_valid(format!("the trust policy: {error}")))),
+            },
+        }
+    }
+
+    /// The key that a checkpoint is to be signed with: its log's, by the policy, as it was given, or as it is known.
+    fn signer_of(&self, note: &str) -> Result<(VerifierKey, Vouched), Box<Judgement>> {
+        let claimed = Checkpoint::claimed(note).map_err(|error| Box::new(not_valid(error.to_string())))?;
+        if let Some(key) = self.log_of_policy(note)? {
+            return Ok((key, Vouched::Policy));
+        }
         if let Some(key) = self.given {
-            return match Checkpoint::verify(note, key) {
-                Ok(checkpoint) => self.held(key.clone(), Vouched::Given, checkpoint, note, None, told),
-                Err(error) => not_valid(error.to_string()),
-            };
+            return Ok((key.clone(), Vouched::Given));
         }
         let mut refused = None;
         for log in self.known.named(&claimed.origin) {
             let Ok(key) = VerifierKey::parse(&log.verifier_key) else { continue };
             match Checkpoint::verify(note, &key) {
-                Ok(checkpoint) => {
-                    return self.held(key, Vouched::Known(log.clone()), checkpoint, note, None, told);
-                }
+                Ok(_) => return Ok((key, Vouched::Known(log.clone()))),
                 Err(error) => refused = Some(error),
             }
         }
-        match refused {
+        Err(Box::new(match refused {
             Some(error) => not_valid(format!("{error}, which is how the log {} is known", claimed.origin)),
             None => Judgement {
                 verdict: Verdict::UnknownKey,
@@ -163,7 +216,7 @@ impl Judge<'_> {
                 ),
                 held: None,
             },
-        }
+        }))
     }
 
     /// Judges whether the later of two checkpoints goes on from the earlier. `None` when a proof is needed, and none was
@@ -208,6 +261,11 @@ impl Judge<'_> {
         leaf: Option<Verified>,
         told: String,
     ) -> Judgement {
+        let cosigned = match self.policy.map(|policy| policy.verify(note, Some(&key))) {
+            None => Vec::new(),
+            Some(Ok(witnessed)) => witnessed.cosigned,
+            Some(Err(error)) => return not_valid(format!("the trust policy: {error}")),
+        };
         let remembered = match self.known.standing(&key) {
             Standing::Known(log) => log.head(&key).ok().flatten(),
             _ => None,
@@ -233,7 +291,7 @@ impl Judge<'_> {
             ),
             _ => (Verdict::Valid, told),
         };
-        let held = Held { key, vouched, checkpoint, note: note.to_owned(), leaf, history };
+        let held = Held { key, vouched, checkpoint, note: note.to_owned(), leaf, cosigned, history };
         Judgement { verdict, reason, held: Some(held) }
     }
 }

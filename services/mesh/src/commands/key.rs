@@ -36,7 +36,7 @@ enum What {
 
 /// Show the verifier key, and what was signed with it last
 ///
-/// Give the verifier key to those who are to check what the ledger proves (`mesh verify EVIDENCE --key KEY`). It is no secret. The
+/// Also the key of the witness, when this ledger is one of others. Give the verifier key to those who are to check what the ledger proves (`mesh verify EVIDENCE --key KEY`). It is no secret. The
 /// folder is only read, also while its stack is up.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -91,6 +91,9 @@ struct Rotate {
 #[derive(Serialize)]
 struct Shown {
     verifier_key: String,
+    /// The key of the witness; absent when it is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    witness_key: Option<String>,
     /// What was signed last; absent before anything was.
     #[serde(skip_serializing_if = "Option::is_none")]
     signed: Option<Signed>,
@@ -142,6 +145,9 @@ impl Show {
             |signed| format!("{} leaves with the root {}", signed.tree_size, signed.root_hash),
         );
         let mut text = format!("verifier key  {}\nlast signed   {signed}", shown.verifier_key);
+        if let Some(key) = &shown.witness_key {
+            text.push_str(&format!("\nwitness key   {key}"));
+        }
         if let Some(file) = &shown.file {
             text.push_str(&format!("\nsecret key    {}", file.display()));
         }
@@ -160,7 +166,8 @@ impl Show {
             )
         })?;
         let signed = keys.last_signed()?.map(Signed::from);
-        Ok(Shown { verifier_key: key.verifier_key().to_string(), signed, file: Some(file) })
+        let witness_key = keys.witness_key()?.map(|witness| witness.witness_key().to_string());
+        Ok(Shown { verifier_key: key.verifier_key().to_string(), witness_key, signed, file: Some(file) })
     }
 
     async fn ask(&self, url: &str) -> anyhow::Result<Shown> {
@@ -171,7 +178,12 @@ impl Show {
         let verifier_key = remembrancer.log_key().await.map_err(failed)?.verifier_key;
         let note = remembrancer.log_checkpoint().await.map_err(failed)?.note;
         let signed = Checkpoint::verify(&note, &VerifierKey::parse(&verifier_key)?)?;
-        Ok(Shown { verifier_key, signed: Some(signed.into()), file: None })
+        let witness_key = match remembrancer.witness().await {
+            Ok(witness) => witness.verifier_key,
+            Err(error) if error.is_not_found() => None, // of an earlier version
+            Err(error) => return Err(failed(error)),
+        };
+        Ok(Shown { verifier_key, witness_key, signed: Some(signed.into()), file: None })
     }
 }
 

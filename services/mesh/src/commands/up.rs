@@ -2,15 +2,21 @@ use std::path::PathBuf;
 
 use clap::Args;
 use client::{Endpoint, Remembrancer};
+use merkle_log::{
+    note::{KeyError, VerifierKey},
+    trust_policy::TrustPolicy,
+};
 use serde_json::json;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     exit::{Answer, line, usage},
+    feeding::{self, News},
     known_ledger::KnownLedger,
     known_logs::KnownLogsArgs,
     output::{note, say, say_json},
     runtime,
-    stack::{FederationArgs, Ports, Stack, StackSettings},
+    stack::{FederationArgs, LogSettings, Ports, Stack, StackSettings},
 };
 
 /// Run all four services in this process, with a PostgreSQL of their own
@@ -23,6 +29,7 @@ use crate::{
   mesh up --data-dir /srv/ai-mesh --port-base 9000
   mesh up --database-url postgres://ai_mesh@db.example/ai_mesh --trainer-port 18001
   mesh up --port-base 9000 --data-dir node-b --peer \"$KEY_OF_A@http://127.0.0.1:8001\"
+  mesh up --log-name a.example/log --policy witnesses.policy
   MESH_LOG=debug mesh up
   MESH_LOG_FORMAT=json mesh up 2> mesh.log")]
 pub(crate) struct Up {
@@ -54,7 +61,30 @@ pub(crate) struct Up {
     #[command(flatten)]
     federation: FederationArgs,
     #[command(flatten)]
+    witnesses: WitnessArgs,
+    #[command(flatten)]
     known: KnownLogsArgs,
+}
+
+/// Who witnesses whom.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Witnesses")]
+struct WitnessArgs {
+    /// The log's name, by which witnesses know it; it is chosen when the log is new, and stays [default: the name that
+    /// it has; ai-mesh/log for a new one]
+    #[arg(long, value_name = "NAME", env = "MESH_LOG_NAME")]
+    log_name: Option<String>,
+    /// The verifier key of another log, whose checkpoints this stack cosigns as a witness; may be given several times
+    #[arg(long = "witness-log", value_name = "KEY", value_parser = log_key)]
+    witness_logs: Vec<String>,
+    /// The trust policy with this log's witnesses (C2SP tlog-policy): their cosignatures are asked for every second in which
+    /// the log has grown, and kept
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+fn log_key(text: &str) -> Result<String, KeyError> {
+    VerifierKey::parse(text).map(|key| key.to_string())
 }
 
 /// Makes the log of the stack one that `mesh verify` knows.
@@ -64,15 +94,29 @@ async fn introduce(stack: &Stack, known: &KnownLogsArgs) -> anyhow::Result<()> {
     KnownLedger::meet(&remembrancer, known.file()?, true, tell).await.map(drop)
 }
 
+/// Asks the policy's witnesses for cosignatures until the handle is dropped.
+fn feed(stack: &Stack, policy: &TrustPolicy) -> anyhow::Result<AbortOnDropHandle<()>> {
+    let remembrancer = Remembrancer::new(Endpoint::new(stack.url("remembrancer")))?;
+    let feeder = feeding::feeder(&remembrancer, policy)?;
+    let fed = feeding::keep_feeding(feeder, feeding::EVERY, News::trace);
+    Ok(AbortOnDropHandle::new(tokio::spawn(fed)))
+}
+
 impl Up {
     /// Runs until it is asked to end.
     pub(crate) fn run(self) -> anyhow::Result<Answer> {
+        let policy = self.witnesses.policy.as_deref().map(feeding::read_policy).transpose()?;
         let settings = StackSettings {
             ports: self.ports()?,
             data_dir: self.data_dir.clone(),
             database_url: self.database_url.clone(),
             psi_field_url: None,
             federation: self.federation.clone(),
+            log: LogSettings {
+                name: self.witnesses.log_name.clone(),
+                witness_logs: self.witnesses.witness_logs.clone(),
+                trust_policy: self.witnesses.policy.clone(),
+            },
         };
         runtime::block_on("info", async {
             // a signal counts from the start on, while the database is being made too
@@ -86,6 +130,13 @@ impl Up {
             if let Err(error) = introduce(&stack, &self.known).await {
                 tracing::warn!("{}", line(&error));
             }
+            let _feeding = match policy.map(|policy| feed(&stack, &policy)).transpose() {
+                Ok(feeding) => feeding,
+                Err(error) => {
+                    stack.stop().await;
+                    return Err(error);
+                }
+            };
             let told = self.tell(&stack);
             let ended = match told {
                 Err(error) => Err(error),

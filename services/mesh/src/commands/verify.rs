@@ -3,11 +3,17 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use api::remembrancer::{Checkpoint as Head, ConsistencyProof, Evidence};
 use clap::Args;
-use merkle_log::{checkpoint::Checkpoint, note::VerifierKey};
+use merkle_log::{
+    checkpoint::Checkpoint,
+    note::VerifierKey,
+    tlog_proof::{self, TlogProof},
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
+    commands::witness::shown_time,
     exit::{Answer, usage},
+    feeding::read_policy,
     files::{read, read_text},
     known_logs::{KnownLog, KnownLogs, KnownLogsArgs, Standing, Trusted},
     output::{note, say, say_json},
@@ -19,7 +25,11 @@ use crate::{
 /// Checks an evidence file (`ledger_receipt.json`, `decision_receipt.json`, or what the remembrancer answers at
 /// /v1/log/evidence): the characters of the record, the inclusion proof, the signed checkpoint, and whether the key that
 /// signed it is known. Also checks a checkpoint (/v1/log/checkpoint), or two of them with the proof that the later only
-/// added to the earlier (/v1/log/proofs/consistency). No service is called.
+/// added to the earlier (/v1/log/proofs/consistency); and a proof of C2SP tlog-proof (/v1/log/tlog-proof), for the record that
+/// it brings along or the one of --record. No service is called.
+///
+/// With --policy the checkpoint must also be cosigned by enough of the policy's witnesses, so that the log can have shown
+/// nobody another history. The logs that the policy names are known keys, and the only ones.
 ///
 /// A key is known when it is given with --key, or when the file of known logs has it: `mesh up` and `mesh train` remember
 /// those of your own stacks there, and a command that talks to a running stack the log that it first meets at that address. The
@@ -28,26 +38,32 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes:
   0  VALID: proved, by a key that is known
-  1  NOT VALID: not proved, changed, signed with another key than the known one, or another history than was seen
+  1  NOT VALID: not proved, changed, signed with another key than the known one, cosigned by too few, or another history
+     than was seen
   2  used wrongly
   3  a file cannot be read
   4  UNKNOWN KEY: the proof holds, but nobody vouches for its key
   5  NOT CANONICAL: another program has written the record's JSON anew; the log has it in other characters
-  6  NOT EVIDENCE: the file is neither evidence nor a checkpoint
+  6  NOT EVIDENCE: the file is neither evidence nor a proof nor a checkpoint
 
 Examples:
   mesh verify out/ledger_receipt.json
   mesh verify out/decision_receipt.json --key \"$(cat log-key.pub)\"
   mesh verify evidence.json --trust
+  mesh verify evidence.json --policy witnesses.policy
+  mesh verify record.tlog-proof --policy witnesses.policy
   mesh verify out/ledger_receipt.json --record claimed-record.json --json
   mesh verify march.json april.json --proof consistency.json")]
 pub(crate) struct Verify {
-    /// The evidence file, a checkpoint, or two checkpoints of one log
+    /// The evidence file, a proof, a checkpoint, or two checkpoints of one log
     #[arg(required = true, num_args = 1..=2, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The log's verifier key, `name+id+base64`, from a source that you trust
     #[arg(long, value_name = "VERIFIER_KEY")]
     key: Option<String>,
+    /// The trust policy (C2SP tlog-policy): which logs are trusted, and how many of which witnesses must have cosigned
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Verify this record instead of the one in the evidence
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -68,6 +84,7 @@ pub(crate) struct Verify {
 /// What a file can be.
 enum Subject {
     Evidence(Evidence),
+    Proof(TlogProof),
     Checkpoint(String),
 }
 
@@ -86,8 +103,19 @@ struct Report<'a> {
     key_vouched_for: Option<&'a Vouched>,
     #[serde(skip_serializing_if = "Option::is_none")]
     proved: Option<Proved>,
+    /// The witnesses of the trust policy that cosigned; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cosigned_by: Option<Vec<CosignedBy>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<History>,
+}
+
+#[derive(Serialize)]
+struct CosignedBy {
+    witness: String,
+    verifier_key: String,
+    /// Seconds since 1970.
+    time: u64,
 }
 
 #[derive(Serialize)]
@@ -105,6 +133,12 @@ impl Verify {
     pub(crate) fn run(self) -> anyhow::Result<Answer> {
         let key = self.key.as_deref().map(|key| VerifierKey::parse(key.trim())).transpose();
         let key = key.map_err(|error| usage(format!("--key: {error}")))?;
+        let policy = self.policy.as_deref().map(read_policy).transpose()?;
+        if key.is_some() && policy.as_ref().is_some_and(|policy| !policy.logs().is_empty()) {
+            return Err(usage(
+                "--key: the trust policy names the logs that are trusted; expected one of the two",
+            ));
+        }
         let contents = self.files.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?;
         let record = self.record.as_deref().map(read_text).transpose()?;
         let file = self.known.file()?;
@@ -122,16 +156,32 @@ impl Verify {
                 }
             },
         };
-        let judge =
-            Judge { known: &known, given: key.as_ref(), first_use: self.trust, proof: proof.as_ref() };
+        let judge = Judge {
+            known: &known,
+            given: key.as_ref(),
+            policy: policy.as_ref(),
+            first_use: self.trust,
+            proof: proof.as_ref(),
+        };
         let mut judged = Vec::new();
         for (path, bytes) in self.files.iter().zip(&contents) {
             let judgement = match subject(bytes) {
                 Ok(Subject::Evidence(evidence)) if self.files.len() == 1 => {
                     judge.evidence(&evidence, record.as_deref())
                 }
+                Ok(Subject::Proof(proof)) if self.files.len() == 1 => {
+                    match record.as_deref().or(proof.entry()) {
+                        Some(record) => judge.tlog_proof(&proof, record),
+                        None => {
+                            let path = path.display();
+                            return Err(usage(format!(
+                                "{path} brings no record along: give it with --record"
+                            )));
+                        }
+                    }
+                }
                 Ok(Subject::Checkpoint(note)) if record.is_none() => judge.checkpoint(&note),
-                Ok(Subject::Evidence(_)) => {
+                Ok(Subject::Evidence(_) | Subject::Proof(_)) => {
                     return Err(usage(format!(
                         "{}: expected two checkpoints, and this is evidence",
                         path.display()
@@ -156,8 +206,8 @@ impl Verify {
             _ => judged.pop().context("clap takes at least one file")?,
         };
         if let (Verdict::Valid, Some(held)) = (verdict.verdict, &verdict.held) {
-            let trusted =
-                self.trust.then_some(if key.is_some() { Trusted::Given } else { Trusted::FirstUse });
+            let was_given = matches!(held.vouched, Vouched::Given | Vouched::Policy);
+            let trusted = self.trust.then_some(if was_given { Trusted::Given } else { Trusted::FirstUse });
             let remembered = matches!(known.standing(&held.key), Standing::Known(_)) || trusted.is_some();
             if remembered && let Err(error) = file.update(|known| held.remember(known, trusted)) {
                 if trusted.is_some() {
@@ -207,6 +257,11 @@ fn sentences(judged: &Judgement, file: &str, known: &KnownLogs) -> String {
     }
     lines.push(format!("  root  {}", api::Hash(*root)));
     lines.push(format!("  key   {}, {}", held.key, vouched(held, known)));
+    if !held.cosigned.is_empty() {
+        let by = held.cosigned.iter().map(|by| format!("{} at {}", by.name, shown_time(by.time)));
+        let by: String = by.collect::<Vec<_>>().join(", ").chars().flat_map(shown).collect();
+        lines.push(format!("  cosigned by {by}"));
+    }
     match held.history {
         History::Unseen => {}
         History::OneGrewFrom(leaves) => {
@@ -234,6 +289,7 @@ fn vouched(held: &Held, known: &KnownLogs) -> String {
             ),
             _ => "given with --key".into(),
         },
+        Vouched::Policy => "a log of the trust policy".into(),
         Vouched::Known(KnownLog { trusted, since, .. }) => {
             let since = since.format("%Y-%m-%d");
             match trusted {
@@ -273,13 +329,26 @@ fn report(judged: &Judgement) -> Report<'_> {
             log_index: held.leaf.as_ref().map(|leaf| leaf.log_index),
             leaf_hash: held.leaf.as_ref().map(|leaf| api::Hash(leaf.leaf_hash)),
         }),
+        cosigned_by: held.filter(|held| !held.cosigned.is_empty()).map(|held| {
+            let by = held.cosigned.iter().map(|by| CosignedBy {
+                witness: by.name.clone(),
+                verifier_key: by.key.to_string(),
+                time: by.time,
+            });
+            by.collect()
+        }),
         history: held.map(|held| held.history),
     }
 }
 
-/// What a file is: evidence, a checkpoint as the API answers it, or a checkpoint as it is signed; else what it is worth, and
+/// What a file is: evidence, a proof, a checkpoint as the API answers it, or a checkpoint as it is signed; else what it is worth, and
 /// why.
 fn subject(bytes: &[u8]) -> Result<Subject, (Verdict, String)> {
+    if let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.starts_with(tlog_proof::HEADER)) {
+        return TlogProof::parse(text)
+            .map(Subject::Proof)
+            .map_err(|error| (Verdict::NotValid, error.to_string()));
+    }
     let as_evidence = match json(bytes) {
         Ok(evidence) => return Ok(Subject::Evidence(evidence)),
         Err(error) => error,
@@ -301,7 +370,7 @@ fn subject(bytes: &[u8]) -> Result<Subject, (Verdict, String)> {
             Err((Verdict::NotValid, format!("this was evidence, and is damaged: {as_evidence}")))
         }
         _ => {
-            let why = format!("this is neither evidence nor a log's checkpoint: {as_evidence}");
+            let why = format!("this is neither evidence, a proof nor a log's checkpoint: {as_evidence}");
             Err((Verdict::NotEvidence, why))
         }
     }

@@ -18,3 +18,4 @@ mod train;
 mod usage;
 mod verify;
 mod visualize;
+mod witness;

@@ -61,8 +61,17 @@ impl Up {
         Self::logging(folder, database, "error", Stdio::inherit())
     }
 
+    /// With more flags.
+    pub(crate) fn with(folder: &Path, database: &TestDatabase, more: &[&str]) -> Self {
+        Self::run(folder, database, more, "error", Stdio::inherit())
+    }
+
     /// With JSON lines of a level, to somewhere.
     pub(crate) fn logging(folder: &Path, database: &TestDatabase, level: &str, log: Stdio) -> Self {
+        Self::run(folder, database, &[], level, log)
+    }
+
+    fn run(folder: &Path, database: &TestDatabase, more: &[&str], level: &str, log: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mesh"))
             .args([
                 "up",
@@ -74,6 +83,7 @@ impl Up {
                 "--database-url",
                 database.url(),
             ])
+            .args(more)
             .env("MESH_LOG", level)
             .env("MESH_KNOWN_LOGS", folder.join(KNOWN_LOGS))
             .env("MESH_LOG_FORMAT", "json")
