@@ -28,6 +28,7 @@ mod trace;
 mod trace_time;
 mod truth;
 mod wanted;
+mod window;
 mod workloads;
 
 /// Hours of a week: what [`Observation::hour_of_week`] counts up to.
@@ -53,6 +54,7 @@ pub use trace::Trace;
 pub use trace_time::Origin;
 pub use truth::Truth;
 pub use wanted::{NAMED_PREFERENCES, Wanted};
+pub use window::Window;
 pub use workloads::{
     Actions, ArrivalOrder, Knowledge, ScenarioEvent, SimulationSettings, Tenant, Weights, WorkloadProfile,
     Workloads,

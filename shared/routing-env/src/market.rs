@@ -224,6 +224,16 @@ impl Market {
         self.providers[provider].remaining -= request.hours;
     }
 
+    /// Puts a provider's state right, for who knows it.
+    pub fn set_provider(&mut self, provider: usize, state: ProviderState) {
+        self.providers[provider] = state;
+    }
+
+    /// Puts what is left of a tenant's budget right, in USD, for who knows it.
+    pub fn set_budget(&mut self, tenant: usize, usd: f64) {
+        self.budgets[tenant] = usd;
+    }
+
     /// Takes a request's hours from its provider and its cost from its tenant's budget.
     pub fn take(&mut self, request: &Request, candidate: Candidate) {
         self.occupy(request, candidate.provider);
