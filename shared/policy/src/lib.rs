@@ -28,6 +28,7 @@ mod settings;
 mod step_report;
 mod swarm;
 mod team;
+mod told;
 
 mod adaptive {
     pub(crate) mod agent;
@@ -127,3 +128,4 @@ pub use rules::rule::{Rule, UnknownRule};
 pub use settings::{Range, Setting, SettingError};
 pub use step_report::{AgentStep, DecidedRequest, StepReport};
 pub use swarm::{Command, Swarm, SwarmConfig, SwarmState};
+pub use told::Told;

@@ -3,7 +3,9 @@
 use routing_env::{Candidate, Choice, Environment, Observation, Preference, Request, StepOutcome, Truth};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{error::SwarmError, fault::Fault, knowledge::Learned, learning::Learning, settings::Settings};
+use crate::{
+    error::SwarmError, fault::Fault, knowledge::Learned, learning::Learning, settings::Settings, told::Told,
+};
 
 /// A policy's answer to an observation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,6 +66,17 @@ pub(crate) trait Agent: Clone + Send + 'static {
 
     /// Shows what a step came to, whoever decided it, before [`Agent::end_step`].
     fn observe_step(&mut self, _outcome: &StepOutcome<'_>, _shared: &mut Self::Shared) {}
+
+    /// Shows a window of a stream likewise, of which it is not known yet what came of its jobs, and what was `told` in it of
+    /// jobs, of whichever window.
+    fn observe_window(&mut self, outcome: &StepOutcome<'_>, _told: &[Told], shared: &mut Self::Shared) {
+        self.observe_step(outcome, shared);
+    }
+
+    /// All that it has seen of the episode and decides by, as a text that is the same exactly where that is the same.
+    fn moment(&self) -> String {
+        String::new()
+    }
 
     /// Ends a step. `rewards` are the team's, one for each of this agent's turns of the step in order.
     fn end_step(&mut self, _rewards: &[f64], _shared: &Self::Shared) {}

@@ -1,5 +1,7 @@
 //! A swarm: agents that take requests in turn, or are of regions, and share the team's reward.
 
+mod window;
+
 use routing_env::{
     Candidate, Environment, Episode, Metrics, Observation, Preference, Resolution, Reward, Turn,
 };

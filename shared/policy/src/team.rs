@@ -9,6 +9,7 @@ use crate::{
     knowledge::Knowledge,
     learning::LearningWindow,
     policy::{Agent, Decision, Shared as _},
+    told::Told,
 };
 
 /// A team, whatever its agents are. Agents are numbered from 0.
@@ -34,6 +35,12 @@ pub(crate) trait Team: Send {
     fn order_waiting(&mut self, requests: &[Request], waiting: &mut [usize]);
 
     fn observe_step(&mut self, outcome: &StepOutcome<'_>);
+
+    /// The same for a window of a stream, and what was told in it.
+    fn observe_window(&mut self, outcome: &StepOutcome<'_>, told: &[Told]);
+
+    /// What each has seen of the episode, as texts to be compared.
+    fn moments(&self) -> Vec<String>;
 
     /// Ends a step with each agent's rewards, and tells what each has learned.
     fn end_step(&mut self, rewards: &[Vec<f64>], learned: &mut dyn FnMut(usize, LearningWindow));
@@ -154,6 +161,14 @@ impl<A: Agent> Team for TeamOf<A> {
 
     fn observe_step(&mut self, outcome: &StepOutcome<'_>) {
         self.agents.iter_mut().for_each(|agent| agent.observe_step(outcome, &mut self.shared));
+    }
+
+    fn observe_window(&mut self, outcome: &StepOutcome<'_>, told: &[Told]) {
+        self.agents.iter_mut().for_each(|agent| agent.observe_window(outcome, told, &mut self.shared));
+    }
+
+    fn moments(&self) -> Vec<String> {
+        self.agents.iter().map(Agent::moment).collect()
     }
 
     fn end_step(&mut self, rewards: &[Vec<f64>], learned: &mut dyn FnMut(usize, LearningWindow)) {

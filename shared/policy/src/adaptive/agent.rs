@@ -39,6 +39,7 @@ use crate::{
     policy::{Agent, Decision, Learner, Order, Shared},
     prices::bid_price::{self, BidPrices, Notes, Plan},
     prices::forecast::Beliefs,
+    told::Told,
 };
 
 /// The learner.
@@ -122,6 +123,15 @@ impl Adaptive {
         let mut opening = None;
         let earned = |settings| weight * self.rehearsed(settings, market, requests, beliefs, &mut opening);
         self.rehearsals().now().all().map(earned).collect()
+    }
+
+    /// Plays a step that it has led again in thought, where it rehearses.
+    fn rehearse_step(&self, outcome: &StepOutcome<'_>, unserved: u64, shared: &mut Step) {
+        if self.rehearses()
+            && let Some((market, beliefs)) = shared.opening.as_ref().zip(self.beliefs.as_ref())
+        {
+            shared.rehearsed = self.rehearse(market, outcome.requests, unserved, beliefs);
+        }
     }
 
     /// Reports its own part of the step. Whoever is the last to do so rehearses the step that can be read then: all would
@@ -247,14 +257,25 @@ impl Agent for Adaptive {
         if self.member.is_some() {
             return self.report(outcome, shared);
         }
-        let Step { seen, tries, opening, .. } = &mut *shared;
+        let Step { seen, tries, .. } = &mut *shared;
         let seen = seen.get_or_insert_with(|| Seen::new(&self.env, outcome, tries, |_| true));
-        if leads
-            && self.rehearses()
-            && let Some((market, beliefs)) = opening.as_ref().zip(self.beliefs.as_ref())
-        {
-            shared.rehearsed = self.rehearse(market, outcome.requests, seen.unserved, beliefs);
+        let unserved = seen.unserved;
+        if leads {
+            self.rehearse_step(outcome, unserved, shared);
         }
+    }
+
+    fn observe_window(&mut self, outcome: &StepOutcome<'_>, told: &[Told], shared: &mut Step) {
+        let leads = std::mem::take(&mut self.leads);
+        let seen = shared.seen.get_or_insert_with(|| Seen::told(&self.env, outcome, told));
+        let unserved = seen.unserved;
+        if leads {
+            self.rehearse_step(outcome, unserved, shared);
+        }
+    }
+
+    fn moment(&self) -> String {
+        format!("{:?} {:?} {:?}", self.model, self.rehearsals, self.beliefs)
     }
 
     fn end_step(&mut self, _rewards: &[f64], shared: &Step) {

@@ -15,10 +15,15 @@ use crate::{
         settings::EstimatorSettings,
     },
     prices::forecast::Beliefs,
+    told::Told,
 };
 
 /// The catalog's word on failures and latencies counts as so many jobs.
 const CATALOG_JOBS: f64 = 10.0;
+
+/// What is told of a real latency / the expected one is taken to lie between these: it is from a stranger's clock, and one
+/// figure must not outweigh all others.
+const TOLD_FACTORS: [f64; 2] = [0.01, 100.0];
 
 /// A step's tries by request: the provider, and the latency that was advertised (in ms, the waiting included), in
 /// order.
@@ -47,16 +52,7 @@ impl Seen {
         tries: &Tries,
         is_about: impl Fn(usize) -> bool,
     ) -> Self {
-        let mut seen = Self::nothing(env, outcome.hour_of_week);
-        for (index, request) in outcome.requests.iter().enumerate().filter(|(index, _)| is_about(*index)) {
-            let resolution = &outcome.resolutions[index];
-            seen.unserved += u64::from(resolution.deferred || resolution.routed().is_none());
-            let position =
-                env.mix(request.tenant).iter().position(|(workload, _)| *workload == request.workload);
-            if let Some(position) = position {
-                seen.requests[request.tenant][position] += 1.0;
-            }
-        }
+        let mut seen = Self::demand(env, outcome, &is_about);
         for (index, tries) in tries.iter().filter(|(index, _)| is_about(**index)) {
             for (n, (provider, advertised_ms)) in tries.iter().enumerate() {
                 // a request that was tried again has failed before, and the last try has the request's fate
@@ -69,6 +65,39 @@ impl Seen {
                     seen.latencies[*provider].1 +=
                         (routed.latency_ms - waited_ms) / (advertised_ms - waited_ms);
                 }
+            }
+        }
+        seen
+    }
+
+    /// Sums up a window of a stream, and what was told in it.
+    pub(crate) fn told(env: &Environment, outcome: &StepOutcome<'_>, told: &[Told]) -> Self {
+        let mut seen = Self::demand(env, outcome, |_| true);
+        for told in told {
+            let provider = told.provider;
+            seen.tries[provider].0 += 1.0;
+            seen.tries[provider].1 += f64::from(u8::from(!told.succeeded));
+            // nobody tries it a third time
+            seen.unserved += u64::from(!told.succeeded && told.is_second_try);
+            if let Some(latency_ms) = told.latency_ms.filter(|_| told.succeeded && !told.is_second_try) {
+                let factor = (latency_ms / told.expected_ms).clamp(TOLD_FACTORS[0], TOLD_FACTORS[1]);
+                seen.latencies[provider].0 += 1.0;
+                seen.latencies[provider].1 += factor;
+            }
+        }
+        seen
+    }
+
+    /// What was asked for, and how much of it was not served at once.
+    fn demand(env: &Environment, outcome: &StepOutcome<'_>, is_about: impl Fn(usize) -> bool) -> Self {
+        let mut seen = Self::nothing(env, outcome.hour_of_week);
+        for (index, request) in outcome.requests.iter().enumerate().filter(|(index, _)| is_about(*index)) {
+            let resolution = &outcome.resolutions[index];
+            seen.unserved += u64::from(resolution.deferred || resolution.routed().is_none());
+            let position =
+                env.mix(request.tenant).iter().position(|(workload, _)| *workload == request.workload);
+            if let Some(position) = position {
+                seen.requests[request.tenant][position] += 1.0;
             }
         }
         seen
