@@ -34,7 +34,8 @@ pub fn decisions(env: &Environment, at: Position, report: &StepReport) -> Vec<De
         .collect()
 }
 
-fn decision(
+/// One decision of a step.
+pub(crate) fn decision(
     env: &Environment,
     at: Position,
     step: u32,

@@ -6,6 +6,7 @@ use service_kit::ApiError;
 
 use crate::{
     checkpoint::CheckpointError,
+    deployments::{DeployError, TellError},
     environments::{MakeError, TurnError},
     federation::{ExcludeError, FederationError, NotUnderstood},
     policies::ImportError,
@@ -243,6 +244,72 @@ impl From<OutcomeError> for ApiError {
             ),
             OutcomeError::Ledger(error) => ledger_problem(error),
             error @ OutcomeError::Record(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<DeployError> for ApiError {
+    fn from(error: DeployError) -> Self {
+        let conflict = |code, detail| Self::new(StatusCode::CONFLICT, code, detail);
+        let text = error.to_string();
+        match error {
+            DeployError::Invalid(errors) => invalid_body("call", errors),
+            DeployError::NotFound(_) => Self::new(
+                StatusCode::NOT_FOUND,
+                "deployment_not_found",
+                format!("{text}: `GET /v1/deployments` lists those that there are."),
+            ),
+            DeployError::Exists(_) => conflict(
+                "deployment_exists",
+                format!("{text}, with other settings; nothing was written. Choose another name."),
+            ),
+            DeployError::Stopped(_) => conflict(
+                "deployment_stopped",
+                format!("{text}: it takes no requests any more. Deploy its policy under another name."),
+            ),
+            DeployError::OutcomeConflict(id) => OutcomeError::Conflict(id).into(),
+            DeployError::NotDeferred(id) => Self::new(
+                StatusCode::NOT_FOUND,
+                "not_deferred",
+                format!(
+                    "The decision `{id}` deferred no request of this deployment, or that was more than a window ago: `GET \
+                     /v1/decisions/{id}` shows every decision."
+                ),
+            ),
+            DeployError::Elsewhere => Self::unavailable(
+                "deployment_elsewhere",
+                "Another trainer serves this deployment, or served it until just now: ask that one, or this one again when \
+                 its lease has run out.",
+                text,
+            ),
+            DeployError::Busy => Self::unavailable(
+                "policy_busy",
+                "As many calls as may wait for this deployment do. Repeat the request in a second.",
+                text,
+            ),
+            DeployError::Damaged(what) => conflict(
+                "deployment_cannot_continue",
+                format!(
+                    "The ledger does not give what this trainer makes of it: {what}. It was written by another version, with \
+                     another policy file, or by somebody else. Deploy the policy under another name."
+                ),
+            ),
+            DeployError::Away(_) => Self::unavailable(
+                "remembrancer_unavailable",
+                "What is answered here is in the ledger first, and the remembrancer did not answer in time. Repeat the \
+                 request.",
+                text,
+            ),
+            DeployError::Internal(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<TellError> for ApiError {
+    fn from(error: TellError) -> Self {
+        match error {
+            TellError::Outcome(error) => error.into(),
+            TellError::Deployment(error) => error.into(),
         }
     }
 }

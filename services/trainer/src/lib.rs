@@ -3,12 +3,13 @@
 //! [`build`] makes the service. A run is played by a thread of its own ([`worker`]); all that must
 //! outlive the process is in the remembrancer ([`records`], [`checkpoint`]), from where the runs are
 //! found again at the next start ([`recovery`]). What was learned, and what is imported ([`policies`]), can be
-//! asked for decisions about real requests ([`serving`]).
+//! asked for decisions about real requests ([`serving`]), and deployed to decide a stream of them ([`deployments`]).
 
 pub mod algorithm;
 pub mod checkpoint;
 pub mod comparison;
 pub mod decisions;
+pub mod deployments;
 pub mod digest;
 pub mod environments;
 pub mod events;
@@ -41,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
+    deployments::Deployments,
     environments::{EnvironmentLimits, Environments},
     federation::Federation,
     metrics::AppMetrics,
@@ -96,13 +98,27 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, C
     let recovery = Recovery::new();
     let policies = Policies::new(ledger.clone(), runs.clone());
     let ledger_url = config.remembrancer_public_url.unwrap_or(config.remembrancer_url);
-    let serving = Serving::new(ledger.clone(), ledger_url, policies.clone(), &metrics);
+    let serving = Serving::new(ledger.clone(), ledger_url.clone(), policies.clone(), &metrics);
+    let deployments = Deployments::new(
+        (ledger.clone(), ledger_url),
+        (policies.clone(), serving.clone()),
+        Duration::from_secs(config.lease_seconds),
+        (work.clone(), shutdown.clone()),
+        &metrics,
+    );
     let idle = Duration::from_secs(config.environment_idle_seconds);
     let environments = Environments::new(EnvironmentLimits { most: config.max_environments, idle }, &metrics);
     tokio::spawn(federation.clone().talk(config.peers_api_key, shutdown.clone()));
     tokio::spawn(policies.clone().recover(shutdown.clone()));
     tokio::spawn(recovery.clone().run(ledger, runs.clone(), shutdown));
-    let state = AppState::new(recovery.clone(), runs, policies.clone(), serving, environments, federation);
+    let state = AppState::new(
+        recovery.clone(),
+        runs,
+        policies.clone(),
+        (serving, deployments),
+        environments,
+        federation,
+    );
     let readiness: Readiness = Arc::new(move || {
         let missing = [recovery.missing(), policies.missing()];
         Box::pin(async move { missing.into_iter().flatten().collect() })

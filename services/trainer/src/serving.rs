@@ -32,7 +32,10 @@ mod requests;
 mod step;
 mod stream;
 
+pub(crate) use alternatives::alternatives_of;
+pub(crate) use answer::evidence_url;
 pub use outcomes::OutcomeError;
+pub(crate) use requests::{request_of, state_of, unknown};
 
 /// The streams of so many policies are in memory; a policy that is asked again is read again.
 const STREAMS_KEPT: usize = 16;

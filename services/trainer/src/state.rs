@@ -5,6 +5,7 @@ use service_kit::{ApiError, ApiResult};
 use uuid::Uuid;
 
 use crate::{
+    deployments::Deployments,
     environments::Environments,
     federation::Federation,
     policies::{Policies, Policy},
@@ -22,6 +23,7 @@ pub struct AppState {
     runs: Runs,
     policies: Policies,
     serving: Serving,
+    deployments: Deployments,
     environments: Environments,
     federation: Federation,
 }
@@ -33,11 +35,11 @@ impl AppState {
         recovery: Recovery,
         runs: Runs,
         policies: Policies,
-        serving: Serving,
+        (serving, deployments): (Serving, Deployments),
         environments: Environments,
         federation: Federation,
     ) -> Self {
-        Self { recovery, runs, policies, serving, environments, federation }
+        Self { recovery, runs, policies, serving, deployments, environments, federation }
     }
 
     /// The runs, with what other trainers did until now.
@@ -66,6 +68,17 @@ impl AppState {
         Ok(&self.policies)
     }
 
+    /// Fine once earlier runs and imported policies were read.
+    ///
+    /// # Errors
+    /// 503 while they are still being read.
+    pub fn ready(&self) -> ApiResult<()> {
+        match self.recovery.missing().or_else(|| self.policies.missing()) {
+            Some(what) => Err(recovering(what)),
+            None => Ok(()),
+        }
+    }
+
     /// One policy.
     ///
     /// # Errors
@@ -90,6 +103,12 @@ impl AppState {
     #[must_use]
     pub fn serving(&self) -> &Serving {
         &self.serving
+    }
+
+    /// What decides streams of requests.
+    #[must_use]
+    pub fn deployments(&self) -> &Deployments {
+        &self.deployments
     }
 
     /// The environments that callers play.

@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+pub mod deployments;
 pub mod evaluator;
 pub mod policies;
 pub mod psi_field;

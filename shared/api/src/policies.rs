@@ -338,6 +338,8 @@ pub enum AlternativeReason {
     Latency,
     /// It costs more than what is left of the tenant's budget.
     Budget,
+    /// The request's job has failed there just now.
+    Failed,
 }
 
 /// What actually happened to a request that a decision routed.
@@ -358,6 +360,23 @@ pub struct Outcome {
     #[garde(inner(range(min = 0.0, max = 1e12)))]
     #[schema(minimum = 0, maximum = 1e12)]
     pub cost_usd: Option<f64>,
+    /// The GPU-hours that it used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0, max = 1e9)))]
+    #[schema(minimum = 0, maximum = 1e9)]
+    pub gpu_hours_used: Option<f64>,
+    /// Whether the provider took the GPUs away before it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub preempted: Option<bool>,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(crate::common::in_range)))]
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(custom(crate::common::in_range)))]
+    pub finished_at: Option<DateTime<Utc>>,
     /// Anything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(bytes, min = 1, max = 2000), custom(crate::common::without_nul)))]

@@ -10,8 +10,8 @@ use ::records::{Body, own_id, spare_id};
 use api::{
     Hash, Page,
     remembrancer::{
-        BatchReceipts, DecisionBatch, Evidence, Fence, LeafQuery, Lease, LeaseQuery, LogKey, NewRecord,
-        Record, RecordQuery, RecordReceipt, RunHead,
+        BatchReceipts, DecisionBatch, DecisionQuery, Evidence, Fence, LeafQuery, Lease, LeaseQuery, LogKey,
+        NewRecord, Record, RecordQuery, RecordReceipt, RecordedDecision, RunHead,
     },
 };
 use bytes::Bytes;
@@ -210,6 +210,11 @@ impl Ledger {
     /// Appends consecutive decisions of one run; the same ones again change nothing.
     pub async fn append_decisions(&self, batch: &DecisionBatch) -> Result<BatchReceipts, LedgerError> {
         self.ask(|| self.remembrancer.post_decisions(batch)).await
+    }
+
+    /// One page of decisions.
+    pub async fn decisions(&self, query: &DecisionQuery) -> Result<Page<RecordedDecision>, LedgerError> {
+        self.ask(|| self.remembrancer.decisions(query)).await
     }
 
     /// Where a run's decisions stand in the log.

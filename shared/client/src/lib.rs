@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 
 mod connection;
+mod deployments;
 mod endpoint;
 mod environments;
 mod error;

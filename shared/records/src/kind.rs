@@ -1,13 +1,14 @@
 use api::remembrancer::RecordKind;
 
 use crate::{
-    decision, deployment, evaluation, federation, intervention, limit, log, note, policy, psi, run, serving,
+    decision, deployment, deployments, evaluation, federation, intervention, limit, log, note, policy, psi,
+    run, serving,
 };
 
 /// What a record of a kind that this program does not know is described as.
 const UNKNOWN: &str = "ai-mesh record";
 
-const FAMILIES: [&[Kind]; 12] = [
+const FAMILIES: [&[Kind]; 13] = [
     run::KINDS,
     policy::KINDS,
     serving::KINDS,
@@ -17,6 +18,7 @@ const FAMILIES: [&[Kind]; 12] = [
     evaluation::KINDS,
     limit::KINDS,
     deployment::KINDS,
+    deployments::KINDS,
     federation::KINDS,
     note::KINDS,
     log::KINDS,

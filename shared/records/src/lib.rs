@@ -14,6 +14,7 @@ mod leaf;
 
 pub mod decision;
 pub mod deployment;
+pub mod deployments;
 pub mod evaluation;
 pub mod federation;
 pub mod intervention;

@@ -71,7 +71,7 @@ impl FakeRemembrancer {
         let faults = Arc::new(Faults::default());
         let routes = Router::new()
             .route("/readyz", get(async || Json(json!({"ready": true}))))
-            .route("/v1/decisions", post(decisions::append))
+            .route("/v1/decisions", post(decisions::append).get(decisions::list))
             .route("/v1/log/runs/{digest}", get(decisions::head))
             .route("/v1/log/evidence", get(decisions::evidence))
             .route("/v1/records", post(records::append).get(records::list))

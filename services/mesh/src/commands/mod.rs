@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod deploy;
 pub(crate) mod evaluate;
 pub(crate) mod federation;
 pub(crate) mod interventions;

@@ -8,6 +8,7 @@ mod agents;
 mod checkpoints;
 mod comparison;
 mod decisions;
+mod deployments;
 mod environments;
 mod events;
 mod federation;
@@ -35,6 +36,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(checkpoints::routes())
         .merge(policies::routes())
         .merge(decisions::routes())
+        .merge(deployments::routes())
         .merge(environments::routes())
         .merge(federation::routes());
     let mut routes = service_kit::with_tags(routes, &TAGS);
@@ -42,11 +44,15 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
     routes
 }
 
-const TAGS: [(&str, &str); 4] = [
+const TAGS: [(&str, &str); 5] = [
     ("runs", "Train a swarm: start, follow, pause, resume, cancel, rewind, compare"),
     (
         "policies",
         "Ask a learned policy, or a hand rule, where to send real requests, and report the outcomes",
+    ),
+    (
+        "deployments",
+        "Let a policy decide a stream of real requests: it remembers what it sent where, and learns from the outcomes",
     ),
     (
         "environments",

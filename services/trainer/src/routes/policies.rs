@@ -116,7 +116,8 @@ async fn get_policy_file(State(state): State<AppState>, Path(id): Path<Uuid>) ->
 ///
 /// The requests are decided in order; each takes its capacity and budget before the next one. Providers and
 /// tenants are as in the policy's environment without events, except for what `providers` and `tenants` say about their
-/// current state. The policy neither learns nor explores. Each decision is in the ledger before it is answered: its
+/// current state. The policy neither learns nor explores, and each call begins afresh: what was sent where before, and what
+/// became of it, is forgotten. A deployment (`POST /v1/deployments`) remembers it. Each decision is in the ledger before it is answered: its
 /// `evidence_url` gives what `POST /v1/verify` checks. All requests are decided or none. With an
 /// `Idempotency-Key` the same requests again get the same decisions, also after a restart.
 #[utoipa::path(post, path = "/v1/policies/{id}/decisions", tag = "policies", request_body = DecisionRequest,

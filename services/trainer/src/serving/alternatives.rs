@@ -21,10 +21,8 @@ pub(super) fn alternatives(
         };
         let request = &outcome.requests[*index];
         let wait_ms = if has_waited[*index] { outcome.waits_ms[*index] } else { 0.0 };
-        let assessed: Vec<_> = (0..env.catalog().providers.len())
-            .map(|provider| market.assess(env, request, wait_ms, provider))
-            .collect();
-        let candidates: Vec<Candidate> = assessed.iter().filter_map(|found| found.ok()).collect();
+        let mut candidates = Vec::new();
+        market.candidates(env, request, wait_ms, &mut candidates);
         let observation = Observation {
             env,
             market: &market,
@@ -41,23 +39,36 @@ pub(super) fn alternatives(
             phase: (turn as f64 / outcome.turns.len() as f64).min(1.0),
         };
         let taken = resolution.routed().map(|routed| routed.provider);
-        answer[*index] = assessed
-            .iter()
-            .enumerate()
-            .filter(|(provider, _)| Some(*provider) != taken)
-            .map(|(provider, found)| Alternative {
-                provider: env.catalog().providers[provider].id.clone(),
-                ..match found {
-                    Ok(candidate) => feasible(env, request, candidate, swarm.score(&observation, candidate)),
-                    Err(reason) => infeasible(env, request, provider, reason),
-                }
-            })
-            .collect();
-        if let Some(Ok(candidate)) = taken.map(|provider| &assessed[provider]) {
+        answer[*index] = alternatives_of(swarm, &observation, taken);
+        if let Some(candidate) = candidates.iter().find(|candidate| Some(candidate.provider) == taken) {
             market.take(request, *candidate);
         }
     }
     answer
+}
+
+/// Every provider that a request was not sent to, as it is now.
+pub(crate) fn alternatives_of(
+    swarm: &mut Swarm,
+    observation: &Observation<'_>,
+    taken: Option<usize>,
+) -> Vec<Alternative> {
+    let Observation { env, market, request, .. } = *observation;
+    let wait_ms = observation.waited_ms.unwrap_or_default();
+    let others = (0..env.catalog().providers.len()).filter(|provider| Some(*provider) != taken);
+    let alternative = |provider: usize| {
+        let told = match market.assess(env, request, wait_ms, provider) {
+            Ok(_) if observation.failed_at == Some(provider) => Alternative {
+                reason: AlternativeReason::Failed,
+                detail: "its job has failed there".to_owned(),
+                ..feasible_nowhere()
+            },
+            Ok(candidate) => feasible(env, request, &candidate, swarm.score(observation, &candidate)),
+            Err(reason) => infeasible(env, request, provider, &reason),
+        };
+        Alternative { provider: env.catalog().providers[provider].id.clone(), ..told }
+    };
+    others.map(alternative).collect()
 }
 
 fn feasible(env: &Environment, request: &Request, candidate: &Candidate, score: Option<f64>) -> Alternative {
@@ -108,12 +119,16 @@ fn infeasible(env: &Environment, request: &Request, provider: usize, reason: &In
             format!("it costs {price} $/h{assumed}, the budget of {} leaves {affordable}", tenant.id),
         ),
     };
+    Alternative { reason, detail, price_assumed, ..feasible_nowhere() }
+}
+
+fn feasible_nowhere() -> Alternative {
     Alternative {
         provider: String::new(),
-        reason,
-        detail,
+        reason: AlternativeReason::Failed,
+        detail: String::new(),
         expected_cost_usd: None,
-        price_assumed,
+        price_assumed: false,
         expected_latency_ms: None,
         score: None,
     }

@@ -46,6 +46,6 @@ pub(super) fn answer(
 }
 
 /// Where the remembrancer gives the evidence for a decision.
-pub(super) fn evidence_url(ledger_url: &str, run: &Hash, sequence: u64) -> String {
+pub(crate) fn evidence_url(ledger_url: &str, run: &Hash, sequence: u64) -> String {
     format!("{}/v1/log/evidence?run={run}&sequence={sequence}", ledger_url.trim_end_matches('/'))
 }

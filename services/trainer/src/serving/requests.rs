@@ -30,7 +30,9 @@ pub(super) fn given(
         errors.push(FieldError { pointer: "/requests".into(), detail });
     }
     let requests = asked.requests.iter().enumerate();
-    let requests: Vec<_> = requests.filter_map(|(i, asked)| request(env, asked, i, &mut errors)).collect();
+    let requests: Vec<_> = requests
+        .filter_map(|(i, asked)| request_of(env, asked, &format!("/requests/{i}"), &mut errors))
+        .collect();
     let states = states(env, &asked.providers, &mut errors);
     let budgets = budgets(env, asked, &mut errors);
     if errors.is_empty() {
@@ -40,10 +42,11 @@ pub(super) fn given(
     Err(errors)
 }
 
-fn request(
+/// One request, which stands at `pointer` in what was sent.
+pub(crate) fn request_of(
     env: &Environment,
     asked: &RoutingRequest,
-    index: usize,
+    pointer: &str,
     errors: &mut Vec<FieldError>,
 ) -> Option<Request> {
     let mut known = |field: &str, what: &str, name: &str, all: &mut dyn Iterator<Item = &str>| {
@@ -51,7 +54,7 @@ fn request(
         let found = names.iter().position(|known| *known == name);
         if found.is_none() {
             let detail = unknown(what, name, &names);
-            errors.push(FieldError { pointer: format!("/requests/{index}/{field}"), detail });
+            errors.push(FieldError { pointer: format!("{pointer}/{field}"), detail });
         }
         found
     };
@@ -92,22 +95,35 @@ fn states(env: &Environment, now: &[ProviderNow], errors: &mut Vec<FieldError>) 
         if !seen.insert(provider) {
             wrong("id", format!("expected each provider once, but `{}` stands there before", now.id));
         }
-        let state = &mut states[provider];
-        state.active = now.available.unwrap_or(state.active);
-        state.latency_ms = now.latency_ms.unwrap_or(state.latency_ms);
-        state.price_multiplier = now.price_multiplier.unwrap_or(state.price_multiplier);
-        state.reputation = now.reputation.unwrap_or(state.reputation);
-        state.capacity = now.capacity_gpu_hours.unwrap_or(state.capacity);
-        state.remaining = now.remaining_gpu_hours.unwrap_or(state.capacity);
-        if state.remaining > state.capacity {
-            let detail = format!(
-                "expected at most {}, its whole capacity; found {}. Give `capacity_gpu_hours` too when that has grown",
-                state.capacity, state.remaining
-            );
-            wrong("remaining_gpu_hours", detail);
+        match state_of(&states[provider], now) {
+            Ok(state) => states[provider] = state,
+            Err(detail) => wrong("remaining_gpu_hours", detail),
         }
     }
     states
+}
+
+/// A provider's state where this is said of it: all of its capacity is left when nothing is said of that.
+///
+/// # Errors
+/// Says what is wrong with `remaining_gpu_hours`.
+pub(crate) fn state_of(before: &ProviderState, now: &ProviderNow) -> Result<ProviderState, String> {
+    let capacity = now.capacity_gpu_hours.unwrap_or(before.capacity);
+    let state = ProviderState {
+        active: now.available.unwrap_or(before.active),
+        latency_ms: now.latency_ms.unwrap_or(before.latency_ms),
+        price_multiplier: now.price_multiplier.unwrap_or(before.price_multiplier),
+        reputation: now.reputation.unwrap_or(before.reputation),
+        capacity,
+        remaining: now.remaining_gpu_hours.unwrap_or(capacity),
+    };
+    if state.remaining > state.capacity {
+        return Err(format!(
+            "expected at most {}, its whole capacity; found {}. Give `capacity_gpu_hours` too when that has grown",
+            state.capacity, state.remaining
+        ));
+    }
+    Ok(state)
 }
 
 fn budgets(env: &Environment, asked: &DecisionRequest, errors: &mut Vec<FieldError>) -> Vec<f64> {
@@ -131,7 +147,7 @@ fn budgets(env: &Environment, asked: &DecisionRequest, errors: &mut Vec<FieldErr
     budgets
 }
 
-fn unknown(what: &str, found: &str, known: &[&str]) -> String {
+pub(crate) fn unknown(what: &str, found: &str, known: &[&str]) -> String {
     format!("unknown {what} `{found}`: expected one of {}", known.join(", "))
 }
 

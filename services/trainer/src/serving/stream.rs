@@ -137,6 +137,17 @@ impl Serving {
     }
 }
 
+impl Serving {
+    /// What a policy decides in, what decides, and what it was trained for.
+    pub(crate) async fn made(
+        &self,
+        policy: &Arc<Policy>,
+    ) -> Result<(Environment, Swarm, Reward), ServeError> {
+        let Desk { environment, swarm, reward, .. } = self.desk(policy).await?;
+        Ok((environment, swarm, reward))
+    }
+}
+
 /// The random end of a UUIDv7 as a session's number.
 fn drawn() -> u32 {
     (Uuid::now_v7().as_u128() as u32) >> 1

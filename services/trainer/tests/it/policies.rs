@@ -377,8 +377,13 @@ async fn an_outcome_is_told_once_also_after_a_restart() {
     let policy = cheapest(&stack).await;
     let served = stack.client().decide(policy.id, &asking(2), None).await.unwrap();
     let (id, other) = (served.decisions[0].id, served.decisions[1].id);
-    let outcome =
-        Outcome { succeeded: true, latency_ms: Some(412.5), cost_usd: Some(0.9), note: Some("late".into()) };
+    let outcome = Outcome {
+        succeeded: true,
+        latency_ms: Some(412.5),
+        cost_usd: Some(0.9),
+        note: Some("late".into()),
+        ..Outcome::default()
+    };
     assert_eq!(stack.client().decision(id).await.unwrap().outcome, None);
     restart(&mut stack).await;
 

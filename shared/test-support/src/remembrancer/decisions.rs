@@ -1,11 +1,12 @@
 //! Decisions of runs: contiguous, the same under the same sequence, and all of a batch or nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use api::{
-    Hash,
+    Hash, Page,
     remembrancer::{
-        BatchReceipts, Decision, DecisionBatch, Evidence, FenceQuery, LeafQuery, Receipt, RunHead,
+        BatchReceipts, Decision, DecisionBatch, DecisionQuery, Evidence, FenceQuery, LeafQuery, Receipt,
+        RecordedDecision, RunHead,
     },
 };
 use axum::{
@@ -193,6 +194,26 @@ pub(super) async fn head(State(shared): State<Arc<Shared>>, Path(digest): Path<H
         })
         .into_response(),
     }
+}
+
+/// Of one run, in order; no other filter counts.
+pub(super) async fn list(State(shared): State<Arc<Shared>>, Query(query): Query<DecisionQuery>) -> Response {
+    let Some(digest) = query.run else {
+        return problem(422, "invalid_request", "This fake lists decisions by `run` only.");
+    };
+    let (ledger, from) = (lock(&shared.ledger), query.from_sequence.unwrap_or(0));
+    let limit = (query.limit.unwrap_or(100) as usize).min(shared.page_size.load(Ordering::SeqCst));
+    let decisions = ledger.runs.get(&digest).into_iter().flat_map(|run| {
+        run.commits.iter().flat_map(move |commit| {
+            let sequences = commit.first_sequence..commit.first_sequence + commit.count;
+            sequences.filter_map(move |sequence| {
+                let log_index = commit.first_log_index + sequence - commit.first_sequence;
+                Some(RecordedDecision { log_index, decision: run.at(sequence)?.clone() })
+            })
+        })
+    });
+    let items = decisions.filter(|row| row.decision.sequence >= from).take(limit).collect();
+    Json(Page::<RecordedDecision> { items, next_cursor: None }).into_response()
 }
 
 /// Of a decision, and without a proof: whoever needs one takes the real service.

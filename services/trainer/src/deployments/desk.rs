@@ -1,0 +1,578 @@
+//! Whoever serves one deployment: it takes calls one group after the other, and answers each once the ledger has what it
+//! says.
+//!
+//! The order in the log is the order in which things happen here: nothing is written while something else is, and what
+//! could not be written is written before anything else happens. So what is recorded gives the state again.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use api::{
+    FieldError, Page,
+    deployments::{
+        Clock, DeferredDecision, DeployedRequest, DeploymentDecisions, DeploymentRequest, DeploymentStream,
+        MarketUpdate, OpenDecision,
+    },
+    policies::{Outcome, ServedDecision},
+    remembrancer::{DecisionBatch, Receipt, RecordReceipt},
+};
+use chrono::{DateTime, Utc};
+use client::{Ledger, LedgerError};
+use futures_util::future::join_all;
+use metrics::Counter;
+use records::deployments::{Inputs, Market, Outcome as Told, Special, Stopped, WindowEnded};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{
+    DeployError,
+    engine::{Asked, Engine, Made},
+    market::Said,
+    replay::Replayed,
+    view,
+};
+use crate::{
+    ledger::REQUEST_DEADLINE,
+    policies::identity::{decision_id, parse_decision_id, stream_of},
+    serving::request_of,
+};
+
+/// How many windows without any call are gone through one by one; the policy learns that nothing was asked for. What is
+/// beyond is skipped.
+const MOST_EMPTY_WINDOWS: u32 = 100;
+
+/// Wrong fields that an answer names.
+const MOST_REPORTED: usize = 20;
+
+/// Who is answered.
+pub(super) type Answer<T> = oneshot::Sender<Result<T, DeployError>>;
+
+/// An outcome that is told: of which decision, whether it is recorded even if nobody waits for it, and who is answered.
+type Hearing = (u64, Outcome, bool, Answer<Option<(RecordReceipt, bool)>>);
+
+/// What can be asked of a deployment.
+pub(super) enum Call {
+    Decide(DeploymentRequest, Answer<DeploymentDecisions>),
+    /// What became of a decision; `true` of the second figure when it is new. `None` where nobody waits for it.
+    Hear {
+        sequence: u64,
+        outcome: Outcome,
+        even_if_unknown: bool,
+        answer: Answer<Option<(RecordReceipt, bool)>>,
+    },
+    Market(MarketUpdate, Answer<DeploymentStream>),
+    Look(Option<DateTime<Utc>>, Answer<DeploymentStream>),
+    Deferred(u64, Option<DateTime<Utc>>, Answer<Option<DeferredDecision>>),
+    Open {
+        after: Option<u64>,
+        limit: usize,
+        answer: Answer<Page<OpenDecision>>,
+    },
+    Stop(Option<String>, Answer<()>),
+}
+
+/// One deployment, being served.
+pub(super) struct Desk {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) clock: Clock,
+    pub(super) session: Uuid,
+    pub(super) ledger: Ledger,
+    pub(super) ledger_url: String,
+    pub(super) engine: Engine,
+    pub(super) is_stopped: bool,
+    /// Counts outcomes that nobody told in time.
+    missing: Counter,
+    /// What could not be written yet.
+    unwritten: Option<Write>,
+    /// Decisions made since the last write, and what they were made from.
+    made: Vec<Made>,
+    inputs: Vec<Inputs>,
+    /// Whose they are: who asked, and which of them.
+    owed: Vec<(std::ops::Range<usize>, Answer<DeploymentDecisions>)>,
+    /// What became of deferred requests, by their deferrals.
+    decided: HashMap<u64, ServedDecision>,
+    /// Where decisions about deferred requests stand in the log, where they were made before this session.
+    log_indexes: HashMap<u64, u64>,
+}
+
+/// Something that is to be in the ledger before anything else happens.
+enum Write {
+    Decisions { inputs: Vec<Inputs>, made: Vec<Made> },
+    Market { record: Market, said: Said },
+    Window { next: u32, record: Option<WindowEnded> },
+    Outcomes(Vec<Told>),
+}
+
+impl Desk {
+    pub(super) fn new(
+        (id, name, clock): (Uuid, String, Clock),
+        session: Uuid,
+        ledger: Ledger,
+        ledger_url: String,
+        engine: Engine,
+        (replayed, missing): (Replayed, Counter),
+    ) -> Self {
+        Self {
+            id,
+            name,
+            clock,
+            session,
+            ledger,
+            ledger_url,
+            engine,
+            is_stopped: replayed.is_stopped,
+            missing,
+            unwritten: None,
+            made: Vec::new(),
+            inputs: Vec::new(),
+            owed: Vec::new(),
+            decided: HashMap::new(),
+            log_indexes: replayed.log_indexes,
+        }
+    }
+
+    /// When something happens although nobody calls.
+    pub(super) fn next_alarm(&self, now: DateTime<Utc>) -> Option<Duration> {
+        if self.clock == Clock::Caller || self.is_stopped {
+            return None;
+        }
+        let window = self.engine.window();
+        if window.requests().is_empty() {
+            return None; // what is to be learned of a quiet time is learned when somebody calls
+        }
+        let schedule = self.engine.schedule();
+        let at = if window.waiting().is_empty() {
+            schedule.ends_at(window.number())
+        } else {
+            schedule.settles_at(window.number())
+        };
+        Some((at - now).to_std().unwrap_or(Duration::ZERO))
+    }
+
+    /// Does what is due.
+    pub(super) async fn tick(&mut self, now: DateTime<Utc>) {
+        let due = async {
+            self.catch_up().await?;
+            self.advance(now).await?;
+            self.write_decisions().await
+        };
+        if let Err(error) = due.await {
+            tracing::warn!(deployment = self.name, %error, "a window waits for the ledger");
+        }
+    }
+
+    /// Takes calls, all of which came while nobody was waiting for another: outcomes first.
+    pub(super) async fn take(&mut self, calls: Vec<Call>, now: DateTime<Utc>) {
+        let (mut outcomes, mut others) = (Vec::new(), Vec::new());
+        for call in calls {
+            match call {
+                Call::Hear { sequence, outcome, even_if_unknown, answer } => {
+                    outcomes.push((sequence, outcome, even_if_unknown, answer));
+                }
+                other => others.push(other),
+            }
+        }
+        if let Err(error) = self.catch_up().await {
+            let error = DeployError::away(&error);
+            outcomes.into_iter().for_each(|(.., answer)| drop(answer.send(Err(error.again()))));
+            others.into_iter().for_each(|call| call.refuse(&error));
+            return;
+        }
+        if !outcomes.is_empty() {
+            self.hear(outcomes).await;
+        }
+        for call in others {
+            self.one(call, now).await;
+        }
+        _ = self.write_decisions().await;
+    }
+
+    async fn one(&mut self, call: Call, now: DateTime<Utc>) {
+        if self.unwritten.is_some() {
+            call.refuse(&DeployError::Away("something else is to be written first".to_owned()));
+            return;
+        }
+        let told = match &call {
+            Call::Decide(asked, _) => asked.now,
+            Call::Market(update, _) => update.now,
+            Call::Look(now, _) | Call::Deferred(_, now, _) => *now,
+            _ => None,
+        };
+        if let Err(error) = self.go_to(told, now, matches!(call, Call::Decide(..) | Call::Market(..))).await {
+            call.refuse(&error);
+            return;
+        }
+        match call {
+            Call::Decide(asked, answer) => self.decide(&asked, answer),
+            Call::Market(update, answer) => {
+                let result = self.market(update).await;
+                _ = answer.send(result.map(|()| view::stream(&self.engine)));
+            }
+            Call::Look(_, answer) => {
+                let written = self.write_decisions().await.map_err(|error| DeployError::away(&error));
+                _ = answer.send(written.map(|()| view::stream(&self.engine)));
+            }
+            Call::Deferred(deferral, _, answer) => {
+                let written = self.write_decisions().await.map_err(|error| DeployError::away(&error));
+                let found = match written {
+                    Ok(()) => self.deferred(deferral).await,
+                    Err(error) => Err(error),
+                };
+                _ = answer.send(found);
+            }
+            Call::Open { after, limit, answer } => {
+                _ = answer.send(Ok(view::open_decisions(&self.engine, after, limit)));
+            }
+            Call::Stop(reason, answer) => {
+                let stopped = async {
+                    self.write_decisions().await?;
+                    let record = Stopped { deployment_id: self.id, reason };
+                    self.ledger().append_body_once(&record).await
+                };
+                // Two who stop it at once say the same, whatever their reasons.
+                let result = match stopped.await {
+                    Err(error) if !error.is_conflict() => Err(DeployError::away(&error)),
+                    _ => Ok(()),
+                };
+                self.is_stopped |= result.is_ok();
+                _ = answer.send(result);
+            }
+            Call::Hear { .. } => {} // they were heard before
+        }
+    }
+
+    /// Goes on to the moment that it is.
+    async fn go_to(
+        &mut self,
+        told: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+        must_be_told: bool,
+    ) -> Result<(), DeployError> {
+        let wrong = |detail: &str| {
+            let errors = vec![FieldError { pointer: "/now".to_owned(), detail: detail.to_owned() }];
+            Err(DeployError::Invalid(errors))
+        };
+        let now = match (self.clock, told) {
+            (Clock::System, None) => now,
+            (Clock::System, Some(_)) => {
+                return wrong("expected none: this deployment goes by the trainer's clock");
+            }
+            (Clock::Caller, Some(told)) => told,
+            (Clock::Caller, None) if must_be_told => {
+                return wrong("expected what time it is: this deployment goes by its callers' clock");
+            }
+            (Clock::Caller, None) => return Ok(()),
+        };
+        if self.is_stopped {
+            return Ok(());
+        }
+        self.advance(now).await.map_err(|error| DeployError::away(&error))
+    }
+
+    /// Settles and ends windows up to this moment. A clock that goes back changes nothing.
+    async fn advance(&mut self, now: DateTime<Utc>) -> Result<(), LedgerError> {
+        let target = self.engine.schedule().window_at(now);
+        let mut passed = 0;
+        while self.engine.window().number() < target {
+            self.settle();
+            self.write_decisions().await?;
+            passed += 1;
+            let following = self.engine.window().number() + 1;
+            let next = if passed > MOST_EMPTY_WINDOWS { target } else { following };
+            self.write(Write::Window { next, record: None }).await?;
+        }
+        let window = self.engine.window();
+        if !window.has_settled() && self.engine.schedule().settles(window.number(), now) {
+            self.settle();
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) {
+        if !self.engine.window().has_settled() {
+            self.made.extend(self.engine.settle(true));
+        }
+    }
+
+    /// Decides a call's requests; they are answered once they are written.
+    fn decide(&mut self, asked: &DeploymentRequest, answer: Answer<DeploymentDecisions>) {
+        if self.is_stopped {
+            drop(answer.send(Err(DeployError::Stopped(self.name.clone()))));
+            return;
+        }
+        let (said, requests) = match self.checked(asked) {
+            Ok(checked) => checked,
+            Err(errors) => {
+                drop(answer.send(Err(DeployError::Invalid(errors))));
+                return;
+            }
+        };
+        let inputs = self.special(asked, &requests);
+        said.tell(&mut self.engine);
+        let first = self.made.len();
+        for request in requests {
+            let made = self.engine.decide(request, true);
+            self.made.push(made);
+        }
+        self.inputs.extend(inputs);
+        self.owed.push((first..self.made.len(), answer));
+    }
+
+    fn checked(&self, asked: &DeploymentRequest) -> Result<(Said, Vec<Asked>), Vec<FieldError>> {
+        let (mut errors, mut retried) = (Vec::new(), HashSet::new());
+        let said = Said::of(&self.engine, &asked.providers, &asked.tenants)
+            .map_err(|wrong| errors.extend(wrong))
+            .unwrap_or_default();
+        let mut requests = Vec::with_capacity(asked.requests.len());
+        for (i, DeployedRequest { request, retry_of }) in asked.requests.iter().enumerate() {
+            let request =
+                request_of(self.engine.env(), request, &format!("/requests/{i}/request"), &mut errors);
+            let retry_of = retry_of.map(|decision| self.retry(decision, &mut retried));
+            match (request, retry_of.transpose()) {
+                (Some(request), Ok(retry_of)) => requests.push(Asked { request, retry_of }),
+                (_, Err(detail)) => {
+                    errors.push(FieldError { pointer: format!("/requests/{i}/retry_of"), detail });
+                }
+                (None, Ok(_)) => {}
+            }
+            if errors.len() >= MOST_REPORTED {
+                break;
+            }
+        }
+        if errors.is_empty() { Ok((said, requests)) } else { Err(errors) }
+    }
+
+    fn retry(&self, decision: Uuid, retried: &mut HashSet<u64>) -> Result<u64, String> {
+        let own = parse_decision_id(decision).filter(|(stream, _)| *stream == stream_of(&self.engine.run()));
+        let sequence = own.map(|(_, sequence)| sequence).ok_or("expected a decision of this deployment")?;
+        self.engine.check_retry(sequence).map_err(|why| why.to_string())?;
+        if !retried.insert(sequence) {
+            return Err("expected each decision once".to_owned());
+        }
+        Ok(sequence)
+    }
+
+    /// What decisions do not show of a call; `None` where they show all.
+    fn special(&self, asked: &DeploymentRequest, requests: &[Asked]) -> Option<Inputs> {
+        let special =
+            |(offset, (DeployedRequest { request, .. }, checked)): (usize, (&DeployedRequest, &Asked))| {
+                let special = Special {
+                    offset: offset as u64,
+                    max_latency_ms: request.max_latency_ms,
+                    min_reputation: request.min_reputation,
+                    retry_of: checked.retry_of,
+                };
+                (special != Special { offset: special.offset, ..Special::default() }).then_some(special)
+            };
+        let requests: Vec<_> = asked.requests.iter().zip(requests).enumerate().filter_map(special).collect();
+        let has_settled = self.engine.window().has_settled();
+        let is_special =
+            has_settled || !requests.is_empty() || !asked.providers.is_empty() || !asked.tenants.is_empty();
+        is_special.then(|| Inputs {
+            deployment_id: self.id,
+            session_id: self.session,
+            first_sequence: self.engine.next_sequence(),
+            has_settled,
+            providers: asked.providers.clone(),
+            tenants: asked.tenants.clone(),
+            requests,
+        })
+    }
+
+    async fn market(&mut self, update: MarketUpdate) -> Result<(), DeployError> {
+        let said =
+            Said::of(&self.engine, &update.providers, &update.tenants).map_err(DeployError::Invalid)?;
+        if self.is_stopped {
+            return Err(DeployError::Stopped(self.name.clone()));
+        }
+        let written = async {
+            self.write_decisions().await?;
+            if update.providers.is_empty() && update.tenants.is_empty() {
+                return Ok(()); // it says what time it is
+            }
+            let MarketUpdate { providers, tenants, .. } = update;
+            let number = self.engine.market_updates();
+            let record = Market { deployment_id: self.id, number, providers, tenants };
+            self.write(Write::Market { record, said }).await
+        };
+        written.await.map_err(|error| DeployError::away(&error))
+    }
+
+    /// Records what became of decisions, and learns it in the log's order.
+    async fn hear(&mut self, calls: Vec<Hearing>) {
+        let mut heard = Vec::new();
+        for (sequence, outcome, even_if_unknown, answer) in calls {
+            if !even_if_unknown && !self.engine.knows(sequence) {
+                drop(answer.send(Ok(None)));
+                continue;
+            }
+            let decision_id = decision_id(&self.engine.run(), sequence);
+            heard.push((Told { deployment_id: self.id, decision_id, sequence, outcome }, answer));
+        }
+        let ledger = self.ledger();
+        let answers = join_all(heard.iter().map(|(told, _)| ledger.append_body_once(told))).await;
+        let (mut new, mut unknown) = (Vec::new(), Vec::new());
+        for ((told, answer), result) in heard.into_iter().zip(answers) {
+            let result = match result {
+                Ok((receipt, is_new)) => {
+                    new.push((receipt.log_index, told));
+                    Ok(Some((receipt, is_new)))
+                }
+                Err(error) if error.is_conflict() => Err(DeployError::OutcomeConflict(told.decision_id)),
+                Err(error) => {
+                    unknown.push(told); // perhaps it is recorded: it will be heard before anything else
+                    Err(DeployError::away(&error))
+                }
+            };
+            drop(answer.send(result));
+        }
+        new.sort_by_key(|(log_index, _)| *log_index);
+        if unknown.is_empty() {
+            new.iter().for_each(|(_, told)| _ = self.engine.hear(told.sequence, &told.outcome));
+        } else {
+            // Those that are recorded and those that may be are brought into one order by the ledger.
+            unknown.extend(new.into_iter().map(|(_, told)| told));
+            self.unwritten = Some(Write::Outcomes(unknown));
+        }
+    }
+
+    async fn deferred(&mut self, deferral: u64) -> Result<Option<DeferredDecision>, DeployError> {
+        let deferral_id = decision_id(&self.engine.run(), deferral);
+        let Some(decided) = self.engine.deferred(deferral) else { return Ok(None) };
+        let Some(sequence) = decided else {
+            return Ok(Some(DeferredDecision { deferral_id, is_waiting: true, decision: None }));
+        };
+        if !self.decided.contains_key(&deferral) {
+            // it was decided before this session
+            let log_index = self.log_indexes.get(&sequence).copied();
+            let row = view::decision(&self.ledger(), self.engine.run(), sequence).await?;
+            if let (Some(row), Some(log_index)) = (row, log_index) {
+                let served = view::served(&self.ledger_url, row, Vec::new(), log_index);
+                self.decided.insert(deferral, served);
+            }
+        }
+        let decision = self.decided.get(&deferral).cloned();
+        Ok(Some(DeferredDecision { deferral_id, is_waiting: false, decision }))
+    }
+
+    /// Writes what could not be written.
+    async fn catch_up(&mut self) -> Result<(), LedgerError> {
+        match self.unwritten.take() {
+            Some(write) => self.write(write).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the decisions that were made, and answers.
+    async fn write_decisions(&mut self) -> Result<(), LedgerError> {
+        if self.made.is_empty() {
+            return Ok(());
+        }
+        let (made, inputs) = (std::mem::take(&mut self.made), std::mem::take(&mut self.inputs));
+        self.write(Write::Decisions { inputs, made }).await
+    }
+
+    /// Writes something and lets it happen; else it is written before anything else happens.
+    async fn write(&mut self, mut write: Write) -> Result<(), LedgerError> {
+        let result = self.try_write(&mut write).await;
+        if let Err(error) = &result {
+            let error = DeployError::away(error);
+            for (_, answer) in std::mem::take(&mut self.owed) {
+                drop(answer.send(Err(error.again())));
+            }
+            self.unwritten = Some(write);
+        }
+        result
+    }
+
+    async fn try_write(&mut self, write: &mut Write) -> Result<(), LedgerError> {
+        let ledger = self.ledger();
+        match write {
+            Write::Decisions { inputs, made } => {
+                // What they were made from comes before them.
+                for recorded in join_all(inputs.iter().map(|inputs| ledger.append_body(inputs))).await {
+                    recorded?;
+                }
+                let decisions = made.iter().map(|made| made.decision.clone()).collect();
+                let receipts = ledger.append_decisions(&DecisionBatch { decisions, frontier: None }).await?;
+                let made = std::mem::take(made);
+                self.answer(made, &receipts.receipts);
+            }
+            Write::Market { record, said } => {
+                ledger.append_body(record).await?;
+                said.tell(&mut self.engine);
+                self.engine.count_market_update();
+            }
+            Write::Window { next, record } => {
+                // The record says with which state the next window begins, so that it is begun first; nothing else happens
+                // before the record is written.
+                let ended = match record {
+                    Some(ended) => ended,
+                    None => {
+                        let (number, missing) = (self.engine.window().number(), self.engine.counts().missing);
+                        self.engine.begin_window(*next);
+                        self.missing.increment(self.engine.counts().missing - missing);
+                        self.decided.retain(|deferral, _| self.engine.deferred(*deferral).is_some());
+                        record.insert(view::ended(self.id, number, &self.engine))
+                    }
+                };
+                ledger.append_body(ended).await?;
+            }
+            Write::Outcomes(outcomes) => {
+                let answers = join_all(outcomes.iter().map(|told| ledger.append_body_once(told))).await;
+                let mut heard = Vec::new();
+                for (told, answer) in outcomes.iter().zip(answers) {
+                    match answer {
+                        Ok((receipt, _)) => heard.push((receipt.log_index, told)),
+                        Err(error) if error.is_conflict() => {} // another outcome was recorded
+                        Err(error) => return Err(error),
+                    }
+                }
+                heard.sort_by_key(|(log_index, _)| *log_index);
+                heard.iter().for_each(|(_, told)| _ = self.engine.hear(told.sequence, &told.outcome));
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers all who asked for these decisions.
+    fn answer(&mut self, made: Vec<Made>, receipts: &[Receipt]) {
+        let window = made.last().map_or(0, |made| made.decision.step);
+        let mut served: Vec<Option<ServedDecision>> = Vec::with_capacity(made.len());
+        for Made { decision, alternatives, deferral } in made {
+            let log_index = view::log_index(receipts, &decision);
+            let answer = view::served(&self.ledger_url, decision, alternatives, log_index);
+            if let Some(deferral) = deferral {
+                self.decided.insert(deferral, answer.clone());
+            }
+            served.push(Some(answer));
+        }
+        for (range, answer) in std::mem::take(&mut self.owed) {
+            let decisions = served[range].iter_mut().filter_map(Option::take).collect();
+            let (deployment, run) = (self.name.clone(), self.engine.run());
+            drop(answer.send(Ok(DeploymentDecisions { deployment, run, window, decisions })));
+        }
+    }
+
+    /// The ledger, for what is to be written next.
+    fn ledger(&self) -> Ledger {
+        self.ledger.within(REQUEST_DEADLINE)
+    }
+}
+
+impl Call {
+    /// Says why nothing is done.
+    pub(super) fn refuse(self, error: &DeployError) {
+        match self {
+            Self::Decide(_, answer) => drop(answer.send(Err(error.again()))),
+            Self::Hear { answer, .. } => drop(answer.send(Err(error.again()))),
+            Self::Market(_, answer) | Self::Look(_, answer) => drop(answer.send(Err(error.again()))),
+            Self::Deferred(_, _, answer) => drop(answer.send(Err(error.again()))),
+            Self::Open { answer, .. } => drop(answer.send(Err(error.again()))),
+            Self::Stop(_, answer) => drop(answer.send(Err(error.again()))),
+        }
+    }
+}

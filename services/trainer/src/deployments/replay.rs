@@ -1,0 +1,249 @@
+//! A deployment's state from the ledger: what was recorded of it, in the log's order, is fed to a new stream. Each decision
+//! is made again, and must be the recorded one.
+
+use std::collections::{HashMap, VecDeque};
+
+use api::{
+    policies::RoutingRequest,
+    remembrancer::{Decision, DecisionQuery, Record, RecordQuery, RecordedDecision},
+};
+use client::{Ledger, LedgerError, Records};
+use records::{
+    Body,
+    deployments::{Inputs, Market, Opened, Outcome, Special, Stopped, WindowEnded, subject},
+};
+use uuid::Uuid;
+
+use super::{
+    engine::{Asked, Engine, Made},
+    market::Said,
+};
+use crate::serving::request_of;
+
+/// Why a deployment cannot be continued.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplayError {
+    /// The remembrancer is away.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// What is recorded is not what this program makes of it.
+    #[error("{0}")]
+    Differs(String),
+}
+
+/// Where the ledger says that a deployment stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Replayed {
+    pub(crate) is_stopped: bool,
+    /// Where the decisions of the window under way that were deferred ones stand in the log.
+    pub(crate) log_indexes: HashMap<u64, u64>,
+}
+
+/// Feeds all that is recorded of a deployment to its stream.
+///
+/// # Errors
+/// The remembrancer is away; a decision is not the one that the stream makes: another version of this program, or another
+/// policy file, made it, or somebody else wrote into the ledger.
+pub(crate) async fn replay(ledger: &Ledger, id: Uuid, engine: &mut Engine) -> Result<Replayed, ReplayError> {
+    let query = RecordQuery { subject: Some(subject(id)), ..RecordQuery::default() };
+    let mut replay = Replay {
+        engine,
+        inputs: HashMap::new(),
+        special: HashMap::new(),
+        expected: VecDeque::new(),
+        replayed: Replayed::default(),
+    };
+    let mut records = Told { records: ledger.records(query), next: None };
+    let mut decisions = Rows { ledger, run: replay.engine.run(), page: VecDeque::new(), from: Some(0) };
+    loop {
+        let record_at = records.peek().await?.map(|record| record.log_index);
+        let decision_at = decisions.peek().await?.map(|row| row.log_index);
+        match (record_at, decision_at) {
+            (None, None) => return Ok(replay.replayed),
+            (Some(record), decision) if decision.is_none_or(|decision| record < decision) => {
+                if let Some(record) = records.next.take() {
+                    replay.record(&record)?;
+                }
+            }
+            _ => {
+                if let Some(row) = decisions.page.pop_front() {
+                    replay.decision(row)?;
+                }
+            }
+        }
+    }
+}
+
+struct Replay<'a> {
+    engine: &'a mut Engine,
+    /// By the sequence number of the first decision.
+    inputs: HashMap<u64, Inputs>,
+    /// What is special about requests that come next, by their decisions.
+    special: HashMap<u64, Special>,
+    /// Decisions of those that waited, which come next.
+    expected: VecDeque<Made>,
+    replayed: Replayed,
+}
+
+impl Replay<'_> {
+    fn record(&mut self, record: &Record) -> Result<(), ReplayError> {
+        let kind = record.kind.as_str();
+        if kind == Opened::KIND.name {
+            // what was asked for and not decided was never answered
+            self.inputs.clear();
+        } else if let Some(inputs) = read::<Inputs>(record) {
+            self.inputs.insert(inputs.first_sequence, inputs);
+        } else if let Some(market) = read::<Market>(record) {
+            if market.number == self.engine.market_updates() {
+                self.hear(&market.providers, &market.tenants)?;
+                self.engine.count_market_update();
+            }
+        } else if let Some(outcome) = read::<Outcome>(record) {
+            self.engine.hear(outcome.sequence, &outcome.outcome);
+        } else if let Some(window) = read::<WindowEnded>(record) {
+            if window.number == self.engine.window().number() && window.next > window.number {
+                self.settle();
+                self.engine.begin_window(window.next);
+                let state = self.engine.state_sha256();
+                if state != window.state_sha256 {
+                    return Err(ReplayError::Differs(format!(
+                        "the window {} begins with the state {state}, the ledger has {}",
+                        window.next, window.state_sha256
+                    )));
+                }
+                self.replayed.log_indexes.clear();
+            }
+        } else if kind == Stopped::KIND.name {
+            self.replayed.is_stopped = true;
+        }
+        Ok(())
+    }
+
+    fn decision(&mut self, row: RecordedDecision) -> Result<(), ReplayError> {
+        let RecordedDecision { log_index, decision } = row;
+        if let Some(inputs) = self.inputs.remove(&decision.sequence) {
+            if inputs.has_settled {
+                self.settle();
+            }
+            self.hear(&inputs.providers, &inputs.tenants)?;
+            let first = inputs.first_sequence;
+            self.special.extend(inputs.requests.into_iter().map(|special| (first + special.offset, special)));
+        }
+        if self.expected.is_empty() && decision.deferred && !self.engine.window().has_settled() {
+            self.settle();
+        }
+        let made = match self.expected.pop_front() {
+            Some(made) => made,
+            None => {
+                let asked = self.asked(&decision)?;
+                self.engine.decide(asked, false)
+            }
+        };
+        if made.decision != decision {
+            return Err(ReplayError::Differs(format!(
+                "the decision {} is {} in the ledger, and this trainer makes {}",
+                decision.sequence,
+                shown(&decision),
+                shown(&made.decision)
+            )));
+        }
+        if made.deferral.is_some() {
+            self.replayed.log_indexes.insert(decision.sequence, log_index);
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) {
+        if !self.engine.window().has_settled() {
+            self.expected.extend(self.engine.settle(false));
+        }
+    }
+
+    fn hear(
+        &mut self,
+        providers: &[api::policies::ProviderNow],
+        tenants: &[api::policies::TenantNow],
+    ) -> Result<(), ReplayError> {
+        let said = Said::of(self.engine, providers, tenants);
+        let wrong = |errors: Vec<api::FieldError>| {
+            let wrong: Vec<_> = errors.into_iter().map(|error| error.detail).collect();
+            ReplayError::Differs(format!("what was said of the market cannot be: {}", wrong.join("; ")))
+        };
+        said.map_err(wrong)?.tell(self.engine);
+        Ok(())
+    }
+
+    /// What was asked for, from what was decided and what was special about it.
+    fn asked(&mut self, decision: &Decision) -> Result<Asked, ReplayError> {
+        let special = self.special.remove(&decision.sequence).unwrap_or_default();
+        let asked = RoutingRequest {
+            tenant: decision.tenant.clone(),
+            workload: decision.workload.clone(),
+            gpu_type: Some(decision.gpu_type.clone()),
+            gpu_hours: decision.gpu_hours,
+            max_latency_ms: special.max_latency_ms,
+            min_reputation: special.min_reputation,
+        };
+        let request = request_of(self.engine.env(), &asked, "", &mut Vec::new());
+        let request = request.ok_or_else(|| {
+            ReplayError::Differs(format!(
+                "the request of the decision {} is of no such tenant",
+                decision.sequence
+            ))
+        })?;
+        Ok(Asked { request, retry_of: special.retry_of })
+    }
+}
+
+/// The records of a deployment, one by one.
+struct Told {
+    records: Records,
+    next: Option<Record>,
+}
+
+impl Told {
+    async fn peek(&mut self) -> Result<Option<&Record>, LedgerError> {
+        if self.next.is_none() {
+            self.next = self.records.next().await?;
+        }
+        Ok(self.next.as_ref())
+    }
+}
+
+/// Its decisions, one by one.
+struct Rows<'a> {
+    ledger: &'a Ledger,
+    run: api::Hash,
+    page: VecDeque<RecordedDecision>,
+    /// The sequence number of the next one to be asked for; `None` after the last.
+    from: Option<u64>,
+}
+
+impl Rows<'_> {
+    async fn peek(&mut self) -> Result<Option<&RecordedDecision>, LedgerError> {
+        if self.page.is_empty()
+            && let Some(from) = self.from
+        {
+            let query = DecisionQuery {
+                run: Some(self.run),
+                from_sequence: Some(from),
+                limit: Some(1000),
+                ..DecisionQuery::default()
+            };
+            self.page = self.ledger.decisions(&query).await?.items.into();
+            self.from = self.page.back().map(|last| last.decision.sequence + 1);
+        }
+        Ok(self.page.front())
+    }
+}
+
+fn read<B: Body>(record: &Record) -> Option<B> {
+    if record.kind.as_str() != B::KIND.name {
+        return None;
+    }
+    B::read(record).inspect_err(|error| tracing::warn!(%error, "a record is passed over")).ok()
+}
+
+fn shown(decision: &Decision) -> String {
+    serde_json::to_string(decision).unwrap_or_default()
+}

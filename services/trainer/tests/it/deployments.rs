@@ -1,0 +1,392 @@
+//! Deployments over HTTP: what they remember, what they learn, and that the ledger alone gives their state.
+
+use api::{
+    deployments::{
+        Clock, DeployedRequest, DeploymentDecisions, DeploymentRequest, DeploymentStatus, Explore,
+        MarketUpdate, NewDeployment, OpenDecisionQuery,
+    },
+    policies::{AlternativeReason, NewPolicy, Outcome, ProviderNow, RoutingRequest, ServedDecision},
+    remembrancer::Action,
+    trainer::EnvironmentSpec,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use client::{ClientError, Trainer};
+use uuid::Uuid;
+
+use crate::support::Stack;
+
+/// 2026-11-30 is a Monday.
+fn start() -> DateTime<Utc> {
+    "2026-11-30T00:00:00Z".parse().unwrap()
+}
+
+fn at(window: i64, seconds: i64) -> Option<DateTime<Utc>> {
+    Some(start() + TimeDelta::seconds(3600 * window + seconds))
+}
+
+fn spec(preset: &str) -> EnvironmentSpec {
+    serde_json::from_value(serde_json::json!({"preset": preset})).unwrap()
+}
+
+async fn import(trainer: &Trainer, rule: &str, preset: &str) -> Uuid {
+    let policy = NewPolicy { rule: Some(rule.into()), environment: spec(preset), ..NewPolicy::default() };
+    trainer.import_policy(&policy).await.unwrap().id
+}
+
+fn settings(name: &str, policy_id: Uuid) -> NewDeployment {
+    NewDeployment {
+        name: name.into(),
+        policy_id,
+        step_seconds: 3600,
+        settle_seconds: 60,
+        clock: Clock::Caller,
+        starts_at: Some(start()),
+        explore: None,
+        outcome_deadline_seconds: 2 * 3600,
+        hold_seconds: None,
+    }
+}
+
+/// An A100 in eu-west-1: flux (1.7 $, 140 h), akash (1.8 $, 220 h) and aethir (2.5 $) serve it.
+fn inference(hours: f64) -> DeployedRequest {
+    let request = RoutingRequest {
+        tenant: "tenant-research".into(),
+        workload: "llm_inference".into(),
+        gpu_hours: hours,
+        ..RoutingRequest::default()
+    };
+    DeployedRequest { request, retry_of: None }
+}
+
+fn call(now: Option<DateTime<Utc>>, requests: Vec<DeployedRequest>) -> DeploymentRequest {
+    DeploymentRequest { requests, now, ..DeploymentRequest::default() }
+}
+
+async fn ask(trainer: &Trainer, name: &str, call: DeploymentRequest) -> Vec<ServedDecision> {
+    let DeploymentDecisions { decisions, .. } = trainer.ask_deployment(name, &call).await.unwrap();
+    decisions
+}
+
+async fn one(trainer: &Trainer, name: &str, now: Option<DateTime<Utc>>, hours: f64) -> ServedDecision {
+    ask(trainer, name, call(now, vec![inference(hours)])).await.remove(0)
+}
+
+/// What is left of the tenant's budget.
+async fn budget(trainer: &Trainer) -> f64 {
+    let stream = trainer.deployment("gateway", None).await.unwrap().stream.unwrap();
+    stream.tenants.iter().find(|tenant| tenant.id == "tenant-research").unwrap().remaining_budget_usd
+}
+
+fn done(latency_ms: f64) -> Outcome {
+    Outcome { succeeded: true, latency_ms: Some(latency_ms), ..Outcome::default() }
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> String {
+    match result {
+        Err(ClientError::Problem(problem)) => problem.code.clone(),
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_somewhere_is_not_there_for_the_next_call_and_is_again_in_the_next_window() {
+    let stack = Stack::start().await;
+    let trainer = stack.client();
+    let policy = import(&trainer, "cheapest", "default").await;
+    let deployed = trainer.deploy(&settings("gateway", policy)).await.unwrap();
+    assert_eq!((deployed.name.as_str(), deployed.algorithm.as_str()), ("gateway", "cheapest"));
+    let mut providers = Vec::new();
+    for _ in 0..4 {
+        providers.push(one(&trainer, "gateway", at(0, 5), 60.0).await.provider.unwrap());
+    }
+    assert_eq!(providers, ["flux", "flux", "akash", "akash"]);
+    let stream = trainer.deployment("gateway", None).await.unwrap().stream.unwrap();
+    let flux = stream.providers.iter().find(|provider| provider.id == "flux").unwrap();
+    assert_eq!((flux.remaining_gpu_hours, flux.open_jobs), (20.0, 2));
+    assert_eq!((stream.decisions, stream.outcomes.open), (4, 4));
+    let next = one(&trainer, "gateway", at(1, 0), 60.0).await;
+    assert_eq!(next.provider.as_deref(), Some("flux"));
+    assert_eq!(stack.ledger.records_of("deployment.window").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_the_market_counts_until_something_else_is_said() {
+    let stack = Stack::start().await;
+    let trainer = stack.client();
+    let policy = import(&trainer, "cheapest", "default").await;
+    trainer.deploy(&settings("gateway", policy)).await.unwrap();
+    let flux = |available, remaining_gpu_hours| {
+        let now = ProviderNow { id: "flux".into(), available, remaining_gpu_hours, ..ProviderNow::default() };
+        MarketUpdate { providers: vec![now], now: at(0, 1), ..MarketUpdate::default() }
+    };
+    trainer.set_market("gateway", &flux(Some(false), None)).await.unwrap();
+    let decided = one(&trainer, "gateway", at(2, 0), 1.0).await;
+    assert_eq!(decided.provider.as_deref(), Some("akash"));
+    let why = decided.alternatives.iter().find(|other| other.provider == "flux").unwrap();
+    assert_eq!(why.reason, AlternativeReason::Outage);
+    trainer.set_market("gateway", &flux(Some(true), Some(0.5))).await.unwrap();
+    assert_eq!(one(&trainer, "gateway", at(2, 1), 1.0).await.provider.as_deref(), Some("akash"));
+    assert_eq!(one(&trainer, "gateway", at(3, 0), 1.0).await.provider.as_deref(), Some("flux"));
+    let wrong = MarketUpdate {
+        providers: vec![ProviderNow { id: "nimbus".into(), ..ProviderNow::default() }],
+        now: at(3, 0),
+        ..MarketUpdate::default()
+    };
+    assert_eq!(code(trainer.set_market("gateway", &wrong).await), "invalid_request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_failed_goes_elsewhere_and_is_one_request() {
+    let stack = Stack::start().await;
+    let trainer = stack.client();
+    let policy = import(&trainer, "cheapest", "default").await;
+    trainer.deploy(&settings("gateway", policy)).await.unwrap();
+    let whole = budget(&trainer).await;
+    let first = one(&trainer, "gateway", at(0, 0), 2.0).await;
+    let again = DeployedRequest { retry_of: Some(first.id), ..inference(2.0) };
+    let second = ask(&trainer, "gateway", call(at(0, 1), vec![again.clone()])).await.remove(0);
+    assert_eq!((first.provider.as_deref(), second.provider.as_deref()), (Some("flux"), Some("akash")));
+    let flux = second.alternatives.iter().find(|other| other.provider == "flux").unwrap();
+    assert_eq!(flux.reason, AlternativeReason::Failed);
+    // neither twice, nor a third time, nor of what is no decision of it
+    assert_eq!(
+        code(trainer.ask_deployment("gateway", &call(at(0, 2), vec![again])).await),
+        "invalid_request"
+    );
+    for retry_of in [Some(second.id), Some(Uuid::now_v7())] {
+        let third = DeployedRequest { retry_of, ..inference(2.0) };
+        let refused = trainer.ask_deployment("gateway", &call(at(0, 2), vec![third])).await;
+        assert_eq!(code(refused), "invalid_request");
+    }
+    // flux is not paid for what failed
+    let budget = budget(&trainer).await;
+    let expected = whole - second.expected_cost_usd.unwrap();
+    assert!((budget - expected).abs() < 1e-9, "{budget}, expected {expected}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_is_told_once_and_what_is_not_told_is_listed_and_then_missing() {
+    let stack = Stack::start().await;
+    let trainer = stack.client();
+    let policy = import(&trainer, "cheapest", "default").await;
+    trainer.deploy(&settings("gateway", policy)).await.unwrap();
+    let decisions = ask(&trainer, "gateway", call(at(0, 0), vec![inference(1.0); 3])).await;
+    let impossible = DeployedRequest {
+        request: RoutingRequest { max_latency_ms: Some(1.0), ..inference(1.0).request },
+        retry_of: None,
+    };
+    let dropped = ask(&trainer, "gateway", call(at(0, 0), vec![impossible])).await.remove(0);
+    assert_eq!(dropped.action, Action::Drop);
+    let told = trainer.tell_outcome(decisions[0].id, &done(333.0)).await.unwrap();
+    let again = trainer.tell_outcome(decisions[0].id, &done(333.0)).await.unwrap();
+    assert_eq!(told.receipt, again.receipt);
+    assert_eq!(code(trainer.tell_outcome(decisions[0].id, &done(334.0)).await), "outcome_conflict");
+    assert_eq!(code(trainer.tell_outcome(dropped.id, &done(1.0)).await), "decision_not_routed");
+    let open = trainer.open_decisions("gateway", &OpenDecisionQuery::default()).await.unwrap().items;
+    let ids: Vec<_> = open.iter().map(|open| open.id).collect();
+    assert_eq!(ids, [decisions[1].id, decisions[2].id]);
+    assert_eq!(open[0].missing_at, start() + TimeDelta::hours(3));
+    // two windows are waited for; what is told later is recorded, and nobody learns from it
+    trainer.set_market("gateway", &MarketUpdate { now: at(3, 0), ..MarketUpdate::default() }).await.unwrap();
+    trainer.tell_outcome(decisions[1].id, &done(300.0)).await.unwrap();
+    let outcomes = trainer.deployment("gateway", None).await.unwrap().stream.unwrap().outcomes;
+    assert_eq!((outcomes.succeeded, outcomes.failed, outcomes.open, outcomes.missing), (1, 0, 0, 2));
+    let details = trainer.decision(decisions[1].id).await.unwrap();
+    assert_eq!(details.outcome, Some(done(300.0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_waits_is_decided_before_the_window_ends() {
+    let stack = Stack::start().await;
+    let trainer = stack.client();
+    let policy = import(&trainer, "defer-large", "contended").await;
+    trainer.deploy(&settings("gateway", policy)).await.unwrap();
+    let research = DeployedRequest {
+        request: RoutingRequest {
+            tenant: "tenant-research".into(),
+            workload: "llm_inference".into(),
+            gpu_hours: 30.0,
+            ..RoutingRequest::default()
+        },
+        retry_of: None,
+    };
+    let deferral = ask(&trainer, "gateway", call(at(0, 0), vec![research, inference(1.0)])).await.remove(0);
+    assert_eq!((deferral.action, deferral.reason.as_str()), (Action::Hold, "deferred"));
+    let look = async |now| trainer.deferred_decision("gateway", deferral.id, now).await.unwrap();
+    assert!(look(at(0, 3539)).await.is_waiting);
+    let decided = look(at(0, 3540)).await;
+    let decision = decided.decision.unwrap();
+    assert!(!decided.is_waiting && decision.deferred && decision.wait_ms > 10.0, "{decision:?}");
+    assert_eq!(look(at(1, 5)).await.decision.unwrap().id, decision.id);
+    assert_eq!(code(trainer.deferred_decision("gateway", decision.id, at(1, 6)).await), "not_deferred");
+}
+
+/// A stream with everything that can be in one.
+async fn feed(trainer: &Trainer, windows: std::ops::Range<i64>) {
+    for window in windows {
+        let mut sent = Vec::new();
+        for n in 0..12 {
+            let hours = 1.0 + f64::from(n * 7 % 11);
+            let asked = match n {
+                3 => {
+                    let request = RoutingRequest { max_latency_ms: Some(310.0), ..inference(hours).request };
+                    DeployedRequest { request, retry_of: None }
+                }
+                _ => inference(hours),
+            };
+            let providers = (n == 5).then(|| ProviderNow {
+                id: "akash".into(),
+                price_multiplier: Some(1.0 + 0.05 * window as f64),
+                ..ProviderNow::default()
+            });
+            let request = DeploymentRequest {
+                requests: vec![asked],
+                providers: providers.into_iter().collect(),
+                now: at(window, i64::from(n)),
+                ..DeploymentRequest::default()
+            };
+            sent.extend(ask(trainer, "gateway", request).await);
+        }
+        let routed: Vec<_> = sent.iter().filter(|decision| decision.action == Action::Route).collect();
+        for (n, decision) in routed.iter().enumerate().filter(|(n, _)| n % 5 > 0) {
+            let failed = n % 4 == 3;
+            let outcome = Outcome { succeeded: !failed, ..done(decision.expected_latency_ms.unwrap() * 1.3) };
+            trainer.tell_outcome(decision.id, &outcome).await.unwrap();
+            if failed {
+                let again = DeployedRequest { retry_of: Some(decision.id), ..inference(3.0) };
+                ask(trainer, "gateway", call(at(window, 100), vec![again])).await;
+            }
+        }
+        let update = MarketUpdate {
+            providers: vec![ProviderNow {
+                id: "flux".into(),
+                available: Some(window % 3 != 1),
+                ..ProviderNow::default()
+            }],
+            now: at(window, 200),
+            ..MarketUpdate::default()
+        };
+        trainer.set_market("gateway", &update).await.unwrap();
+        ask(trainer, "gateway", call(at(window, 3590), vec![inference(2.0)])).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trainer_that_is_started_again_continues_to_the_same_bytes_as_one_that_nobody_disturbed() {
+    let mut ends = Vec::new();
+    for disturbed in [false, true] {
+        let mut stack = Stack::start().await;
+        stack.ledger.set_page_size(7);
+        let policy = {
+            let policy = NewPolicy {
+                file: Some(serde_json::from_slice(&trained(&stack).await).unwrap()),
+                environment: spec("drifting"),
+                ..NewPolicy::default()
+            };
+            stack.client().import_policy(&policy).await.unwrap().id
+        };
+        let explore = Some(Explore { epsilon: 0.2, cost_guard: 0.5 });
+        let deployment = NewDeployment { explore, ..settings("gateway", policy) };
+        stack.client().deploy(&deployment).await.unwrap();
+        feed(&stack.client(), 0..3).await;
+        if disturbed {
+            // in the middle of a window, in which requests have been sent and told
+            one(&stack.client(), "gateway", at(3, 0), 4.0).await;
+            stack.kill_trainer().await;
+            stack.ledger.run_out_leases();
+            stack.start_trainer().await;
+            stack.ready().await;
+        } else {
+            one(&stack.client(), "gateway", at(3, 0), 4.0).await;
+        }
+        feed(&stack.client(), 3..5).await;
+        let deployment = stack.client().deployment("gateway", None).await.unwrap();
+        let decisions = stack.ledger.decisions(deployment.run);
+        assert!(decisions.iter().any(|decision| decision.explored && decision.propensity < 1.0));
+        assert!(
+            decisions.iter().any(|decision| decision.deferred)
+                || decisions.iter().any(|d| d.reason == "deferred")
+        );
+        ends.push((decisions, deployment.stream.unwrap()));
+    }
+    assert_eq!(ends[0].0.len(), ends[1].0.len());
+    for (undisturbed, disturbed) in ends[0].0.iter().zip(&ends[1].0) {
+        assert_eq!(undisturbed, disturbed);
+    }
+    assert_eq!(ends[0].1, ends[1].1);
+}
+
+/// The policy of a short run.
+async fn trained(stack: &Stack) -> Vec<u8> {
+    let run = api::trainer::NewRun {
+        agents: 2,
+        episodes: 1,
+        steps_per_episode: 3,
+        algorithm: Some("adaptive".into()),
+        environment: spec("drifting"),
+        ..api::trainer::NewRun::default()
+    };
+    let run = stack.play(&run).await;
+    stack.artifact(run.policy_sha256)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_whose_records_were_changed_says_what_differs() {
+    let mut stack = Stack::start().await;
+    let policy = import(&stack.client(), "cheapest", "default").await;
+    let deployed = stack.client().deploy(&settings("gateway", policy)).await.unwrap();
+    one(&stack.client(), "gateway", at(0, 0), 4.0).await;
+    stack.kill_trainer().await;
+    stack.ledger.run_out_leases();
+    let mut decision = stack.ledger.decisions(deployed.run).remove(0);
+    decision.provider = Some("akash".into());
+    stack.ledger.tamper_decision(decision);
+    stack.start_trainer().await;
+    stack.ready().await;
+    let refused = stack.client().ask_deployment("gateway", &call(at(0, 1), vec![inference(1.0)])).await;
+    assert_eq!(code(refused), "deployment_cannot_continue");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_trainer_serves_a_deployment_and_another_one_takes_over_when_it_has_ended() {
+    let mut stack = Stack::start().await;
+    let policy = import(&stack.client(), "cheapest", "default").await;
+    stack.client().deploy(&settings("gateway", policy)).await.unwrap();
+    let first = one(&stack.client(), "gateway", at(0, 0), 130.0).await;
+    assert_eq!(first.provider.as_deref(), Some("flux"));
+    let other = stack.another_trainer().await;
+    let refused = other.client().ask_deployment("gateway", &call(at(0, 1), vec![inference(60.0)])).await;
+    assert_eq!(code(refused), "deployment_elsewhere");
+    stack.kill_trainer().await;
+    let next = test_support::eventually("the other trainer serves it", async || {
+        other.client().ask_deployment("gateway", &call(at(0, 2), vec![inference(60.0)])).await
+    })
+    .await;
+    assert_eq!(next.decisions[0].provider.as_deref(), Some("akash"));
+    assert_eq!(next.decisions[0].sequence, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_is_made_once_and_when_it_is_stopped_it_takes_no_requests() {
+    let stack = Stack::start().await;
+    let trainer = stack.client();
+    let policy = import(&trainer, "cheapest", "default").await;
+    let made = trainer.deploy(&settings("gateway", policy)).await.unwrap();
+    assert_eq!(trainer.deploy(&settings("gateway", policy)).await.unwrap().run, made.run);
+    let other = NewDeployment { step_seconds: 60, settle_seconds: 0, ..settings("gateway", policy) };
+    assert_eq!(code(trainer.deploy(&other).await), "deployment_exists");
+    assert_eq!(code(trainer.deployment("highway", None).await), "deployment_not_found");
+    let never = NewDeployment { settle_seconds: 3600, ..settings("highway", policy) };
+    assert_eq!(code(trainer.deploy(&never).await), "invalid_request");
+    let nobody = settings("highway", Uuid::now_v7());
+    assert_eq!(code(trainer.deploy(&nobody).await), "invalid_request");
+    let unspoken = trainer.ask_deployment("gateway", &call(None, vec![inference(1.0)])).await;
+    assert_eq!(code(unspoken), "invalid_request");
+    let decision = one(&trainer, "gateway", at(0, 0), 1.0).await;
+    let stopped = trainer.stop_deployment("gateway", Some("enough".into())).await.unwrap();
+    assert_eq!(stopped.status, DeploymentStatus::Stopped);
+    let refused = trainer.ask_deployment("gateway", &call(at(0, 1), vec![inference(1.0)])).await;
+    assert_eq!(code(refused), "deployment_stopped");
+    trainer.tell_outcome(decision.id, &done(300.0)).await.unwrap();
+    assert_eq!(trainer.deployments().await.unwrap().items.len(), 1);
+}

@@ -1,0 +1,275 @@
+//! Deployments of policies: what their streams of decisions are a function of. With the decisions themselves, in the log's
+//! order, these records give a deployment's state, on whichever trainer.
+
+use api::{
+    Hash,
+    deployments::NewDeployment,
+    policies::{Outcome as Happened, ProviderNow, TenantNow},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Body, Kind, serving::Configuration};
+
+const CREATED: Kind = Kind {
+    name: "deployment.created",
+    description: "ai-mesh policy that was deployed to route real requests",
+    formerly: None,
+};
+const OPENED: Kind = Kind {
+    name: "deployment.opened",
+    description: "trainer that began to serve a deployment, or to continue it",
+    formerly: None,
+};
+const INPUTS: Kind = Kind {
+    name: "deployment.inputs",
+    description: "what was asked for beside what decisions show: limits of requests, second tries, the state of the market",
+    formerly: None,
+};
+const MARKET: Kind = Kind {
+    name: "deployment.market",
+    description: "providers and tenants of a deployment, as somebody said they were",
+    formerly: None,
+};
+const WINDOW: Kind = Kind {
+    name: "deployment.window",
+    description: "window of a deployment that ended: its decisions and outcomes so far",
+    formerly: None,
+};
+const OUTCOME: Kind = Kind {
+    name: "deployment.outcome",
+    description: "outcome of a deployment's decision: what really happened to its request",
+    formerly: None,
+};
+const STOPPED: Kind =
+    Kind { name: "deployment.stopped", description: "deployment that was stopped, and why", formerly: None };
+
+pub(crate) const KINDS: &[Kind] = &[CREATED, OPENED, INPUTS, MARKET, WINDOW, OUTCOME, STOPPED];
+
+/// The subject of all records of a deployment.
+#[must_use]
+pub fn subject(deployment: Uuid) -> String {
+    format!("deployment:{deployment}")
+}
+
+/// A policy was deployed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Created {
+    /// The deployment.
+    pub deployment_id: Uuid,
+    /// The digest of its stream: the `run` of its decisions.
+    pub digest: Hash,
+    /// How it decides; `starts_at` is there.
+    pub settings: NewDeployment,
+    /// The policy, and where it decides.
+    pub configuration: Configuration,
+    /// The learner's name, or the rule's.
+    pub algorithm: String,
+}
+
+/// A trainer began to serve a deployment. Inputs before it, of which no decision came, were never answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Opened {
+    /// The deployment.
+    pub deployment_id: Uuid,
+    /// This time.
+    pub session_id: Uuid,
+}
+
+/// What decisions that follow were made from, beside what they show themselves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inputs {
+    /// The deployment.
+    pub deployment_id: Uuid,
+    /// Under which opening.
+    pub session_id: Uuid,
+    /// The sequence number of the first of the decisions.
+    pub first_sequence: u64,
+    /// Whether those that waited had been decided.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_settled: bool,
+    /// The providers as the caller said they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<ProviderNow>,
+    /// The tenants as the caller said they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tenants: Vec<TenantNow>,
+    /// The requests that are not as their tenants usually make them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<Special>,
+}
+
+/// What is special about a request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Special {
+    /// Which one: what its decision's sequence number is beyond the first.
+    pub offset: u64,
+    /// The highest latency that it accepts, in ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_latency_ms: Option<f64>,
+    /// The lowest reputation that it accepts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_reputation: Option<f64>,
+    /// The sequence number of the decision whose job failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<u64>,
+}
+
+/// Somebody said how providers and tenants are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Market {
+    /// The deployment.
+    pub deployment_id: Uuid,
+    /// Which update, from 0.
+    pub number: u64,
+    /// The providers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<ProviderNow>,
+    /// The tenants.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tenants: Vec<TenantNow>,
+}
+
+/// A window ended. The policy has learned from what was told in it, in the log's order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowEnded {
+    /// The deployment.
+    pub deployment_id: Uuid,
+    /// Its number.
+    pub number: u32,
+    /// The number of the one that began.
+    pub next: u32,
+    /// Decisions so far.
+    pub decisions: u64,
+    /// Outcomes so far: of jobs that were done, and of such that were not.
+    pub succeeded: u64,
+    /// Likewise.
+    pub failed: u64,
+    /// Outcomes that are missing so far: nobody told them in time.
+    pub missing: u64,
+    /// SHA-256 over the state with which the next window begins.
+    pub state_sha256: Hash,
+}
+
+/// What became of a decision was told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// The deployment.
+    pub deployment_id: Uuid,
+    /// The decision.
+    pub decision_id: Uuid,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// What happened.
+    pub outcome: Happened,
+}
+
+/// A deployment was stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stopped {
+    /// The deployment.
+    pub deployment_id: Uuid,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Outcome {
+    /// The id of the record about a decision's outcome.
+    #[must_use]
+    pub fn id_of(deployment: Uuid, sequence: u64) -> String {
+        format!("{deployment}:outcome:{sequence}")
+    }
+}
+
+impl Body for Created {
+    const KIND: Kind = CREATED;
+
+    fn id(&self) -> String {
+        format!("{}:created", self.deployment_id)
+    }
+
+    fn subject(&self) -> String {
+        subject(self.deployment_id)
+    }
+}
+
+impl Body for Opened {
+    const KIND: Kind = OPENED;
+
+    fn id(&self) -> String {
+        format!("{}:opened:{}", self.deployment_id, self.session_id)
+    }
+
+    fn subject(&self) -> String {
+        subject(self.deployment_id)
+    }
+}
+
+impl Body for Inputs {
+    const KIND: Kind = INPUTS;
+
+    fn id(&self) -> String {
+        format!("{}:inputs:{}:{}", self.deployment_id, self.session_id, self.first_sequence)
+    }
+
+    fn subject(&self) -> String {
+        subject(self.deployment_id)
+    }
+}
+
+impl Body for Market {
+    const KIND: Kind = MARKET;
+
+    fn id(&self) -> String {
+        format!("{}:market:{}", self.deployment_id, self.number)
+    }
+
+    fn subject(&self) -> String {
+        subject(self.deployment_id)
+    }
+}
+
+impl Body for WindowEnded {
+    const KIND: Kind = WINDOW;
+
+    fn id(&self) -> String {
+        format!("{}:window:{}", self.deployment_id, self.number)
+    }
+
+    fn subject(&self) -> String {
+        subject(self.deployment_id)
+    }
+}
+
+impl Body for Outcome {
+    const KIND: Kind = OUTCOME;
+
+    fn id(&self) -> String {
+        Self::id_of(self.deployment_id, self.sequence)
+    }
+
+    fn subject(&self) -> String {
+        subject(self.deployment_id)
+    }
+}
+
+impl Body for Stopped {
+    const KIND: Kind = STOPPED;
+
+    fn id(&self) -> String {
+        format!("{}:stopped", self.deployment_id)
+    }
+
+    fn subject(&self) -> String {
+        subject(self.deployment_id)
+    }
+}
