@@ -81,6 +81,13 @@ async fn every_example_of_a_body_is_accepted_and_every_answer_is_as_documented()
     let place = format!("{}/v1/evaluations/{evaluation}", stack.evaluator);
     stack.until(&place, |evaluation| evaluation["status"] == "completed").await;
     let ended = stack.get(&format!("{}/v1/runs/{run}", stack.trainer)).await;
+    let federated =
+        json!({"algorithm": "cem", "agents": 1, "episodes": 1, "steps_per_episode": 5, "federate": {}});
+    let (_, federated) = stack.post(&format!("{}/v1/runs", stack.trainer), &federated).await;
+    stack.ended(&format!("{}/v1/runs/{}", stack.trainer, federated["id"].as_str().unwrap())).await;
+    let federation = stack.get(&format!("{}/v1/federation", stack.trainer)).await;
+    let stream = federation["streams"][0]["id"].as_str().unwrap().to_owned();
+    let contribution = federation["streams"][0]["contributions"][0]["sha256"].as_str().unwrap().to_owned();
     let values = [
         ("a", run.clone()),
         ("b", run.clone()),
@@ -100,6 +107,8 @@ async fn every_example_of_a_body_is_accepted_and_every_answer_is_as_documented()
                 _ if path.starts_with("/v1/decisions") => &decision,
                 _ if path.starts_with("/v1/environments") => &environment,
                 _ if path.starts_with("/v1/evaluations") => &evaluation,
+                _ if path.starts_with("/v1/federation/streams") => &stream,
+                _ if path.starts_with("/v1/federation/contributions") => &contribution,
                 _ => &run,
             };
             let mut place = filled(path, operation, id);

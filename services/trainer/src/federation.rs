@@ -28,6 +28,8 @@ pub use view::ExcludeError;
 
 use own::Node;
 
+use crate::ledger::REQUEST_DEADLINE;
+
 /// This node's part in the federation. Cheap to clone.
 #[derive(Clone)]
 pub struct Federation(Arc<Inner>);
@@ -108,6 +110,13 @@ impl Federation {
             self.show(node);
         }
         Ok(guard)
+    }
+
+    /// The same for somebody who does not wait for long: a run may have the node while the remembrancer is away.
+    async fn node_soon(&self) -> Result<MutexGuard<'_, Option<Node>>, FederationError> {
+        let ledger = self.0.ledger.within(REQUEST_DEADLINE);
+        let away = |_| LedgerError::Away("the node is at work on its contributions".into());
+        tokio::time::timeout(REQUEST_DEADLINE, self.node(&ledger)).await.map_err(away)?
     }
 
     fn show(&self, node: &Node) {

@@ -8,7 +8,7 @@
 //! 2. `Heads`: all entries of the sender's map. Sent in place of roots by whom something new has reached in the last rounds
 //!    (a rumour, in the words of Demers et al.), and in answer to other roots.
 //! 3. `Want`: a contribution by name, and the chunks that are there already. `Artifact`: the others, with the proof. Whoever
-//!    is told heads sends what they lack at once, and asks for what it lacks.
+//!    is told heads sends what they lack at once (for as many rounds as a rumour is told), and asks for what it lacks.
 //!
 //! What got no answer is asked for again, in the same round ([`Gossip::again`]) and in the next ones.
 
@@ -296,6 +296,10 @@ impl Gossip {
             self.lacking.entry(head.artifact).or_insert_with(lacking).told_by.insert(from.clone());
             self.want(replica, head.artifact, from, transport);
             said = true;
+        }
+        if self.quiet >= TOLD_FOR {
+            // it was sent what is new here; who wants it asks, and who refuses it is not sent it for ever
+            return said;
         }
         let mut pushed = 0;
         let theirs = Heads::from(entries.to_vec());

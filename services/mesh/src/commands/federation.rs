@@ -217,7 +217,7 @@ fn tell_stream(stream: &FederationStream) -> anyhow::Result<()> {
     say(&table(&["node", "number", "decisions", "state", "contribution"], rows))
 }
 
-/// What people call a log: its key begins with it.
+/// A log's name and its key's number: whoever makes a log gives it the same name unless told otherwise.
 fn name(author: &str) -> &str {
-    author.split('+').next().unwrap_or(author)
+    author.match_indices('+').nth(1).map_or(author, |(at, _)| &author[..at])
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod errors;
+mod federation;
 mod follow;
 mod full_disk;
 mod interrupt;

@@ -54,6 +54,7 @@ pub(crate) struct Up {
     pub(crate) trainer: String,
     pub(crate) psi_field: String,
     pub(crate) remembrancer: String,
+    pub(crate) evaluator: String,
 }
 
 impl Up {
@@ -98,6 +99,7 @@ impl Up {
             trainer: url("trainer"),
             psi_field: url("psi-field"),
             remembrancer: url("remembrancer"),
+            evaluator: url("evaluator"),
             child,
         }
     }

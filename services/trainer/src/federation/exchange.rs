@@ -95,7 +95,13 @@ impl Federation {
                 BTreeMap::from([(published.run, (published.decisions, published.knowledge.clone()))]);
             for (run, known) in own.into_iter().flat_map(|own| &mut own.runs) {
                 if *run != published.run {
-                    of_all.insert(*run, known.read(ledger).await?);
+                    match known.read(ledger).await {
+                        // whoever can post to the ledger can name what is none
+                        Err(FederationError::Damaged(why)) => {
+                            tracing::warn!(%run, why, "what a run of this node has seen is passed over");
+                        }
+                        read => drop(of_all.insert(*run, read?)),
+                    }
                 } else if known.episodes_done >= published.episodes_done {
                     return Ok(()); // the run goes on from an earlier checkpoint
                 }

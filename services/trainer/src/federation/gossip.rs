@@ -65,7 +65,7 @@ impl Federation {
     async fn round(&self, trainers: &[(Author, Trainer)]) -> Result<(), FederationError> {
         let mut outbox: Vec<(Author, Message)> = Vec::new();
         let own = {
-            let mut guard = self.node(&self.0.ledger).await?;
+            let mut guard = self.node_soon().await?;
             let Node { replica, gossip, .. } = there(&mut guard)?;
             gossip.round(replica, &mut UnwrapErr(SysRng), &mut outbox);
             replica.own().clone()
@@ -79,7 +79,7 @@ impl Federation {
             let messages = messages.iter().filter_map(|(_, message)| serde_json::to_value(message).ok());
             let said = GossipMessages { from: own.to_string(), messages: messages.collect() };
             let answer = trainer.gossip(&said).await;
-            let mut guard = self.node(&self.0.ledger).await?;
+            let mut guard = self.node_soon().await?;
             let node = there(&mut guard)?;
             let state = node.answers.entry(to.clone()).or_default();
             match answer {
@@ -120,7 +120,7 @@ impl Federation {
             .collect();
         let messages = messages?;
         let mut outbox = Vec::new();
-        let mut guard = self.node(&self.0.ledger).await?;
+        let mut guard = self.node_soon().await?;
         let node = there(&mut guard)?;
         for message in messages {
             self.hear(node, &from, message, &mut outbox);

@@ -119,7 +119,12 @@ impl Node {
                 unlearned: None,
                 unlearned_sha256: contributed.unlearned_sha256,
             });
-            if contributed.sequence <= own.sequence {
+            // numbers are given one after the other: what has another one was planted
+            if contributed.sequence != own.sequence + 1 {
+                tracing::warn!(
+                    record = record.id,
+                    "a contribution that is none of this node's is passed over"
+                );
                 return;
             }
             own.sequence = contributed.sequence;
@@ -143,19 +148,13 @@ impl Node {
     /// Puts what was read into the replica, each with its proof.
     async fn publish_unread(&mut self, ledger: &Ledger) -> Result<(), FederationError> {
         while let Some((stream, (name, record))) = self.unread.first_key_value() {
-            let stream = *stream;
-            if self.replica.held(Digest(name.0)).is_none() {
-                let bytes = ledger.artifact(name).await?.ok_or_else(|| missing(*name))?;
-                let sealed = Sealed::open(&bytes).map_err(|error| {
-                    FederationError::Damaged(format!("the contribution {name} of this node: {error}"))
-                })?;
-                let proof = proof_of(ledger, record).await?;
-                self.replica.publish(sealed, proof);
-            }
-            if let Some(own) = self.own.get_mut(&stream)
-                && own.unlearned.is_none()
-            {
-                own.unlearned = Some(knowledge(ledger, &own.unlearned_sha256).await?);
+            let (stream, name, record) = (*stream, *name, record.clone());
+            match self.publish(ledger, stream, name, &record).await {
+                // whoever can post to the ledger can name what is none
+                Err(FederationError::Damaged(why)) => {
+                    tracing::warn!(record, why, "a contribution of this node is passed over");
+                }
+                published => published?,
             }
             self.unread.remove(&stream);
         }
@@ -164,6 +163,33 @@ impl Node {
             let proof = proof_of(ledger, record).await?;
             self.replica.advise(advised, proof);
             self.untold.pop();
+        }
+        Ok(())
+    }
+
+    async fn publish(
+        &mut self,
+        ledger: &Ledger,
+        stream: StreamId,
+        name: Hash,
+        record: &str,
+    ) -> Result<(), FederationError> {
+        if self.replica.held(Digest(name.0)).is_none() {
+            let bytes = ledger.artifact(&name).await?.ok_or_else(|| missing(name))?;
+            let sealed = Sealed::open(&bytes)
+                .map_err(|error| FederationError::Damaged(format!("the contribution {name}: {error}")))?;
+            let contribution = sealed.contribution();
+            if (&contribution.author, contribution.stream) != (self.replica.own(), stream) {
+                let what = format!("the contribution {name} is of another node or stream");
+                return Err(FederationError::Damaged(what));
+            }
+            let proof = proof_of(ledger, record).await?;
+            self.replica.publish(sealed, proof);
+        }
+        if let Some(own) = self.own.get_mut(&stream)
+            && own.unlearned.is_none()
+        {
+            own.unlearned = Some(knowledge(ledger, &own.unlearned_sha256).await?);
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ impl Federation {
     /// # Errors
     /// The ledger's.
     pub async fn shown(&self) -> Result<Shown, FederationError> {
-        let mut guard = self.node(&self.0.ledger.within(REQUEST_DEADLINE)).await?;
+        let mut guard = self.node_soon().await?;
         let node = there(&mut guard)?;
         let streams = node.replica.heads().streams();
         let streams = streams.into_iter().map(|stream| shown_stream(node, stream)).collect();
@@ -86,7 +86,7 @@ impl Federation {
     /// # Errors
     /// The ledger's.
     pub async fn stream(&self, id: Hash) -> Result<Option<FederationStream>, FederationError> {
-        let mut guard = self.node(&self.0.ledger.within(REQUEST_DEADLINE)).await?;
+        let mut guard = self.node_soon().await?;
         let node = there(&mut guard)?;
         let id = StreamId(Digest(id.0));
         let is_there = node.replica.heads().streams().contains(&id);
@@ -98,7 +98,7 @@ impl Federation {
     /// # Errors
     /// The ledger's.
     pub async fn contribution(&self, name: Hash) -> Result<Option<ProvedContribution>, FederationError> {
-        let mut guard = self.node(&self.0.ledger.within(REQUEST_DEADLINE)).await?;
+        let mut guard = self.node_soon().await?;
         let Some(held) = there(&mut guard)?.replica.held(Digest(name.0)) else { return Ok(None) };
         let unreadable = |error: serde_json::Error| FederationError::Damaged(format!("{name}: {error}"));
         let contribution = serde_json::from_slice(held.sealed.bytes()).map_err(unreadable)?;
@@ -114,7 +114,7 @@ impl Federation {
         let author = Author::parse(&asked.author).map_err(ExcludeError::Author)?;
         let ledger = self.0.ledger.within(REQUEST_DEADLINE);
         {
-            let mut guard = self.node(&ledger).await?;
+            let mut guard = self.node_soon().await?;
             let node = there(&mut guard)?;
             if author == *node.replica.own() {
                 return Err(ExcludeError::Own);
