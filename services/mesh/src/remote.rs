@@ -66,6 +66,11 @@ impl RemoteArgs {
         PsiField::new(self.endpoint(url)).map_err(|error| usage(format!("--psi-field: {error}")))
     }
 
+    /// A client of the remembrancer there, with the same key; nothing is called yet.
+    pub(crate) fn remembrancer(&self, url: &str) -> anyhow::Result<Remembrancer> {
+        Remembrancer::new(self.endpoint(url)).map_err(|error| usage(format!("--remembrancer: {error}")))
+    }
+
     fn endpoint(&self, url: &str) -> Endpoint {
         Endpoint::new(url).with_api_key(self.api_key.clone())
     }

@@ -20,6 +20,8 @@ use routing_env::{Environment, Episode, Reward};
 use serde_json::{Value, json};
 
 const FIRST_HELD_OUT: u64 = 1 << 32;
+/// Where seeing all gains less, in points of reward, there is nothing to have a share of.
+const LEAST_GAIN: f64 = 0.05;
 const REWARD: Reward = Reward::EXCESS_COST;
 const STREAM: StreamId = StreamId(Digest([7; 32]));
 
@@ -51,7 +53,14 @@ fn main() {
         let mean = |swarms: &[Swarm]| swarms.iter().map(judge).sum::<f64>() / swarms.len() as f64;
         let (never, sees_all) = (judge(&new()), judge(&all));
         let (federated, with_liar) = (mean(&honest.0), mean(&lied.0));
-        let share = |reached: f64| format!("{:.0} %", 100.0 * (reached - alone) / (sees_all - alone));
+        let share = |reached: f64| {
+            let gain = sees_all - alone;
+            if gain < LEAST_GAIN {
+                "–".into()
+            } else {
+                format!("{:.0} %", 100.0 * (reached - alone) / gain)
+            }
+        };
         println!(
             "| {learner} | {never:.3} | {alone:.3} | {federated:.3} | {sees_all:.3} | {} | {with_liar:.3} | {} | {} of {} |",
             share(federated),

@@ -7,7 +7,7 @@ use crate::{
     audit::{Audit, Finding},
     exit::Answer,
     output::{note, say, say_json, table},
-    remote::{LedgerArgs, RemoteArgs, trainer_error},
+    remote::{RemoteArgs, trainer_error},
     runtime,
 };
 
@@ -89,10 +89,11 @@ struct AuditArgs {
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
+    /// The address of the remembrancer of the contribution's author
+    #[arg(long, value_name = "URL", env = "MESH_REMEMBRANCER_URL", default_value = "http://127.0.0.1:8002")]
+    remembrancer: String,
     #[command(flatten)]
     remote: RemoteArgs,
-    #[command(flatten)]
-    ledger: LedgerArgs,
 }
 
 impl Federation {
@@ -148,7 +149,7 @@ impl Exclude {
 
 impl AuditArgs {
     fn run(self) -> anyhow::Result<Answer> {
-        let (trainer, remembrancer) = (self.remote.trainer()?, self.ledger.remembrancer()?);
+        let (trainer, remembrancer) = (self.remote.trainer()?, self.remote.remembrancer(&self.remembrancer)?);
         runtime::block_on("error", async {
             let proved = trainer
                 .contribution(&self.contribution)

@@ -123,7 +123,7 @@ pub struct LeftOut {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
-#[schema(example = json!({"author": "ai-mesh.example/log+5c2b6a8e+AZCzqNDHB0LcM/BGSGyiF3YUwFBUSQm65eMZ1w0O4Iyh", "reason": "its figures are made up"}))]
+#[schema(example = json!({"author": "ai-mesh.example/log+c3482a7f+AZCzqNDHB0LcM/BGSGyiF3YUwFBUSQm65eMZ1w0O4Iyh", "reason": "its figures are made up"}))]
 pub struct Exclusion {
     /// The log's verifier key.
     pub author: String,
@@ -157,6 +157,10 @@ pub struct ExclusionAdvice {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
+#[schema(example = json!({"from": "ai-mesh.example/log+c3482a7f+AZCzqNDHB0LcM/BGSGyiF3YUwFBUSQm65eMZ1w0O4Iyh", "messages": [
+    {"message": "roots", "answer": false, "roots": {
+        "heads": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "advice": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}}]}))]
 pub struct GossipMessages {
     /// The verifier key of the sender's log.
     pub from: String,
