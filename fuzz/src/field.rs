@@ -1,5 +1,7 @@
 //! Windows of a swarm, ordinary and extraordinary ones.
 
+use std::collections::BTreeMap;
+
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use psi::{
     answer::WindowAnswer,
@@ -56,6 +58,8 @@ pub fn ordinary_windows(first: u64) -> Vec<Window> {
                 mean_reward: Some(31.0 + wave),
                 provider_shares: vec![0.5 - wave, 0.5 + wave],
             },
+            time: Some(300 * i as i64),
+            channels: BTreeMap::from([("open".to_owned(), wave)]),
             acknowledged: Vec::new(),
         }
     };
@@ -107,7 +111,11 @@ fn window(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Window> {
         mean_reward: option(bytes, number)?,
         provider_shares: (0..bytes.int_in_range(0..=4)?).map(|_| share(bytes)).collect::<Result<_, _>>()?,
     };
-    Ok(Window { number: 0, agents, swarm, acknowledged: Vec::new() })
+    let names = ["a", "b", "c"].into_iter().take(bytes.int_in_range(0..=3)?);
+    let channels =
+        names.map(|name| number(bytes).map(|value| (name.to_owned(), value))).collect::<Result<_, _>>()?;
+    let time = if bytes.arbitrary()? { Some(bytes.arbitrary()?) } else { None };
+    Ok(Window { number: 0, time, agents, swarm, channels, acknowledged: Vec::new() })
 }
 
 fn option(

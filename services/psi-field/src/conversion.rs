@@ -25,6 +25,7 @@ pub(crate) fn window(window: &wire::Window) -> Window {
     let swarm = &window.swarm;
     Window {
         number: window.number,
+        time: window.time.map(|time| time.timestamp()),
         agents: window.agents.iter().map(agent).collect(),
         swarm: SwarmWindow {
             fill_rate: swarm.fill_rate,
@@ -34,6 +35,7 @@ pub(crate) fn window(window: &wire::Window) -> Window {
             mean_reward: swarm.mean_reward,
             provider_shares: swarm.provider_shares.clone(),
         },
+        channels: window.channels.clone(),
         acknowledged: window.acknowledged.clone(),
     }
 }

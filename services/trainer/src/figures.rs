@@ -1,5 +1,7 @@
 //! What a run's steps and episodes came to: for psi-field, for the API and for the checkpoint.
 
+use std::collections::BTreeMap;
+
 use api::{
     psi_field::{AgentWindow, SwarmWindow, Window, WindowAnswer},
     trainer::{Agent, EpisodeMetrics, WindowMetrics},
@@ -26,6 +28,8 @@ pub fn window(number: u64, swarm: &Swarm, report: &StepReport) -> Window {
     Window {
         number,
         repeated: false,
+        time: None,
+        channels: BTreeMap::new(),
         agents: agents.collect(),
         swarm: SwarmWindow {
             fill_rate: overall.fill_rate(),

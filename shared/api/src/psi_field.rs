@@ -1,5 +1,7 @@
 //! The psi-field's wire types: windows in, field states and interventions out.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
@@ -35,7 +37,7 @@ pub struct AgentWindow {
 }
 
 /// What the whole swarm did in a window. A metric without data is absent, not 0.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct SwarmWindow {
@@ -73,13 +75,24 @@ pub struct Window {
     #[garde(range(max = crate::MAX_SAFE_INTEGER))]
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub number: u64,
-    /// 1 to 10,000 agents with distinct numbers.
-    #[garde(length(min = 1, max = 10_000), dive)]
-    #[schema(min_items = 1, max_items = 10_000)]
+    /// When it was. With it the field also learns what is usual for an open channel at that time of day (UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub time: Option<DateTime<Utc>>,
+    /// Up to 10,000 agents with distinct numbers; none where only open channels are watched.
+    #[serde(default)]
+    #[garde(length(max = 10_000), custom(something(&self.channels)), dive)]
+    #[schema(max_items = 10_000)]
     pub agents: Vec<AgentWindow>,
     /// The swarm.
+    #[serde(default)]
     #[garde(dive)]
     pub swarm: SwarmWindow,
+    /// Anything else that is to be watched, by name: a value each, up to 64 of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[garde(length(max = 64), custom(channel_names))]
+    #[schema(example = json!({"gpu_temp": 71.2}))]
+    pub channels: BTreeMap<String, f64>,
     /// True while the sender repeats what it did before a restart: the ledger already holds these decisions, so no
     /// operator may intervene in them. Two windows that differ only in this are the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -90,6 +103,28 @@ pub struct Window {
     #[garde(length(max = 1000))]
     #[schema(max_items = 1000)]
     pub acknowledged: Vec<Uuid>,
+}
+
+/// A window tells of agents or of open channels.
+fn something(
+    channels: &BTreeMap<String, f64>,
+) -> impl FnOnce(&Vec<AgentWindow>, &()) -> garde::Result + use<> {
+    let none = channels.is_empty();
+    move |agents, ()| {
+        if none && agents.is_empty() {
+            return Err(garde::Error::new("expected at least one agent, or `channels`"));
+        }
+        Ok(())
+    }
+}
+
+fn channel_names(channels: &BTreeMap<String, f64>, (): &()) -> garde::Result {
+    match channels.keys().find(|name| name.is_empty() || name.len() > 100 || name.contains('\0')) {
+        Some(name) => {
+            Err(garde::Error::new(format!("expected names of 1 to 100 bytes without NUL, found {name:?}")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The field after a window. Every term is in [0, 1], and null until there is enough data.
@@ -121,7 +156,8 @@ pub struct FieldState {
 /// A channel's part in an anomaly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ChannelDeviation {
-    /// The channel, e.g. `fill_rate`, `mean_reward`.
+    /// The channel: a figure of the swarm (`fill_rate`), the share of the provider at this place in the catalog
+    /// (`provider_shares[3]`), or an open channel's name.
     pub channel: String,
     /// How many standard deviations it was away from its forecast.
     pub z_score: f64,
@@ -136,16 +172,17 @@ pub struct ChannelDeviation {
 pub struct AgentDeviation {
     /// The agent.
     pub agent: u32,
-    /// How far its mean reward is from the swarm's, in the swarm's standard deviations.
+    /// How far its mean reward is from its own past, in its own scales.
     pub z_score: f64,
 }
 
 /// An anomaly and what caused it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Anomaly {
-    /// What found it: `prediction_error` (m of n windows above the threshold) or `cusum` (the reward drifted).
+    /// What the window contradicts most: `innovation` (the forecast from the windows before), `range` (all values so far),
+    /// `mean` (all means of four or twenty windows so far), `order` (what usually follows what) or `time_of_day`.
     pub detector: String,
-    /// The channels that deviate, the worst first.
+    /// The channels that deviate, the likeliest cause first.
     pub channels: Vec<ChannelDeviation>,
     /// The agents that deviate, the worst first.
     pub agents: Vec<AgentDeviation>,

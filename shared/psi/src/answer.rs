@@ -20,7 +20,7 @@ pub struct WindowAnswer {
 /// An anomaly and what caused it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Anomaly {
-    /// How it was found: `prediction_error` (m of n windows over the threshold) or `cusum` (the reward drifted).
+    /// The memory that the window contradicts most: `innovation`, `range`, `mean`, `order` or `time_of_day`.
     pub detector: String,
     /// The channels that deviate, the worst first.
     pub channels: Vec<ChannelDeviation>,
@@ -31,7 +31,7 @@ pub struct Anomaly {
 /// A channel's part in an anomaly.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelDeviation {
-    /// The channel, e.g. `fill_rate`, `mean_reward`.
+    /// The channel: a figure (`fill_rate`), a provider's share (`provider_shares[3]`) or an open channel's name.
     pub channel: String,
     /// By how many standard deviations it was off its forecast.
     pub z_score: f64,
@@ -46,6 +46,6 @@ pub struct ChannelDeviation {
 pub struct AgentDeviation {
     /// The agent.
     pub agent: u32,
-    /// How far its mean reward is from the swarm's, in the swarm's standard deviations.
+    /// How far its mean reward is from its own past, in its own scales.
     pub z_score: f64,
 }

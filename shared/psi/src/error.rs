@@ -25,7 +25,18 @@ pub enum SnapshotError {
     /// It does not have the form.
     #[error("the field does not have the form of a snapshot ({0}); send it exactly as it was given")]
     Malformed(String),
-    /// It is of another format or window than it is sent as.
+    /// An earlier or later version of the field made it.
+    #[error(
+        "the snapshot has the format {found} of another version of the field, this one reads {expected}; let the swarm begin again, or \
+         go on with the version that made it"
+    )]
+    Format {
+        /// The format found.
+        found: u64,
+        /// The format that is read.
+        expected: u32,
+    },
+    /// It is of another window than it is sent as.
     #[error(
         "the snapshot's {what} is {found}, {expected} was expected; send it exactly as it was given, to its own swarm"
     )]

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    detect::{Deviation, Drift, Finding},
+    detect::{Finding, Judged, Source, by_rank},
     intervention::InterventionKind,
     interventions::Wish,
     numbers::COUNT_LIMIT,
-    observation::{CHANNELS, Channel, Observation},
+    observation::{Channel, Observation},
     profile::Profile,
     settings::Settings,
     state::FieldState,
@@ -37,11 +37,11 @@ impl Guardian {
     pub(crate) fn observe(
         &mut self,
         finding: Finding,
-        reward_z: Option<f64>,
+        reward: Option<&Judged>,
         state: &FieldState,
         settings: &Settings,
     ) -> Option<InterventionKind> {
-        self.reward_z.push_back(reward_z);
+        self.reward_z.push_back(reward.map(|reward| reward.deviation.z));
         while self.reward_z.len() as u64 > settings.anomaly_of {
             self.reward_z.pop_front();
         }
@@ -49,8 +49,9 @@ impl Guardian {
         let collapsed = state.entropy.is_some_and(|entropy| entropy < settings.albedo_entropy);
         self.blind = if unstable && collapsed { self.blind + 1 } else { 0 };
 
-        let fell = self.reward_z.iter().flatten().any(|z| *z <= FALL_Z);
-        if finding.drift == Some(Drift::Down) || (finding.surprise_lasts && fell) {
+        let fell = self.reward_z.iter().flatten().any(|z| *z <= FALL_Z)
+            || reward.is_some_and(|reward| reward.evidence.fell);
+        if finding.lasts && fell {
             Some(InterventionKind::Nigredo)
         } else if self.blind >= settings.albedo_patience_windows {
             Some(InterventionKind::Albedo)
@@ -65,7 +66,7 @@ impl Guardian {
         &self,
         kind: InterventionKind,
         state: &FieldState,
-        deviations: &[Option<Deviation>; CHANNELS],
+        judged: &[Judged],
         observation: &Observation,
         profile: &Profile,
         settings: &Settings,
@@ -85,8 +86,8 @@ impl Guardian {
                 let share = (targets.len() as f64 * settings.nigredo_share).ceil().max(1.0);
                 targets.truncate(share as usize);
                 targets.sort_unstable();
-                evidence.insert("channels".into(), channels(deviations));
-                let reward = deviations[Channel::MeanReward as usize];
+                evidence.insert("channels".into(), channels(judged));
+                let reward = reward_of(judged).map(|reward| reward.deviation);
                 let reason = match reward {
                     Some(d) => format!(
                         "What was learned no longer holds: the reward is {} where {} was expected, {:.1} scales off. \
@@ -116,13 +117,17 @@ impl Guardian {
     }
 }
 
-fn channels(deviations: &[Option<Deviation>; CHANNELS]) -> Value {
-    let mut worst: Vec<(Channel, Deviation)> =
-        Channel::ALL.into_iter().zip(deviations).filter_map(|(c, d)| Some((c, (*d)?))).collect();
-    worst.sort_by(|a, b| b.1.z.abs().total_cmp(&a.1.z.abs()));
-    worst.truncate(MOST_EVIDENCE);
-    let entry = |(channel, d): (Channel, Deviation)| json!({"channel": channel.name(), "z_score": d.z, "observed": d.observed, "expected": d.expected});
-    Value::Array(worst.into_iter().map(entry).collect())
+/// The channel of the swarm's reward.
+pub(crate) fn reward_of(judged: &[Judged]) -> Option<&Judged> {
+    judged.iter().find(|channel| channel.source == Source::Figure(Channel::MeanReward))
+}
+
+fn channels(judged: &[Judged]) -> Value {
+    let entry = |channel: &Judged| {
+        let d = channel.deviation;
+        json!({"channel": channel.source.name(), "z_score": d.z, "observed": d.observed, "expected": d.expected})
+    };
+    Value::Array(by_rank(judged).into_iter().take(MOST_EVIDENCE).map(entry).collect())
 }
 
 /// A number for a sentence: two decimals, unless it is too large or small for them.
@@ -133,27 +138,39 @@ fn short(x: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        detect::Deviation,
+        series::{Evidence, Memory},
+    };
 
     fn state(psi: f64, entropy: f64) -> FieldState {
         FieldState { psi: Some(psi), entropy: Some(entropy), ..FieldState::default() }
     }
 
+    fn reward(z: f64, fell: bool) -> Judged {
+        let evidence = Evidence { innovation: None, memory: Memory::Range, margins: 1.5, fell, change: z };
+        let deviation = Deviation { z, observed: 40.0 + z, expected: 40.0 };
+        Judged { source: Source::Figure(Channel::MeanReward), deviation, evidence, surprise: 1.5 }
+    }
+
     #[test]
     fn a_surprise_with_a_falling_reward_calls_for_nigredo_and_one_without_for_nothing() {
-        let surprised = Finding { surprise_began: true, surprise_lasts: true, drift: None };
         let settings = Settings::default();
-        let calls = |z| Guardian::default().observe(surprised, Some(z), &state(0.3, 0.5), &settings);
-        assert_eq!(calls(-6.0), Some(InterventionKind::Nigredo));
-        assert_eq!(calls(6.0), None, "a reward that rises is no reason to forget");
-        let rising = Finding { drift: Some(Drift::Up), ..Finding::default() };
-        assert_eq!(Guardian::default().observe(rising, Some(2.0), &state(0.9, 0.5), &settings), None);
+        let calls = |lasts, z, fell| {
+            let finding = Finding { began: lasts, lasts };
+            Guardian::default().observe(finding, Some(&reward(z, fell)), &state(0.3, 0.5), &settings)
+        };
+        assert_eq!(calls(true, -6.0, false), Some(InterventionKind::Nigredo));
+        assert_eq!(calls(true, -1.0, true), Some(InterventionKind::Nigredo), "slowly, but below all before");
+        assert_eq!(calls(true, 6.0, false), None, "a reward that rises is no reason to forget");
+        assert_eq!(calls(false, -6.0, true), None, "nor is a single window");
     }
 
     #[test]
     fn a_swarm_that_stays_blind_calls_for_albedo_only_after_some_patience() {
         let (mut guardian, settings) = (Guardian::default(), Settings::default());
         let mut call =
-            |psi, entropy| guardian.observe(Finding::default(), Some(0.0), &state(psi, entropy), &settings);
+            |psi, entropy| guardian.observe(Finding::default(), None, &state(psi, entropy), &settings);
         assert_eq!(call(0.4, 0.1), None);
         assert_eq!(call(0.4, 0.1), None);
         assert_eq!(call(0.4, 0.1), Some(InterventionKind::Albedo));

@@ -344,6 +344,23 @@ impl Interventions {
             == Self { pending: BTreeMap::new(), ..other.clone() }
     }
 
+    /// About how many bytes they take in memory.
+    #[must_use]
+    pub(crate) fn size_bytes(&self) -> usize {
+        let of = |intervention: &Intervention| {
+            // The evidence is a few dozen figures with their names.
+            size_of::<Tracked>()
+                + intervention.reason.len()
+                + intervention.targets.len() * size_of::<u32>()
+                + 2048
+        };
+        let tracked = self.tracked.iter();
+        tracked
+            .map(|t| of(&t.record.intervention) + (t.before.len() + t.after.len()) * size_of::<f64>())
+            .sum::<usize>()
+            + self.pending.values().flatten().map(of).sum::<usize>()
+    }
+
     fn track(&mut self, record: InterventionRecord) {
         self.last_issued_at = Some(record.intervention.issued_at_window);
         let (before, after) = (Vec::new(), Vec::new());

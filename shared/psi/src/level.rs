@@ -84,7 +84,8 @@ impl Default for LocalLevel {
 
 impl LocalLevel {
     /// Takes the next value; `None` for the first, which nothing could be expected of.
-    pub(crate) fn observe(&mut self, value: f64) -> Option<Innovation> {
+    /// Changes below `resolution` surprise nobody.
+    pub(crate) fn observe(&mut self, value: f64, resolution: f64) -> Option<Innovation> {
         let Some(last) = self.last.replace(value) else {
             for filter in &mut self.filters {
                 *filter = Filter { level: value, variance: 1.0, scale2: 0.0, loss: 0.0 };
@@ -94,9 +95,9 @@ impl LocalLevel {
         let best = self.best();
         let innovation = Innovation {
             expected: best.level,
-            z: best.standardise(value),
-            forecast_z: best.in_scales(value - best.level),
-            naive_z: best.in_scales(value - last),
+            z: best.standardise(value, resolution),
+            forecast_z: best.in_scales(value - best.level, resolution),
+            naive_z: best.in_scales(value - last, resolution),
             seen: self.innovations,
         };
         self.outliers = if innovation.z.abs() > OUTLIER { self.outliers.saturating_add(1) } else { 0 };
@@ -105,7 +106,7 @@ impl LocalLevel {
         let first = 1.0 / self.innovations as f64;
         let rates = (first.max(1.0 / SCALE_MEMORY), first.max(1.0 / SCORE_MEMORY));
         for (filter, ratio) in self.filters.iter_mut().zip(RATIOS) {
-            filter.update(value, ratio, rates, shift);
+            filter.update(value, ratio, rates, shift, resolution);
         }
         Some(innovation)
     }
@@ -126,28 +127,37 @@ impl LocalLevel {
 }
 
 impl Filter {
-    fn scale(&self) -> f64 {
-        self.scale2.max(0.0).sqrt().max(RELATIVE_FLOOR * self.level.abs()).max(ABSOLUTE_FLOOR)
+    fn scale(&self, resolution: f64) -> f64 {
+        let floor = (RELATIVE_FLOOR * self.level.abs()).max(resolution).max(ABSOLUTE_FLOOR);
+        self.scale2.max(0.0).sqrt().max(floor)
     }
 
-    fn standardise(&self, value: f64) -> f64 {
-        self.in_scales((value - self.level) / (1.0 + self.variance).sqrt())
+    fn standardise(&self, value: f64, resolution: f64) -> f64 {
+        self.in_scales((value - self.level) / (1.0 + self.variance).sqrt(), resolution)
     }
 
-    fn in_scales(&self, difference: f64) -> f64 {
-        (difference / self.scale()).clamp(-Z_LIMIT, Z_LIMIT)
+    fn in_scales(&self, difference: f64, resolution: f64) -> f64 {
+        (difference / self.scale(resolution)).clamp(-Z_LIMIT, Z_LIMIT)
     }
 
-    fn update(&mut self, value: f64, ratio: f64, (rate, score_rate): (f64, f64), shift: bool) {
+    fn update(
+        &mut self,
+        value: f64,
+        ratio: f64,
+        (rate, score_rate): (f64, f64),
+        shift: bool,
+        resolution: f64,
+    ) {
         if shift {
             // The level may be anywhere: what comes now says more of it than all before.
             self.variance = self.variance.max(SHIFT_VARIANCE);
         }
         let error = value - self.level;
         let standardised = error / (1.0 + self.variance).sqrt();
-        let z = self.standardise(value);
-        let score =
-            self.scale().ln() + 0.5 * self.variance.ln_1p() + 0.5 * (DOF + 1.0) * (z * z / DOF).ln_1p();
+        let z = self.standardise(value, resolution);
+        let score = self.scale(resolution).ln()
+            + 0.5 * self.variance.ln_1p()
+            + 0.5 * (DOF + 1.0) * (z * z / DOF).ln_1p();
         self.loss += score_rate * (score - self.loss);
         let weight = if shift { 1.0 } else { (DOF + 1.0) / (DOF + z * z) };
         if self.scale2 > 0.0 {
@@ -178,7 +188,7 @@ mod tests {
         let mut filter = LocalLevel::default();
         let mut expected = 0.0;
         for x in normals(1).take(2000) {
-            expected = filter.observe(100.0 + x).map_or(0.0, |i| i.expected);
+            expected = filter.observe(100.0 + x, 0.0).map_or(0.0, |i| i.expected);
         }
         assert!((expected - 100.0).abs() < 0.3, "{expected}");
 
@@ -187,7 +197,7 @@ mod tests {
         for x in normals(2).take(2000) {
             let before = walk;
             walk += x;
-            if let Some(innovation) = filter.observe(walk) {
+            if let Some(innovation) = filter.observe(walk, 0.0) {
                 errors += (innovation.expected - before).abs() / 2000.0;
             }
         }
@@ -198,15 +208,15 @@ mod tests {
     fn one_outlier_does_not_move_the_level_and_three_do() {
         let mut filter = LocalLevel::default();
         for x in normals(3).take(300) {
-            filter.observe(50.0 + x);
+            filter.observe(50.0 + x, 0.0);
         }
-        filter.observe(80.0);
-        let after_one = filter.observe(50.0).unwrap();
+        filter.observe(80.0, 0.0);
+        let after_one = filter.observe(50.0, 0.0).unwrap();
         assert!((after_one.expected - 50.0).abs() < 0.7, "{after_one:?}");
         for _ in 0..6 {
-            filter.observe(80.0);
+            filter.observe(80.0, 0.0);
         }
-        let after_many = filter.observe(80.0).unwrap();
+        let after_many = filter.observe(80.0, 0.0).unwrap();
         assert!((after_many.expected - 80.0).abs() < 3.0, "{after_many:?}");
     }
 
@@ -214,10 +224,10 @@ mod tests {
     fn a_constant_channel_is_never_surprising_until_it_moves() {
         let mut filter = LocalLevel::default();
         for _ in 0..100 {
-            if let Some(innovation) = filter.observe(1.0) {
+            if let Some(innovation) = filter.observe(1.0, 0.0) {
                 assert_eq!(innovation.z, 0.0);
             }
         }
-        assert!(filter.observe(0.5).unwrap().z < -100.0);
+        assert!(filter.observe(0.5, 0.0).unwrap().z < -100.0);
     }
 }

@@ -4,15 +4,20 @@
 
 pub mod answer;
 mod assessment;
+mod daily;
 mod detect;
 mod error;
 mod guardian;
 pub mod intervention;
 mod interventions;
 mod level;
+pub mod nab;
 mod numbers;
 mod observation;
+mod order;
 mod profile;
+mod range;
+mod series;
 mod settings;
 pub mod state;
 mod surprise;
@@ -20,35 +25,43 @@ mod tail;
 mod terms;
 pub mod window;
 
+use std::collections::BTreeMap;
+
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
-pub use detect::{Deviation, Drift, Finding};
+pub use detect::{Deviation, Finding};
 pub use error::{SnapshotError, StepError};
 pub use interventions::{InterventionError, Wish};
 pub use observation::{CHANNELS, Channel, Channels, DuplicateAgent, Observation};
+pub use series::Memory;
 pub use settings::{Settings, Weights};
 
 use answer::WindowAnswer;
-use detect::Detector;
+use detect::{Detector, Judged, Source};
 use guardian::Guardian;
 use intervention::{Intervention, InterventionRecord};
 use interventions::Interventions;
-use level::LocalLevel;
-use numbers::COUNT_LIMIT;
-use profile::Profile;
+use numbers::{COUNT_LIMIT, each_is_valid};
+use profile::{Likeness, Profile};
+use range::Tails;
+use series::{Moment, Series};
 use state::FieldState;
 use surprise::Whitener;
-use tail::{TailCalibration, prediction_error};
+use tail::{Calibration, neg_ln_t4_tail, prediction_error};
 use terms::{Skill, entropy, psi};
 use window::Window;
 
 /// Above this a window is a surprise: its tail probability is below the false-alarm probability.
 pub const SURPRISE: f64 = 0.7;
 /// The layout of [`Field`] as it stands in snapshots.
-const FORMAT: u32 = 1;
-/// Innovations that a channel must have shown before it has a say.
-const CHANNEL_WARM_UP: u64 = 8;
+const FORMAT: u32 = 2;
+/// So many open channels are remembered; beyond it, the one that was away for longest goes.
+pub const MOST_OPEN_CHANNELS: usize = 64;
+/// So many providers' shares are watched.
+const MOST_SHARES: usize = 1000;
+/// A provider that gets half a percent of the requests more or less is no news, even one that never got any.
+const SHARE_RESOLUTION: f64 = 0.005;
 
 /// Everything that is known of a swarm. Serialised and read back, it goes on bit for bit as before.
 ///
@@ -72,13 +85,18 @@ pub struct Field {
     #[garde(dive)]
     state: FieldState,
     #[garde(dive)]
-    levels: [LocalLevel; CHANNELS],
+    figures: [Series; CHANNELS],
+    /// In catalog order.
+    #[garde(length(max = MOST_SHARES), dive)]
+    shares: Vec<Series>,
+    #[garde(length(max = MOST_OPEN_CHANNELS), custom(|open: &BTreeMap<String, Series>, (): &()| each_is_valid(open.values())))]
+    open: BTreeMap<String, Series>,
     #[garde(dive)]
     whitener: Whitener,
     #[garde(range(max = COUNT_LIMIT))]
     judged: u64,
     #[garde(dive)]
-    tail: TailCalibration,
+    calibration: Calibration,
     #[garde(dive)]
     profile: Profile,
     #[garde(dive)]
@@ -126,10 +144,12 @@ impl Field {
             next_window: 0,
             last_agents: Vec::new(),
             state: FieldState::default(),
-            levels: Default::default(),
+            figures: Default::default(),
+            shares: Vec::new(),
+            open: BTreeMap::new(),
             whitener: Whitener::default(),
             judged: 0,
-            tail: TailCalibration::default(),
+            calibration: Calibration::default(),
             profile: Profile::default(),
             skill: Skill::default(),
             detector: Detector::default(),
@@ -160,32 +180,31 @@ impl Field {
         if window.number != number {
             return Err(StepError::WrongNumber { given: window.number, expected: number });
         }
-        let observation = Observation::new(window)?;
+        let mut observation = Observation::new(window)?;
         // The last thing that can fail, and it changes nothing when it does.
         let mut changed = self.interventions.acknowledge(number, &window.acknowledged)?;
         changed.extend(self.interventions.advance(number, observation.mean_reward(), &self.settings));
 
-        let deviations = self.forecast(&observation);
-        self.state = self.terms(number, &observation, &deviations);
-        let reward_z = deviations[Channel::MeanReward as usize].map(|d| d.z);
-        let surprising = self.state.prediction_error.is_some_and(|pe| pe > SURPRISE);
-        let finding = self.detector.observe(surprising, reward_z, &self.settings);
-        let anomaly = detect::anomaly(finding, &deviations, &observation);
+        let likeness = self.profile.observe(number, &observation, self.settings.retention_windows);
+        observation.channels[Channel::AgentDeviation as usize] = likeness.mean_deviation();
+        observation.channels[Channel::AgentExtreme as usize] = likeness.extreme_deviation();
+        let judged = self.judge(number, window.time, &observation);
+        let (innovation, surprise) = self.surprise(&judged);
+        self.state =
+            self.terms(number, &observation, &likeness, terms::continuity_of_shares(&judged), surprise);
+        let known = self.state.prediction_error.is_some();
+        let finding = self.detector.observe(surprise.filter(|_| known).unwrap_or(0.0), &self.settings);
+        let anomaly = detect::anomaly(finding, innovation, &judged, &likeness.deviations);
+        let reward = guardian::reward_of(&judged);
 
         let mut interventions = self.interventions.deliver(number);
-        let wish = self.guardian.observe(finding, reward_z, &self.state, &self.settings);
+        let wish = self.guardian.observe(finding, reward, &self.state, &self.settings);
         if let Some(kind) =
             wish.filter(|_| intervene && !self.interventions.cooling_down(number, &self.settings))
             && self.interventions.has_room()
         {
-            let wish = self.guardian.wish(
-                kind,
-                &self.state,
-                &deviations,
-                &observation,
-                &self.profile,
-                &self.settings,
-            );
+            let wish =
+                self.guardian.wish(kind, &self.state, &judged, &observation, &self.profile, &self.settings);
             let record = self.interventions.issue(&self.swarm, &self.lineage, number, wish, &self.settings);
             interventions.push(record.intervention.clone());
             changed.push(record);
@@ -264,13 +283,16 @@ impl Field {
     /// # Errors
     /// [`SnapshotError`] when it is not one.
     pub fn restore(swarm: &str, snapshot: Snapshot) -> Result<Self, SnapshotError> {
-        let mut field: Self =
-            serde_json::from_value(snapshot.field).map_err(|e| SnapshotError::Malformed(e.to_string()))?;
         let mismatch =
             |what, found: String, expected: String| SnapshotError::Mismatch { what, found, expected };
-        if field.format != FORMAT {
-            return Err(mismatch("format", field.format.to_string(), FORMAT.to_string()));
+        // Before all else: a field of another format has other parts.
+        if let Some(format) = snapshot.field.get("format").and_then(serde_json::Value::as_u64)
+            && format != u64::from(FORMAT)
+        {
+            return Err(SnapshotError::Format { found: format, expected: FORMAT });
         }
+        let mut field: Self =
+            serde_json::from_value(snapshot.field).map_err(|e| SnapshotError::Malformed(e.to_string()))?;
         if field.next_window != snapshot.next_window {
             let expected = snapshot.next_window.to_string();
             return Err(mismatch("next window", field.next_window.to_string(), expected));
@@ -349,48 +371,119 @@ impl Field {
         self.interventions.last_issued_at()
     }
 
-    /// Every channel's innovation, and the filters take the window in.
-    fn forecast(&mut self, observation: &Observation) -> [Option<Deviation>; CHANNELS] {
-        let mut deviations = [None; CHANNELS];
-        let (mut errors, mut naive_errors) = (Vec::new(), Vec::new());
-        for (i, (level, value)) in self.levels.iter_mut().zip(observation.channels).enumerate() {
-            let Some(observed) = value else {
-                level.skip();
+    /// About how many bytes the field takes in memory.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let series = self.shares.iter().chain(self.open.values()).chain(&self.figures);
+        size_of::<Self>()
+            + series.map(Series::size_bytes).sum::<usize>()
+            + self.open.keys().map(|name| name.len() + size_of::<String>()).sum::<usize>()
+            + self.last_agents.capacity() * size_of::<u32>()
+            + self.profile.size_bytes()
+            + self.interventions.size_bytes()
+    }
+
+    /// What every channel says against its past, and their memories take the window in.
+    fn judge(&mut self, window: u64, time: Option<i64>, observation: &Observation) -> Vec<Judged> {
+        let figures = observation.channels.iter().flatten().count();
+        let channels = figures + observation.shares.len() + observation.open.len();
+        let moment = Moment {
+            window,
+            time,
+            channels,
+            tails: Tails::Exponential,
+            resolution: 0.0,
+            believed_after: self.settings.event_windows,
+        };
+        let mut judged = Vec::with_capacity(channels);
+        let mut forecasts = Forecasts::default();
+        for (channel, series) in Channel::ALL.into_iter().zip(&mut self.figures) {
+            let Some(value) = observation.channels[channel as usize] else {
+                series.skip();
                 continue;
             };
-            if let Some(innovation) = level.observe(observed)
-                && innovation.seen >= CHANNEL_WARM_UP
-            {
-                deviations[i] = Some(Deviation { z: innovation.z, observed, expected: innovation.expected });
-                errors.push(innovation.forecast_z);
-                naive_errors.push(innovation.naive_z);
+            let evidence = series.observe(value, moment);
+            // What agents are to their own past has no trend that a forecast could have skill in.
+            if !matches!(channel, Channel::AgentDeviation | Channel::AgentExtreme) {
+                forecasts.add(evidence.innovation);
+            }
+            judged.extend(Judged::new(Source::Figure(channel), value, evidence, &self.settings));
+        }
+        let shares = observation.shares.len().min(MOST_SHARES);
+        if self.shares.len() < shares {
+            self.shares.resize_with(shares, Series::share);
+        }
+        for (provider, series) in self.shares.iter_mut().enumerate() {
+            let Some(value) = observation.shares.get(provider) else {
+                series.skip();
+                continue;
+            };
+            let moment = Moment { tails: Tails::Normal, resolution: SHARE_RESOLUTION, ..moment };
+            let evidence = series.observe(*value, moment);
+            judged.extend(Judged::new(Source::Share(provider), *value, evidence, &self.settings));
+        }
+        for (name, value) in &observation.open {
+            let series = self.open.entry(name.clone()).or_insert_with(|| Series::open(time.is_some()));
+            let evidence = series.observe(*value, moment);
+            forecasts.add(evidence.innovation);
+            judged.extend(Judged::new(Source::Open(name.clone()), *value, evidence, &self.settings));
+        }
+        for (_, series) in self.open.iter_mut().filter(|(name, _)| !observation.open.contains_key(*name)) {
+            series.skip();
+        }
+        while self.open.len() > MOST_OPEN_CHANNELS {
+            let longest_away = self.open.iter().min_by_key(|(_, series)| series.last_window);
+            let Some(name) = longest_away.map(|(name, _)| name.clone()) else { break };
+            self.open.remove(&name);
+        }
+        self.skill.observe(&forecasts.errors, &forecasts.naive_errors, self.settings.retention_windows);
+        judged
+    }
+
+    /// How surprising the window is, −ln p in units of −ln α: what the forecasts say, and that or what the memories say,
+    /// whichever is more. `None` while there is nothing to judge it by.
+    ///
+    /// The forecasts' part is calibrated ([`Calibration`]): it is above 1 in a share α of the windows. A memory's is above 1
+    /// when a record is beyond all before by a margin, which among n exchangeable windows has at most the probability
+    /// 2/n for k channels together ([`range::Range::allowance`]): that dies out, is below α from 2/α windows on, and all
+    /// memories together add 2 ln T of them to T windows. So the level of the whole is α, but for the first windows.
+    fn surprise(&mut self, judged: &[Judged]) -> (f64, Option<f64>) {
+        let mut z = [None; CHANNELS];
+        for channel in judged {
+            if let Source::Figure(figure) = channel.source {
+                z[figure as usize] = Some(channel.deviation.z);
             }
         }
-        self.skill.observe(&errors, &naive_errors, self.settings.retention_windows);
-        deviations
+        let joint = self.whitener.observe(&z).map(|surprise| surprise.neg_ln_p);
+        let furthest = judged.iter().map(|channel| channel.deviation.z.abs()).reduce(f64::max);
+        let each = furthest.map(|z| (neg_ln_t4_tail(z) - (judged.len() as f64).ln()).max(0.0));
+        let alpha = self.settings.false_alarm_probability;
+        let innovation = self.calibration.observe(joint, each, alpha).map(|y| y / -alpha.ln());
+        // Within the margin a record is no news.
+        let memories = judged.iter().map(|channel| channel.evidence.margins).fold(0.0, f64::max);
+        let memories = if memories >= 1.0 { memories } else { 0.0 };
+        (innovation.unwrap_or(0.0), innovation.map(|innovation| innovation.max(memories)))
     }
 
     fn terms(
         &mut self,
         number: u64,
         observation: &Observation,
-        deviations: &[Option<Deviation>; CHANNELS],
+        likeness: &Likeness,
+        shares: f64,
+        surprise: Option<f64>,
     ) -> FieldState {
-        let likeness = self.profile.observe(number, observation, self.settings.retention_windows);
-        let surprise = self.whitener.observe(&deviations.map(|d| d.map(|d| d.z)));
         let mut error = None;
         if let Some(surprise) = surprise {
             self.judged += 1;
-            let alpha = self.settings.false_alarm_probability;
-            let neg_ln_p = self.tail.observe(surprise.neg_ln_p, -alpha.ln());
             if self.judged > self.settings.warm_up_windows {
-                error = Some(numbers::unit(prediction_error(neg_ln_p, alpha)));
+                error = Some(numbers::unit(prediction_error(surprise)));
             }
         }
         let retention = self.settings.retention_windows;
         let mut state = FieldState {
             psi: None,
-            continuity: likeness.continuity.map(numbers::unit),
+            continuity: likeness.continuity.map(|agents| numbers::unit(agents * shares)),
             futurity: self.skill.futurity(),
             phase_coherence: likeness.phase_coherence.map(numbers::unit),
             entropy: entropy(observation),
@@ -399,6 +492,20 @@ impl Field {
         };
         state.psi = psi(&state, &self.settings.weights);
         state
+    }
+}
+
+/// The errors of a window's forecasts, and of the naive ones, in scales.
+#[derive(Default)]
+struct Forecasts {
+    errors: Vec<f64>,
+    naive_errors: Vec<f64>,
+}
+
+impl Forecasts {
+    fn add(&mut self, innovation: Option<level::Innovation>) {
+        self.errors.extend(innovation.map(|i| i.forecast_z));
+        self.naive_errors.extend(innovation.map(|i| i.naive_z));
     }
 }
 

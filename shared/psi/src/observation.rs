@@ -7,7 +7,7 @@ use crate::{
     window::Window,
 };
 
-/// What the field watches, in the order of every vector of channels.
+/// What the field watches of every swarm, in the order of every vector of channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Channel {
@@ -26,10 +26,14 @@ pub enum Channel {
     MeanAbsTdError,
     /// Normalised entropy of the providers' shares.
     RoutingEntropy,
+    /// Mean distance of the agents' rewards from their own past, in their own scales.
+    AgentDeviation,
+    /// ln(1 + the largest such distance of any agent).
+    AgentExtreme,
 }
 
 /// How many channels there are.
-pub const CHANNELS: usize = 7;
+pub const CHANNELS: usize = 9;
 
 /// One value a channel; `None` where the window says nothing about it.
 pub type Channels = [Option<f64>; CHANNELS];
@@ -44,6 +48,8 @@ impl Channel {
         Self::MeanReward,
         Self::MeanAbsTdError,
         Self::RoutingEntropy,
+        Self::AgentDeviation,
+        Self::AgentExtreme,
     ];
 
     /// Its name on the wire.
@@ -58,8 +64,12 @@ impl Channel {
 pub struct Observation {
     /// The mean reward of each agent, `None` for those that decided nothing.
     pub agents: BTreeMap<u32, Option<f64>>,
-    /// The swarm's channels.
+    /// The swarm's figures; those that the agents' past is needed for are filled in when it is known.
     pub channels: Channels,
+    /// The providers' shares, in catalog order.
+    pub shares: Vec<f64>,
+    /// The open channels.
+    pub open: BTreeMap<String, f64>,
     /// Normalised entropy of the providers' shares.
     pub routing_entropy: Option<f64>,
 }
@@ -101,7 +111,11 @@ impl Observation {
                 mean_reward,
                 mean(td_errors.into_values()),
                 routing_entropy,
+                None,
+                None,
             ],
+            shares: swarm.provider_shares.iter().copied().map(tame).collect(),
+            open: window.channels.iter().map(|(name, value)| (name.clone(), tame(*value))).collect(),
             agents,
             routing_entropy,
         })

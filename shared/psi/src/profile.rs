@@ -17,6 +17,8 @@ const DOF: f64 = 5.0;
 /// An agent so many scales off its past still counts as exp(−½) alike.
 const SIMILARITY_WIDTH: f64 = 3.0;
 const Z_LIMIT: f64 = 1e6;
+/// An agent counts with so many scales at most in the mean of all.
+const DEVIATION_CUT: f64 = 10.0;
 
 /// Every agent's recent mean reward, its scale, and where it was last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Validate)]
@@ -26,12 +28,29 @@ pub(crate) struct Profile {
 }
 
 /// What a window looks like beside the profile before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Likeness {
     /// Mean similarity of the agents with their recent past.
     pub continuity: Option<f64>,
     /// Kuramoto order parameter of their deviations.
     pub phase_coherence: Option<f64>,
+    /// How far each agent that is known is from its own past, in its own scales.
+    pub deviations: Vec<(u32, f64)>,
+}
+
+impl Likeness {
+    /// The agents' mean distance from their own past, each cut so that one alone does not make it.
+    #[must_use]
+    pub(crate) fn mean_deviation(&self) -> Option<f64> {
+        mean(self.deviations.iter().map(|(_, z)| z.clamp(-DEVIATION_CUT, DEVIATION_CUT)))
+    }
+
+    /// ln(1 + the largest distance of any agent): its size tells ten agents from a thousand, its logarithm a heavy tail
+    /// from an agent that left its past.
+    #[must_use]
+    pub(crate) fn extreme_deviation(&self) -> Option<f64> {
+        self.deviations.iter().map(|(_, z)| z.abs()).reduce(f64::max).map(f64::ln_1p)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Validate)]
@@ -53,12 +72,14 @@ impl Profile {
     /// Compares the window with the profile, then takes it in.
     pub(crate) fn observe(&mut self, window: u64, observation: &Observation, retention: u64) -> Likeness {
         let mut similarity = Vec::with_capacity(observation.agents.len());
+        let mut deviations = Vec::with_capacity(observation.agents.len());
         let (mut phases, mut at_rest) = ((0.0, 0.0, 0u64), 0u64);
         for (agent, reward) in &observation.agents {
             let Some(reward) = *reward else { continue };
             let track = self.agents.entry(*agent).or_insert_with(|| Track::new(reward, window));
             let z = track.z(reward);
             if track.rewards >= KNOWN_AFTER {
+                deviations.push((*agent, z));
                 similarity.push((-0.5 * (z / SIMILARITY_WIDTH).powi(2)).exp());
                 // The phase of a deviation is its angle in the plane of now and before (delay embedding).
                 match track.last_z.map(|before| z.hypot(before)) {
@@ -77,6 +98,7 @@ impl Profile {
         Likeness {
             continuity: mean(similarity.into_iter()),
             phase_coherence: order_parameter(phases, at_rest),
+            deviations,
         }
     }
 
@@ -90,6 +112,13 @@ impl Profile {
             .collect();
         agents.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
         agents.into_iter().map(|(agent, _)| agent).collect()
+    }
+
+    /// About how many bytes it takes in memory.
+    #[must_use]
+    pub(crate) fn size_bytes(&self) -> usize {
+        // A tree's node is two thirds full.
+        self.agents.len() * (size_of::<(u32, Track)>() * 3 / 2)
     }
 
     fn forget(&mut self, window: u64, retention: u64) {
@@ -156,6 +185,8 @@ mod tests {
         Observation {
             agents: (0..).zip(rewards.map(Some)).collect(),
             channels: [None; crate::observation::CHANNELS],
+            shares: Vec::new(),
+            open: BTreeMap::new(),
             routing_entropy: None,
         }
     }
@@ -202,8 +233,7 @@ mod tests {
         for window in 0..20_u64 {
             let first = u32::try_from(window).unwrap() * 10_000;
             let agents = (first..first + 10_000).map(|agent| (agent, Some(1.0))).collect();
-            let observation =
-                Observation { agents, channels: [None; crate::observation::CHANNELS], routing_entropy: None };
+            let observation = Observation { agents, ..observation(std::iter::empty()) };
             profile.observe(window, &observation, 60);
             assert!(profile.agents.len() <= 2 * MOST_REMEMBERED && profile.agents.len() >= 10_000);
         }

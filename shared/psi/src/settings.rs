@@ -41,12 +41,9 @@ settings! {
         /// Windows among which `anomaly_windows` are counted.
         #[garde(range(min = 1, max = 64))]
         pub anomaly_of: u64,
-        /// Drift of the reward, in scales per window, that the CUSUM test tolerates.
-        #[garde(range(min = 0.0, max = 10.0))]
-        pub cusum_allowance: f64,
-        /// Accumulated drift, in scales, at which the CUSUM test raises an alarm.
-        #[garde(range(min = 0.1, max = 1e6))]
-        pub cusum_threshold: f64,
+        /// Windows for which a level beyond everything seen before stays a surprise; then it is believed.
+        #[garde(range(min = 1, max = 1_000_000))]
+        pub event_windows: u64,
         /// The weights of Ψ.
         #[garde(dive)]
         pub weights: Weights,
@@ -91,8 +88,7 @@ impl Default for Settings {
             false_alarm_probability: 1e-3,
             anomaly_windows: 2,
             anomaly_of: 3,
-            cusum_allowance: 0.5,
-            cusum_threshold: 12.0,
+            event_windows: 300,
             weights: Weights::default(),
             cooldown_windows: 30,
             expires_after_windows: 3,
@@ -141,9 +137,9 @@ settings! {
 }
 
 impl Default for Weights {
-    /// The weights are given. Gain and bias are set between what a steady swarm's terms add up to (1.53 in the
-    /// median, above 1.23 in 99 % of the windows) and the least that they fall to in the first three windows
-    /// of an outage (at most 0.95), so that 0.85 and 0.5 part them.
+    /// The weights are given. Gain and bias are set between what the terms of a steady swarm add up to (in the preset
+    /// `steady` above 1.25 in 99 % of the windows, whichever policy plays) and the least that they fall to in the first
+    /// three windows of an outage of its main provider (at most 0.9), so that 0.85 and 0.5 part them.
     fn default() -> Self {
         Self {
             memory: 1.0,

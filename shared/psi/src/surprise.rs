@@ -170,7 +170,9 @@ mod tests {
         for i in 0..500 {
             let common = f64::from(i % 7 - 3);
             let own = f64::from(i % 5 - 2) * 0.1;
-            whitener.observe(&[Some(common + own), Some(common - own), None, None, None, None, None]);
+            let mut z = [None; CHANNELS];
+            (z[0], z[1]) = (Some(common + own), Some(common - own));
+            whitener.observe(&z);
         }
         let together = whitener.distance2(&[(0, 3.0), (1, 3.0)]);
         let apart = whitener.distance2(&[(0, 3.0), (1, -3.0)]);

@@ -93,10 +93,83 @@ impl TailCalibration {
     }
 }
 
-/// PE of a tail probability: `1 − 0.3^(ln p / ln α)`, which is 0 for p = 1, exactly 0.7 for p = α (the
-/// false-alarm probability), and nears 1 as p vanishes.
-pub(crate) fn prediction_error(neg_ln_p: f64, false_alarm_probability: f64) -> f64 {
-    1.0 - 0.3_f64.powf(neg_ln_p.max(0.0) / -false_alarm_probability.ln())
+/// How fast the threshold follows, in units of −ln α: an alarm raises it by this, and 1/α windows without one lower it by
+/// as much.
+const FOLLOWS: f64 = 0.03;
+/// The threshold stays between these, in units of −ln α. The lower: what the fitted distribution calls one in twenty is
+/// no surprise, however seldom more comes.
+const THRESHOLDS: [f64; 2] = [0.43, 2.5];
+/// Windows of one event from which the threshold learns; an outage must not teach it that outages are normal.
+const LEARNED_OF_AN_EVENT: u64 = 8;
+
+/// What makes one calibrated tail probability of two: that of all figures together, and that of the channel which is
+/// furthest off.
+///
+/// Each is corrected by its own observed tail, and the smaller of them counts, which is too small by a factor of two at
+/// most. Whatever is wrong with that number, the level holds in the long run: the threshold that it is compared with rises with
+/// every alarm by a step of (1 − α) and falls without one by α, so that after T windows the rate of alarms differs from α
+/// by at most (highest − lowest threshold) / (step · T) whatever the series is (Gibbs and Candès, 2021), unless even the
+/// lowest threshold is not reached that often.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Validate)]
+pub(crate) struct Calibration {
+    #[garde(dive)]
+    joint: TailCalibration,
+    #[garde(dive)]
+    each: TailCalibration,
+    /// In units of −ln α.
+    #[garde(range(min = THRESHOLDS[0], max = THRESHOLDS[1]))]
+    threshold: f64,
+    /// Alarms on end.
+    #[garde(range(max = COUNT_LIMIT))]
+    alarms: u64,
+}
+
+impl Default for Calibration {
+    fn default() -> Self {
+        Self {
+            joint: TailCalibration::default(),
+            each: TailCalibration::default(),
+            threshold: 1.0,
+            alarms: 0,
+        }
+    }
+}
+
+impl Calibration {
+    /// −ln p of the window, calibrated by the windows before; `None` when there is nothing to judge it by.
+    pub(crate) fn observe(&mut self, joint: Option<f64>, each: Option<f64>, alpha: f64) -> Option<f64> {
+        let event_at = -alpha.ln();
+        let joint = joint.map(|y| self.joint.observe(y, event_at));
+        let each = each.map(|y| self.each.observe(y, event_at));
+        let both = match (joint, each) {
+            (Some(joint), Some(each)) => joint.max(each),
+            (one, other) => one.or(other)?,
+        };
+        let calibrated = both / self.threshold;
+        let alarm = calibrated > event_at;
+        self.alarms = if alarm { self.alarms.saturating_add(1) } else { 0 };
+        if self.alarms <= LEARNED_OF_AN_EVENT {
+            self.threshold += FOLLOWS * (f64::from(u8::from(alarm)) - alpha);
+            self.threshold = self.threshold.clamp(THRESHOLDS[0], THRESHOLDS[1]);
+        }
+        Some(calibrated)
+    }
+}
+
+/// −ln of the probability that a Student t with four degrees of freedom is further from 0 than `z`, in closed form: with
+/// c = |z| / √(4 + z²) it is (1 − c)²(1 + c/2), and 1 − c without cancellation is 4 / (√(4 + z²)·(√(4 + z²) + |z|)).
+#[must_use]
+pub(crate) fn neg_ln_t4_tail(z: f64) -> f64 {
+    let z = z.abs();
+    let root = (4.0 + z * z).sqrt();
+    let rest = 4.0 / (root * (root + z));
+    -(2.0 * rest.ln() + (0.5 * z / root).ln_1p())
+}
+
+/// PE of a surprise s = ln p / ln α: `1 − 0.3^s`, which is 0 for p = 1, exactly 0.7 for p = α (the false-alarm
+/// probability), and nears 1 as p vanishes.
+pub(crate) fn prediction_error(surprise: f64) -> f64 {
+    1.0 - 0.3_f64.powf(surprise.max(0.0))
 }
 
 #[cfg(test)]
@@ -107,12 +180,37 @@ mod tests {
 
     #[test]
     fn prediction_error_is_over_the_threshold_exactly_below_one_in_a_thousand() {
-        assert_eq!(prediction_error(0.0, 1e-3), 0.0);
-        assert!(prediction_error(-0.00101_f64.ln(), 1e-3) < 0.7);
-        assert!(prediction_error(-0.00099_f64.ln(), 1e-3) > 0.7);
+        let of = |p: f64| prediction_error(p.ln() / 1e-3_f64.ln());
+        assert_eq!(of(1.0), 0.0);
+        assert!(of(0.00101) < 0.7);
+        assert!(of(0.00099) > 0.7);
         // p = 10^-6: 1 − 0.3² = 0.91
-        assert!((prediction_error(-1e-6_f64.ln(), 1e-3) - 0.91).abs() < 1e-12);
-        assert_eq!(prediction_error(1e6, 1e-3), 1.0);
+        assert!((of(1e-6) - 0.91).abs() < 1e-12);
+        assert_eq!(prediction_error(1e6), 1.0);
+    }
+
+    #[test]
+    fn the_tail_of_a_t_with_four_degrees_of_freedom_is_the_tables() {
+        // Two-sided 5 % and 0.1 % points: 2.7764 and 8.6103.
+        assert!((neg_ln_t4_tail(2.776_445) - 0.05_f64.ln().abs()).abs() < 1e-5);
+        assert!((neg_ln_t4_tail(-8.610_302) - 0.001_f64.ln().abs()).abs() < 1e-5);
+        assert_eq!(neg_ln_t4_tail(0.0), 0.0);
+        // far out it is 6/z⁴
+        assert!((neg_ln_t4_tail(1e6) - (4.0 * 1e6_f64.ln() - 6.0_f64.ln())).abs() < 1e-3);
+    }
+
+    #[test]
+    fn the_level_holds_in_the_long_run_of_a_distribution_that_no_fit_knows() {
+        // Bounded: no value is ever far out, and yet the largest of a thousand counts as a surprise.
+        let mut generator = rand_pcg::Pcg64Mcg::seed_from_u64(6);
+        let mut calibration = Calibration::default();
+        let mut alarms = 0;
+        for i in 0..400_000 {
+            let z = 4.0 * generator.random::<f64>();
+            let y = calibration.observe(None, Some(neg_ln_t4_tail(z)), 1e-3).unwrap();
+            alarms += u32::from(i >= 100_000 && y > 1e3_f64.ln());
+        }
+        assert!((250..350).contains(&alarms), "{alarms} of an expected 300");
     }
 
     #[test]

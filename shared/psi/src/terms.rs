@@ -2,6 +2,7 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    detect::{Judged, Source},
     numbers::{COUNT_LIMIT, mean_and_deviation, unit},
     observation::Observation,
     settings::Weights,
@@ -64,6 +65,18 @@ pub(crate) fn entropy(observation: &Observation) -> Option<f64> {
         (Some(routing), Some(performance)) => Some(0.5 * (routing + performance)),
         (one, other) => one.or(other),
     }
+}
+
+/// A swarm that moved so large a part of its requests to other providers still counts as exp(−½) alike.
+const MOVED_WIDTH: f64 = 0.2;
+
+/// How well the providers' shares continue those of the windows before: of the part of the requests that went to another
+/// provider than then (the total variation between the shares and their recent mean). 1 where there are no shares.
+#[must_use]
+pub(crate) fn continuity_of_shares(judged: &[Judged]) -> f64 {
+    let changes = judged.iter().filter(|channel| matches!(channel.source, Source::Share(_)));
+    let moved = 0.5 * changes.map(|channel| channel.evidence.change.abs()).sum::<f64>();
+    (-0.5 * (moved / MOVED_WIDTH).powi(2)).exp()
 }
 
 /// Ψ, once every term is known.

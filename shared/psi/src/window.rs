@@ -1,5 +1,7 @@
 //! What a swarm did in a window, as the field takes it.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 /// One window of a swarm's life.
@@ -7,10 +9,14 @@ use uuid::Uuid;
 pub struct Window {
     /// The window's number, from 0 without gaps.
     pub number: u64,
-    /// 1 to 10,000 agents with distinct numbers.
+    /// When it was, in seconds of a calendar whose days have 86,400 of them; absent where the time of day means nothing.
+    pub time: Option<i64>,
+    /// Up to 10,000 agents with distinct numbers; none where only open channels are watched.
     pub agents: Vec<AgentWindow>,
     /// The swarm.
     pub swarm: SwarmWindow,
+    /// Whatever else is to be watched, by name.
+    pub channels: BTreeMap<String, f64>,
     /// Interventions that were applied since the last window.
     pub acknowledged: Vec<Uuid>,
 }

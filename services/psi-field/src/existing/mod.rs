@@ -3,6 +3,8 @@
 mod params;
 mod view;
 
+use std::collections::BTreeMap;
+
 use api::psi_field::{AgentWindow, FieldState, InterventionKind, NewIntervention, SwarmWindow, Window};
 use chrono::{DateTime, Utc};
 use psi::{Field, intervention::InterventionStatus};
@@ -118,13 +120,8 @@ fn window(field: &Field, x: &[f64], guarded: bool) -> Window {
                 decisions: 1,
             })
             .collect(),
-        swarm: SwarmWindow {
-            fill_rate: None,
-            gpu_hours_fill: None,
-            avg_cost: None,
-            avg_latency_ms: None,
-            mean_reward: None,
-            provider_shares: Vec::new(),
-        },
+        time: None,
+        swarm: SwarmWindow::default(),
+        channels: BTreeMap::new(),
     }
 }

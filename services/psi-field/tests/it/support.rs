@@ -1,5 +1,7 @@
 //! A psi-field in process, and the windows that it is told.
 
+use std::collections::BTreeMap;
+
 use api::psi_field::{AgentWindow, SwarmWindow, Window};
 use psi_field::{Config, build};
 use rand::SeedableRng;
@@ -104,6 +106,8 @@ pub(crate) fn window(number: u64) -> Window {
     Window {
         number,
         repeated: false,
+        time: None,
+        channels: BTreeMap::new(),
         agents,
         swarm: SwarmWindow {
             fill_rate: Some((0.95 - 0.2 * out + 0.01 * noise()).clamp(0.0, 1.0)),

@@ -66,7 +66,8 @@ async fn an_outage_leads_to_an_anomaly_a_nigredo_and_its_assessment() {
     assert!((60..63).contains(&at), "{at}");
     assert_eq!(answers[at]["interventions"][0]["kind"], "nigredo");
     let anomaly = answers[60..63].iter().find(|a| a["anomaly"].is_object()).unwrap();
-    assert_eq!(anomaly["anomaly"]["detector"], "prediction_error");
+    assert_eq!(anomaly["anomaly"]["detector"], "range");
+    assert_eq!(anomaly["anomaly"]["channels"][0]["channel"], "provider_shares[0]");
     let records = service.get("/v1/swarms/s/interventions").await.1;
     assert_eq!(records["items"][0]["status"], "assessed");
     assert_eq!(records["items"][0]["acknowledged_at_window"], at + 1);

@@ -28,9 +28,14 @@ fn wild_window() -> impl Strategy<Value = Window> {
         (0u32..8, proptest::option::of(extreme()), proptest::option::of(extreme().prop_map(f64::abs)));
     let share = prop_oneof![Just(0.0), Just(1.0), Just(5e-324), 0.0..1.0_f64];
     let channels = proptest::collection::vec(proptest::option::of(extreme()), 5);
-    (proptest::collection::vec(agent, 1..8), channels, proptest::collection::vec(share, 0..4)).prop_map(
-        |(agents, channels, provider_shares)| Window {
+    let open = proptest::collection::btree_map("[ab]", extreme(), 0..3);
+    let agents = proptest::collection::vec(agent, 0..8);
+    let time = proptest::option::of(prop_oneof![any::<i64>(), 0..2_000_000_000_i64]);
+    (agents, channels, proptest::collection::vec(share, 0..4), open, time).prop_map(
+        |(agents, channels, provider_shares, open, time)| Window {
             number: 0,
+            time,
+            channels: open,
             agents: agents
                 .into_iter()
                 .map(|(agent, mean_reward, mean_abs_td_error)| AgentWindow {

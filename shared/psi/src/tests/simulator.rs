@@ -80,7 +80,7 @@ impl Simulator {
                 mean_reward: Some(total / requests as f64),
                 provider_shares: shares.iter().map(|s| s / routed).collect(),
             },
-            acknowledged: Vec::new(),
+            ..other_than_that()
         }
     }
 
@@ -119,6 +119,18 @@ pub(super) fn quiet(number: u64, agents: &[u32]) -> Window {
             mean_reward: Some(40.0),
             provider_shares: Vec::new(),
         },
+        ..other_than_that()
+    }
+}
+
+/// What the windows here say nothing of.
+fn other_than_that() -> Window {
+    Window {
+        number: 0,
+        time: None,
+        agents: Vec::new(),
+        swarm: SwarmWindow::default(),
+        channels: std::collections::BTreeMap::new(),
         acknowledged: Vec::new(),
     }
 }
