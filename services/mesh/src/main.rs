@@ -5,6 +5,7 @@ mod audit;
 mod cli_document;
 mod commands;
 mod connection;
+mod detection;
 #[cfg(test)]
 mod documented_commands;
 mod environment;
@@ -52,6 +53,7 @@ enum Command {
     Pareto(commands::pareto::Pareto),
     Visualize(commands::visualize::Visualize),
     Simulate(commands::simulate::Simulate),
+    Detect(commands::detect::Detect),
     Prove(commands::prove::Prove),
     Verify(commands::verify::Verify),
     Witness(commands::witness::Witness),
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Command::Pareto(command) => command.run(),
         Command::Visualize(command) => command.run(),
         Command::Simulate(command) => command.run(),
+        Command::Detect(command) => command.run(),
         Command::Prove(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Witness(command) => command.run(),

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod deploy;
+pub(crate) mod detect;
 pub(crate) mod evaluate;
 pub(crate) mod federation;
 pub(crate) mod interventions;
