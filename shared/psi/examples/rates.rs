@@ -2,6 +2,7 @@
 //! series of many kinds. A share of .001 is what the default settings promise.
 //!
 //! `cargo run --release -p psi --example rates -- [WINDOWS] [NAME…]`
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "an example may print, and fail by panicking")]
 
 use std::collections::BTreeMap;
 

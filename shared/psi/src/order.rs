@@ -86,12 +86,12 @@ impl Order {
     /// −log₂ of the mixture's probability of the symbol, which is learned thereby.
     fn code_length(&mut self, symbol: usize) -> f64 {
         let (mut probabilities, mut whole, mut mixed) = ([0.0; ORDERS], 0.0, 0.0);
-        for order in 0..ORDERS {
+        for (order, known) in probabilities.iter_mut().enumerate() {
             let at = self.context(order);
             let counts = &mut self.counts[at..at + SYMBOLS];
             let sum: f64 = counts.iter().map(|count| f64::from(*count)).sum();
             let probability = (f64::from(counts[symbol]) + PRIOR) / (sum + PRIOR * SYMBOLS as f64);
-            probabilities[order] = probability;
+            *known = probability;
             mixed += self.weights[order] * probability;
             whole += self.weights[order];
             counts[symbol] += 1.0;
