@@ -7,7 +7,7 @@ use crate::{
     answer::{AgentDeviation, Anomaly, ChannelDeviation},
     numbers::{COUNT_LIMIT, LIMIT},
     observation::Channel,
-    series::{Evidence, Memory},
+    series::{Deviation, Evidence, Memory},
     settings::Settings,
     tail::neg_ln_t4_tail,
 };
@@ -89,17 +89,6 @@ impl Detector {
         };
         Finding { began, lasts }
     }
-}
-
-/// A channel beside its forecast.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Deviation {
-    /// The distance in scales.
-    pub z: f64,
-    /// What came.
-    pub observed: f64,
-    /// What was forecast.
-    pub expected: f64,
 }
 
 /// What a channel is of.

@@ -139,7 +139,7 @@ fn short(x: f64) -> String {
 mod tests {
     use super::*;
     use crate::{
-        detect::Deviation,
+        series::Deviation,
         series::{Evidence, Memory},
     };
 

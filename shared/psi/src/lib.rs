@@ -30,10 +30,11 @@ use std::collections::BTreeMap;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
-pub use detect::{Deviation, Finding};
+pub use detect::Finding;
 pub use error::{SnapshotError, StepError};
 pub use interventions::{InterventionError, Wish};
 pub use observation::{CHANNELS, Channel, Channels, DuplicateAgent, Observation};
+pub use series::Deviation;
 pub use series::Memory;
 pub use settings::{Settings, Weights};
 

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     daily::Daily,
-    detect::Deviation,
     level::{Innovation, LocalLevel},
     numbers::{LIMIT, all_within, mean},
     order::Order,
@@ -28,6 +27,17 @@ const MANY_MARGIN: Margin = Margin { none: 0.04, one: 0.03 };
 const ORDER_MARGIN_BITS: f64 = 0.5;
 /// … and a distance from the same time of earlier days that is larger than all before by so many parts.
 const DAILY_MARGIN: f64 = 0.1;
+
+/// A channel beside its forecast.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Deviation {
+    /// The distance in scales.
+    pub z: f64,
+    /// What came.
+    pub observed: f64,
+    /// What was forecast.
+    pub expected: f64,
+}
 
 /// Everything that is remembered of one channel.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Validate)]

@@ -49,9 +49,9 @@ struct Status {
 /// other nodes as advice.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  mesh federation exclude \"$KEY\" --reason \"its figures are made up\"
-  mesh federation exclude \"$KEY\" --from 12 --reason \"its key was stolen\"
-  mesh federation exclude \"$KEY\" --undo --reason \"it was a mistake\"")]
+  mesh federation exclude ai-mesh.example/log+c3482a7f+AZCzqNDHB0LcM/BGSGyiF3YUwFBUSQm65eMZ1w0O4Iyh --reason \"its figures are made up\"
+  mesh federation exclude ai-mesh.example/log+c3482a7f+AZCzqNDHB0LcM/BGSGyiF3YUwFBUSQm65eMZ1w0O4Iyh --from 12 --reason \"its key was stolen\"
+  mesh federation exclude ai-mesh.example/log+c3482a7f+AZCzqNDHB0LcM/BGSGyiF3YUwFBUSQm65eMZ1w0O4Iyh --undo --reason \"it was a mistake\"")]
 struct Exclude {
     /// The key of the node's log, as `mesh federation status` lists it
     #[arg(value_name = "KEY")]

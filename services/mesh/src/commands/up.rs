@@ -28,7 +28,7 @@ use crate::{
   mesh up
   mesh up --data-dir /srv/ai-mesh --port-base 9000
   mesh up --database-url postgres://ai_mesh@db.example/ai_mesh --trainer-port 18001
-  mesh up --port-base 9000 --data-dir node-b --peer \"$KEY_OF_A@http://127.0.0.1:8001\"
+  mesh up --port-base 9000 --data-dir node-b --peer ai-mesh.example/log+c3482a7f+AZCzqNDHB0LcM/BGSGyiF3YUwFBUSQm65eMZ1w0O4Iyh@http://127.0.0.1:8001
   mesh up --log-name a.example/log --policy witnesses.policy
   MESH_LOG=debug mesh up
   MESH_LOG_FORMAT=json mesh up 2> mesh.log")]

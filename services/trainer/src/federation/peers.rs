@@ -18,7 +18,7 @@ pub struct Peer {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected the verifier key of the other node's log, `@` and the address of its trainer, such as \
-     ai-mesh.example/log+5c2b6a8e+AZCz…@http://10.0.0.2:8001, found `{found}`: {why}. The other node tells its own: `mesh \
+     ai-mesh.example/log+c3482a7f+AZCz…@http://10.0.0.2:8001, found `{found}`: {why}. The other node tells its own: `mesh \
      federation status` there"
 )]
 pub struct PeerError {
