@@ -413,3 +413,25 @@ async fn a_run_that_cannot_learn_with_others_is_told_so_and_one_without_peers_le
     };
     assert_eq!(rewards(&federated).await, rewards(&alone).await, "there was nothing to take in");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_learned_in_another_world_is_another_stream() {
+    let nodes = nodes(1).await;
+    nodes[0].completed(&run("q-learning", 1)).await;
+    let mut elsewhere = run("q-learning", 1);
+    elsewhere["environment"]["preset"] = json!("unreliable");
+    nodes[0].completed(&elsewhere).await;
+    let mut longer = run("q-learning", 500);
+    longer["steps_per_episode"] = json!(21);
+    nodes[0].completed(&longer).await;
+    let streams = nodes[0].get("/v1/federation").await["streams"].clone();
+    let mut sequences: Vec<_> =
+        streams.as_array().unwrap().iter().map(|s| s["contributions"][0]["sequence"].clone()).collect();
+    sequences.sort_by_key(Value::to_string);
+    assert_eq!(sequences, [json!(3), json!(6)], "longer episodes are no other world: {streams}");
+    for node in &nodes {
+        for merged in node.records("federation.merge").await {
+            assert_eq!(merged["heads"], json!([]), "a node takes in nothing of itself");
+        }
+    }
+}

@@ -37,7 +37,7 @@ pub struct Stream {
     pub learner: String,
     /// Those of its settings that decide what its evidence means.
     pub settings: Value,
-    /// The fingerprint of catalog and tenants.
+    /// The SHA-256 of what it is learned about: catalog, tenants and demand.
     pub catalog: String,
     /// What is wanted.
     pub preference: Value,

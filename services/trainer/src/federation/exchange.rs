@@ -9,7 +9,7 @@ use api::{
 use client::Ledger;
 use federation::{CONTRIBUTION_FORMAT, Contribution, Digest, LearnersLaw, Stream, StreamId};
 use merkle_log::canonical_json;
-use policy::{Fingerprint, Knowledge, Swarm};
+use policy::{Knowledge, Swarm};
 use records::{
     Body as _,
     federation::{Contributed, Merged, merge_id},
@@ -58,12 +58,12 @@ pub fn stream_of(plan: &RunPlan) -> Result<(Stream, Knowledge), String> {
     })?;
     let mut settings = algorithm.settings().clone();
     settings.insert("revision".into(), policy::registry::revision(algorithm.name(), &settings).into());
-    let fingerprint =
-        canonical_json(&Fingerprint::of(&plan.environment)).map_err(|error| error.to_string())?;
+    // what is learned where prices, capacities or demand are others is of another world, whatever its names are
+    let world = (*plan.environment).clone().with_steps(1).definition();
     let stream = Stream {
         learner: algorithm.name().to_owned(),
         settings: Value::Object(settings),
-        catalog: Digest::of(&fingerprint).to_string(),
+        catalog: Digest::of(world.as_bytes()).to_string(),
         preference: json!({"reward": plan.run.reward, "preference": plan.run.preference}),
         version: nothing.version,
     };

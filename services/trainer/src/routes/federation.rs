@@ -31,7 +31,7 @@ async fn get_federation(State(state): State<AppState>) -> ApiResult<Json<Federat
 
 /// Get a stream
 ///
-/// Evidence that is folded together: of one learner with the same settings, about the same catalog and tenants.
+/// Evidence that is folded together: of one learner with the same settings, about the same world.
 #[utoipa::path(get, path = "/v1/federation/streams/{id}", tag = "federation",
     params(("id" = Hash, Path, description = "SHA-256 of what it is about.")),
     responses(

@@ -64,7 +64,7 @@ pub struct FederationPeer {
     pub error: Option<String>,
 }
 
-/// A stream: evidence that can be folded together, because it was learned by the same learner about the same catalog.
+/// A stream: evidence that can be folded together, because it was learned by the same learner about the same world.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FederationStream {
     /// SHA-256 of what the stream is about.
