@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::Cli;
 
 /// Documents whose commands work. Those of docs/errors.md are wrong on purpose, and executed elsewhere.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/walk.md",
@@ -15,6 +15,7 @@ const DOCUMENTS: [&str; 7] = [
     "docs/performance.md",
     "docs/results.md",
     "docs/witnesses.md",
+    "docs/federation.md",
 ];
 
 #[test]

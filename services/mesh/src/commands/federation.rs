@@ -13,7 +13,7 @@ use crate::{
 
 /// Show what nodes learn from each other, leave one out, check a contribution
 ///
-/// Nodes are stacks with peers (`mesh up --peer`). Runs that are trained with --federate publish what they have seen and act
+/// Nodes are stacks with peers (--peer of `mesh up`). Runs that are trained with --federate publish what they have seen and act
 /// on what all have seen.
 #[derive(Debug, Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
