@@ -33,7 +33,7 @@ mod step;
 mod stream;
 
 pub(crate) use alternatives::alternatives_of;
-pub(crate) use answer::evidence_url;
+pub(crate) use answer::{evidence_url, served};
 pub use outcomes::OutcomeError;
 pub(crate) use requests::{request_of, state_of, unknown};
 

@@ -36,7 +36,7 @@ use super::{
 use crate::{
     ledger::REQUEST_DEADLINE,
     policies::identity::{decision_id, parse_decision_id, stream_of},
-    serving::request_of,
+    serving::{self, request_of},
 };
 
 /// How many windows without any call are gone through one by one; the policy learns that nothing was asked for. What is
@@ -450,7 +450,7 @@ impl Desk {
             let log_index = self.log_indexes.get(&sequence).copied();
             let row = view::decision(&self.ledger(), self.engine.run(), sequence).await?;
             if let (Some(row), Some(log_index)) = (row, log_index) {
-                let served = view::served(&self.ledger_url, row, Vec::new(), log_index);
+                let served = serving::served(&self.ledger_url, &row, Vec::new(), log_index);
                 self.decided.insert(deferral, served);
             }
         }
@@ -544,7 +544,7 @@ impl Desk {
         let mut served: Vec<Option<ServedDecision>> = Vec::with_capacity(made.len());
         for Made { decision, alternatives, deferral } in made {
             let log_index = view::log_index(receipts, &decision);
-            let answer = view::served(&self.ledger_url, decision, alternatives, log_index);
+            let answer = serving::served(&self.ledger_url, &decision, alternatives, log_index);
             if let Some(deferral) = deferral {
                 self.decided.insert(deferral, answer.clone());
             }

@@ -3,7 +3,7 @@
 use api::{
     Hash, Page,
     deployments::{DeploymentStream, DeploymentWindow, OpenDecision, OutcomeCounts, ProviderLeft},
-    policies::{Alternative, ServedDecision, TenantNow},
+    policies::TenantNow,
     remembrancer::{Decision, LeafQuery, Receipt},
 };
 use client::Ledger;
@@ -11,7 +11,7 @@ use records::deployments::WindowEnded;
 use uuid::Uuid;
 
 use super::{DeployError, engine::Engine};
-use crate::{policies::identity::decision_id, serving::evidence_url};
+use crate::policies::identity::decision_id;
 
 /// Where a stream stands.
 pub(super) fn stream(engine: &Engine) -> DeploymentStream {
@@ -95,34 +95,6 @@ pub(super) fn log_index(receipts: &[Receipt], decision: &Decision) -> u64 {
         (offset < receipt.count).then_some(receipt.first_log_index + offset)
     });
     found.unwrap_or_default() // the ledger's receipts cover what it was sent
-}
-
-/// A decision as it is answered.
-pub(super) fn served(
-    ledger_url: &str,
-    decision: Decision,
-    alternatives: Vec<Alternative>,
-    log_index: u64,
-) -> ServedDecision {
-    ServedDecision {
-        id: decision_id(&decision.run, decision.sequence),
-        action: decision.action,
-        reason: decision.reason,
-        provider: decision.provider,
-        expected_price_usd_per_hour: decision.price_usd_per_hour,
-        price_assumed: decision.price_assumed,
-        expected_cost_usd: decision.cost_usd,
-        expected_latency_ms: decision.latency_ms,
-        propensity: decision.propensity,
-        value: decision.value,
-        deferred: decision.deferred,
-        wait_ms: decision.wait_ms,
-        agent: decision.agent,
-        alternatives,
-        sequence: decision.sequence,
-        log_index,
-        evidence_url: evidence_url(ledger_url, &decision.run, decision.sequence),
-    }
 }
 
 /// A decision in the ledger, if it is there.

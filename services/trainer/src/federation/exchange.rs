@@ -170,10 +170,7 @@ impl Federation {
         let stream = stream.id().map_err(|error| damaged(&error))?;
         loop {
             if let Some(recorded) = recorded(ledger, run, episodes_done, stream).await? {
-                return match recorded.heeded_sha256 {
-                    Some(name) => knowledge(ledger, &name).await.map(Some),
-                    None => Ok(None),
-                };
+                return heeded(ledger, &recorded).await;
             }
             let mut guard = self.node(ledger).await?;
             let node = there(&mut guard)?;
@@ -239,10 +236,15 @@ impl Federation {
                 merge_id(run, episodes_done)
             ))
         })?;
-        match merged.heeded_sha256 {
-            Some(name) => knowledge(ledger, &name).await.map(Some),
-            None => Ok(None),
-        }
+        heeded(ledger, &merged).await
+    }
+}
+
+/// What a merge took in of others.
+async fn heeded(ledger: &Ledger, merged: &Merged) -> Result<Option<Knowledge>, FederationError> {
+    match merged.heeded_sha256 {
+        Some(name) => knowledge(ledger, &name).await.map(Some),
+        None => Ok(None),
     }
 }
 

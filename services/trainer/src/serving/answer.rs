@@ -16,33 +16,43 @@ pub(super) fn answer(
     alternatives: Vec<Vec<Alternative>>,
     receipts: &[Receipt],
 ) -> Option<ServedDecisions> {
-    let served = decisions.iter().zip(alternatives).map(|(decision, alternatives)| {
+    let decisions = decisions.iter().zip(alternatives).map(|(decision, alternatives)| {
         let log_index = receipts.iter().find_map(|receipt| {
             let offset = decision.sequence.checked_sub(receipt.first_sequence)?;
             (offset < receipt.count).then_some(receipt.first_log_index + offset)
         })?;
-        Some(ServedDecision {
-            id: decision_id(&decision.run, decision.sequence),
-            action: decision.action,
-            reason: decision.reason.clone(),
-            provider: decision.provider.clone(),
-            expected_price_usd_per_hour: decision.price_usd_per_hour,
-            price_assumed: decision.price_assumed,
-            expected_cost_usd: decision.cost_usd,
-            expected_latency_ms: decision.latency_ms,
-            propensity: decision.propensity,
-            value: decision.value,
-            deferred: decision.deferred,
-            wait_ms: decision.wait_ms,
-            agent: decision.agent,
-            alternatives,
-            sequence: decision.sequence,
-            log_index,
-            evidence_url: evidence_url(ledger_url, &decision.run, decision.sequence),
-        })
+        Some(served(ledger_url, decision, alternatives, log_index))
     });
-    let decisions = served.collect::<Option<_>>()?;
+    let decisions = decisions.collect::<Option<_>>()?;
     Some(ServedDecisions { policy_id: policy.id, run: policy.digest, decisions })
+}
+
+/// A decision as it is answered.
+pub(crate) fn served(
+    ledger_url: &str,
+    decision: &Decision,
+    alternatives: Vec<Alternative>,
+    log_index: u64,
+) -> ServedDecision {
+    ServedDecision {
+        id: decision_id(&decision.run, decision.sequence),
+        action: decision.action,
+        reason: decision.reason.clone(),
+        provider: decision.provider.clone(),
+        expected_price_usd_per_hour: decision.price_usd_per_hour,
+        price_assumed: decision.price_assumed,
+        expected_cost_usd: decision.cost_usd,
+        expected_latency_ms: decision.latency_ms,
+        propensity: decision.propensity,
+        value: decision.value,
+        deferred: decision.deferred,
+        wait_ms: decision.wait_ms,
+        agent: decision.agent,
+        alternatives,
+        sequence: decision.sequence,
+        log_index,
+        evidence_url: evidence_url(ledger_url, &decision.run, decision.sequence),
+    }
 }
 
 /// Where the remembrancer gives the evidence for a decision.
