@@ -91,12 +91,6 @@ impl Federation {
         }))
     }
 
-    /// Whom it talks with.
-    #[must_use]
-    pub fn peers(&self) -> &[Peer] {
-        &self.0.peers
-    }
-
     /// This node, with all that its ledger says of what it published, whichever trainer did.
     async fn node(&self, ledger: &Ledger) -> Result<MutexGuard<'_, Option<Node>>, FederationError> {
         let mut guard = self.0.node.lock().await;
