@@ -177,6 +177,26 @@ impl<'e> Episode<'e> {
         Self { first_arrival, expected_requests, ..episode }
     }
 
+    /// Another future of this episode from the next step on, drawn from a seed of its own: the market is as it is, events that
+    /// are active go on, and of what was to come nothing is known. Between two steps. `None` where the requests are given:
+    /// there is no other future.
+    #[must_use]
+    pub fn fork(&self, seed: u64) -> Option<Self> {
+        let Source::Demand(demand) = &self.source else { return None };
+        let mut fork = Self::with_source(
+            self.env,
+            seed,
+            self.reward,
+            Source::Demand(Box::new(demand.fork(seed))),
+            self.steps,
+        );
+        fork.events = self.events.standing();
+        fork.truth = self.truth.as_ref().map(|truth| truth.fork(seed));
+        fork.next_step = self.next_step;
+        fork.first_arrival = self.first_arrival + self.requests.len() as u64;
+        Some(fork)
+    }
+
     fn with_source(env: &'e Environment, seed: u64, reward: Reward, source: Source<'e>, steps: u32) -> Self {
         let random = env.workloads().random_events;
         let mut events = if random == 0 {
@@ -402,6 +422,12 @@ impl<'e> Episode<'e> {
     #[must_use]
     pub fn env(&self) -> &'e Environment {
         self.env
+    }
+
+    /// What a request earns in it.
+    #[must_use]
+    pub fn reward(&self) -> Reward {
+        self.reward
     }
 
     /// Providers and budgets now.

@@ -169,6 +169,12 @@ impl Timeline {
         active.sort_unstable();
         active.iter().map(|event| &events[*event])
     }
+
+    /// What is active goes on for good, and nothing else comes: all that somebody can know who does not know the future.
+    pub(crate) fn standing(&self) -> Self {
+        let standing = self.active.iter().map(|event| Event { end: u32::MAX, ..self.events[*event] });
+        Self::new(standing.collect())
+    }
 }
 
 #[cfg(test)]
@@ -194,6 +200,19 @@ mod tests {
                 events.iter().filter(|e| (e.start..e.end).contains(&step)).map(|e| e.provider).collect();
             let found: Vec<usize> = timeline.begin_step(step).map(|event| event.provider).collect();
             assert_eq!(found, expected, "step {step}");
+        }
+    }
+
+    #[test]
+    fn what_stands_goes_on_and_what_was_to_come_never_does() {
+        let event = |provider, start, end| Event { provider, start, end, effect: Effect::Outage };
+        let mut timeline =
+            Timeline::new(vec![event(0, 0, 2), event(1, 2, 5), event(2, 1, 9), event(3, 4, 9)]);
+        (0..=3).for_each(|step| assert!(timeline.begin_step(step).count() > 0));
+        let mut standing = timeline.standing();
+        for step in [4, 5, 1000] {
+            let found: Vec<usize> = standing.begin_step(step).map(|event| event.provider).collect();
+            assert_eq!(found, [1, 2], "step {step}");
         }
     }
 }

@@ -118,6 +118,15 @@ impl Demand {
         }
     }
 
+    /// The same demand, with other draws.
+    pub(crate) fn fork(&self, seed: u64) -> Self {
+        Self {
+            requests: generator(seed, Stream::Requests),
+            arrivals: generator(seed, Stream::Arrivals),
+            ..self.clone()
+        }
+    }
+
     /// [`Count`] requests of each tenant in file order; mean and mix are the truth's where there is one.
     pub(crate) fn draw_step(&mut self, env: &Environment, truth: Option<&Truth>, into: &mut Vec<Request>) {
         into.clear();

@@ -23,6 +23,13 @@ pub enum Stream {
         /// The provider's index.
         provider: u32,
     },
+    /// The seed of another future, tried beside the run.
+    Fork {
+        /// After how many windows of the run it begins.
+        window: u64,
+        /// Which of the futures tried there.
+        fork: u32,
+    },
     /// One agent's exploration.
     Agent(u32),
     /// One agent's replay.
@@ -41,12 +48,14 @@ pub fn generator(episode_seed: u64, stream: Stream) -> Pcg64 {
         Stream::Truth => (6, 0),
         Stream::Drift => (7, 0),
         Stream::Outcome { provider, .. } => (8, provider),
+        Stream::Fork { fork, .. } => (9, fork),
     };
     // few draws are made of each of these many streams, so their states have to be unrelated
     let episode_seed = match stream {
         Stream::Outcome { arrival, provider } => {
             mix(mix(episode_seed).wrapping_add(arrival)) ^ u64::from(provider)
         }
+        Stream::Fork { window, fork } => mix(mix(episode_seed).wrapping_add(window)) ^ u64::from(fork),
         _ => episode_seed,
     };
     let state = (u128::from(mix(episode_seed)) << 64) | u128::from(mix(!episode_seed));
@@ -83,11 +92,13 @@ mod tests {
                     Stream::Outcome { arrival: 0, provider: 0 },
                     Stream::Outcome { arrival: 0, provider: 1 },
                     Stream::Outcome { arrival: 1, provider: 0 },
+                    Stream::Fork { window: 0, fork: 0 },
+                    Stream::Fork { window: 1, fork: 1 },
                 ]
                 .map(|stream| generator(seed, stream).next_u64())
             })
             .collect();
-        assert_eq!(firsts.len(), 200 * 11);
+        assert_eq!(firsts.len(), 200 * 13);
     }
 
     #[test]

@@ -106,6 +106,12 @@ impl Truth {
         }
     }
 
+    /// The same truth from here on, with other jobs failing and another drift: what is so now stays so, and what was to
+    /// come does not.
+    pub(crate) fn fork(&self, seed: u64) -> Self {
+        Self { seed, events: self.events.standing(), demand: generator(seed, Stream::Drift), ..self.clone() }
+    }
+
     /// Goes on to a step; `advertised` are the providers as policies see them.
     pub(crate) fn begin_step(&mut self, env: &Environment, step: u32, advertised: &[ProviderState]) {
         self.drift(env, step);
