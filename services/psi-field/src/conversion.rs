@@ -5,11 +5,11 @@ use psi::{
     Snapshot,
     answer::{AgentDeviation, Anomaly, ChannelDeviation, WindowAnswer},
     intervention::{
-        Assessment, Intervention, InterventionKind, InterventionParameters, InterventionRecord,
+        Assessment, Effect, Intervention, InterventionKind, InterventionParameters, InterventionRecord,
         InterventionStatus,
     },
     state::FieldState,
-    window::{AgentWindow, SwarmWindow, Window},
+    window::{AgentWindow, SwarmWindow, Trial, Window},
 };
 
 /// A window as the field takes it.
@@ -37,6 +37,7 @@ pub(crate) fn window(window: &wire::Window) -> Window {
         },
         channels: window.channels.clone(),
         acknowledged: window.acknowledged.clone(),
+        trials: window.trials.iter().map(trial).collect(),
     }
 }
 
@@ -66,10 +67,31 @@ pub(crate) fn record(record: InterventionRecord) -> wire::InterventionRecord {
             InterventionStatus::Acknowledged => wire::InterventionStatus::Acknowledged,
             InterventionStatus::Assessed => wire::InterventionStatus::Assessed,
             InterventionStatus::Expired => wire::InterventionStatus::Expired,
+            InterventionStatus::Declined => wire::InterventionStatus::Declined,
         },
         acknowledged_at_window: record.acknowledged_at_window,
         assessment: record.assessment.map(assessment),
+        effect: record.effect.map(|effect| wire::Effect {
+            forks: effect.forks,
+            windows: effect.windows,
+            reward_without: effect.reward_without,
+            reward_with: effect.reward_with,
+            difference_ci_low: effect.difference_ci_low,
+            difference_ci_high: effect.difference_ci_high,
+        }),
     }
+}
+
+fn trial(trial: &wire::Trial) -> Trial {
+    let effect = trial.effect.as_ref().map(|effect| Effect {
+        forks: effect.forks,
+        windows: effect.windows,
+        reward_without: effect.reward_without,
+        reward_with: effect.reward_with,
+        difference_ci_low: effect.difference_ci_low,
+        difference_ci_high: effect.difference_ci_high,
+    });
+    Trial { intervention: trial.intervention, adopted: trial.adopted, effect }
 }
 
 /// An intervention that was recorded, as the field takes it.
@@ -80,6 +102,7 @@ pub(crate) fn recorded(intervention: wire::Intervention) -> Intervention {
         kind: kind(intervention.kind),
         targets: intervention.targets,
         parameters: InterventionParameters {
+            evidence_kept: parameters.evidence_kept,
             epsilon_factor: parameters.epsilon_factor,
             epsilon_max: parameters.epsilon_max,
             duration_windows: parameters.duration_windows,
@@ -120,6 +143,7 @@ fn intervention(intervention: Intervention) -> wire::Intervention {
         },
         targets: intervention.targets,
         parameters: wire::InterventionParameters {
+            evidence_kept: parameters.evidence_kept,
             epsilon_factor: parameters.epsilon_factor,
             epsilon_max: parameters.epsilon_max,
             duration_windows: parameters.duration_windows,

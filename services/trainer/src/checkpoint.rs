@@ -3,8 +3,8 @@
 
 use api::{
     Hash,
-    psi_field::Snapshot,
-    trainer::{Agent, EpisodeMetrics, NewRun},
+    psi_field::{Snapshot, Trial},
+    trainer::{Agent, EpisodeMetrics, Interventions, NewRun, PsiFieldMode},
 };
 use merkle_log::Frontier;
 use policy::{PolicyFile, Swarm, SwarmState};
@@ -49,6 +49,12 @@ pub struct CheckpointDocument {
     pub field: Option<Snapshot>,
     /// Interventions that were applied after the last window and are acknowledged with the next one.
     pub pending_acknowledgements: Vec<Uuid>,
+    /// Those that were tried first, and what that came to; told with the next one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending_trials: Vec<Trial>,
+    /// Windows played in trials so far.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub windows_tried: u64,
     /// The figures of the episodes done.
     pub episodes: Vec<EpisodeMetrics>,
     /// The agents' figures.
@@ -59,6 +65,12 @@ pub struct CheckpointDocument {
     /// wrote. [`CheckpointDocument::to_bytes`] writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_sha256: Option<Hash>,
+}
+
+/// What earlier versions wrote has none.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Why a run cannot go on from a checkpoint.
@@ -132,7 +144,7 @@ impl CheckpointDocument {
     /// # Errors
     /// [`CheckpointError::NotACheckpoint`] says what does not fit.
     pub fn parse(bytes: &[u8]) -> Result<Self, CheckpointError> {
-        let document: Self =
+        let mut document: Self =
             json_input::from_slice(bytes).map_err(|e| CheckpointError::NotACheckpoint(e.to_string()))?;
         if document.format != CHECKPOINT_FORMAT {
             let found = format!("its format is `{}`, not `{CHECKPOINT_FORMAT}`", document.format);
@@ -161,6 +173,9 @@ impl CheckpointDocument {
                 let what = format!("it is damaged: `{what}` should be {expected} and is {found}");
                 return Err(CheckpointError::NotACheckpoint(what));
             }
+        }
+        if document.config.interventions.is_none() && document.config.psi_field != PsiFieldMode::Off {
+            document.config.interventions = Some(Interventions::Obeyed); // it was written before there was a choice
         }
         Ok(document)
     }
@@ -268,6 +283,8 @@ mod tests {
             swarm: SwarmState { steps_learned: 4, knowledge: vec![], progress: vec![], guard: None },
             field: None,
             pending_acknowledgements: vec![],
+            pending_trials: vec![],
+            windows_tried: 0,
             episodes: vec![episode],
             agents: vec![agent],
             reproducible: true,

@@ -2,7 +2,7 @@
 
 use api::{
     Hash,
-    trainer::{AlgorithmSpec, Federate, Fork, NewRun, PsiFieldMode},
+    trainer::{AlgorithmSpec, Federate, Fork, Interventions, NewRun, PsiFieldMode},
 };
 use merkle_log::{CanonicalError, canonical_json};
 use routing_env::Environment;
@@ -104,6 +104,9 @@ struct Identity<'a> {
     federate: Option<Federate>,
     seed: u64,
     psi_field: PsiFieldMode,
+    /// What is obeyed was obeyed before there was a choice, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interventions: Option<Interventions>,
     environment_sha256: Hash,
     #[serde(skip_serializing_if = "Option::is_none")]
     fork: Option<Fork>,
@@ -190,6 +193,7 @@ impl<'a> Identity<'a> {
             federate: run.federate,
             seed: run.seed,
             psi_field: run.psi_field,
+            interventions: run.interventions.filter(|interventions| *interventions != Interventions::Obeyed),
             environment_sha256,
             fork: run.fork,
         }

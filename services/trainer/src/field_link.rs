@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use api::{
-    psi_field::{Snapshot, Window, WindowAnswer},
+    psi_field::{Snapshot, Trial, Window, WindowAnswer},
     trainer::PsiFieldMode,
 };
 use client::{ClientError, PsiField};
@@ -35,6 +35,15 @@ const MOST_RESYNCS: u32 = 10;
 /// The name of the service in what a run says that it waits for.
 const WHOM: &str = "psi-field";
 
+/// What became of what the last answer commanded, to be told with the next window.
+#[derive(Clone, Debug, Default)]
+pub struct Pending {
+    /// Interventions that were applied untried.
+    pub applied: Vec<Uuid>,
+    /// Those that were tried.
+    pub trials: Vec<Trial>,
+}
+
 /// The link of one run.
 pub struct FieldLink {
     field: PsiField,
@@ -49,8 +58,7 @@ pub struct FieldLink {
     base: u64,
     /// The windows after the snapshot, the oldest first.
     kept: Vec<Window>,
-    /// What the last answer commanded, to be acknowledged with the next window.
-    pending: Vec<Uuid>,
+    pending: Pending,
     /// Whether the run's swarm obeys, and so acknowledges.
     obeys: bool,
     /// The number of the window that the field is believed to expect.
@@ -76,7 +84,7 @@ impl FieldLink {
             snapshot: None,
             base: 0,
             kept: Vec::new(),
-            pending: Vec::new(),
+            pending: Pending::default(),
             obeys,
             next: 0,
             complete: true,
@@ -86,16 +94,21 @@ impl FieldLink {
     }
 
     /// The link of a run that goes on at window `next`; `snapshot` is the field's state there, and
-    /// `pending` are the interventions that are to be acknowledged with it.
+    /// `pending` is told with it.
     #[must_use]
-    pub fn going_on(self, next: u64, snapshot: Option<Snapshot>, pending: Vec<Uuid>) -> Self {
+    pub fn going_on(self, next: u64, snapshot: Option<Snapshot>, pending: Pending) -> Self {
         Self { base: next, next, snapshot, pending, ..self }
     }
 
-    /// The interventions that are acknowledged with the next window.
+    /// What is told with the next window.
     #[must_use]
-    pub fn pending_acknowledgements(&self) -> &[Uuid] {
+    pub fn pending(&self) -> &Pending {
         &self.pending
+    }
+
+    /// Instead of acknowledging what the last answer commanded, tells what trying it came to.
+    pub fn tell_trials(&mut self, trials: Vec<Trial>) {
+        self.pending = Pending { applied: Vec::new(), trials };
     }
 
     /// False once the run went on without an answer of the field.
@@ -117,10 +130,11 @@ impl FieldLink {
         if self.mode == PsiFieldMode::Required && (self.kept.len() + 1) * agents > MOST_KEPT {
             self.snapshot_into_memory()?;
         }
-        window.acknowledged = std::mem::take(&mut self.pending);
+        let Pending { applied, trials } = std::mem::take(&mut self.pending);
+        (window.acknowledged, window.trials) = (applied, trials);
         self.kept.push(window);
         let answer = self.deliver()?;
-        self.pending = answer.as_ref().map(|answer| self.commanded(answer)).unwrap_or_default();
+        self.pending.applied = answer.as_ref().map(|answer| self.commanded(answer)).unwrap_or_default();
         if answer.is_none() && self.complete {
             self.complete = false;
             tracing::warn!(run = %self.run, "the run continues without psi-field and cannot be repeated exactly");
@@ -210,13 +224,16 @@ impl FieldLink {
     /// A window that is told again may have been acknowledged under the ids of a swarm of another name.
     fn renew_acknowledgement(&mut self, index: usize, answer: &WindowAnswer) {
         let commanded = self.commanded(answer);
-        let acknowledged = match self.kept.get_mut(index) {
-            Some(next) => &mut next.acknowledged,
-            None => &mut self.pending,
+        let (applied, trials) = match self.kept.get_mut(index) {
+            Some(next) => (&mut next.acknowledged, &mut next.trials),
+            None => (&mut self.pending.applied, &mut self.pending.trials),
         };
+        for (trial, id) in trials.iter_mut().zip(&commanded) {
+            trial.intervention = *id; // each was tried, in this order
+        }
         // Where nothing was acknowledged, the answer came too late to be carried out.
-        if !acknowledged.is_empty() {
-            *acknowledged = commanded;
+        if !applied.is_empty() {
+            *applied = commanded;
         }
     }
 

@@ -40,6 +40,7 @@ pub fn window(number: u64, swarm: &Swarm, report: &StepReport) -> Window {
             provider_shares: report.metrics.provider_shares(),
         },
         acknowledged: Vec::new(),
+        trials: Vec::new(),
     }
 }
 

@@ -8,17 +8,18 @@
 use std::sync::Arc;
 
 use api::{
-    psi_field::{Intervention, InterventionKind, Window, WindowAnswer},
+    psi_field::{Intervention, Window, WindowAnswer},
     trainer::PsiFieldMode,
 };
 use merkle_log::{Frontier, canonical_leaf_hash};
-use policy::{Command, StepReport, Swarm};
+use policy::{StepReport, Swarm};
 use routing_env::Episode;
 
 mod beginning;
 mod checkpoint;
 mod end;
 mod evidence;
+mod interventions;
 
 use self::evidence::Others;
 use crate::{
@@ -32,11 +33,6 @@ use crate::{
     run_waiter::{Halt, RunWaiter},
     runs::RunSlot,
 };
-
-/// Albedo where psi-field does not say how: ε ← min(0.3, 1.5·ε) for a while.
-const ALBEDO_FACTOR: f64 = 1.5;
-const ALBEDO_MAX: f64 = 0.3;
-const ALBEDO_WINDOWS: u64 = 20;
 
 /// A run under way.
 pub(crate) struct Player<'a> {
@@ -54,6 +50,8 @@ pub(crate) struct Player<'a> {
     report: StepReport,
     episodes_done: u32,
     windows_done: u64,
+    /// Windows played in trials of interventions.
+    windows_tried: u64,
     /// Windows before this one are in the ledger with the checkpoints.
     windows_recorded: u64,
     /// False when this run, or the one that its checkpoint is of, went on without psi-field.
@@ -97,7 +95,7 @@ impl<'a> Player<'a> {
             }
             self.record_step()?;
             let answer = self.exchange()?;
-            let applied = self.intervene(answer.as_ref());
+            let applied = self.intervene(answer.as_ref(), &episode);
             tally.add(&self.report, answer.as_ref(), applied.len() as u32);
             self.show_step(answer.as_ref(), applied);
             self.windows_done += 1;
@@ -160,21 +158,6 @@ impl<'a> Player<'a> {
         Ok(answer)
     }
 
-    /// Applies what the field commands at the boundary between two steps; what was applied. A swarm of
-    /// hand rules has nothing to reset or to raise, so it applies nothing and acknowledges nothing.
-    fn intervene(&mut self, answer: Option<&WindowAnswer>) -> Vec<Intervention> {
-        let commands = answer.map(|answer| answer.interventions.clone()).unwrap_or_default();
-        if !self.swarm.is_learner() {
-            return Vec::new();
-        }
-        for intervention in &commands {
-            self.swarm.apply(command_of(intervention), &intervention.targets);
-            tracing::info!(run = %self.run.id, window = self.windows_done, intervention = %intervention.id,
-                kind = ?intervention.kind, reason = intervention.reason, "intervention applied");
-        }
-        commands
-    }
-
     fn show_step(&self, answer: Option<&WindowAnswer>, applied: Vec<Intervention>) {
         let metrics = window_metrics(self.windows_done, self.episodes_done, &self.report, answer);
         let mut state = self.run.state();
@@ -186,17 +169,5 @@ impl<'a> Player<'a> {
         self.gauges.window(&metrics, &history.agents, applied.len());
         history.add_window(metrics);
         applied.into_iter().for_each(|intervention| history.add_intervention(intervention));
-    }
-}
-
-fn command_of(intervention: &Intervention) -> Command {
-    let parameters = &intervention.parameters;
-    match intervention.kind {
-        InterventionKind::Nigredo => Command::Nigredo,
-        InterventionKind::Albedo => Command::Albedo {
-            factor: parameters.epsilon_factor.unwrap_or(ALBEDO_FACTOR),
-            max: parameters.epsilon_max.unwrap_or(ALBEDO_MAX),
-            windows: parameters.duration_windows.unwrap_or(ALBEDO_WINDOWS),
-        },
     }
 }

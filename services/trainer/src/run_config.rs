@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::{
     FIRST_HELD_OUT_SEED, FieldError, Hash,
-    trainer::{AssumedPrice, EnvironmentSpec, NewRun},
+    trainer::{AssumedPrice, EnvironmentSpec, Interventions, NewRun, PsiFieldMode},
 };
 use garde::Validate as _;
 use policy::{Algorithm, PolicyFile, Swarm, SwarmConfig, SwarmError, Training};
@@ -45,7 +45,14 @@ impl RunPlan {
     /// # Errors
     /// Every field that is wrong, by JSON pointer.
     pub fn new(run: &NewRun) -> Result<Self, Vec<FieldError>> {
-        Self::of(run, algorithm::asked(run).and_then(|algorithm| algorithm::fitting(run, algorithm)))
+        let algorithm = algorithm::asked(run).and_then(|algorithm| algorithm::fitting(run, algorithm));
+        let interventions = interventions(run, algorithm.as_ref().ok());
+        let asked = NewRun { interventions: *interventions.as_ref().unwrap_or(&None), ..run.clone() };
+        match (Self::of(&asked, algorithm), interventions) {
+            (plan, Ok(_)) => plan,
+            (Ok(_), Err(error)) => Err(vec![error]),
+            (Err(errors), Err(error)) => Err([errors, vec![error]].concat()),
+        }
     }
 
     /// The plan of a run that has been recorded, or that goes on from one that was: an earlier version may have written
@@ -144,6 +151,21 @@ impl RunPlan {
             decisions,
         };
         PolicyFile::new(swarm, &self.environment, training)
+    }
+}
+
+/// What a run that is asked for does with interventions, where there can be any.
+fn interventions(run: &NewRun, algorithm: Option<&Algorithm>) -> Result<Option<Interventions>, FieldError> {
+    let refused = |detail: &str| Err(field("/interventions", detail.to_owned()));
+    let learns = algorithm.is_none_or(|algorithm| algorithm.learner().is_some());
+    let is_off = run.psi_field == PsiFieldMode::Off;
+    match run.interventions {
+        Some(Interventions::Tried) if is_off => refused("expected none, because psi_field is `off`"),
+        Some(Interventions::Tried) if !learns => {
+            refused("expected none, because a hand rule has nothing to forget or to explore")
+        }
+        _ if is_off || !learns => Ok(None),
+        told => Ok(Some(told.unwrap_or_default())),
     }
 }
 

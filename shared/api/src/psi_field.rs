@@ -103,6 +103,49 @@ pub struct Window {
     #[garde(length(max = 1000))]
     #[schema(max_items = 1000)]
     pub acknowledged: Vec<Uuid>,
+    /// Interventions that were tried first, in forks of the swarm, and then applied or declined.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(length(max = 1000), dive)]
+    #[schema(max_items = 1000)]
+    pub trials: Vec<Trial>,
+}
+
+/// What trying an intervention came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct Trial {
+    /// Which intervention.
+    pub intervention: Uuid,
+    /// Whether it was applied.
+    pub adopted: bool,
+    /// What it was worth; absent where it could not be tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub effect: Option<Effect>,
+}
+
+/// What an intervention was worth in forks of the swarm: so many pairs, of which one had it and the other had not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+#[schema(example = json!({"forks": 8, "windows": 40, "reward_without": 38.2, "reward_with": 38.4,
+    "difference_ci_low": 0.06, "difference_ci_high": 0.34}))]
+pub struct Effect {
+    /// Pairs of forks.
+    #[garde(range(max = crate::MAX_SAFE_INTEGER))]
+    pub forks: u64,
+    /// Windows that each fork played.
+    #[garde(range(max = crate::MAX_SAFE_INTEGER))]
+    pub windows: u64,
+    /// Mean reward without it.
+    pub reward_without: f64,
+    /// Mean reward with it.
+    pub reward_with: f64,
+    /// 95 % interval of the paired difference (Student's t), low end.
+    pub difference_ci_low: f64,
+    /// 95 % interval of the paired difference (Student's t), high end.
+    pub difference_ci_high: f64,
 }
 
 /// A window tells of agents or of open channels.
@@ -228,10 +271,12 @@ pub enum InterventionStatus {
     Issued,
     /// Applied by the swarm.
     Acknowledged,
-    /// Its effect is known: the reward after it was compared with the reward before.
+    /// Its effect is known: from forks of the swarm, or because the reward after it was compared with the reward before.
     Assessed,
     /// Not acknowledged in time, or not before the swarm ended.
     Expired,
+    /// The swarm tried it in forks of itself, and did without it.
+    Declined,
 }
 
 impl InterventionStatus {
@@ -247,6 +292,11 @@ impl InterventionStatus {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct InterventionParameters {
+    /// Nigredo: the share of the weight of what the targets learned that stays; without it they start afresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 0.0, max = 1.0)))]
+    #[schema(minimum = 0, maximum = 1)]
+    pub evidence_kept: Option<f64>,
     /// Albedo: ε becomes min(`epsilon_max`, `epsilon_factor`·ε).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(range(min = 0.0, max = 100.0)))]
@@ -314,9 +364,12 @@ pub struct InterventionRecord {
     /// The window that acknowledged it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged_at_window: Option<u64>,
-    /// Its effect, once enough windows have passed.
+    /// Its effect, once enough windows have passed; not where forks have shown it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assessment: Option<Assessment>,
+    /// What it was worth in forks, where it was tried in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
 }
 
 /// An intervention by hand; it is sent in the answer to the next window.

@@ -80,6 +80,18 @@ pub enum PsiFieldMode {
     Off,
 }
 
+/// What a run does with the interventions that psi-field decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Interventions {
+    /// Try each in forks of the run, and do without those that do not earn more there beyond doubt.
+    #[default]
+    Tried,
+    /// Carry out each. Runs that were recorded before there was a choice did this.
+    Obeyed,
+}
+
 /// Which decisions go to the ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -172,6 +184,11 @@ pub struct NewRun {
     /// What to do with psi-field.
     #[garde(skip)]
     pub psi_field: PsiFieldMode,
+    /// What to do with the interventions that psi-field decides; `tried` when absent. What operators issue is carried out, and
+    /// tried too, so that its effect is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    pub interventions: Option<Interventions>,
     /// What to record.
     #[garde(skip)]
     pub recording: Recording,
@@ -269,6 +286,7 @@ impl Default for NewRun {
             seed: 1,
             environment: EnvironmentSpec { preset: Some("contended".into()), ..EnvironmentSpec::default() },
             psi_field: PsiFieldMode::default(),
+            interventions: None,
             recording: Recording::default(),
             checkpoint_every: 10,
             stop_after: None,

@@ -197,5 +197,6 @@ fn window(number: u64, report: &StepReport) -> Window {
         },
         channels: BTreeMap::new(),
         acknowledged: Vec::new(),
+        trials: Vec::new(),
     }
 }

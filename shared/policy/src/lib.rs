@@ -29,6 +29,7 @@ mod step_report;
 mod swarm;
 mod team;
 mod told;
+pub mod trial;
 
 mod adaptive {
     pub(crate) mod agent;

@@ -46,6 +46,9 @@ pub(crate) trait Agent: Clone + Send + 'static {
     /// Starts an episode; all randomness of the episode comes from its seed.
     fn begin_episode(&mut self, _seed: u64, _agent: u32) {}
 
+    /// What it draws from here on, a learner draws as in an episode of this seed.
+    fn reseed(&mut self, _seed: u64, _agent: u32) {}
+
     /// Begins a step that this agent leads: what it tells the others, they may follow.
     fn lead_step(&mut self, _shared: &mut Self::Shared) {}
 
@@ -93,8 +96,9 @@ pub(crate) trait Agent: Clone + Send + 'static {
     /// Figures that it has learned: for a table, its states.
     fn size(&self) -> u64;
 
-    /// Forgets everything learned.
-    fn forget(&mut self);
+    /// Forgets what it has learned, but for this share (0 to 1) of how sure it is: what it knows stays its belief for as
+    /// long as nothing else is seen, and counts as if only that share of it had been seen. With 0 it starts afresh.
+    fn forget(&mut self, kept: f64);
 
     /// What it has learned.
     fn knowledge(&self) -> Self::Knowledge;

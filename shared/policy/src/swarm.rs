@@ -66,8 +66,11 @@ pub struct Swarm {
 /// A command of the psi-field.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Command {
-    /// The targets forget what they have learned.
-    Nigredo,
+    /// The targets forget what they have learned, but for a share of how sure they are.
+    Nigredo {
+        /// That share, from 0 (they start afresh) to 1.
+        kept: f64,
+    },
     /// The targets' ε becomes min(`max`, `factor`·ε) for so many windows.
     Albedo {
         /// What ε is multiplied by.
@@ -216,6 +219,17 @@ impl Swarm {
         }
     }
 
+    /// A copy that draws otherwise from here on, as in an episode of this seed.
+    #[must_use]
+    pub fn fork(&self, seed: u64) -> Self {
+        let mut fork = self.clone();
+        fork.team.reseed(seed);
+        if let Some(guard) = &mut fork.guard {
+            guard.twin().team.reseed(seed);
+        }
+        fork
+    }
+
     /// Plays one step and learns from it; false when the episode is over.
     pub fn run_step(&mut self, episode: &mut Episode<'_>, reward: Reward, report: &mut StepReport) -> bool {
         if !episode.begin_step() {
@@ -313,11 +327,11 @@ impl Swarm {
         let agents = targets.iter().map(|target| *target as usize).filter(|agent| *agent < self.team.len());
         for agent in agents.collect::<Vec<_>>() {
             match command {
-                Command::Nigredo => self.team.forget(agent),
+                Command::Nigredo { kept } => self.team.forget(agent, kept),
                 Command::Albedo { factor, max, windows } => self.team.explore(agent, factor, max, windows),
             }
         }
-        if command == Command::Nigredo {
+        if matches!(command, Command::Nigredo { .. }) {
             self.heed_again();
         }
     }

@@ -21,6 +21,9 @@ pub(crate) trait Team: Send {
 
     fn begin_episode(&mut self, seed: u64);
 
+    /// What its learners draw from here on they draw as in an episode of this seed.
+    fn reseed(&mut self, seed: u64);
+
     /// Begins a step that this agent leads, and whose requests are these agents'.
     fn begin_step(&mut self, leader: usize, agents: &[usize]);
 
@@ -52,7 +55,7 @@ pub(crate) trait Team: Send {
     /// Decides for those who want this from now on; `false` where it does not heed it.
     fn prefer(&mut self, wanted: Preference) -> bool;
 
-    fn forget(&mut self, agent: usize);
+    fn forget(&mut self, agent: usize, kept: f64);
 
     /// Raises the agent's ε to min(`max`, `factor`·ε) for so many windows.
     fn explore(&mut self, agent: usize, factor: f64, max: f64, windows: u64);
@@ -142,6 +145,12 @@ impl<A: Agent> Team for TeamOf<A> {
         self.agents[leader].lead_step(&mut self.shared);
     }
 
+    fn reseed(&mut self, seed: u64) {
+        for (agent, number) in self.agents.iter_mut().zip(0..) {
+            agent.reseed(seed, number);
+        }
+    }
+
     fn tell(&mut self, truth: &Truth) {
         self.agents.iter_mut().filter_map(Agent::informed).for_each(|agent| agent.tell(truth));
     }
@@ -194,9 +203,9 @@ impl<A: Agent> Team for TeamOf<A> {
         heeded.into_iter().all(|heeded| heeded)
     }
 
-    fn forget(&mut self, agent: usize) {
+    fn forget(&mut self, agent: usize, kept: f64) {
         let agent = &mut self.agents[agent];
-        agent.forget();
+        agent.forget(kept);
         if let Some(learning) = agent.learning_mut() {
             learning.exploration.raised = None;
         }

@@ -83,6 +83,7 @@ fn window(number: u64, values: &[f64]) -> Window {
             .map(|(i, x)| (format!("open {i}"), *x))
             .collect::<BTreeMap<_, _>>(),
         acknowledged: Vec::new(),
+        trials: Vec::new(),
     }
 }
 

@@ -26,6 +26,10 @@ pub(crate) struct Guardian {
     /// The reward's last deviations, as many as the anomaly looks back. They are compared, and not reckoned with.
     #[garde(skip)]
     reward_z: VecDeque<Option<f64>>,
+    /// The entropy that is usual where Ψ is not low.
+    #[serde(default)]
+    #[garde(inner(range(min = 0.0, max = 1.0)))]
+    usual_entropy: Option<f64>,
     /// Windows on end in which Ψ was low and entropy collapsed.
     #[garde(range(max = COUNT_LIMIT))]
     blind: u64,
@@ -46,7 +50,14 @@ impl Guardian {
             self.reward_z.pop_front();
         }
         let unstable = state.psi.is_some_and(|psi| psi < settings.albedo_psi);
-        let collapsed = state.entropy.is_some_and(|entropy| entropy < settings.albedo_entropy);
+        let collapsed = state
+            .entropy
+            .zip(self.usual_entropy)
+            .is_some_and(|(entropy, usual)| entropy < settings.albedo_entropy * usual);
+        if let Some(entropy) = state.entropy.filter(|_| !unstable) {
+            let usual = self.usual_entropy.unwrap_or(entropy);
+            self.usual_entropy = Some(usual + (entropy - usual) / settings.retention_windows as f64);
+        }
         self.blind = if unstable && collapsed { self.blind + 1 } else { 0 };
 
         let fell = self.reward_z.iter().flatten().any(|z| *z <= FALL_Z)
@@ -60,7 +71,7 @@ impl Guardian {
         }
     }
 
-    /// The intervention with its targets, reason and evidence.
+    /// The intervention with its targets, reason and evidence; `None` where nobody has something to forget, or explores.
     #[must_use]
     pub(crate) fn wish(
         &self,
@@ -70,7 +81,7 @@ impl Guardian {
         observation: &Observation,
         profile: &Profile,
         settings: &Settings,
-    ) -> Wish {
+    ) -> Option<Wish> {
         let mut evidence = Map::new();
         for (name, term) in [
             ("psi", state.psi),
@@ -83,37 +94,57 @@ impl Guardian {
         match kind {
             InterventionKind::Nigredo => {
                 let mut targets = profile.worst_first(observation);
+                targets.retain(|agent| observation.learners.contains(agent));
+                if targets.is_empty() {
+                    return None;
+                }
                 let share = (targets.len() as f64 * settings.nigredo_share).ceil().max(1.0);
                 targets.truncate(share as usize);
                 targets.sort_unstable();
                 evidence.insert("channels".into(), channels(judged));
+                let what = forgetting(targets.len(), settings.nigredo_kept);
                 let reward = reward_of(judged).map(|reward| reward.deviation);
                 let reason = match reward {
                     Some(d) => format!(
                         "What was learned no longer holds: the reward is {} where {} was expected, {:.1} scales off. \
-                         The {} agents of the worst recent reward start afresh.",
+                         {what}",
                         short(d.observed),
                         short(d.expected),
                         d.z,
-                        targets.len()
                     ),
-                    None => format!(
-                        "What was learned no longer holds: the reward fell. The {} agents of the worst recent \
-                         reward start afresh.",
-                        targets.len()
-                    ),
+                    None => format!("What was learned no longer holds: the reward fell. {what}"),
                 };
-                Wish { kind, targets, reason, evidence }
+                Some(Wish { kind, targets, reason, evidence })
             }
             InterventionKind::Albedo => {
+                let targets: Vec<u32> = observation.explorers.iter().copied().collect();
+                if targets.is_empty() {
+                    return None;
+                }
                 evidence.insert("windows".into(), json!(self.blind));
+                evidence.insert("usual_entropy".into(), json!(self.usual_entropy));
                 let reason = format!(
-                    "The swarm is stuck: Ψ was below {} and entropy below {} for {} windows. All agents explore more.",
-                    settings.albedo_psi, settings.albedo_entropy, self.blind
+                    "The swarm is stuck: for {} windows Ψ was below {} and entropy below {:.0} % of what is usual. All agents \
+                     that explore explore more.",
+                    self.blind,
+                    settings.albedo_psi,
+                    100.0 * settings.albedo_entropy
                 );
-                Wish { kind, targets: observation.agents.keys().copied().collect(), reason, evidence }
+                Some(Wish { kind, targets, reason, evidence })
             }
         }
+    }
+}
+
+/// What so many agents are to do, as a sentence.
+fn forgetting(agents: usize, kept: f64) -> String {
+    if kept > 0.0 {
+        format!(
+            "For the {agents} agents of the worst recent reward what they learned counts {:.0} % of what it did.",
+            100.0 * kept
+        )
+    } else {
+        format!("The {agents} agents of the worst recent reward start afresh.")
     }
 }
 
@@ -171,9 +202,11 @@ mod tests {
         let (mut guardian, settings) = (Guardian::default(), Settings::default());
         let mut call =
             |psi, entropy| guardian.observe(Finding::default(), None, &state(psi, entropy), &settings);
-        assert_eq!(call(0.4, 0.1), None);
-        assert_eq!(call(0.4, 0.1), None);
-        assert_eq!(call(0.4, 0.1), Some(InterventionKind::Albedo));
+        assert_eq!(call(0.9, 0.5), None);
+        assert_eq!(call(0.4, 0.4), None);
+        assert_eq!(call(0.4, 0.4), None);
+        assert_eq!(call(0.4, 0.4), Some(InterventionKind::Albedo));
+        assert_eq!(call(0.4, 0.48), None, "a little less than usual is not collapsed");
         assert_eq!(call(0.9, 0.1), None, "stable, and of one mind: nothing is wrong");
     }
 }

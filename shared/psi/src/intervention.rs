@@ -35,12 +35,17 @@ pub enum InterventionStatus {
     Assessed,
     /// Never acknowledged in its time.
     Expired,
+    /// The swarm tried it in forks of itself, and did without it.
+    Declined,
 }
 
 /// How an intervention is to be carried out. Which fields are there depends on the kind.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InterventionParameters {
+    /// Nigredo: the share of the weight of what the targets learned that stays; without it they start afresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence_kept: Option<f64>,
     /// Albedo: ε becomes min(`epsilon_max`, `epsilon_factor`·ε).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epsilon_factor: Option<f64>,
@@ -90,6 +95,23 @@ pub struct Assessment {
     pub difference_ci_high: f64,
 }
 
+/// What an intervention was worth in forks of the swarm: so many pairs, of which one had it and the other had not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Effect {
+    /// Pairs of forks.
+    pub forks: u64,
+    /// Windows that each fork played.
+    pub windows: u64,
+    /// Mean reward without it.
+    pub reward_without: f64,
+    /// Mean reward with it.
+    pub reward_with: f64,
+    /// 95 % interval of the paired difference (Student's t), low end.
+    pub difference_ci_low: f64,
+    /// 95 % interval of the paired difference (Student's t), high end.
+    pub difference_ci_high: f64,
+}
+
 /// An intervention and what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InterventionRecord {
@@ -101,7 +123,10 @@ pub struct InterventionRecord {
     /// The window that acknowledged it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged_at_window: Option<u64>,
-    /// What it brought, once enough windows have passed.
+    /// What it brought, once enough windows have passed; not where forks have shown that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assessment: Option<Assessment>,
+    /// What it was worth in forks, where it was tried in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
 }

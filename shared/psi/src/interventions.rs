@@ -13,6 +13,7 @@ use crate::{
     },
     numbers::{COUNT_LIMIT, LIMIT, all_within, each_is_valid},
     settings::Settings,
+    window::Trial,
 };
 
 /// So many interventions are kept in full; the oldest that are done with go first. Of those that are not, none ever goes:
@@ -106,20 +107,25 @@ pub enum InterventionError {
 }
 
 impl Interventions {
-    /// Takes a window's acknowledgements.
+    /// Takes a window's acknowledgements, and what trying interventions came to: the effect of one that was tried is known at
+    /// once, whether it was applied or not.
     ///
     /// # Errors
     /// [`InterventionError::Unknown`] for an id that was never issued; then nothing is taken.
     pub(crate) fn acknowledge(
         &mut self,
         window: u64,
-        ids: &[Uuid],
+        applied: &[Uuid],
+        trials: &[Trial],
     ) -> Result<Vec<InterventionRecord>, InterventionError> {
-        if let Some(id) = ids.iter().find(|id| !self.tracked.iter().any(|t| t.record.intervention.id == **id))
-        {
-            return Err(InterventionError::Unknown(*id));
+        let untried = trials.iter().filter(|trial| trial.adopted && trial.effect.is_none());
+        let ids: Vec<Uuid> = applied.iter().copied().chain(untried.map(|trial| trial.intervention)).collect();
+        let told = trials.iter().map(|trial| trial.intervention).chain(ids.iter().copied());
+        let is_unknown = |id: &Uuid| !self.tracked.iter().any(|t| t.record.intervention.id == *id);
+        if let Some(id) = told.into_iter().find(is_unknown) {
+            return Err(InterventionError::Unknown(id));
         }
-        let mut changed = Vec::new();
+        let mut changed = self.judge(window, trials);
         let before: Vec<f64> = self.rewards.iter().copied().collect();
         for tracked in &mut self.tracked {
             // Said twice, or after its time: it stands as it stood.
@@ -133,6 +139,25 @@ impl Interventions {
             }
         }
         Ok(changed)
+    }
+
+    fn judge(&mut self, window: u64, trials: &[Trial]) -> Vec<InterventionRecord> {
+        let mut changed = Vec::new();
+        for trial in trials.iter().filter(|trial| !trial.adopted || trial.effect.is_some()) {
+            let waits = |t: &&mut Tracked| {
+                t.record.intervention.id == trial.intervention
+                    && t.record.status == InterventionStatus::Issued
+            };
+            let Some(tracked) = self.tracked.iter_mut().find(waits) else { continue };
+            let record = &mut tracked.record;
+            record.status =
+                if trial.adopted { InterventionStatus::Assessed } else { InterventionStatus::Declined };
+            record.acknowledged_at_window = trial.adopted.then_some(window);
+            record.effect.clone_from(&trial.effect);
+            tracked.done = true;
+            changed.push(record.clone());
+        }
+        changed
     }
 
     /// Takes the window's reward: assesses what has enough of them, and expires what was not acknowledged.
@@ -384,6 +409,7 @@ fn issued(intervention: Intervention) -> InterventionRecord {
         status: InterventionStatus::Issued,
         acknowledged_at_window: None,
         assessment: None,
+        effect: None,
     }
 }
 
@@ -398,11 +424,16 @@ fn command(
     let by = if by_operator { "operator" } else { "field" };
     let name = format!("{swarm}\n{lineage}\n{window}\n{}\n{by}", wish.kind.name());
     let parameters = match wish.kind {
-        InterventionKind::Nigredo => InterventionParameters::default(),
+        // by hand it is what it is called: a fresh start
+        InterventionKind::Nigredo => InterventionParameters {
+            evidence_kept: Some(settings.nigredo_kept).filter(|kept| *kept > 0.0 && !by_operator),
+            ..InterventionParameters::default()
+        },
         InterventionKind::Albedo => InterventionParameters {
             epsilon_factor: Some(settings.epsilon_factor),
             epsilon_max: Some(settings.epsilon_max),
             duration_windows: Some(settings.epsilon_windows),
+            evidence_kept: None,
         },
     };
     Intervention {

@@ -183,7 +183,7 @@ impl Field {
         }
         let mut observation = Observation::new(window)?;
         // The last thing that can fail, and it changes nothing when it does.
-        let mut changed = self.interventions.acknowledge(number, &window.acknowledged)?;
+        let mut changed = self.interventions.acknowledge(number, &window.acknowledged, &window.trials)?;
         changed.extend(self.interventions.advance(number, observation.mean_reward(), &self.settings));
 
         let likeness = self.profile.observe(number, &observation, self.settings.retention_windows);
@@ -203,9 +203,9 @@ impl Field {
         if let Some(kind) =
             wish.filter(|_| intervene && !self.interventions.cooling_down(number, &self.settings))
             && self.interventions.has_room()
+            && let Some(wish) =
+                self.guardian.wish(kind, &self.state, &judged, &observation, &self.profile, &self.settings)
         {
-            let wish =
-                self.guardian.wish(kind, &self.state, &judged, &observation, &self.profile, &self.settings);
             let record = self.interventions.issue(&self.swarm, &self.lineage, number, wish, &self.settings);
             interventions.push(record.intervention.clone());
             changed.push(record);

@@ -184,6 +184,8 @@ mod tests {
     fn observation(rewards: impl Iterator<Item = f64>) -> Observation {
         Observation {
             agents: (0..).zip(rewards.map(Some)).collect(),
+            learners: std::collections::BTreeSet::new(),
+            explorers: std::collections::BTreeSet::new(),
             channels: [None; crate::observation::CHANNELS],
             shares: Vec::new(),
             open: BTreeMap::new(),

@@ -59,10 +59,13 @@ settings! {
         /// Nigredo: share of the agents that forget and start afresh, the worst first; at least one agent.
         #[garde(range(min = 0.0, max = 1.0))]
         pub nigredo_share: f64,
+        /// Nigredo: share of the weight of what they learned that stays with them; with 0 they start afresh.
+        #[garde(range(min = 0.0, max = 1.0))]
+        pub nigredo_kept: f64,
         /// Albedo: a swarm with a lower Ψ counts as unstable.
         #[garde(range(min = 0.0, max = 1.0))]
         pub albedo_psi: f64,
-        /// Albedo: a swarm with a lower entropy counts as collapsed.
+        /// Albedo: a swarm whose entropy is below this share of what is usual for it counts as collapsed.
         #[garde(range(min = 0.0, max = 1.0))]
         pub albedo_entropy: f64,
         /// Albedo: consecutive windows in which both must hold.
@@ -94,8 +97,9 @@ impl Default for Settings {
             expires_after_windows: 3,
             assessment_windows: 10,
             nigredo_share: 0.2,
+            nigredo_kept: 0.05,
             albedo_psi: 0.7,
-            albedo_entropy: 0.2,
+            albedo_entropy: 0.9,
             albedo_patience_windows: 3,
             epsilon_factor: 1.5,
             epsilon_max: 0.3,

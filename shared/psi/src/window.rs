@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use crate::intervention::Effect;
+
 /// One window of a swarm's life.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
@@ -17,8 +19,21 @@ pub struct Window {
     pub swarm: SwarmWindow,
     /// Whatever else is to be watched, by name.
     pub channels: BTreeMap<String, f64>,
-    /// Interventions that were applied since the last window.
+    /// Interventions that were applied since the last window, untried.
     pub acknowledged: Vec<Uuid>,
+    /// Interventions that were tried first, in forks of the swarm, and then applied or declined.
+    pub trials: Vec<Trial>,
+}
+
+/// What trying an intervention came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// Which one.
+    pub intervention: Uuid,
+    /// Whether it was applied.
+    pub adopted: bool,
+    /// What it was worth in the forks; absent where it could not be tried.
+    pub effect: Option<Effect>,
 }
 
 /// What one agent did in a window.

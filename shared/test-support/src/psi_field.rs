@@ -7,7 +7,8 @@ use std::{
 };
 
 use api::psi_field::{
-    FieldState, Intervention, InterventionKind, InterventionParameters, Snapshot, Swarm, Window, WindowAnswer,
+    FieldState, Intervention, InterventionKind, InterventionParameters, Snapshot, Swarm, Trial, Window,
+    WindowAnswer,
 };
 use axum::{
     Json, Router,
@@ -38,6 +39,8 @@ struct Field {
     posted: Vec<(String, u64)>,
     /// Every acknowledgement.
     acknowledged: Vec<Uuid>,
+    /// Every trial that was told.
+    trials: Vec<Trial>,
 }
 
 /// What it knows after a restart.
@@ -118,6 +121,12 @@ impl FakePsiField {
     #[must_use]
     pub fn acknowledged(&self) -> Vec<Uuid> {
         lock(&self.state).acknowledged.clone()
+    }
+
+    /// Every trial that it was told of, in their order.
+    #[must_use]
+    pub fn trials(&self) -> Vec<Trial> {
+        lock(&self.state).trials.clone()
     }
 
     /// As if somebody made a checkpoint here: answers before it are gone.
@@ -249,12 +258,15 @@ async fn post_window(State(state): Shared, Path(id): Path<String>, Json(window):
             Some((_, answer)) => Json(answer.clone()).into_response(),
         };
     }
-    if let Some(unknown) = window.acknowledged.iter().find(|id| !swarm.issued.contains(id)) {
+    let tried = window.trials.iter().map(|trial| trial.intervention);
+    let known: Vec<Uuid> = window.acknowledged.iter().copied().chain(tried).collect();
+    if let Some(unknown) = known.iter().find(|id| !swarm.issued.contains(id)) {
         return problem(422, "unknown_intervention", format!("{unknown} was never issued"));
     }
     field.posted.push((id.clone(), window.number));
     field.acknowledged.extend(&window.acknowledged);
-    swarm.issued.retain(|id| !window.acknowledged.contains(id));
+    field.trials.extend(window.trials.iter().cloned());
+    swarm.issued.retain(|id| !known.contains(id));
     let answer = swarm.answer(&id, &window);
     swarm.issued.extend(answer.interventions.iter().map(|intervention| intervention.id));
     swarm.next_window += 1;

@@ -85,6 +85,7 @@ impl Detect {
                 channels: row.values(&series.channels),
                 repeated: false,
                 acknowledged: Vec::new(),
+                trials: Vec::new(),
             };
             let answer = field.post_window(&swarm, &window).await;
             answers.push(answer.map_err(|error| service_error("psi-field", field.endpoint(), error))?);

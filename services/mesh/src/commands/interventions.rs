@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context as _, anyhow, bail};
 use api::psi_field::{
-    Assessment, Intervention, InterventionKind, InterventionRecord, InterventionStatus, NewIntervention,
+    Intervention, InterventionKind, InterventionRecord, InterventionStatus, NewIntervention,
 };
 use clap::{ArgGroup, Args};
 use client::{ClientError, PageQuery, PsiField, Trainer};
@@ -132,9 +132,10 @@ impl Interventions {
     }
 }
 
-const HEADER: [&str; 6] = ["window", "kind", "targets", "status", "assessment", "reason"];
+const HEADER: [&str; 6] = ["window", "kind", "targets", "status", "effect", "reason"];
 
-/// psi-field's records of what the run applied. Those that it does not have (it is away, forgot the swarm, or knows it
+/// psi-field's records of what the run applied, and of what it tried and declined. Of what it applied, those that psi-field does
+/// not have (it is away, forgot the swarm, or knows it
 /// under another name) count as acknowledged: the run applied them.
 async fn records(
     field: &PsiField,
@@ -143,7 +144,7 @@ async fn records(
 ) -> anyhow::Result<Vec<InterventionRecord>> {
     let mut known = HashMap::new();
     let mut page = PageQuery { limit: Some(1000), ..PageQuery::default() };
-    while !applied.is_empty() {
+    loop {
         match field.interventions(&run.to_string(), &page).await {
             Ok(records) => {
                 known.extend(records.items.into_iter().map(|record| (record.intervention.id, record)));
@@ -153,6 +154,7 @@ async fn records(
                 }
             }
             Err(error) if error.is_not_found() => break,
+            Err(ClientError::Unreachable { .. }) if applied.is_empty() => break,
             Err(ClientError::Unreachable { url, .. }) => {
                 note(&format!(
                     "what became of the interventions is not known: psi-field does not answer at {url}"
@@ -168,9 +170,13 @@ async fn records(
             status: InterventionStatus::Acknowledged,
             acknowledged_at_window: None,
             assessment: None,
+            effect: None,
         })
     };
-    Ok(applied.into_iter().map(record).collect())
+    let mut records: Vec<_> = applied.into_iter().map(record).collect();
+    records.extend(known.into_values().filter(|record| record.status == InterventionStatus::Declined));
+    records.sort_by_key(|record| record.intervention.issued_at_window);
+    Ok(records)
 }
 
 fn row(record: &InterventionRecord) -> Vec<String> {
@@ -180,7 +186,7 @@ fn row(record: &InterventionRecord) -> Vec<String> {
         intervention.kind.name().into(),
         targets(&intervention.targets),
         record.status.name().into(),
-        record.assessment.as_ref().map_or_else(|| "-".into(), assessment),
+        effect(record).unwrap_or_else(|| "-".into()),
         intervention.reason.clone(),
     ]
 }
@@ -200,9 +206,17 @@ pub(crate) fn targets(agents: &[u32]) -> String {
     text
 }
 
-fn assessment(assessment: &Assessment) -> String {
-    let Assessment { reward_before, reward_after, difference_ci_low, difference_ci_high, .. } = assessment;
-    format!("{:+.3} [{difference_ci_low:+.3}, {difference_ci_high:+.3}]", reward_after - reward_before)
+/// The difference in reward that it made, with its interval: in forks where it was tried, otherwise of before and after.
+fn effect(record: &InterventionRecord) -> Option<String> {
+    let shown = |difference, low, high| format!("{difference:+.3} [{low:+.3}, {high:+.3}]");
+    let in_forks = record
+        .effect
+        .as_ref()
+        .map(|e| shown(e.reward_with - e.reward_without, e.difference_ci_low, e.difference_ci_high));
+    in_forks.or_else(|| {
+        let a = record.assessment.as_ref()?;
+        Some(shown(a.reward_after - a.reward_before, a.difference_ci_low, a.difference_ci_high))
+    })
 }
 
 #[cfg(test)]
@@ -216,14 +230,23 @@ mod tests {
     }
 
     #[test]
-    fn an_assessment_is_the_difference_with_its_interval() {
-        let assessed = Assessment {
-            windows: 20,
-            reward_before: -1.5,
-            reward_after: -1.25,
-            difference_ci_low: -0.125,
-            difference_ci_high: 0.625,
-        };
-        assert_eq!(assessment(&assessed), "+0.250 [-0.125, +0.625]");
+    fn an_effect_is_the_difference_with_its_interval() {
+        let mut record: InterventionRecord = serde_json::from_value(serde_json::json!({
+            "id": Uuid::nil(), "kind": "albedo", "targets": [], "parameters": {}, "reason": "", "evidence": {},
+            "issued_at_window": 0, "expires_after_windows": 3, "by_operator": false, "status": "assessed",
+            "assessment": {"windows": 20, "reward_before": -1.5, "reward_after": -1.25, "difference_ci_low": -0.125,
+                "difference_ci_high": 0.625},
+        }))
+        .unwrap();
+        assert_eq!(effect(&record).unwrap(), "+0.250 [-0.125, +0.625]");
+        record.effect =
+            serde_json::from_value(serde_json::json!({"forks": 12, "windows": 40, "reward_without": 2.0,
+            "reward_with": 2.5, "difference_ci_low": 0.375, "difference_ci_high": 0.625}))
+            .unwrap();
+        assert_eq!(
+            effect(&record).unwrap(),
+            "+0.500 [+0.375, +0.625]",
+            "forks know better than before and after"
+        );
     }
 }

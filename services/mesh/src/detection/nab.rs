@@ -118,6 +118,7 @@ fn alarms(series: &Series) -> anyhow::Result<Vec<bool>> {
             swarm: SwarmWindow::default(),
             channels: row.values(&series.channels),
             acknowledged: Vec::new(),
+            trials: Vec::new(),
         };
         alarms.push(field.watch(&window)?.answer.anomaly.is_some());
     }

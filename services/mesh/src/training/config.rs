@@ -8,7 +8,7 @@ use std::{
 
 use api::{
     Hash,
-    trainer::{AlgorithmSpec, EnvironmentSpec, Federate, NewRun, PsiFieldMode, Recording},
+    trainer::{AlgorithmSpec, EnvironmentSpec, Federate, Interventions, NewRun, PsiFieldMode, Recording},
 };
 use clap::value_parser;
 use policy::{Prior, Swarm, SwarmConfig, registry};
@@ -58,6 +58,10 @@ pub(crate) struct RunArgs {
     /// psi-field: required, best-effort, off, or the URL of one elsewhere [default: required]
     #[arg(long, value_name = "MODE|URL")]
     psi_field: Option<PsiFieldArg>,
+    /// What to do with the interventions that psi-field decides: try each in forks of the run and take those that prove
+    /// themselves there, or obey all [default: tried]
+    #[arg(long, value_name = "WHAT", value_enum)]
+    interventions: Option<InterventionsArg>,
     /// Which decisions go to the ledger: all or none [default: all]
     #[arg(long, value_name = "WHICH", value_enum)]
     record: Option<RecordArg>,
@@ -75,6 +79,13 @@ pub(crate) enum PsiFieldArg {
     Mode(PsiFieldMode),
     /// Another one, which is waited for.
     At(String),
+}
+
+/// What to do with psi-field's interventions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum InterventionsArg {
+    Tried,
+    Obeyed,
 }
 
 /// Which decisions go to the ledger.
@@ -194,6 +205,7 @@ impl RunArgs {
             seed: self.seed.unwrap_or(default.seed),
             environment: self.environment.spec()?,
             psi_field: self.psi_field.as_ref().map_or(default.psi_field, PsiFieldArg::mode),
+            interventions: self.interventions.map(Into::into),
             federate: self.federate.map(|every| Federate { every, id: None }),
             ..default
         })
@@ -220,6 +232,13 @@ impl RunArgs {
             self.psi_field.as_ref().map(PsiFieldArg::mode).filter(|m| *m != config.psi_field)
         {
             return Err(contradiction("--psi-field", mode_name(wanted), mode_name(config.psi_field)));
+        }
+        if let Some(wanted) = self.interventions.map(Interventions::from)
+            && config.interventions.unwrap_or(Interventions::Obeyed) != wanted
+        {
+            let name: fn(Interventions) -> &'static str = Into::into;
+            let began_with = config.interventions.map_or("none", name);
+            return Err(contradiction("--interventions", name(wanted), began_with));
         }
         self.check_environment(&config.environment)
     }
@@ -290,6 +309,15 @@ impl FromStr for PsiFieldArg {
             "off" => Ok(Self::Mode(PsiFieldMode::Off)),
             url if url.starts_with("http://") || url.starts_with("https://") => Ok(Self::At(url.into())),
             _ => Err("expected required, best-effort, off, or a URL (http://… or https://…)".into()),
+        }
+    }
+}
+
+impl From<InterventionsArg> for Interventions {
+    fn from(what: InterventionsArg) -> Self {
+        match what {
+            InterventionsArg::Tried => Self::Tried,
+            InterventionsArg::Obeyed => Self::Obeyed,
         }
     }
 }

@@ -109,14 +109,16 @@ fn window(field: &Field, x: &[f64], guarded: bool) -> Window {
         number: field.next_window(),
         repeated: false,
         acknowledged: waiting.map(|record| record.intervention.id).collect(),
+        trials: Vec::new(),
         agents: (0..)
             .zip(x)
             .map(|(agent, reward)| AgentWindow {
                 agent,
                 mean_reward: Some(*reward),
                 mean_abs_td_error: None,
-                epsilon: 0.0,
-                q_table_size: 0,
+                // nothing is said of them: that they learn and explore is assumed, or no intervention had a target
+                epsilon: 0.1,
+                q_table_size: 1,
                 decisions: 1,
             })
             .collect(),

@@ -118,6 +118,7 @@ pub(crate) fn window(number: u64) -> Window {
             provider_shares: vec![0.5 - 0.4 * out, 0.3 + 0.2 * out, 0.2 + 0.2 * out],
         },
         acknowledged: Vec::new(),
+        trials: Vec::new(),
     }
 }
 

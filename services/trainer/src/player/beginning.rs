@@ -9,7 +9,7 @@ use policy::{Prior, StepReport, Swarm};
 use super::{Player, evidence::Others};
 use crate::{
     checkpoint::CheckpointDocument,
-    field_link::FieldLink,
+    field_link::{FieldLink, Pending},
     figures::new_agents,
     ledger::RunLedger,
     run::{History, Run},
@@ -70,7 +70,10 @@ impl<'a> Player<'a> {
             swarm.is_learner(),
         );
         if let Some(document) = &from {
-            let pending = document.pending_acknowledgements.clone();
+            let pending = Pending {
+                applied: document.pending_acknowledgements.clone(),
+                trials: document.pending_trials.clone(),
+            };
             field = field.going_on(document.windows_done, document.field.clone(), pending);
         }
         let recorded_before = match run.config.recording {
@@ -98,6 +101,7 @@ impl<'a> Player<'a> {
             frontier,
             episodes_done: from.as_ref().map_or(0, |document| document.episodes_done),
             windows_done,
+            windows_tried: from.as_ref().map_or(0, |document| document.windows_tried),
             windows_recorded: windows_done,
             reproducible: from.as_ref().is_none_or(|document| document.reproducible),
         };

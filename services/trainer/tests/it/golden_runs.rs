@@ -78,7 +78,7 @@ fn runs_on(preset: &str) -> BTreeMap<String, Value> {
             _ => json!(algorithm),
         };
         let run = json!({"algorithm": algorithm, "agents": 3, "episodes": 4, "steps_per_episode": steps, "seed": 11,
-            "environment": {"preset": preset}});
+            "interventions": "obeyed", "environment": {"preset": preset}});
         (format!("{name} on {preset}"), merged(&run, &settings))
     };
     runs.into_iter().map(named).collect()
@@ -127,7 +127,7 @@ fn outcome(run: &NewRun) -> Outcome {
         }
         swarm.end_episode();
         if e == 0 {
-            swarm.apply(Command::Nigredo, &[0]);
+            swarm.apply(Command::Nigredo { kept: 0.0 }, &[0]);
             swarm.apply(Command::Albedo { factor: 2.0, max: 0.5, windows: 15 }, &[1]);
         }
         if e == 1 {

@@ -2,7 +2,10 @@
 
 use api::{
     Hash,
-    trainer::{AlgorithmSpec, MetricsQuery, NewRun, PsiFieldMode, Resolution, Run, RunQuery, RunStatus},
+    trainer::{
+        AlgorithmSpec, Interventions, MetricsQuery, NewRun, PsiFieldMode, Resolution, Run, RunQuery,
+        RunStatus,
+    },
 };
 use client::PageQuery;
 use serde_json::json;
@@ -155,10 +158,15 @@ async fn a_remembrancer_that_is_away_for_a_while_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trainer_that_is_killed_goes_on_from_its_last_checkpoint_to_the_same_root() {
-    let run = NewRun { episodes: 8, ..small_run() };
-    let expected = undisturbed(&run).await;
     // before the first checkpoint, after it, and late
-    for windows in [4, 13, 32] {
+    for (windows, interventions) in [
+        (4, Interventions::Obeyed),
+        (13, Interventions::Tried),
+        (13, Interventions::Obeyed),
+        (32, Interventions::Tried),
+    ] {
+        let run = NewRun { episodes: 8, interventions: Some(interventions), ..small_run() };
+        let expected = undisturbed(&run).await;
         let mut stack = Stack::start().await;
         stack.field.faults().set(slow(4));
         let created = stack.client().create_run(&run, Some("the-key")).await.unwrap();

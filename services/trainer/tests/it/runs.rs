@@ -3,8 +3,8 @@
 use api::{
     remembrancer::{Action, NewRecord},
     trainer::{
-        AlgorithmSpec, EnvironmentSpec, MetricsQuery, NewRewind, NewRun, PsiFieldMode, Recording, Resolution,
-        RunQuery, RunStatus,
+        AlgorithmSpec, EnvironmentSpec, Interventions, MetricsQuery, NewRewind, NewRun, PsiFieldMode,
+        Recording, Resolution, RunQuery, RunStatus,
     },
 };
 use client::PageQuery;
@@ -51,6 +51,42 @@ async fn a_run_ends_with_all_its_decisions_in_the_ledger_in_order() {
     let policy = PolicyFile::parse(&stack.artifact(run.policy_sha256)).unwrap();
     assert_eq!(policy.training_seeds(), 7..11);
     assert_eq!(policy.training.decisions, decisions.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_default_an_intervention_is_tried_and_told_with_what_it_was_worth() {
+    let stack = Stack::start().await;
+    let run = stack.play(&NewRun { interventions: None, ..small_run() }).await;
+    assert_eq!(run.config.interventions, Some(Interventions::Tried));
+    let trials = stack.field.trials();
+    assert!(trials.len() >= 3, "the stand-in is to intervene often, got {}", trials.len());
+    assert!(stack.field.acknowledged().is_empty(), "nothing is applied untried");
+    let first = trials[0].effect.as_ref().expect("the first is tried");
+    assert_eq!(first.windows, 40);
+    assert_eq!(trials[0].adopted, first.difference_ci_low > 0.0);
+    let untried = trials.iter().filter(|trial| trial.effect.is_none());
+    assert!(untried.clone().count() > 0, "a run as short as this has not the time to try them all");
+    assert!(untried.clone().all(|trial| !trial.adopted), "and takes none on faith");
+    let applied = stack.client().interventions(run.id, &PageQuery::default()).await.unwrap().items;
+    assert_eq!(applied.len(), trials.iter().filter(|trial| trial.adopted).count());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_choice_about_interventions_where_there_can_be_none_is_refused() {
+    let stack = Stack::start().await;
+    for (algorithm, psi_field) in
+        [("q-learning", PsiFieldMode::Off), ("weighted-score", PsiFieldMode::Required)]
+    {
+        let run = NewRun {
+            algorithm: Some(algorithm.into()),
+            psi_field,
+            interventions: Some(Interventions::Tried),
+            ..small_run()
+        };
+        let error = stack.client().create_run(&run, None).await.unwrap_err();
+        assert_eq!(error.status(), Some(422), "{error}");
+        assert!(error.to_string().contains("/interventions"), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::trainer::{EnvironmentSpec, NewRun, Run, RunStatus};
+use api::trainer::{EnvironmentSpec, Interventions, NewRun, Run, RunStatus};
 use client::{Endpoint, Trainer};
 use service_kit::{Deadlines, HttpConfig};
 use test_support::{FakePsiField, FakeRemembrancer, Fault, eventually};
@@ -168,7 +168,8 @@ impl Drop for Running {
     }
 }
 
-/// A run of 4 episodes with 5 steps each, checkpointed after every second.
+/// A run of 4 episodes with 5 steps each, checkpointed after every second. It obeys the stand-in, so that what psi-field
+/// commands changes its decisions.
 pub(crate) fn small_run() -> NewRun {
     NewRun {
         agents: 3,
@@ -178,6 +179,7 @@ pub(crate) fn small_run() -> NewRun {
         seed: 7,
         algorithm: Some("q-learning".into()),
         environment: EnvironmentSpec::default(),
+        interventions: Some(Interventions::Obeyed),
         ..NewRun::default()
     }
 }

@@ -198,13 +198,17 @@ impl Agent for Adaptive {
     const ORDER: Order = Order::LongestFirst;
 
     fn begin_episode(&mut self, seed: u64, agent: u32) {
-        self.rng = generator(seed, Stream::Agent(agent));
+        self.reseed(seed, agent);
         self.model.begin_episode();
         self.rehearsals.iter_mut().for_each(Rehearsals::begin_episode);
         self.beliefs = None;
         if let Some(member) = &mut self.member {
             member.begin_episode(agent as usize);
         }
+    }
+
+    fn reseed(&mut self, seed: u64, agent: u32) {
+        self.rng = generator(seed, Stream::Agent(agent));
     }
 
     fn lead_step(&mut self, _shared: &mut Step) {
@@ -322,7 +326,14 @@ impl Agent for Adaptive {
         self.model.size()
     }
 
-    fn forget(&mut self) {
+    fn forget(&mut self, kept: f64) {
+        if kept > 0.0 {
+            // how far what it has seen of the episode is believed it finds out by itself
+            self.model.begin_episode();
+            self.rehearsals.iter_mut().for_each(Rehearsals::begin_episode);
+            self.beliefs = None;
+            return;
+        }
         self.model = Model::new(&self.env, self.estimators);
         self.rehearsals = nothing_rehearsed();
         self.elsewhere.clear();

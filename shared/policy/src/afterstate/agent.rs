@@ -205,6 +205,10 @@ impl Agent for Afterstate {
     const ORDER: Order = Order::LongestFirst;
 
     fn begin_episode(&mut self, seed: u64, agent: u32) {
+        self.reseed(seed, agent);
+    }
+
+    fn reseed(&mut self, seed: u64, agent: u32) {
         self.rng = generator(seed, Stream::Agent(agent));
     }
 
@@ -276,7 +280,14 @@ impl Agent for Afterstate {
         self.tables.len() as u64
     }
 
-    fn forget(&mut self) {
+    fn forget(&mut self, kept: f64) {
+        if kept > 0.0 {
+            self.tables.forget(kept);
+            self.deferral.forget(kept);
+            self.usual.forget(kept);
+            self.updates = (self.updates as f64 * kept) as u64;
+            return;
+        }
         self.tables = ConcaveTables::new(self.scarcity.coordinates());
         self.deferral = DeferralValues::new(self.classes.len());
         self.usual = UsualRewards::new(&self.classes);

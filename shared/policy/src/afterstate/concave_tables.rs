@@ -185,6 +185,16 @@ impl ConcaveTables {
         }
     }
 
+    /// Keeps this share of the visits; the values stay.
+    pub(crate) fn forget(&mut self, kept: f64) {
+        for visits in self.visits.iter_mut().chain(&mut self.fresh) {
+            *visits *= kept;
+        }
+        for steps in &mut self.steps {
+            *steps = (*steps as f64 * kept) as u64;
+        }
+    }
+
     /// Ends a step: what has changed is averaged and can be acted on.
     pub(crate) fn settle(&mut self) {
         for table in 0..self.steps.len() {

@@ -43,6 +43,13 @@ impl DeferralValues {
         (self.values.as_chunks().0.to_vec(), visits.as_chunks().0.to_vec())
     }
 
+    /// Keeps this share of the outcomes; the means stay.
+    pub(crate) fn forget(&mut self, kept: f64) {
+        for count in self.visits.iter_mut().chain(&mut self.fresh) {
+            *count = (*count as f64 * kept) as u64;
+        }
+    }
+
     /// True when it is of so many classes.
     pub(crate) fn fits(&self, classes: usize) -> bool {
         let cells = classes * PHASES;

@@ -61,6 +61,13 @@ impl UsualRewards {
         Self(vec![(0.0, 0.0); classes.len()])
     }
 
+    /// Keeps this share of what it has seen; the means stay.
+    pub(crate) fn forget(&mut self, kept: f64) {
+        for (sum, count) in &mut self.0 {
+            (*sum, *count) = (kept * *sum, kept * *count);
+        }
+    }
+
     fn add(&mut self, step: &Self) {
         for ((sum, count), (more, requests)) in self.0.iter_mut().zip(&step.0) {
             (*sum, *count) = (KEPT * *sum + more, KEPT * *count + requests);

@@ -177,8 +177,12 @@ impl Agent for Cem {
     const ORDER: Order = Order::ShortestFirst;
 
     fn begin_episode(&mut self, seed: u64, agent: u32) {
-        self.rng = generator(seed, Stream::Agent(agent));
+        self.reseed(seed, agent);
         self.leads = None;
+    }
+
+    fn reseed(&mut self, seed: u64, agent: u32) {
+        self.rng = generator(seed, Stream::Agent(agent));
     }
 
     fn lead_step(&mut self, shared: &mut Step) {
@@ -265,7 +269,7 @@ impl Agent for Cem {
     }
 
     /// Draws anew those of its members that have earned less than was expected; what the team has learned stays.
-    fn forget(&mut self) {
+    fn forget(&mut self, _kept: f64) {
         self.members.retain(|member| member.credit >= 0.0);
     }
 

@@ -45,6 +45,10 @@ impl Agent for QLearning {
         either!(self, agent => agent.begin_episode(seed, number));
     }
 
+    fn reseed(&mut self, seed: u64, number: u32) {
+        either!(self, agent => agent.reseed(seed, number));
+    }
+
     fn decide(&mut self, observation: &Observation<'_>, shared: &mut Step) -> Decision {
         match self {
             Self::Request(agent) => agent.decide(observation, shared),
@@ -86,8 +90,8 @@ impl Agent for QLearning {
         either!(self, agent => agent.size())
     }
 
-    fn forget(&mut self) {
-        either!(self, agent => agent.forget());
+    fn forget(&mut self, kept: f64) {
+        either!(self, agent => agent.forget(kept));
     }
 
     fn knowledge(&self) -> Knowledge {

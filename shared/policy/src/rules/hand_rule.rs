@@ -83,7 +83,7 @@ impl<R: HandRule> Agent for R {
         0
     }
 
-    fn forget(&mut self) {}
+    fn forget(&mut self, _kept: f64) {}
 
     fn knowledge(&self) {}
 

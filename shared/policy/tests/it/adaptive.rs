@@ -121,7 +121,7 @@ fn who_is_made_to_forget_starts_afresh_alone() {
     let afresh = learner.state().knowledge[0].clone();
     play(&env, &mut learner, 1..3);
     let before = learner.state().knowledge;
-    learner.apply(policy::Command::Nigredo, &[1]);
+    learner.apply(policy::Command::Nigredo { kept: 0.0 }, &[1]);
     let after = learner.state().knowledge;
     assert_eq!(after[1], afresh);
     assert_ne!(before[1], afresh);

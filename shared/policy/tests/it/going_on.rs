@@ -29,7 +29,7 @@ fn goes_on_as_if_it_had_never_stopped(config: &SwarmConfig) {
     let env = Environment::built_in(Preset::Contended).with_steps(5);
     let mut whole = Swarm::new(config.clone(), &env).unwrap();
     play(&mut whole, &env, 1);
-    whole.apply(Command::Nigredo, &[1]);
+    whole.apply(Command::Nigredo { kept: 0.0 }, &[1]);
     whole.apply(Command::Albedo { factor: 3.0, max: 0.9, windows: 7 }, &[2]);
     let written = serde_json::to_string(&whole.state()).unwrap();
     let mut again = Swarm::new(config.clone(), &env).unwrap();

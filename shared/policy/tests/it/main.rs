@@ -18,4 +18,5 @@ mod q_learning;
 mod regions;
 mod support;
 mod swarm;
+mod trials;
 mod untrusted;

@@ -86,7 +86,7 @@ fn an_agent_that_forgot_learns_from_the_others() {
             (0..swarm.agents()).map(|agent| swarm.learning(agent).1).collect()
         };
         play(&mut swarm, &env, 7..9);
-        swarm.apply(Command::Nigredo, &[1]);
+        swarm.apply(Command::Nigredo { kept: 0.0 }, &[1]);
         assert_eq!(sizes(&swarm)[1], 0);
         play(&mut swarm, &env, 9..10);
         let sizes = sizes(&swarm);

@@ -92,7 +92,7 @@ fn nigredo_makes_only_its_targets_forget() {
     let sizes =
         |swarm: &Swarm| -> Vec<u64> { (0..swarm.agents()).map(|agent| swarm.learning(agent).1).collect() };
     let before = sizes(&swarm);
-    swarm.apply(Command::Nigredo, &[1, 99]);
+    swarm.apply(Command::Nigredo { kept: 0.0 }, &[1, 99]);
     assert_eq!(sizes(&swarm), [before[0], 0]);
 }
 

@@ -56,6 +56,7 @@ fn wild_window() -> impl Strategy<Value = Window> {
                 provider_shares,
             },
             acknowledged: Vec::new(),
+            trials: Vec::new(),
         },
     )
 }

@@ -2,7 +2,10 @@ mod calibration;
 mod extremes;
 mod simulator;
 
-use crate::intervention::{InterventionKind, InterventionStatus};
+use crate::{
+    intervention::{Effect, InterventionKind, InterventionStatus},
+    window::Trial,
+};
 
 use super::*;
 use simulator::{Simulator, quiet};
@@ -132,6 +135,80 @@ fn hit(field: &mut Field, simulator: &mut Simulator) -> Intervention {
         }
     }
     panic!("no intervention within three windows of the outage");
+}
+
+fn trial(intervention: &Intervention, adopted: bool, effect: Option<Effect>) -> Trial {
+    Trial { intervention: intervention.id, adopted, effect }
+}
+
+fn effect(gain: f64) -> Effect {
+    Effect {
+        forks: 12,
+        windows: 40,
+        reward_without: 2.0,
+        reward_with: 2.0 + gain,
+        difference_ci_low: gain - 0.5,
+        difference_ci_high: gain + 0.5,
+    }
+}
+
+#[test]
+fn what_was_tried_is_assessed_by_its_forks_and_what_did_not_prove_itself_is_declined() {
+    for (adopted, status) in [(true, InterventionStatus::Assessed), (false, InterventionStatus::Declined)] {
+        let (mut field, mut simulator) = (field(), Simulator::new(42, 10));
+        let intervention = hit(&mut field, &mut simulator);
+        let window =
+            Window { trials: vec![trial(&intervention, adopted, Some(effect(1.0)))], ..simulator.window() };
+        let changed = field.step(&window).unwrap().changed;
+        assert_eq!(changed.iter().map(|c| c.status).collect::<Vec<_>>(), [status]);
+        assert_eq!(changed[0].effect, Some(effect(1.0)));
+        for _ in 0..20 {
+            let changed = field.step(&simulator.window()).unwrap().changed;
+            let again = changed.iter().filter(|c| c.intervention.id == intervention.id);
+            assert_eq!(again.count(), 0, "before and after say no more of it");
+        }
+    }
+}
+
+#[test]
+fn what_could_not_be_tried_and_was_applied_all_the_same_is_compared_with_before() {
+    let (mut field, mut simulator) = (field(), Simulator::new(42, 10));
+    let intervention = hit(&mut field, &mut simulator);
+    let window = Window { trials: vec![trial(&intervention, true, None)], ..simulator.window() };
+    let changed = field.step(&window).unwrap().changed;
+    assert_eq!(changed.iter().map(|c| c.status).collect::<Vec<_>>(), [InterventionStatus::Acknowledged]);
+    let later: Vec<_> = (0..20).flat_map(|_| field.step(&simulator.window()).unwrap().changed).collect();
+    let assessed = later.iter().find(|c| c.status == InterventionStatus::Assessed).unwrap();
+    assert!(assessed.assessment.is_some() && assessed.effect.is_none());
+}
+
+#[test]
+fn a_trial_of_what_was_never_issued_changes_nothing() {
+    let (mut field, mut simulator) = (field(), Simulator::new(42, 10));
+    let intervention = hit(&mut field, &mut simulator);
+    let before = field.clone();
+    let unknown = uuid::Uuid::from_u128(7);
+    let of_unknown = Trial { intervention: unknown, adopted: false, effect: None };
+    let trials = vec![trial(&intervention, true, Some(effect(1.0))), of_unknown];
+    let window = Window { trials, ..simulator.window() };
+    let error = field.step(&window).unwrap_err();
+    assert_eq!(error, StepError::Intervention(InterventionError::Unknown(unknown)));
+    assert_eq!(field, before);
+}
+
+#[test]
+fn nothing_is_commanded_to_those_who_neither_learn_nor_explore() {
+    let (mut field, mut simulator) = (field(), Simulator::new(42, 10));
+    let mut intervened = 0;
+    for window in 0..200 {
+        simulator.outage = window >= 100;
+        let mut window = simulator.window();
+        for agent in &mut window.agents {
+            (agent.epsilon, agent.q_table_size, agent.mean_abs_td_error) = (0.0, 0, None);
+        }
+        intervened += field.step(&window).unwrap().answer.interventions.len();
+    }
+    assert_eq!(intervened, 0);
 }
 
 #[test]

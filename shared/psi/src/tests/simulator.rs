@@ -132,5 +132,6 @@ fn other_than_that() -> Window {
         swarm: SwarmWindow::default(),
         channels: std::collections::BTreeMap::new(),
         acknowledged: Vec::new(),
+        trials: Vec::new(),
     }
 }

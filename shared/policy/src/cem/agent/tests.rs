@@ -159,7 +159,7 @@ fn nigredo_draws_anew_the_members_that_earned_less_than_was_expected() {
         progress["members"].as_array().unwrap().iter().map(|m| m["credit"].as_f64().unwrap()).collect()
     };
     let before = [credits(&swarm, 0), credits(&swarm, 1)];
-    swarm.apply(Command::Nigredo, &[1]);
+    swarm.apply(Command::Nigredo { kept: 0.0 }, &[1]);
     let good: Vec<f64> = before[1].iter().copied().filter(|credit| *credit >= 0.0).collect();
     assert!(!good.is_empty() && good.len() < before[1].len());
     assert_eq!([credits(&swarm, 0), credits(&swarm, 1)], [before[0].clone(), good]);

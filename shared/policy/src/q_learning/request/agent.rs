@@ -257,6 +257,10 @@ impl Agent for RequestAware {
     const ORDER: Order = Order::ShortestFirst;
 
     fn begin_episode(&mut self, seed: u64, agent: u32) {
+        self.reseed(seed, agent);
+    }
+
+    fn reseed(&mut self, seed: u64, agent: u32) {
         self.rng = generator(seed, Stream::Agent(agent));
         self.replay_rng = generator(seed, Stream::Replay(agent));
     }
@@ -317,9 +321,9 @@ impl Agent for RequestAware {
         (self.values.len() + self.hours.len()) as u64
     }
 
-    fn forget(&mut self) {
-        self.values = Values::default();
-        self.hours = Values::default();
+    fn forget(&mut self, kept: f64) {
+        self.values.forget(kept);
+        self.hours.forget(kept);
         self.replay = self.settings.replay.enabled.then(|| Replay::new(self.settings.replay));
     }
 

@@ -87,6 +87,19 @@ impl<K: Copy + Ord + Hash> Values<K> {
         error
     }
 
+    /// Keeps this share of how often each was learned; of none, nothing is kept.
+    pub(crate) fn forget(&mut self, kept: f64) {
+        if kept <= 0.0 {
+            *self = Self::default();
+        }
+        for cell in &mut self.cells {
+            cell.weight = (f64::from(cell.weight) * kept) as u32;
+        }
+        for fresh in &mut self.fresh {
+            *fresh = (f64::from(*fresh) * kept) as u32;
+        }
+    }
+
     fn position(&mut self, at: K) -> usize {
         let next = self.places.len();
         let position = *self.positions.entry(at).or_insert(next as u32) as usize; // 2^32 would not fit in memory

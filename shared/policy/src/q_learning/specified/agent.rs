@@ -98,9 +98,13 @@ impl Agent for Specified {
     const ORDER: Order = Order::Arrival;
 
     fn begin_episode(&mut self, seed: u64, agent: u32) {
+        self.reseed(seed, agent);
+        self.bins.begin_step();
+    }
+
+    fn reseed(&mut self, seed: u64, agent: u32) {
         self.rng = generator(seed, Stream::Agent(agent));
         self.replay_rng = generator(seed, Stream::Replay(agent));
-        self.bins.begin_step();
     }
 
     fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {
@@ -179,8 +183,10 @@ impl Agent for Specified {
         self.table.len() as u64
     }
 
-    fn forget(&mut self) {
-        self.table = QTable::new(self.providers);
+    fn forget(&mut self, kept: f64) {
+        if kept <= 0.0 {
+            self.table = QTable::new(self.providers);
+        } // its learning rate is the same however often it has learned
         self.replay = self.settings.replay.enabled.then(|| Replay::new(self.settings.replay));
         self.open = None;
     }
