@@ -103,6 +103,17 @@ pub enum SwarmError {
         id: String,
         swarm: String,
     },
+    /// There is nothing to judge.
+    #[error(
+        "window {window} of swarm `{swarm}` completed no anomaly; GET /v1/swarms/{swarm}/anomalies lists those that did"
+    )]
+    NoAnomaly { swarm: String, window: u64 },
+    /// A verdict or a trace has nowhere to go.
+    #[error("psi-field has no remembrancer, and so nowhere to record that: set `remembrancer_url`")]
+    NoLedger,
+    /// The ledger holds something else of a trace.
+    #[error("the remembrancer holds the trace `{0}` already, with other metadata; a record is never changed")]
+    TraceConflict(String),
     /// The ledger did not do what was asked.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -154,7 +165,11 @@ impl From<SwarmError> for ApiError {
                 }
             },
             SwarmError::Snapshot(_) => invalid("invalid_snapshot"),
-            SwarmError::RecordConflict { .. } => conflict("record_conflict"),
+            SwarmError::RecordConflict { .. } | SwarmError::TraceConflict(_) => conflict("record_conflict"),
+            SwarmError::NoAnomaly { .. } => ApiError::new(StatusCode::NOT_FOUND, "anomaly_not_found", detail),
+            SwarmError::NoLedger => {
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "remembrancer_unavailable", detail)
+            }
             SwarmError::Ledger(error) if error.is_away() => ApiError::unavailable(
                 "remembrancer_unavailable",
                 "the remembrancer does not answer; the swarm has not moved, so send the same again",

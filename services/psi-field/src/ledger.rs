@@ -1,8 +1,10 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use api::{
     Page,
-    psi_field::{Intervention, InterventionRecord, InterventionStatus, Snapshot, SwarmAnomaly, WindowAnswer},
+    psi_field::{
+        Intervention, InterventionRecord, InterventionStatus, Snapshot, SwarmAnomaly, Verdict, WindowAnswer,
+    },
     remembrancer::RecordQuery,
 };
 use client::{Ledger, LedgerError};
@@ -94,9 +96,78 @@ impl SwarmLedger {
         let read = page.items.iter().filter_map(|found| {
             // Whoever can post to the ledger can post records of another form.
             let record::Anomaly { window, anomaly, .. } = record::Anomaly::read(found).ok()?;
-            Some(SwarmAnomaly { window, anomaly, recorded_at: Some(found.recorded_at) })
+            Some(SwarmAnomaly { window, anomaly, recorded_at: Some(found.recorded_at), verdict: None })
         });
-        Ok(Page { items: read.collect(), next_cursor: page.next_cursor.and(last) })
+        let mut items: Vec<SwarmAnomaly> = read.collect();
+        if !items.is_empty() {
+            let verdicts = self.verdicts(swarm).await?;
+            for anomaly in &mut items {
+                anomaly.verdict = verdicts
+                    .get(&anomaly.window)
+                    .map(|verdict| Verdict { useful: verdict.useful, reason: verdict.reason.clone() });
+            }
+        }
+        Ok(Page { items, next_cursor: page.next_cursor.and(last) })
+    }
+
+    /// The last verdict on each of a swarm's anomalies, by window.
+    async fn verdicts(&self, swarm: &str) -> Result<BTreeMap<u64, record::Verdict>, SwarmError> {
+        let kind = Some(record::Verdict::KIND.record_kind());
+        let ledger = self.ledger.within(self.deadline);
+        let mut recorded = ledger.bodies::<record::Verdict>(&RecordQuery {
+            kind,
+            newest_first: Some(false),
+            ..newest_of(swarm)
+        });
+        let mut verdicts = BTreeMap::new();
+        while let Some((_, verdict)) = recorded.next().await? {
+            verdicts.insert(verdict.window, verdict);
+        }
+        Ok(verdicts)
+    }
+
+    /// Records a verdict on the anomaly that a window completed. The same one again is the same record; `false` where that
+    /// was the last one already.
+    ///
+    /// # Errors
+    /// [`SwarmError::NoAnomaly`], or the remembrancer is away.
+    pub(crate) async fn record_verdict(
+        &self,
+        swarm: &str,
+        window: u64,
+        verdict: Verdict,
+    ) -> Result<bool, SwarmError> {
+        let kind = Some(record::Anomaly::KIND.record_kind());
+        let ledger = self.ledger.within(self.deadline);
+        let mut recorded = ledger.bodies::<record::Anomaly>(&RecordQuery { kind, ..newest_of(swarm) });
+        let lineage = loop {
+            match recorded.next().await? {
+                None => return Err(SwarmError::NoAnomaly { swarm: swarm.to_owned(), window }),
+                Some((_, anomaly)) if anomaly.window == window => break anomaly.lineage,
+                Some(_) => {}
+            }
+        };
+        let last = self.verdicts(swarm).await?.remove(&window).filter(|last| last.lineage == lineage);
+        let Verdict { useful, reason } = verdict;
+        if last.as_ref().is_some_and(|last| last.useful == useful && last.reason == reason) {
+            return Ok(false);
+        }
+        let number = last.map_or(0, |last| last.number + 1);
+        let swarm_of = swarm.to_owned();
+        let body = record::Verdict { swarm: swarm_of, lineage, window, number, useful, reason };
+        append(&ledger, swarm, &body).await?;
+        Ok(true)
+    }
+
+    /// Records what a client wants to have recorded by its hash.
+    ///
+    /// # Errors
+    /// The hash is recorded with other metadata, or the remembrancer is away.
+    pub(crate) async fn record_trace(&self, trace: record::Trace) -> Result<(), SwarmError> {
+        match self.ledger.within(self.deadline).append_body(&trace).await {
+            Err(error) if error.is_conflict() => Err(SwarmError::TraceConflict(trace.id())),
+            appended => Ok(appended.map(drop)?),
+        }
     }
 
     /// Stores a snapshot and the record that names it.

@@ -3,6 +3,8 @@ use metrics::{Counter, Gauge, Histogram};
 
 use service_kit::Metrics;
 
+use crate::existing::Params;
+
 /// The swarm that existing clients, dashboards among them, mean.
 pub(crate) const DEFAULT_SWARM: &str = "default";
 
@@ -43,26 +45,30 @@ impl AppMetrics {
                 "guardian_interventions_total",
                 "Interventions sent to the swarm `default`.",
             ),
-            density: gauge("psi_field_density", "Ψ of the swarm `default`; NaN until it is known."),
+            density: gauge("psi_field_density", "Ψ of the swarm `default`; 0 until it is known."),
             phase_coherence: gauge(
                 "psi_field_phase_coherence",
-                "Φ of the swarm `default`; NaN until it is known.",
+                "Φ of the swarm `default`; 0 until it is known.",
             ),
-            continuity: gauge("psi_field_continuity", "C of the swarm `default`; NaN until it is known."),
-            futurity: gauge("psi_field_futurity", "U of the swarm `default`; NaN until it is known."),
-            entropy: gauge("psi_field_temporal_entropy", "H of the swarm `default`; NaN until it is known."),
+            continuity: gauge("psi_field_continuity", "C of the swarm `default`; 0 until it is known."),
+            futurity: gauge("psi_field_futurity", "U of the swarm `default`; 0 until it is known."),
+            entropy: gauge("psi_field_temporal_entropy", "H of the swarm `default`; 0 until it is known."),
             prediction_error: gauge(
                 "psi_field_prediction_error",
-                "PE of the swarm `default`; NaN until it is known.",
+                "PE of the swarm `default`; 0 until it is known.",
             ),
-            time_dilation: gauge("psi_field_time_dilation", "dt_eff / dt of the swarm `default`."),
+            time_dilation: gauge(
+                "psi_field_time_dilation",
+                "dt_eff of the swarm `default`: the step that it asks for, in seconds.",
+            ),
             registry: registry.clone(),
         };
         metrics.guardian_interventions.increment(0);
+        [true, false].into_iter().for_each(|useful| metrics.verdicts(useful).increment(0));
         metrics.windows.increment(0);
         metrics.anomalies.increment(0);
         metrics.swarms.set(0.0);
-        metrics.time_dilation.set(1.0);
+        metrics.time_dilation.set(Params::default().effective_dt(None));
         metrics.show(&FieldState::default());
         metrics
     }
@@ -99,14 +105,24 @@ impl AppMetrics {
             .increment(1);
     }
 
+    /// Counts a verdict on an anomaly.
+    pub(crate) fn judged(&self, useful: bool) {
+        self.verdicts(useful).increment(1);
+    }
+
+    fn verdicts(&self, useful: bool) -> Counter {
+        let help = "Verdicts on anomalies: whether each was worth knowing of, or a false alarm.";
+        self.registry.counter("psi_field_verdicts_total", help, &[("useful", useful.to_string())])
+    }
+
     /// Sets how many swarms are held.
     pub(crate) fn holds(&self, swarms: usize) {
         self.swarms.set(swarms as f64);
     }
 
-    /// Sets the time dilation that existing clients were told.
-    pub(crate) fn dilates(&self, time_dilation: f64) {
-        self.time_dilation.set(time_dilation);
+    /// Sets the step that existing clients were told, in seconds.
+    pub(crate) fn dilates(&self, dt_eff: f64) {
+        self.time_dilation.set(dt_eff);
     }
 
     /// Sets the gauges of the swarm `default`.
@@ -119,7 +135,7 @@ impl AppMetrics {
             (&self.entropy, state.entropy),
             (&self.prediction_error, state.prediction_error),
         ] {
-            gauge.set(term.unwrap_or(f64::NAN));
+            gauge.set(term.unwrap_or(0.0)); // these names have always shown the unknown as 0
         }
     }
 }

@@ -6,7 +6,9 @@ use std::{
 
 use api::{
     Page,
-    psi_field::{InterventionRecord, NewIntervention, Snapshot, Swarm, SwarmAnomaly, Window, WindowAnswer},
+    psi_field::{
+        InterventionRecord, NewIntervention, Snapshot, Swarm, SwarmAnomaly, Verdict, Window, WindowAnswer,
+    },
 };
 use chrono::Utc;
 use psi::Wish;
@@ -234,6 +236,20 @@ impl AppState {
             self.swarm(id).await?; // killed before its first checkpoint, it is known by its anomalies alone
         }
         Ok(page)
+    }
+
+    /// Takes a verdict on the anomaly that a window of a swarm completed.
+    ///
+    /// # Errors
+    /// [`SwarmError::NoAnomaly`], [`SwarmError::NoLedger`], or the remembrancer is away.
+    pub(crate) async fn judge(&self, id: &str, window: u64, verdict: Verdict) -> Result<(), SwarmError> {
+        let ledger = self.ledger().ok_or(SwarmError::NoLedger)?;
+        let useful = verdict.useful;
+        if ledger.record_verdict(id, window, verdict).await? {
+            self.0.metrics.judged(useful);
+            tracing::info!(swarm = %id, window, useful, "verdict on an anomaly");
+        }
+        Ok(())
     }
 
     /// Takes over that a swarm gets no window any more.

@@ -136,7 +136,7 @@ impl Entry {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let answers = self.answers.range((from, Bound::Unbounded)).map(|(_, answered)| &answered.answer);
         let mut found = answers.filter_map(|answer| Some((answer.window, answer.anomaly.clone()?)));
-        let of = |(window, anomaly)| SwarmAnomaly { window, anomaly, recorded_at: None };
+        let of = |(window, anomaly)| SwarmAnomaly { window, anomaly, recorded_at: None, verdict: None };
         let items: Vec<_> = found.by_ref().take(limit).map(of).collect();
         let more = found.next().is_some();
         let next_cursor = items.last().filter(|_| more).map(|last| last.window.to_string());

@@ -241,6 +241,24 @@ pub struct SwarmAnomaly {
     /// When it was recorded; absent where psi-field has no remembrancer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded_at: Option<DateTime<Utc>>,
+    /// The last verdict on it, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+}
+
+/// Whether an anomaly was worth knowing of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"useful": false, "reason": "a planned migration"}))]
+pub struct Verdict {
+    /// True when it was, false when it was a false alarm.
+    #[garde(skip)]
+    pub useful: bool,
+    /// Why, which is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(length(bytes, min = 1, max = 2000), custom(crate::common::without_nul)))]
+    #[schema(min_length = 1, max_length = 2000)]
+    pub reason: Option<String>,
 }
 
 /// What an intervention does.

@@ -17,7 +17,19 @@ const ANOMALY: Kind = Kind {
     formerly: None,
 };
 
-pub(crate) const KINDS: &[Kind] = &[SNAPSHOT, ANOMALY];
+const VERDICT: Kind = Kind {
+    name: "psi.verdict",
+    description: "verdict of a person on an anomaly that psi-field found in a swarm: useful or a false alarm",
+    formerly: None,
+};
+
+const TRACE: Kind = Kind {
+    name: "psi.trace",
+    description: "trace that a client of psi-field had recorded by its hash",
+    formerly: None,
+};
+
+pub(crate) const KINDS: &[Kind] = &[SNAPSHOT, ANOMALY, VERDICT, TRACE];
 
 /// The subject of all records about a swarm.
 #[must_use]
@@ -72,6 +84,61 @@ pub struct Anomaly {
     pub window: u64,
     /// What deviates.
     pub anomaly: psi_field::Anomaly,
+}
+
+/// Somebody said whether an anomaly was worth knowing of. Who changes their mind says so in a record of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The swarm.
+    pub swarm: String,
+    /// The life of the swarm that the anomaly is of, as there.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub lineage: String,
+    /// The window that completed the anomaly.
+    pub window: u64,
+    /// Which verdict on it this is, from 0.
+    pub number: u64,
+    /// True when it was worth knowing of, false when it was a false alarm.
+    pub useful: bool,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Body for Verdict {
+    const KIND: Kind = VERDICT;
+
+    fn id(&self) -> String {
+        let life = if self.lineage.is_empty() { String::new() } else { format!("{}:", self.lineage) };
+        format!("{}:verdict:{life}{}:{}", self.subject(), self.window, self.number)
+    }
+
+    fn subject(&self) -> String {
+        subject(&self.swarm)
+    }
+}
+
+/// Something outside, by its hash.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// What sort of thing it is of.
+    pub trace_type: String,
+    /// Its hash, as its owner writes it.
+    pub trace_hash: String,
+    /// What its owner says of it.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Body for Trace {
+    const KIND: Kind = TRACE;
+
+    fn id(&self) -> String {
+        format!("psi-trace:{}:{}", self.trace_type, self.trace_hash)
+    }
+
+    fn subject(&self) -> String {
+        format!("psi-trace:{}", self.trace_type)
+    }
 }
 
 impl Body for Anomaly {

@@ -1,12 +1,17 @@
-use std::{any::Any, sync::Arc};
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
     Router,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header},
     middleware::{from_fn, from_fn_with_state, map_response},
     response::{IntoResponse as _, Redirect, Response},
     routing::get,
 };
+use serde_json::json;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,7 +20,7 @@ use crate::{
     ApiError, HttpConfig, Metrics, Readiness, ServiceInfo,
     auth::{Access, require_key},
     boundary::{Boundary, boundary},
-    conditional, docs, encoding,
+    conditional, cors, docs, encoding,
     hosts::{self, Hosts},
     limits, openapi,
     operations::{get_health, get_metrics, get_readiness},
@@ -50,7 +55,8 @@ impl From<OpenApiRouter> for Routes {
     }
 }
 
-/// A service, whole: its routes behind keys and limits, and beside them `/` (leads to `/docs`),
+/// A service, whole: its routes behind keys and limits, and beside them `/` (leads a browser to
+/// `/docs`, and tells others what this is),
 /// `/docs`, `/openapi.json`, `/healthz`, `/readyz` and `/metrics`. Every error is a problem+json with
 /// the request's id, and every request is logged and counted once.
 ///
@@ -92,13 +98,17 @@ pub fn app(
         .merge(api)
         .merge(metrics_route)
         .merge(docs::routes(&info, &document))
-        .route("/", get(|| async { Redirect::temporary("docs") }))
+        .route("/", get(move |headers: HeaderMap| async move { root(&info, &headers) }))
         .route("/healthz", get(get_health).with_state(info.name))
         .route("/readyz", get(get_readiness).with_state(readiness))
         .fallback(|| async { StatusCode::NOT_FOUND });
     if http.api_keys.is_empty() {
-        router =
-            router.layer(hosts::same_site()).layer(from_fn_with_state(Hosts::of(http), hosts::known_host));
+        router = router
+            .layer(hosts::same_site(http))
+            .layer(from_fn_with_state(Hosts::of(http), hosts::known_host));
+    }
+    if let Some(cors) = cors::layer(http) {
+        router = router.layer(cors);
     }
     router
         .layer(from_fn(conditional::unless_it_is_known))
@@ -106,6 +116,21 @@ pub fn app(
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Boundary { service: info.name, metrics }, boundary))
         .layer(map_response(harden))
+}
+
+/// A browser is led to the documents; whoever asks for nothing in particular is told what this is.
+fn root(info: &ServiceInfo, headers: &HeaderMap) -> Response {
+    let accepted =
+        headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+    if accepted.contains("text/html") {
+        return Redirect::temporary("docs").into_response();
+    }
+    let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let body = json!({
+        "name": info.title, "version": env!("CARGO_PKG_VERSION"), "status": "active", "timestamp": timestamp,
+        "docs": "docs", "openapi": "openapi.json",
+    });
+    axum::Json(body).into_response()
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {

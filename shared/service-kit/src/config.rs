@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use crate::server::Deadlines;
 use crate::{
+    cors,
     hosts::Host,
     settings::{Leaf, leaves, prefix},
 };
@@ -37,6 +38,9 @@ pub struct HttpConfig {
     /// be a browser's for a page that gave this machine's address a name of its own.
     #[serde(deserialize_with = "hosts")]
     pub hosts: Vec<String>,
+    /// Origins, separated by commas, whose pages may call from a browser (CORS), such as `https://mesh.example`.
+    #[serde(deserialize_with = "origins")]
+    pub origins: Vec<String>,
     /// Bind an address that others can reach even though there are no keys.
     pub allow_insecure_bind: bool,
     /// The longest request body in bytes; a longer one gets 413. Some routes have a limit of their own.
@@ -98,6 +102,7 @@ impl Default for HttpConfig {
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
             api_keys: Vec::new(),
             hosts: Vec::new(),
+            origins: Vec::new(),
             allow_insecure_bind: false,
             body_limit_bytes: 16 << 20,
             request_timeout_seconds: api::KEEP_ALIVE_SECONDS,
@@ -116,6 +121,7 @@ impl fmt::Debug for HttpConfig {
             .field("bind", &self.bind)
             .field("api_keys", &format_args!("[{} hidden]", self.api_keys.len()))
             .field("hosts", &self.hosts)
+            .field("origins", &self.origins)
             .field("allow_insecure_bind", &self.allow_insecure_bind)
             .field("body_limit_bytes", &self.body_limit_bytes)
             .field("request_timeout_seconds", &self.request_timeout_seconds)
@@ -359,6 +365,17 @@ fn hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
             "`{name}` is no host: expected a name or an address without scheme and path, such as `mesh.example`"
         ))),
         None => Ok(names),
+    }
+}
+
+/// Origins as a browser writes them (RFC 6454, section 6.2).
+fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let origins = Vec::<String>::deserialize(deserializer)?;
+    match origins.iter().find(|origin| cors::read(origin).is_none()) {
+        Some(origin) => Err(serde::de::Error::custom(format!(
+            "`{origin}` is no origin: expected a scheme and a host without a path, such as `https://mesh.example`"
+        ))),
+        None => Ok(origins),
     }
 }
 

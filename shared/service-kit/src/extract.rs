@@ -1,9 +1,10 @@
 //! Strict extractors: what does not fit is a problem that points at every wrong field.
 
 use axum::{
-    body::Bytes,
+    body::{Bytes, HttpBody as _},
     extract::{
-        FromRequest, FromRequestParts, RawPathParams, Request, path::ErrorKind, rejection::PathRejection,
+        FromRequest, FromRequestParts, OptionalFromRequest, RawPathParams, Request, path::ErrorKind,
+        rejection::PathRejection,
     },
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
@@ -46,6 +47,22 @@ where
             Parsed(value, errors) if errors.is_empty() => Ok(Self(value)),
             Parsed(_, errors) => Err(invalid_request(errors)),
         }
+    }
+}
+
+/// A body that may be left out: there is none where its length is 0, or where neither a length nor an encoding is given.
+impl<S, T> OptionalFromRequest<S> for Json<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, ApiError> {
+        if request.body().size_hint().exact() == Some(0) {
+            return Ok(None);
+        }
+        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
     }
 }
 

@@ -73,15 +73,21 @@ fn unknown(host: &Host) -> ApiError {
     ApiError::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", detail)
 }
 
-/// Refuses what a page of another site sends with effect: 403 `cross_site_request`.
-pub(crate) fn same_site() -> CsrfLayer<fn(ProtectionError) -> Response<Body>> {
+/// Refuses what a page of another site sends with effect, unless its origin is one of the settings': 403 `cross_site_request`.
+pub(crate) fn same_site(http: &HttpConfig) -> CsrfLayer<fn(ProtectionError) -> Response<Body>> {
     fn refusal(_: ProtectionError) -> Response<Body> {
         let detail = "This service has no API keys, and a browser sent this for a page of another site (`Origin`, \
                       `Sec-Fetch-Site`). Send it from the service's own pages or without a browser, or have its \
                       operator set API keys.";
         ApiError::new(StatusCode::FORBIDDEN, "cross_site_request", detail).into_response()
     }
-    CsrfLayer::new().with_rejection_response(refusal as fn(ProtectionError) -> Response<Body>)
+    // Settings that are no origins were refused when they were read.
+    let trusting =
+        |layer: CsrfLayer<_>, origin: &String| layer.clone().add_trusted_origin(origin).unwrap_or(layer);
+    http.origins
+        .iter()
+        .fold(CsrfLayer::new(), trusting)
+        .with_rejection_response(refusal as fn(ProtectionError) -> Response<Body>)
 }
 
 /// Every host that the request names: in its target (absolute form, HTTP/2's `:authority`) and in `Host`. RFC 9112,

@@ -11,6 +11,7 @@ pub mod cli;
 mod conditional;
 mod config;
 mod connections;
+mod cors;
 mod docs;
 mod encoding;
 mod error;

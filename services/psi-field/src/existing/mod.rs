@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{error::SwarmError, metrics::DEFAULT_SWARM, state::AppState, swarm::Entry};
 
 pub(crate) use params::Params;
-pub(crate) use view::{GuardianView, State, Thresholds, guardian};
+pub(crate) use view::{GuardianView, State, Summaries, Thresholds, guardian, summaries};
 
 use view::view;
 
@@ -53,7 +53,7 @@ pub(crate) async fn step(
         tracing::warn!(swarm = DEFAULT_SWARM, error = %error, "the state was not stored; the next checkpoint tries again");
     }
     let view = view(&swarm, &params, now, guarded);
-    state.metrics().dilates(view.dt_eff / params.dt);
+    state.metrics().dilates(view.dt_eff);
     Ok(view)
 }
 

@@ -63,8 +63,13 @@ pub(crate) struct Thresholds {
     pub pe_high: f64,
     /// Below this Ψ a field is unstable.
     pub psi_low: f64,
-    /// Below this entropy a field has collapsed.
+    /// Below this share of its usual entropy a field has collapsed.
     pub h_low: f64,
+    /// Above this entropy a field would be too spread: none is, for a swarm may use all providers alike.
+    pub h_high: f64,
+    /// Always `calibrated`: what counts as a surprise follows from the swarm's own past.
+    #[serde(rename = "type")]
+    pub kind: String,
     /// Steps between two interventions.
     pub cooldown: u64,
 }
@@ -120,8 +125,79 @@ pub(crate) fn guardian(entry: &Entry) -> GuardianView {
             pe_high: SURPRISE,
             psi_low: settings.albedo_psi,
             h_low: settings.albedo_entropy,
+            h_high: 1.0,
+            kind: "calibrated".into(),
             cooldown: settings.cooldown_windows,
         },
         history_size: steps.min(settings.retention_windows),
+    }
+}
+
+/// The terms over the steps that are remembered.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Summaries {
+    /// Ψ.
+    pub psi: Summary,
+    /// Prediction error.
+    pub pe: Summary,
+    /// Entropy.
+    pub h: Summary,
+}
+
+/// A term over the steps that are remembered; all 0 where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Summary {
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Standard deviation, of all of them (n).
+    pub std: f64,
+    /// The least.
+    pub min: f64,
+    /// The most.
+    pub max: f64,
+    /// The 95th percentile: the smallest value that is not below 95 % of them.
+    pub p95: f64,
+}
+
+impl Summary {
+    fn of(terms: impl Iterator<Item = Option<f64>>) -> Self {
+        let mut values: Vec<f64> = terms.flatten().collect();
+        values.sort_by(f64::total_cmp);
+        let (Some(min), Some(max)) = (values.first().copied(), values.last().copied()) else {
+            return Self::default();
+        };
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let std = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n).sqrt();
+        let place = ((0.95 * n).ceil() as usize).clamp(1, values.len());
+        Self { mean, std, min, max, p95: values[place - 1] }
+    }
+}
+
+/// The terms over the last answers, as many as the field remembers.
+pub(crate) fn summaries(entry: &Entry) -> Summaries {
+    let retained = entry.field().map_or(0, |field| field.settings().retention_windows);
+    let from = entry.field().map_or(0, |field| field.next_window().saturating_sub(retained));
+    let over = |term: fn(&api::psi_field::FieldState) -> Option<f64>| {
+        Summary::of(entry.answers(from).map(|answer| term(&answer.state)))
+    };
+    Summaries {
+        psi: over(|state| state.psi),
+        pe: over(|state| state.prediction_error),
+        h: over(|state| state.entropy),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_is_what_it_is_by_hand() {
+        let summary = Summary::of([Some(1.0), None, Some(3.0), Some(2.0), Some(6.0)].into_iter());
+        // mean 3, deviations −2, −1, 0, 3: variance 14 / 4
+        assert_eq!((summary.mean, summary.min, summary.max, summary.p95), (3.0, 1.0, 6.0, 6.0));
+        assert!((summary.std - 3.5_f64.sqrt()).abs() < 1e-12);
+        assert_eq!(Summary::of(std::iter::empty()), Summary::default());
     }
 }

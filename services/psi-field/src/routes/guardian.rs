@@ -29,6 +29,10 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 struct Applied {
     /// `nigredo` or `albedo`.
     intervention: &'static str,
+    /// The same.
+    action: &'static str,
+    /// Always true.
+    success: bool,
     /// Its id.
     id: Uuid,
     /// Always `issued`: the answer to the next step carries it.
@@ -51,11 +55,30 @@ struct Status {
     current_threat_reason: Option<String>,
 }
 
+/// What the guardian did, and what it thinks now.
+#[derive(Debug, Serialize, ToSchema)]
+struct Done {
+    /// Interventions so far.
+    total: u64,
+    /// The step of the last one.
+    #[schema(required)]
+    last_step: Option<u64>,
+    /// Something is wrong.
+    current_red_flag: bool,
+    /// What, in a sentence.
+    #[schema(required)]
+    current_reason: Option<String>,
+}
+
 /// What the guardian has done so far.
 #[derive(Debug, Serialize, ToSchema)]
 struct Statistics {
-    /// Which guardian this is.
+    /// Always `advanced`: its thresholds follow from what it has seen.
     kind: &'static str,
+    /// The terms over the steps that are remembered.
+    statistics: existing::Summaries,
+    /// What it did.
+    interventions: Done,
     /// Steps so far.
     steps: u64,
     /// Interventions so far.
@@ -125,7 +148,17 @@ async fn get_guardian_statistics(State(state): State<AppState>) -> ApiResult<Jso
             .collect();
         let of = |kind| records.iter().filter(|r| r.intervention.kind == kind).count() as u64;
         Statistics {
-            kind: "psi-field",
+            kind: "advanced",
+            statistics: existing::summaries(entry),
+            interventions: Done {
+                total: view.intervention_count,
+                last_step: entry
+                    .field()
+                    .and_then(|field| field.last_intervention_at())
+                    .map(|window| window + 1),
+                current_red_flag: view.red_flag,
+                current_reason: view.reason.clone(),
+            },
             steps: entry.field().map_or(0, |field| field.next_window()),
             intervention_count: view.intervention_count,
             nigredo_count: of(InterventionKind::Nigredo),
@@ -143,6 +176,8 @@ async fn apply(state: &AppState, kind: InterventionKind) -> ApiResult<Json<Appli
     let record = existing::intervene(state, kind).await?;
     Ok(Json(Applied {
         intervention: kind.name(),
+        action: kind.name(),
+        success: true,
         id: record.intervention.id,
         status: "issued",
         step: record.intervention.issued_at_window + 1,

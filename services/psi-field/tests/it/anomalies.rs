@@ -71,3 +71,30 @@ async fn without_a_ledger_the_anomalies_of_the_kept_answers_are_listed() {
     assert_eq!(expected.len(), 1, "{expected:?}");
     assert_eq!(anomalies(&service, "s").await, expected);
 }
+
+#[tokio::test]
+async fn a_verdict_is_recorded_and_counted_and_the_last_one_counts() {
+    let ledger = FakeRemembrancer::start().await;
+    let service = Service::start(with(ledger.url())).await;
+    let answers = play(&service, "s", 0, 65, Value::Null).await;
+    let window = told(&answers)[0].0.clone();
+    let verdict = format!("/v1/swarms/s/anomalies/{window}/verdict");
+    let last = || async { service.get("/v1/swarms/s/anomalies").await.1["items"][0]["verdict"].clone() };
+    assert_eq!(last().await, Value::Null);
+    let false_alarm = json!({"useful": false, "reason": "a planned migration"});
+    for (said, records) in
+        [(&false_alarm, 1), (&false_alarm, 1), (&json!({"useful": true}), 2), (&false_alarm, 3)]
+    {
+        let (status, told) = service.post(&verdict, said).await;
+        assert_eq!((status, &told), (200, said));
+        assert_eq!(last().await, *said);
+        assert_eq!(ledger.records_of("psi.verdict").len(), records);
+    }
+    let metrics = service.text("/metrics").await;
+    assert!(metrics.contains("psi_field_verdicts_total{useful=\"false\"} 2"), "{metrics}");
+    assert!(metrics.contains("psi_field_verdicts_total{useful=\"true\"} 1"), "{metrics}");
+    let (status, told) = service.post("/v1/swarms/s/anomalies/3/verdict", &false_alarm).await;
+    assert_eq!((status, &told["code"]), (404, &json!("anomaly_not_found")), "{told}");
+    let (status, told) = service.post(&verdict, &json!({"useful": "no"})).await;
+    assert_eq!((status, &told["errors"][0]["pointer"]), (422, &json!("/useful")), "{told}");
+}

@@ -16,12 +16,16 @@ async fn step(service: &Service, number: u32) -> Value {
 #[tokio::test]
 async fn a_client_of_the_existing_api_finds_what_it_knows() {
     let service = Service::alone().await;
-    assert_eq!(service.get("/health").await.1["status"], "healthy");
+    let health = service.get("/health").await.1;
+    assert_eq!((&health["status"], &health["import_success"]), (&json!("healthy"), &json!(true)));
+    let root = service.get("/").await.1;
+    assert!(root["name"].is_string() && root["version"].is_string(), "{root}");
+    assert!(root["status"] == "active" && root["timestamp"].is_f64(), "{root}");
     let before = service.get("/state").await.1;
     for name in ["Psi", "C", "U", "Phi", "H", "PE", "M", "k"] {
         assert_eq!(before[name].as_f64(), Some(0.0), "{name} is not known yet, and here that is 0");
     }
-    assert!(service.text("/metrics").await.contains("psi_field_density NaN"));
+    assert!(service.text("/metrics").await.contains("psi_field_density 0"));
     for number in 0..60 {
         step(&service, number).await;
     }
@@ -135,4 +139,72 @@ async fn the_default_swarm_comes_back_after_a_restart_and_never_meets_its_own_re
     assert_eq!(life, [0, 60]);
     let issued = interventions(&ledger).iter().filter(|r| r.starts_with("issued")).count();
     assert!(issued >= 2, "{:?}", interventions(&ledger));
+}
+
+#[tokio::test]
+async fn the_guardian_has_statistics_of_the_terms_and_of_what_it_did() {
+    let service = Service::alone().await;
+    for number in 0..60 {
+        step(&service, number).await;
+    }
+    let by_hand = service.post("/guardian/albedo", &json!(null)).await.1;
+    assert_eq!((&by_hand["action"], &by_hand["success"]), (&json!("albedo"), &json!(true)));
+    step(&service, 60).await;
+    let told = service.get("/guardian/statistics").await.1;
+    assert_eq!(told["kind"], "advanced");
+    assert_eq!(
+        (&told["interventions"]["total"], &told["interventions"]["last_step"]),
+        (&json!(1), &json!(61))
+    );
+    for term in ["psi", "pe", "h"] {
+        let of = |name: &str| told["statistics"][term][name].as_f64().unwrap();
+        assert!(of("min") <= of("mean") && of("mean") <= of("max") && of("std") >= 0.0, "{term}: {told}");
+        assert!((of("min")..=of("max")).contains(&of("p95")), "{term}: {told}");
+    }
+    for name in ["psi_low", "pe_high", "h_high"] {
+        assert!(told["thresholds"][name].is_f64(), "{name}: {told}");
+    }
+    assert!(told["thresholds"]["type"].is_string());
+}
+
+#[tokio::test]
+async fn init_without_a_body_begins_again_with_the_defaults() {
+    let service = Service::alone().await;
+    step(&service, 0).await;
+    let request = service.http().post(service.url("/init"));
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!((&answer["status"], &answer["params"]["dt"]), (&json!("initialized"), &json!(0.2)));
+    assert_eq!(service.get("/state").await.1["k"], 0);
+}
+
+#[tokio::test]
+async fn a_federation_of_fields_reads_this_one_and_the_mean_of_all_its_swarms() {
+    let service = Service::alone().await;
+    for number in 0..60 {
+        step(&service, number).await;
+    }
+    let state = service.get("/state").await.1;
+    let own = service.get("/federation/metrics").await.1;
+    assert_eq!((&own["agent_id"], &own["psi"]), (&json!("default"), &state["Psi"]));
+    assert_eq!(own["metrics"]["PE"], state["PE"]);
+    let all = service.post("/federation/swarm", &json!(null)).await.1;
+    assert_eq!(all["swarm_metrics"]["agent_count"], 1);
+    assert_eq!(all["swarm_metrics"]["Psi"], state["Psi"], "of one swarm the mean is its own");
+}
+
+#[tokio::test]
+async fn a_trace_is_recorded_once_and_not_under_another_account_of_it() {
+    let ledger = FakeRemembrancer::start().await;
+    let service = Service::start(with(ledger.url())).await;
+    let trace = json!({"trace_type": "memory", "trace_hash": "9f86d0", "metadata": {"step": 3}});
+    for _ in 0..2 {
+        let (status, told) = service.post("/record", &trace).await;
+        assert_eq!((status, told), (200, json!({"status": "recorded", "trace_hash": "9f86d0"})));
+    }
+    assert_eq!(ledger.records_of("psi.trace").len(), 1);
+    let other = json!({"trace_type": "memory", "trace_hash": "9f86d0", "metadata": {"step": 4}});
+    let (status, told) = service.post("/record", &other).await;
+    assert_eq!((status, &told["code"]), (409, &json!("record_conflict")), "{told}");
+    let (status, told) = Service::alone().await.post("/record", &trace).await;
+    assert_eq!((status, &told["code"]), (503, &json!("remembrancer_unavailable")), "{told}");
 }

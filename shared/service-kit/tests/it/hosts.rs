@@ -106,3 +106,21 @@ async fn with_keys_nobody_else_has_one_so_every_name_is_answered() {
     let request = request.header("content-type", "application/json").body(r#"{"name": "a"}"#);
     assert_eq!(request.send().await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn pages_of_an_origin_that_is_let_in_may_call_and_read_and_no_others() {
+    let http = HttpConfig { origins: vec!["https://mesh.example".into()], ..HttpConfig::default() };
+    let service = Service::start(http).await;
+    let url = format!("{}/v1/things/1", service.url);
+    for (origin, is_let_in) in [("https://mesh.example", true), ("https://evil.example", false)] {
+        let asks = service.client.request(reqwest::Method::OPTIONS, &url).header("origin", origin);
+        let asks = asks.header("access-control-request-method", "POST");
+        let asked = asks.header("access-control-request-headers", "content-type").send().await.unwrap();
+        assert_eq!(asked.headers().contains_key("access-control-allow-origin"), is_let_in, "{origin}");
+        let called = service.client.get(&url).header("origin", origin).send().await.unwrap();
+        assert_eq!(called.headers().contains_key("access-control-allow-origin"), is_let_in, "{origin}");
+        let sent = service.client.post(format!("{}/v1/things", service.url)).header("origin", origin);
+        let sent = sent.header("sec-fetch-site", "cross-site").send().await.unwrap();
+        assert_eq!(sent.status() == 403, !is_let_in, "{origin}: {}", sent.status());
+    }
+}

@@ -527,7 +527,10 @@ async fn the_document_is_served_as_it_is_generated_and_covers_every_operation() 
 #[tokio::test]
 async fn the_documents_need_nothing_from_outside() {
     let service = Service::start(HttpConfig::default()).await;
-    assert_eq!(service.get("/").await.headers()["location"], "docs");
+    let as_a_browser = service.client.get(&service.url).header("accept", "text/html,*/*;q=0.8");
+    assert_eq!(as_a_browser.send().await.unwrap().headers()["location"], "docs");
+    let told: serde_json::Value = service.get("/").await.json().await.unwrap();
+    assert_eq!((&told["status"], told["name"].is_string()), (&serde_json::json!("active"), true));
     assert_eq!(service.get("/docs").await.headers()["location"], "docs/");
     let page = service.get("/docs/").await.text().await.unwrap();
     let script = service.get("/docs/swagger-initializer.js").await.text().await.unwrap();
