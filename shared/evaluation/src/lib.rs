@@ -12,6 +12,7 @@ pub mod csv;
 pub mod episodes;
 pub mod evaluate;
 pub mod figures;
+pub mod off_policy;
 pub mod origin;
 pub mod pareto;
 pub mod plan;

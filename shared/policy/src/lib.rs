@@ -14,6 +14,7 @@
 mod constrained;
 mod division;
 mod error;
+mod explore;
 mod fault;
 mod file;
 mod fingerprint;
@@ -116,6 +117,7 @@ mod rules {
 
 pub use constrained::Constrained;
 pub use error::SwarmError;
+pub use explore::Exploration;
 pub use fault::Fault;
 pub use file::{POLICY_FORMAT, PolicyFile, Training};
 pub use fingerprint::Fingerprint;
