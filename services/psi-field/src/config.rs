@@ -7,6 +7,9 @@ use utoipa::{
     openapi::{Object, ObjectBuilder},
 };
 
+/// With less a swarm of 10,000 agents would hardly fit.
+const LEAST_BYTES: usize = 16 << 20;
+
 /// The psi-field's settings. Each has an environment variable, `AI_MESH_PSI_FIELD_<PATH>`.
 #[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -21,6 +24,9 @@ pub struct Config {
     /// Swarms kept in memory. The one that has been quiet for longest makes room, if the remembrancer has its
     /// state.
     pub max_swarms: usize,
+    /// Bytes that all swarms together may take in memory, about. Beyond that those that have been quiet for longest make room,
+    /// if the remembrancer has their state, and the one that grows keeps fewer answers.
+    pub max_bytes: usize,
     /// Answers kept for each swarm whose trainer makes no checkpoints.
     pub retained_answers: usize,
     /// The field's settings for new swarms; a swarm keeps those that it began with.
@@ -37,6 +43,7 @@ impl Default for Config {
             remembrancer_url: None,
             remembrancer_api_key: None,
             max_swarms: 1000,
+            max_bytes: 512 << 20,
             retained_answers: 20_000,
             field: Settings::default(),
             log: LogConfig::default(),
@@ -64,6 +71,10 @@ impl Config {
         if self.max_swarms == 0 || self.retained_answers == 0 {
             return Err(ConfigError::new("`max_swarms` and `retained_answers` must be at least 1"));
         }
+        if self.max_bytes < LEAST_BYTES {
+            let least = format!("`max_bytes` is {}: expected at least {LEAST_BYTES}", self.max_bytes);
+            return Err(ConfigError::new(least));
+        }
         Ok(())
     }
 }
@@ -87,6 +98,7 @@ impl std::fmt::Debug for Config {
             .field("http", &self.http)
             .field("remembrancer_url", &self.remembrancer_url)
             .field("max_swarms", &self.max_swarms)
+            .field("max_bytes", &self.max_bytes)
             .field("retained_answers", &self.retained_answers)
             .field("field", &self.field)
             .field("log", &self.log)

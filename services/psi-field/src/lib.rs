@@ -3,6 +3,7 @@
 //! The crate `psi` computes, and knows nothing of HTTP; a [`swarm`] is a field and the answers that may be asked
 //! again; [`ledger`] keeps in the remembrancer what must outlive the process; `routes` speak HTTP.
 
+mod answers;
 mod config;
 mod conversion;
 mod error;

@@ -15,6 +15,7 @@ pub(crate) struct AppMetrics {
     windows: Counter,
     anomalies: Counter,
     swarms: Gauge,
+    bytes: Gauge,
     window_seconds: Histogram,
     guardian_interventions: Counter,
     density: Gauge,
@@ -36,6 +37,7 @@ impl AppMetrics {
             windows: counter("psi_field_windows_total", "Windows taken, of all swarms."),
             anomalies: counter("psi_field_anomalies_total", "Anomalies found, of all swarms."),
             swarms: gauge("psi_field_swarms", "Swarms held in memory."),
+            bytes: gauge("psi_field_swarm_bytes", "About how many bytes the swarms in memory take."),
             window_seconds: registry.histogram(
                 "psi_field_window_seconds",
                 "Seconds from a window's arrival to its answer, recording included.",
@@ -68,6 +70,7 @@ impl AppMetrics {
         metrics.windows.increment(0);
         metrics.anomalies.increment(0);
         metrics.swarms.set(0.0);
+        metrics.bytes.set(0.0);
         metrics.time_dilation.set(Params::default().effective_dt(None));
         metrics.show(&FieldState::default());
         metrics
@@ -118,6 +121,11 @@ impl AppMetrics {
     /// Sets how many swarms are held.
     pub(crate) fn holds(&self, swarms: usize) {
         self.swarms.set(swarms as f64);
+    }
+
+    /// Sets how many bytes they take.
+    pub(crate) fn takes_up(&self, bytes: usize) {
+        self.bytes.set(bytes as f64);
     }
 
     /// Sets the step that existing clients were told, in seconds.

@@ -1,6 +1,9 @@
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex as StdMutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -36,6 +39,8 @@ struct Shared {
     ledger: Option<SwarmLedger>,
     metrics: AppMetrics,
     swarms: RwLock<BTreeMap<String, Arc<Slot>>>,
+    /// About how many bytes they take.
+    bytes: Arc<AtomicUsize>,
     /// What existing clients set for the swarm `default`.
     params: StdMutex<Params>,
 }
@@ -45,6 +50,10 @@ struct Shared {
 struct Slot {
     entry: Arc<Mutex<Entry>>,
     summary: StdMutex<Option<Swarm>>,
+    /// What it took in memory when it was last let go.
+    bytes: AtomicUsize,
+    /// What all slots together take.
+    bytes_of_all: Arc<AtomicUsize>,
 }
 
 /// A swarm that nobody else can touch meanwhile. When it is dropped, its summary is brought up to date.
@@ -62,6 +71,7 @@ impl AppState {
             ledger,
             metrics,
             swarms: RwLock::default(),
+            bytes: Arc::default(),
             params: StdMutex::default(),
         }))
     }
@@ -115,6 +125,14 @@ impl AppState {
         let mut held = self.hold(id).await?;
         let taken = held.entry.take(window, &self.0.config.field, self.ledger(), Utc::now()).await;
         held.entry.trim(self.0.config.retained_answers);
+        if self.is_over() {
+            held.entry.halve_answers();
+        }
+        drop(held);
+        if self.is_over() {
+            self.make_room();
+        }
+        self.0.metrics.takes_up(self.0.bytes.load(Ordering::Relaxed));
         match taken {
             Ok(Taken::New(step)) => {
                 self.took(&step.answer, &step.changed, begun.elapsed());
@@ -122,7 +140,6 @@ impl AppState {
             }
             Ok(Taken::Again(answer)) => Ok(answer),
             Err(error) => {
-                drop(held);
                 self.forget_if_empty(id);
                 Err(error)
             }
@@ -322,11 +339,33 @@ impl AppState {
             swarms.remove(&idle);
         }
         let slot = swarms.entry(id.to_owned()).or_insert_with(|| {
-            Arc::new(Slot { entry: Arc::new(Mutex::new(Entry::new(id))), summary: StdMutex::default() })
+            Arc::new(Slot {
+                entry: Arc::new(Mutex::new(Entry::new(id))),
+                summary: StdMutex::default(),
+                bytes: AtomicUsize::default(),
+                bytes_of_all: Arc::clone(&self.0.bytes),
+            })
         });
         let slot = slot.clone();
         self.0.metrics.holds(swarms.len());
         Ok(slot)
+    }
+
+    /// Whether the swarms take more memory than they may.
+    fn is_over(&self) -> bool {
+        self.0.bytes.load(Ordering::Relaxed) > self.0.config.max_bytes
+    }
+
+    /// Lets swarms go that can come back, as long as all together take too much.
+    fn make_room(&self) {
+        let mut swarms = self.0.swarms.write().unwrap_or_else(PoisonError::into_inner);
+        while self.is_over()
+            && let Some(idle) = self.idlest(&swarms)
+        {
+            tracing::info!(swarm = %idle, "a swarm makes room: the remembrancer has its state");
+            swarms.remove(&idle);
+        }
+        self.0.metrics.holds(swarms.len());
     }
 
     /// The swarm that was quiet the longest among those that nobody uses now and that can come back.
@@ -363,6 +402,13 @@ impl AppState {
 }
 
 impl Slot {
+    /// It takes so many bytes now.
+    fn takes_up(&self, bytes: usize) {
+        let before = self.bytes.swap(bytes, Ordering::Relaxed);
+        self.bytes_of_all.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes_of_all.fetch_sub(before, Ordering::Relaxed);
+    }
+
     fn summary(&self) -> MutexGuard<'_, Option<Swarm>> {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -385,5 +431,12 @@ impl std::ops::DerefMut for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         *self.slot.summary() = self.entry.summary();
+        self.slot.takes_up(self.entry.size_bytes());
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.takes_up(0);
     }
 }

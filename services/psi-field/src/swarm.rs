@@ -1,5 +1,3 @@
-use std::{collections::BTreeMap, ops::Bound};
-
 use api::{
     Page,
     psi_field::{InterventionRecord, Snapshot, Swarm, SwarmAnomaly, Window, WindowAnswer},
@@ -8,10 +6,19 @@ use chrono::{DateTime, Utc};
 use psi::{Field, Settings, Wish};
 use sha2::{Digest, Sha256};
 
-use crate::{conversion, error::SwarmError, ledger::SwarmLedger, metrics::DEFAULT_SWARM};
+use crate::{
+    answers::{Answered, Answers},
+    conversion,
+    error::SwarmError,
+    ledger::SwarmLedger,
+    metrics::DEFAULT_SWARM,
+};
 
 /// So long after it was brought back, or sent again what it had sent, a swarm is expected to get on in a moment.
 const CATCHING_UP_SECONDS: i64 = 60;
+
+/// Its sender may ask for so many answers again, whatever memory there is.
+const LEAST_ANSWERS: usize = 60;
 
 /// A swarm as this process holds it: its field, and the answers that may be asked again.
 ///
@@ -21,7 +28,7 @@ const CATCHING_UP_SECONDS: i64 = 60;
 pub(crate) struct Entry {
     id: String,
     field: Option<Field>,
-    answers: BTreeMap<u64, Answered>,
+    answers: Answers,
     /// Windows before this one were dropped.
     kept_from: u64,
     /// Where the last checkpoint stood.
@@ -35,12 +42,6 @@ pub(crate) struct Entry {
     repeating: bool,
     /// This process numbers the swarm's windows itself.
     pub(crate) stepping: bool,
-}
-
-#[derive(Debug)]
-struct Answered {
-    digest: [u8; 32],
-    answer: WindowAnswer,
 }
 
 /// What a window brought about.
@@ -75,7 +76,7 @@ impl Entry {
         Self {
             id: id.to_owned(),
             field: None,
-            answers: BTreeMap::new(),
+            answers: Answers::default(),
             kept_from: 0,
             last_checkpoint: None,
             restored_at: None,
@@ -95,7 +96,7 @@ impl Entry {
     /// The last answer, while it is kept.
     #[must_use]
     pub(crate) fn last_answer(&self) -> Option<&WindowAnswer> {
-        self.answers.last_key_value().map(|(_, answered)| &answered.answer)
+        self.answers.last()
     }
 
     /// Whether the remembrancer has all there is to know of the swarm.
@@ -128,13 +129,12 @@ impl Entry {
 
     /// The answers that are kept, from a window on.
     pub(crate) fn answers(&self, from: u64) -> impl Iterator<Item = &WindowAnswer> {
-        self.answers.range(from..).map(|(_, answered)| &answered.answer)
+        self.answers.from(from)
     }
 
     /// Up to `limit` anomalies in the answers that are kept, from after this window on.
     pub(crate) fn anomalies(&self, after: Option<u64>, limit: usize) -> Page<SwarmAnomaly> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let answers = self.answers.range((from, Bound::Unbounded)).map(|(_, answered)| &answered.answer);
+        let answers = self.answers.from(after.map_or(0, |after| after.saturating_add(1)));
         let mut found = answers.filter_map(|answer| Some((answer.window, answer.anomaly.clone()?)));
         let of = |(window, anomaly)| SwarmAnomaly { window, anomaly, recorded_at: None, verdict: None };
         let items: Vec<_> = found.by_ref().take(limit).map(of).collect();
@@ -186,7 +186,7 @@ impl Entry {
         }
         let digest = digest(&self.id, window)?;
         if given < expected {
-            return match self.answers.get(&given) {
+            return match self.answers.get(given) {
                 Some(answered) if answered.digest == digest => Ok(Taken::Again(answered.answer.clone())),
                 Some(_) => Err(SwarmError::OtherBody { swarm, given, expected }),
                 None => {
@@ -379,10 +379,21 @@ impl Entry {
         self.restored_at = None;
     }
 
+    /// About how many bytes it takes in memory.
+    #[must_use]
+    pub(crate) fn size_bytes(&self) -> usize {
+        size_of::<Self>() + self.field.as_ref().map_or(0, Field::size_bytes) + self.answers.bytes()
+    }
+
+    /// Keeps half of its answers, the newer ones.
+    pub(crate) fn halve_answers(&mut self) {
+        self.trim((self.answers.len() / 2).max(LEAST_ANSWERS));
+    }
+
     /// Keeps at most so many answers.
     pub(crate) fn trim(&mut self, most: usize) {
-        if self.answers.len() > most
-            && let Some(first) = self.answers.keys().rev().nth(most - 1).copied()
+        if self.answers.keep_last(most)
+            && let Some(first) = self.answers.first_window()
         {
             self.drop_before(first);
         }
@@ -393,7 +404,7 @@ impl Entry {
     async fn go_back(&mut self, window: u64, ledger: Option<&SwarmLedger>) -> Result<(), SwarmError> {
         let (Some(ledger), Some(field)) = (ledger, &self.field) else { return Ok(()) };
         let next = field.next_window();
-        if window >= next || self.restored_at != Some(next) || self.answers.contains_key(&window) {
+        if window >= next || self.restored_at != Some(next) || self.answers.get(window).is_some() {
             return Ok(());
         }
         if let Some(field) = ledger.newest_field(&self.id, Some(window)).await? {
@@ -425,7 +436,7 @@ impl Entry {
 
     fn adopt(&mut self, field: Field, stored: bool) {
         let next = field.next_window();
-        self.answers.clear();
+        self.answers = Answers::default();
         self.kept_from = next;
         self.last_checkpoint = stored.then_some(next);
         self.restored_at = Some(next);
@@ -446,7 +457,7 @@ impl Entry {
             ledger.record_interventions(&self.id, &step.changed).await?;
         }
         // From here on nothing waits, so that nobody can break off in between.
-        self.answers.insert(step.answer.window, Answered { digest, answer: step.answer.clone() });
+        self.answers.insert(Answered { digest, answer: step.answer.clone() });
         self.field = Some(field);
         self.restored_at = None;
         self.last_window_at = Some(now);
@@ -455,11 +466,11 @@ impl Entry {
     }
 
     fn oldest_kept(&self, expected: u64) -> u64 {
-        self.answers.first_key_value().map_or(expected, |(number, _)| *number)
+        self.answers.first_window().unwrap_or(expected)
     }
 
     fn drop_before(&mut self, window: u64) {
-        self.answers = self.answers.split_off(&window);
+        self.answers.drop_before(window);
         self.kept_from = self.kept_from.max(window);
     }
 }

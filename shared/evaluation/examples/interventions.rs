@@ -8,9 +8,8 @@
 //! Differences are of the mean reward a window over the whole run, with Student's 95 % interval over the seeds.
 #![allow(clippy::unwrap_used, reason = "an example may fail by panicking")]
 #![allow(clippy::print_stdout, reason = "it prints tables")]
-#![allow(clippy::disallowed_methods, reason = "it times what trials cost")]
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
 
 use policy::{Command, StepReport, Swarm, SwarmConfig, trial};
 use psi::{
@@ -45,7 +44,6 @@ struct Played {
     proposed: u32,
     adopted: u32,
     windows_tried: u64,
-    seconds: f64,
 }
 
 fn main() {
@@ -75,9 +73,9 @@ fn main() {
 
 fn header(of: &str) {
     println!(
-        "| {of} | obeyed − without | proposed a run | tried − without | adopted a run | windows in forks a window | time |"
+        "| {of} | obeyed − without | proposed a run | tried − without | adopted a run | windows in forks a window |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|");
 }
 
 fn row(
@@ -97,16 +95,14 @@ fn row(
     let (alone, obeyed, tried) = (play(Mode::Alone), play(Mode::Obeyed), play(Mode::Tried));
     let a_run =
         |of: fn(&Played) -> u32| tried.iter().map(|run| f64::from(of(run))).sum::<f64>() / seeds as f64;
-    let seconds = |of: &[Played]| of.iter().map(|run| run.seconds).sum::<f64>();
     let windows: usize = tried.iter().map(|run| run.rewards.len()).sum();
     println!(
-        "| {name} | {} | {:.1} | {} | {:.2} | {:.2} | {:.2} × |",
+        "| {name} | {} | {:.1} | {} | {:.2} | {:.2} |",
         difference(&obeyed, &alone),
         obeyed.iter().map(|run| f64::from(run.proposed)).sum::<f64>() / seeds as f64,
         difference(&tried, &alone),
         a_run(|run| run.adopted),
         tried.iter().map(|run| run.windows_tried).sum::<u64>() as f64 / windows as f64,
-        seconds(&tried) / seconds(&alone),
     );
 }
 
@@ -148,7 +144,6 @@ fn play(
     mode: Mode,
     settings: &Settings,
 ) -> Played {
-    let began = Instant::now();
     let config = SwarmConfig::new(learner, &json!({}), AGENTS).unwrap();
     let mut swarm = Swarm::new(config, env).unwrap();
     let mut field = Field::new("interventions", "", settings.clone());
@@ -186,7 +181,6 @@ fn play(
         }
         swarm.end_episode();
     }
-    played.seconds = began.elapsed().as_secs_f64();
     played
 }
 

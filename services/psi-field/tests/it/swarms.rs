@@ -2,7 +2,9 @@ use api::psi_field::Window;
 use psi_field::Config;
 use serde_json::{Value, json};
 
-use crate::support::{Service, ids, play, window};
+use test_support::FakeRemembrancer;
+
+use crate::support::{Service, ids, play, window, with};
 
 #[tokio::test]
 async fn the_same_window_gets_the_same_answer_and_anything_else_409_with_the_number_expected() {
@@ -204,6 +206,39 @@ async fn memory_is_bounded_in_answers_and_swarms() {
     service.window("b", &window(0)).await;
     let (status, problem) = service.post("/v1/swarms/c/windows", &window(0)).await;
     assert_eq!((status, &problem["code"]), (429, &json!("too_many_swarms")));
+}
+
+#[tokio::test]
+async fn memory_is_bounded_in_bytes_over_all_swarms_and_whoever_made_room_comes_back() {
+    let ledger = FakeRemembrancer::start().await;
+    let (least, agents) = (16_u32 << 20, 10_000);
+    let config = Config { max_bytes: least as usize, ..with(ledger.url()) };
+    let service = Service::start(config).await;
+    let many = |number: u64| {
+        let agent = |agent| json!({"agent": agent, "mean_reward": 1.0, "epsilon": 0.1, "q_table_size": 1, "decisions": 1});
+        json!({"number": number, "agents": (0..agents).map(agent).collect::<Vec<_>>(), "swarm": {}})
+    };
+    let bytes = || async {
+        let metrics = service.text("/metrics").await;
+        let line =
+            metrics.lines().find(|line| line.starts_with("psi_field_swarm_bytes ")).unwrap().to_owned();
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    service.post("/v1/swarms/s0/windows", &many(0)).await;
+    service.post("/v1/swarms/s0/checkpoints", &json!(null)).await;
+    let one = bytes().await;
+    assert!(one > 40.0 * f64::from(agents), "every agent is remembered: {one}");
+    let most = (f64::from(least) / one) as u32;
+    for swarm in 1..=most + 5 {
+        let (status, answer) = service.post(&format!("/v1/swarms/s{swarm}/windows"), &many(0)).await;
+        assert_eq!(status, 200, "{answer}");
+        service.post(&format!("/v1/swarms/s{swarm}/checkpoints"), &json!(null)).await;
+        assert!(bytes().await <= f64::from(least) + 2.0 * one, "swarm {swarm}");
+    }
+    let held = service.get("/v1/swarms?limit=1000").await.1["items"].as_array().unwrap().len();
+    assert!(held <= most as usize + 1, "{held} of {most}");
+    let (status, swarm) = service.get("/v1/swarms/s0").await;
+    assert_eq!((status, &swarm["next_window"]), (200, &json!(1)), "the ledger has its state");
 }
 
 #[tokio::test]
