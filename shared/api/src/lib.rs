@@ -30,3 +30,6 @@ pub const FIRST_HELD_OUT_SEED: u64 = 1 << 32;
 /// Seconds for which a service keeps a connection on which no request comes, unless it is set otherwise. Its clients give the
 /// connection up well before: a request that is sent while the service closes it gets no answer.
 pub const KEEP_ALIVE_SECONDS: u64 = 30;
+
+/// What the `Server` header of every service's answers begins with; its name, `/` and its version follow.
+pub const SERVER_PREFIX: &str = "ai-mesh-";

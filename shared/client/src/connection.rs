@@ -15,6 +15,8 @@ struct Inner {
     http: reqwest::Client,
     base: Url,
     endpoint: Endpoint,
+    /// Which of this system's services should answer; `None` where strangers may.
+    service: Option<&'static str>,
 }
 
 /// A call under construction.
@@ -31,8 +33,17 @@ pub(crate) struct Call<'a> {
     failed: Option<String>,
 }
 
+/// Asks a service at `/readyz` whether it is ready to serve, whichever it is.
+///
+/// # Errors
+/// It is not, or does not answer, or the URL or the key cannot be used.
+pub async fn ready(endpoint: Endpoint) -> Result<(), ClientError> {
+    Connection::new(None, endpoint)?.ready().await
+}
+
 impl Connection {
-    pub(crate) fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
+    /// To the service of this name; `None` where those of others may answer too.
+    pub(crate) fn new(service: Option<&'static str>, endpoint: Endpoint) -> Result<Self, ClientError> {
         let invalid = |detail: String| ClientError::InvalidCall { url: endpoint.url.clone(), detail };
         let base = Url::parse(&endpoint.url)
             .map_err(|error| invalid(format!("{error}; expected a URL like http://127.0.0.1:8002")))?;
@@ -59,7 +70,7 @@ impl Connection {
             http = http.tls_certs_only([]);
         }
         let http = http.build().map_err(|error| invalid(chain(&error)))?;
-        Ok(Self(Arc::new(Inner { http, base, endpoint })))
+        Ok(Self(Arc::new(Inner { http, base, endpoint, service })))
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -236,9 +247,14 @@ impl Call<'_> {
     }
 
     async fn send(self) -> Result<(String, StatusCode, Bytes), ClientError> {
-        let after = self.timeout;
+        let (after, expected) = (self.timeout, self.connection.0.service);
         let (url, request) = self.request()?;
         let response = request.timeout(after).send().await.map_err(|source| failed(&url, after, source))?;
+        if let Some(expected) = expected
+            && let Some(found) = service_of(&response).filter(|found| found != expected)
+        {
+            return Err(ClientError::WrongService { url, expected, found });
+        }
         let (status, retry_after) = (response.status(), retry_after(&response));
         let bytes = response.bytes().await.map_err(|source| failed(&url, after, source))?;
         if status.is_success() {
@@ -283,6 +299,13 @@ pub(crate) fn failed(url: &str, after: Duration, source: reqwest::Error) -> Clie
     } else {
         ClientError::Unreachable { url, source: source.without_url() }
     }
+}
+
+/// Which of this system's services has answered, where it says so.
+fn service_of(response: &Response) -> Option<String> {
+    let program = response.headers().get(header::SERVER)?.to_str().ok()?;
+    let (name, _version) = program.strip_prefix(api::SERVER_PREFIX)?.split_once('/')?;
+    Some(name.to_owned())
 }
 
 /// What an answer that is no success says.

@@ -35,6 +35,16 @@ pub enum ClientError {
         /// What is wrong with the answer.
         detail: String,
     },
+    /// Another of this system's services answered.
+    #[error("{url} is the {found}; expected the {expected} there")]
+    WrongService {
+        /// What was called.
+        url: String,
+        /// Who should have answered.
+        expected: &'static str,
+        /// Who did.
+        found: String,
+    },
     /// The call could not be made: the URL, the key or the body cannot be sent.
     #[error("cannot call `{url}`: {detail}")]
     InvalidCall {
@@ -57,7 +67,7 @@ impl ClientError {
             Self::Unreachable { .. } | Self::TimedOut { .. } => true,
             Self::Problem(problem) => transient_status(problem.status),
             Self::InvalidAnswer { status, .. } => transient_status(*status),
-            Self::InvalidCall { .. } | Self::Cancelled => false,
+            Self::WrongService { .. } | Self::InvalidCall { .. } | Self::Cancelled => false,
         }
     }
 

@@ -20,7 +20,7 @@ impl Evaluator {
     /// # Errors
     /// The URL or the key cannot be used.
     pub fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
-        Ok(Self { connection: Connection::new(endpoint)? })
+        Ok(Self { connection: Connection::new(Some("evaluator"), endpoint)? })
     }
 
     /// The endpoint that it calls.

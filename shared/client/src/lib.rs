@@ -31,6 +31,7 @@ pub mod watched_log;
 mod witness;
 
 pub use api::PageQuery;
+pub use connection::ready;
 pub use endpoint::Endpoint;
 pub use error::{ClientError, ServiceProblem};
 pub use evaluator::Evaluator;

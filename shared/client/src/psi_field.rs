@@ -21,7 +21,7 @@ impl PsiField {
     /// # Errors
     /// The URL or the key cannot be used.
     pub fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
-        Ok(Self { connection: Connection::new(endpoint)? })
+        Ok(Self { connection: Connection::new(Some("psi-field"), endpoint)? })
     }
 
     /// The endpoint that it calls.

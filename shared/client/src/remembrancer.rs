@@ -34,7 +34,10 @@ impl Remembrancer {
     /// # Errors
     /// The URL or the key cannot be used.
     pub fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
-        Ok(Self { connection: Connection::new(endpoint)?, fence: FenceQuery::default() })
+        Ok(Self {
+            connection: Connection::new(Some("remembrancer"), endpoint)?,
+            fence: FenceQuery::default(),
+        })
     }
 
     /// The same client, whose decisions and records are refused (`lease_lost`) once a later claim of the lease was

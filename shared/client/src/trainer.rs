@@ -25,7 +25,7 @@ impl Trainer {
     /// # Errors
     /// The URL or the key cannot be used.
     pub fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
-        Ok(Self { connection: Connection::new(endpoint)? })
+        Ok(Self { connection: Connection::new(Some("trainer"), endpoint)? })
     }
 
     /// The endpoint that it calls.

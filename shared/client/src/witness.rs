@@ -35,7 +35,7 @@ impl Witness {
     /// # Errors
     /// The URL cannot be used.
     pub fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
-        Ok(Self { connection: Connection::new(endpoint)? })
+        Ok(Self { connection: Connection::new(None, endpoint)? })
     }
 
     /// The endpoint that it calls.

@@ -116,6 +116,7 @@ pub fn app(
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Boundary { service: info.name, metrics }, boundary))
         .layer(map_response(harden))
+        .layer(map_response(move |response: Response| signed(info.name, response)))
 }
 
 /// A browser is led to the documents; whoever asks for nothing in particular is told what this is.
@@ -140,6 +141,15 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "without a message".to_owned());
     ApiError::internal(format!("a handler panicked: {message}")).into_response()
+}
+
+/// Whoever took the address of another service for this one is told so.
+async fn signed(service: &'static str, mut response: Response) -> Response {
+    let program = format!("{}{service}/{}", api::SERVER_PREFIX, env!("CARGO_PKG_VERSION"));
+    if let Ok(program) = axum::http::HeaderValue::from_str(&program) {
+        response.headers_mut().insert(axum::http::header::SERVER, program);
+    }
+    response
 }
 
 /// A browser must not guess types.
