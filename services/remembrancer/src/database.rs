@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{
-    PgPool, Postgres, Transaction,
+    ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres, Transaction,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -61,6 +61,10 @@ pub async fn begin(
 /// The database's; the schema is newer than this program; the stored log contradicts itself.
 pub async fn open(db: &PgPool) -> Result<()> {
     MIGRATIONS.run(db).await?;
+    if let Err(error) = sign(db).await {
+        // several processes may sign at once, and then one of them does
+        tracing::debug!(%error, "the database does not say which version used it");
+    }
     let head = head(db).await?;
     let edge = open_edge(db, head.size).await?;
     if edge.root() != head.root {
@@ -73,4 +77,89 @@ pub async fn open(db: &PgPool) -> Result<()> {
     }
     tracing::info!(size = head.size, root = %api::Hash(head.root), "the log is open");
     Ok(())
+}
+
+/// Writes down which version has migrated the schema, for an older one that finds it.
+async fn sign(db: &PgPool) -> std::result::Result<(), sqlx::Error> {
+    if signature(&mut *db.acquire().await?).await?.as_deref() == Some(VERSION) {
+        return Ok(());
+    }
+    sqlx::query(SIGN).execute(db).await.map(drop)
+}
+
+/// Which version has last migrated the schema, where that is known.
+async fn signature(db: &mut PgConnection) -> std::result::Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar("SELECT obj_description(to_regclass('_sqlx_migrations'), 'pg_class')")
+        .fetch_one(db)
+        .await
+}
+
+const VERSION: &str = concat!("ai-mesh ", env!("CARGO_PKG_VERSION"));
+
+const SIGN: &str = concat!("COMMENT ON TABLE _sqlx_migrations IS 'ai-mesh ", env!("CARGO_PKG_VERSION"), "'");
+
+/// Why a database cannot be used, in words for whoever named it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// It does not answer now, but soon: its server is being started.
+    #[error("its server is still starting")]
+    Starting,
+    /// It cannot be used as it is named.
+    #[error("{0}")]
+    Refused(String),
+    /// A newer version of this program has changed its schema.
+    #[error(
+        "it was last used by {by}, and has the schema {found}, where this program ({VERSION}) knows those up to {known}: use \
+         that version or a later one, or another database"
+    )]
+    Newer {
+        /// Who changed it.
+        by: String,
+        /// Its schema's number.
+        found: i64,
+        /// The newest that is known here.
+        known: i64,
+    },
+}
+
+/// Tries whether a database can be used, before anything waits for it.
+///
+/// # Errors
+/// It cannot, and why.
+pub async fn try_out(url: &str) -> std::result::Result<(), Unusable> {
+    let options: PgConnectOptions = url.parse().map_err(refused)?;
+    let options = options.application_name("remembrancer").disable_statement_logging();
+    let connected = tokio::time::timeout(TRY_LIMIT, PgConnection::connect_with(&options)).await;
+    let Ok(connected) = connected else {
+        return Err(Unusable::Refused(format!("it does not answer within {} s", TRY_LIMIT.as_secs())));
+    };
+    let mut db = connected.map_err(refused)?;
+    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+    // a new database has no such table yet
+    let applied: std::result::Result<Option<i64>, _> =
+        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&mut db).await;
+    let newer = match applied {
+        Ok(Some(found)) if found > known => {
+            let by = signature(&mut db).await.ok().flatten();
+            Some(Unusable::Newer { by: by.unwrap_or_else(|| "a newer version".into()), found, known })
+        }
+        _ => None,
+    };
+    let _ = db.close().await; // it was only tried
+    newer.map_or(Ok(()), Err)
+}
+
+/// How long a database may take to answer when it is tried.
+const TRY_LIMIT: Duration = Duration::from_secs(10);
+
+/// `cannot_connect_now`: a server that starts, or that recovers after a crash.
+const STARTING: &str = "57P03";
+
+fn refused(error: sqlx::Error) -> Unusable {
+    match error {
+        sqlx::Error::Database(error) if error.code().as_deref() == Some(STARTING) => Unusable::Starting,
+        sqlx::Error::Database(error) => Unusable::Refused(error.message().to_owned()),
+        sqlx::Error::Io(error) => Unusable::Refused(error.to_string()),
+        error => Unusable::Refused(error.to_string()),
+    }
 }

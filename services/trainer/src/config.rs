@@ -25,6 +25,9 @@ pub struct Config {
     pub max_concurrent_runs: usize,
     /// Runs that may be queued or trained at the same time, at least 1; one more is refused for now.
     pub max_unfinished_runs: usize,
+    /// Whether runs that nobody plays are taken up, those of an earlier process too; else only those are played that are
+    /// asked for here.
+    pub resume_runs: bool,
     /// How long a run stays this trainer's after its last sign of life, in seconds, 1 to 3600. Another trainer on the
     /// same remembrancer takes over what nobody holds.
     pub lease_seconds: u64,
@@ -55,6 +58,7 @@ impl Default for Config {
             psi_field_api_key: None,
             max_concurrent_runs: 2,
             max_unfinished_runs: 1000,
+            resume_runs: true,
             lease_seconds: 15,
             max_environments: 16,
             environment_idle_seconds: 600,
@@ -100,6 +104,7 @@ impl std::fmt::Debug for Config {
             .field("psi_field_url", &self.psi_field_url)
             .field("max_concurrent_runs", &self.max_concurrent_runs)
             .field("max_unfinished_runs", &self.max_unfinished_runs)
+            .field("resume_runs", &self.resume_runs)
             .field("lease_seconds", &self.lease_seconds)
             .field("max_environments", &self.max_environments)
             .field("environment_idle_seconds", &self.environment_idle_seconds)

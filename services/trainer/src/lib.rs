@@ -91,6 +91,7 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, C
     let limits = Limits {
         concurrent: config.max_concurrent_runs,
         unfinished: config.max_unfinished_runs,
+        resumes: config.resume_runs,
         lease: Duration::from_secs(config.lease_seconds),
     };
     let runs = Runs::new(outside, limits, shutdown.clone());

@@ -44,6 +44,8 @@ pub struct Limits {
     pub concurrent: usize,
     /// Runs that may wait or be at work.
     pub unfinished: usize,
+    /// Whether runs are taken up that others left.
+    pub resumes: bool,
     /// When the lease of a run runs out after its trainer has died.
     pub lease: Duration,
 }

@@ -222,6 +222,8 @@ fn options(settings: &Settings, socket: &Path) -> Vec<String> {
         "unix_socket_permissions=0700".to_owned(),
         format!("port={PORT}"),
         format!("max_connections={}", settings.max_connections),
+        // Of its usual gigabyte a ledger of some runs would be the smaller part.
+        "max_wal_size=256MB".to_owned(),
         "logging_collector=off".to_owned(),
         "log_destination=stderr".to_owned(),
     ];

@@ -179,15 +179,55 @@ pub fn load_config_from<C>(
 where
     C: Serialize + DeserializeOwned + Default,
 {
+    load(service, file.map(|file| TomlFile::read(file, None)).transpose()?, environment)
+}
+
+/// [`load_config_from`] with a file for several services, which has a table for each of them, by its name.
+///
+/// # Errors
+/// As [`load_config`].
+pub fn load_part_from<C>(
+    service: &str,
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<C, ConfigError>
+where
+    C: Serialize + DeserializeOwned + Default,
+{
+    load(service, file.map(|file| TomlFile::read(file, Some(service))).transpose()?, environment)
+}
+
+/// Refuses a file for several services that has something for nobody.
+///
+/// # Errors
+/// What is not for one of these services, and that the file cannot be read or is no TOML.
+pub fn check_parts(file: &Path, services: &[&str]) -> Result<(), ConfigError> {
+    let toml = TomlFile::read(file, None)?;
+    let data = toml.data().map_err(|error| toml.wrong(&error))?;
+    for (name, value) in data.values().flatten() {
+        if !services.contains(&name.as_str()) || value.as_dict().is_none() {
+            return Err(toml.wrong(&format!(
+                "`{name}` is no table of a service; there are {}",
+                services.iter().map(|service| format!("`[{service}]`")).collect::<Vec<_>>().join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn load<C>(
+    service: &str,
+    file: Option<TomlFile>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<C, ConfigError>
+where
+    C: Serialize + DeserializeOwned + Default,
+{
     let defaults = serde_json::to_value(C::default())
         .map_err(|error| ConfigError(format!("the default settings of {service}: {error}")))?;
     let mut figment = Figment::from(Serialized::defaults(&defaults));
     if let Some(file) = file {
-        let wrong =
-            |error: &dyn fmt::Display| ConfigError(format!("the settings file {}: {error}", file.display()));
-        let bytes = std::fs::read(file).map_err(|error| wrong(&error))?;
-        let text = json_input::text(&bytes).map_err(|error| wrong(&error))?;
-        figment = figment.merge(TomlFile { path: file.to_owned(), text: text.to_owned() });
+        figment = figment.merge(file);
     }
     let leaves = leaves(&defaults);
     let prefix = prefix(service);
@@ -261,6 +301,21 @@ impl Provider for Variable {
 struct TomlFile {
     path: PathBuf,
     text: String,
+    /// The table that counts, where not all of it does.
+    part: Option<String>,
+}
+
+impl TomlFile {
+    fn read(path: &Path, part: Option<&str>) -> Result<Self, ConfigError> {
+        let file = Self { path: path.to_owned(), text: String::new(), part: part.map(str::to_owned) };
+        let bytes = std::fs::read(path).map_err(|error| file.wrong(&error))?;
+        let text = json_input::text(&bytes).map_err(|error| file.wrong(&error))?.to_owned();
+        Ok(Self { text, ..file })
+    }
+
+    fn wrong(&self, error: &dyn fmt::Display) -> ConfigError {
+        ConfigError(format!("the settings file {}: {error}", self.path.display()))
+    }
 }
 
 impl Provider for TomlFile {
@@ -271,6 +326,11 @@ impl Provider for TomlFile {
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         let mut data = Toml::string(&self.text).data()?;
         data.values_mut().flat_map(Dict::values_mut).for_each(with_whole_numbers);
+        if let Some(part) = &self.part {
+            for dict in data.values_mut() {
+                *dict = dict.remove(part).and_then(Value::into_dict).unwrap_or_default();
+            }
+        }
         Ok(data)
     }
 }

@@ -36,7 +36,9 @@ pub use accept::{Lines, preferred};
 pub use app::{Routes, app};
 pub use boundary::{AsSpecified, Routine};
 pub use conditional::{Wanted, wanted};
-pub use config::{ConfigError, HttpConfig, load_config, load_config_from, parse_address};
+pub use config::{
+    ConfigError, HttpConfig, check_parts, load_config, load_config_from, load_part_from, parse_address,
+};
 pub use error::{ApiError, ApiResult};
 pub use extract::{
     Content, IdempotencyKey, Json, Parsed, Path, Query, cursor, invalid_parameter, invalid_request, page,
@@ -46,7 +48,7 @@ pub use metrics::Metrics;
 pub use openapi::{ServiceInfo, list_names, list_values, openapi, set_schema, with_tags};
 pub use operations::Readiness;
 pub use run::run;
-pub use server::{App, BindError, Deadlines, bind, listen, serve, shutdown_signal};
+pub use server::{App, BindError, Deadlines, bind, ignores_hangup, listen, serve, shutdown_signal};
 pub use settings::{Setting, settings};
 
 /// A future on the heap.

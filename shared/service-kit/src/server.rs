@@ -170,36 +170,55 @@ async fn serve_requests(
 /// How long the answers to requests that were cut off may take to leave.
 const CUT_OFF_LIMIT: Duration = Duration::from_secs(1);
 
-/// Ends when the process is asked to end: SIGTERM or SIGINT.
+/// Ends when the process is asked to end: SIGTERM, SIGINT, or SIGHUP.
 pub async fn shutdown_signal() {
     Signals::watch().next().await;
 }
 
-/// SIGTERM and SIGINT of this process; from [`watch`](Self::watch) on they no longer end it by themselves.
+/// SIGTERM, SIGINT and SIGHUP of this process; from [`watch`](Self::watch) on they no longer end it by themselves.
 #[cfg(unix)]
-pub(crate) struct Signals(Option<[(&'static str, tokio::signal::unix::Signal); 2]>);
+pub(crate) struct Signals(Vec<(&'static str, tokio::signal::unix::Signal)>);
 
 #[cfg(unix)]
 impl Signals {
     pub(crate) fn watch() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => Self(Some([("SIGTERM", terminate), ("SIGINT", interrupt)])),
-            _ => {
-                tracing::error!("signals cannot be watched: only SIGKILL will end this process");
-                Self(None)
-            }
+        let hangup = (!ignores_hangup()).then(|| ("SIGHUP", SignalKind::hangup()));
+        let kinds = [("SIGTERM", SignalKind::terminate()), ("SIGINT", SignalKind::interrupt())];
+        let watched: Vec<_> = kinds
+            .into_iter()
+            .chain(hangup)
+            .filter_map(|(name, kind)| signal(kind).ok().map(|signal| (name, signal)))
+            .collect();
+        if watched.is_empty() {
+            tracing::error!("signals cannot be watched: only SIGKILL will end this process");
         }
+        Self(watched)
     }
 
     pub(crate) async fn next(&mut self) {
-        let Some([(first, one), (second, other)]) = &mut self.0 else { return std::future::pending().await };
-        let signal = tokio::select! {
-            _ = one.recv() => first,
-            _ = other.recv() => second,
-        };
+        let signal = std::future::poll_fn(|context| {
+            for (name, signal) in &mut self.0 {
+                if signal.poll_recv(context).is_ready() {
+                    return Poll::Ready(*name);
+                }
+            }
+            Poll::Pending
+        })
+        .await;
         tracing::info!("{signal}: shutting down");
     }
+}
+
+/// Whether whoever started this process has it ignore that its terminal goes away, as `nohup` does; watching the signal
+/// would undo that. Only Linux says so.
+#[must_use]
+pub fn ignores_hangup() -> bool {
+    const SIGHUP: u32 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (SIGHUP - 1) & 1 == 1)
 }
 
 /// Ctrl-C, where there are no signals.

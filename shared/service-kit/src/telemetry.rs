@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal as _};
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 use utoipa::ToSchema;
 
 use crate::ConfigError;
@@ -42,6 +44,17 @@ impl Default for LogConfig {
 /// # Errors
 /// The filter is not in the syntax.
 pub fn init(config: &LogConfig) -> Result<(), ConfigError> {
+    init_to(config, io::stderr)
+}
+
+/// The same with lines that go elsewhere, in colour where standard error is a terminal: each is written at once.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_to<W>(config: &LogConfig, writer: W) -> Result<(), ConfigError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let filter = EnvFilter::try_new(&config.filter).map_err(|error| {
         ConfigError::new(format!(
             "log.filter `{}`: {error}; expected a level (`error`, `warn`, `info`, `debug`, `trace`) or \
@@ -50,7 +63,7 @@ pub fn init(config: &LogConfig) -> Result<(), ConfigError> {
         ))
     })?;
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     // The only error is that a logger is there already.
     let _ = match config.format {
         LogFormat::Pretty => registry.with(lines.with_ansi(io::stderr().is_terminal())).try_init(),

@@ -150,7 +150,9 @@ impl Runs {
         if !found.is_empty() {
             self.look_at_leases().await?;
         }
-        found.into_iter().for_each(|run| self.see_to(run));
+        if self.0.limits.resumes {
+            found.into_iter().for_each(|run| self.see_to(run));
+        }
         if news {
             self.publish();
         }
