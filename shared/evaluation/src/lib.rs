@@ -6,6 +6,7 @@
 
 pub mod analysis;
 pub mod bounds;
+pub mod brief;
 pub mod constrained;
 pub mod constrained_limit;
 pub mod csv;

@@ -43,23 +43,15 @@ impl Table {
     }
 }
 
-/// One row a policy, with the figures that unmask one which games the reward: for a terminal.
+/// One row a policy, with the figures that unmask one which games the reward: for a terminal, which may be too narrow for
+/// all of them, so that the most important come first.
 #[must_use]
 pub fn summary(report: &Report) -> Table {
     let gap = gap_of(report);
-    let mut header = vec![
-        "policy",
-        "fill",
-        "GPU-h fill",
-        "$/GPU-h",
-        "cost index",
-        "latency ms",
-        "deferred",
-        "worst tenant",
-        "reward",
-        "Δ reward vs baseline [95 %]",
-    ];
+    let mut header = vec!["policy", "reward", "Δ reward vs baseline [95 %]"];
     header.extend(gap.map(|(title, _)| title));
+    let first_figure = header.len();
+    header.extend(["fill", "$/GPU-h", "latency ms", "GPU-h fill", "worst tenant", "deferred", "cost index"]);
     let row = |policy: &PolicyReport| {
         let mark = match policy.origin {
             Origin::Learned(_) => " *",
@@ -67,30 +59,32 @@ pub fn summary(report: &Report) -> Table {
             Origin::Reference => " †",
             Origin::Rule => "",
         };
-        let mut cells = vec![Some(format!("{}{mark}", policy.title(&report.policies)))];
+        let mut cells = vec![
+            Some(format!("{}{mark}", policy.title(&report.policies))),
+            mean(policy.metrics.get(Figure::Reward), 3),
+            policy.versus_baseline.get(Figure::Reward).map(|e| signed(e.interval(), " ")),
+        ];
+        cells.extend(gap.map(|(_, of)| of(policy).map(percent)));
         cells.extend(
             [
                 (Figure::FillRate, 4),
-                (Figure::GpuHoursFill, 4),
                 (Figure::CostPerGpuHourUsd, 4),
-                (Figure::CostIndex, 4),
                 (Figure::AvgLatencyMs, 1),
-                (Figure::DeferredShare, 3),
+                (Figure::GpuHoursFill, 4),
                 (Figure::WorstTenantGpuHoursFill, 4),
-                (Figure::Reward, 3),
+                (Figure::DeferredShare, 3),
+                (Figure::CostIndex, 4),
             ]
             .map(|(figure, decimals)| mean(policy.metrics.get(figure), decimals)),
         );
-        cells.push(policy.versus_baseline.get(Figure::Reward).map(|e| signed(e.interval(), " ")));
-        cells.extend(gap.map(|(_, of)| of(policy).map(percent)));
         cells
     };
     let limit = |limit: &LimitReport| {
         let mut cells = vec![None; header.len()];
         cells[0] = Some("physical limit".to_owned());
-        cells[1] = mean(limit.fill_rate, 4);
-        cells[5] = mean(limit.avg_latency_ms, 1);
-        cells[8] = mean(limit.reward, 3);
+        cells[1] = mean(limit.reward, 3);
+        cells[first_figure] = mean(limit.fill_rate, 4);
+        cells[first_figure + 2] = mean(limit.avg_latency_ms, 1);
         cells
     };
     let rows = report.policies.iter().map(row).chain(report.limit.iter().map(limit));

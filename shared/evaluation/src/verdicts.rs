@@ -68,7 +68,7 @@ pub fn verdicts(findings: &Findings<'_>, comparisons: &[Comparison]) -> Vec<Stri
 }
 
 /// The same algorithm was trained for longer: this is a point of its learning curve.
-fn is_on_the_way(policy: &PolicyReport, policies: &[PolicyReport]) -> bool {
+pub(crate) fn is_on_the_way(policy: &PolicyReport, policies: &[PolicyReport]) -> bool {
     policies.iter().any(|p| p.name == policy.name && p.trained_episodes() > policy.trained_episodes())
 }
 
@@ -373,13 +373,13 @@ fn percent(share: &Interval) -> String {
 
 /// Where a difference's interval lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub(crate) enum Side {
     Above,
     Below,
     Undecided,
 }
 
-fn side(difference: &Estimate) -> Side {
+pub(crate) fn side(difference: &Estimate) -> Side {
     if difference.low > 0.0 {
         Side::Above
     } else if difference.high < 0.0 {

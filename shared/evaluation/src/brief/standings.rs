@@ -1,0 +1,140 @@
+//! How a policy stands: against the baseline, the best hand rule, all that is possible, and itself before its training.
+
+use super::{best_rule, reward, short_name};
+use crate::{
+    figures::{Estimates, Figure},
+    report::{Comparison, Report, Versus},
+    statistics::Estimate,
+    verdicts::{Side, side},
+};
+
+/// One line of how a policy stands.
+struct Standing {
+    /// Against what.
+    label: String,
+    /// The answer in a word.
+    word: String,
+    /// By how much, where that is a figure of its own.
+    by: String,
+    /// How certain it is.
+    detail: String,
+}
+
+/// How this policy stands; under its name where several do.
+pub(super) fn text(report: &Report, subject: usize, is_named: bool) -> String {
+    let standings = standings(report, subject);
+    let label = standings.iter().map(|standing| standing.label.chars().count()).max().unwrap_or_default();
+    let mut lines: Vec<String> =
+        is_named.then(|| format!("  {}", short_name(report, subject))).into_iter().collect();
+    for Standing { label: against, word, by, detail } in &standings {
+        let line = format!("  {against:label$}  {word:<6}  {by}");
+        lines.push(line.trim_end().to_owned());
+        lines.push(format!("        ({detail})"));
+    }
+    lines.join("\n")
+}
+
+/// One sentence that says who wins, for the top of a page.
+#[must_use]
+pub fn headline(report: &Report) -> Option<String> {
+    let subject = *super::subjects(report).first()?;
+    let baseline = super::baseline(report)?;
+    let policy = &report.policies[subject];
+    let name = short_name(report, subject);
+    let than = |role: &str, other: usize, differences: &Estimates| {
+        let difference = differences.get(Figure::Reward)?;
+        let by = gain(&difference, reward(report, other));
+        let other = short_name(report, other);
+        Some(match side(&difference) {
+            Side::Above => format!("is better than {role}, {other} (reward {by})"),
+            Side::Below => format!("is worse than {role}, {other} (reward {by})"),
+            Side::Undecided => format!("shows no difference to {role}, {other}"),
+        })
+    };
+    let best = best_rule(report).filter(|best| *best != subject && *best != baseline);
+    let said: Vec<String> = than("your rule", baseline, &policy.versus_baseline)
+        .filter(|_| subject != baseline)
+        .into_iter()
+        .chain(best.and_then(|best| than("the best hand rule", best, &policy.versus_best_rule)))
+        .collect();
+    let gap = policy.gap_closed.filter(|_| subject != baseline).map(|share| {
+        format!("; it goes {:.0} % of the way from your rule to the physical limit", 100.0 * share.mean)
+    });
+    (!said.is_empty()).then(|| format!("{name} {}{}.", said.join(" and "), gap.unwrap_or_default()))
+}
+
+fn standings(report: &Report, subject: usize) -> Vec<Standing> {
+    let policy = &report.policies[subject];
+    let mut standings = Vec::new();
+    let of = |versus| report.comparisons.iter().find(|c| c.policy == subject && c.versus == versus);
+    let against = |label: &str, comparison: &Comparison, differences: &Estimates| {
+        let difference = differences.get(Figure::Reward)?;
+        Some(Standing {
+            label: format!("{label}, {}", short_name(report, comparison.other)),
+            word: word(&difference).into(),
+            by: format!("reward {}", gain(&difference, reward(report, comparison.other))),
+            detail: certainty(&difference, comparison.holds),
+        })
+    };
+    standings.extend(
+        of(Versus::Baseline).and_then(|made| against("against your rule", made, &policy.versus_baseline)),
+    );
+    standings.extend(
+        of(Versus::BestRule)
+            .and_then(|made| against("against the best rule", made, &policy.versus_best_rule)),
+    );
+    standings.extend(policy.gap_closed.filter(|_| !standings.is_empty()).map(|share| {
+        let [mean, low, high] = [share.mean, share.low, share.high].map(|value| 100.0 * value);
+        Standing {
+            label: "of all that is possible".into(),
+            word: format!("{mean:.0} %"),
+            by: String::new(),
+            detail: format!("the way from your rule to the physical limit, 95 % {low:.1} to {high:.1}"),
+        }
+    }));
+    if let (Some(made), Some(differences)) = (of(Versus::Untrained), &policy.versus_untrained)
+        && let Some(difference) = differences.get(Figure::Reward)
+    {
+        standings.push(Standing {
+            label: "training".into(),
+            word: match side(&difference) {
+                Side::Above => "ADDS",
+                Side::Below => "HARMS",
+                Side::Undecided => "EVEN",
+            }
+            .into(),
+            by: format!("reward {}", gain(&difference, reward(report, made.other))),
+            detail: format!("{}, over the same untrained", certainty(&difference, made.holds)),
+        });
+    }
+    standings
+}
+
+fn word(difference: &Estimate) -> &'static str {
+    match side(difference) {
+        Side::Above => "BETTER",
+        Side::Below => "WORSE",
+        Side::Undecided => "EVEN",
+    }
+}
+
+/// A difference of rewards as a share of what the other earns; as it is, where that is no gain.
+fn gain(difference: &Estimate, other: f64) -> String {
+    if other > 0.0 { format!("{:+.1} %", 100.0 * difference.mean / other) } else { signed(difference.mean) }
+}
+
+fn certainty(difference: &Estimate, holds: bool) -> String {
+    let &Estimate { mean, low, high, .. } = difference;
+    let sure = match side(difference) {
+        Side::Undecided => "not certain",
+        _ if holds => "certain",
+        // so many comparisons are made that one of them may come out so
+        _ => "may be chance",
+    };
+    format!("{sure}: {}, 95 % {} to {}", signed(mean), signed(low), signed(high))
+}
+
+/// A difference of rewards, with the digits that say something.
+fn signed(difference: f64) -> String {
+    if difference.abs() < 0.1 { format!("{difference:+.3}") } else { format!("{difference:+.2}") }
+}
