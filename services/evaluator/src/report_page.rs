@@ -3,7 +3,7 @@
 use api::evaluator::{
     Evaluation, EvaluationResult, FrontPoint, Fronts, NewEvaluation, TrainingResult, Trainings,
 };
-use evaluation::{report::TenantReport, tables};
+use evaluation::{brief::headline, report::TenantReport, tables};
 use plots::{
     PlotError, compared_policies, evaluation_figures,
     page::{Block, Page, Section, Table},
@@ -20,18 +20,22 @@ use crate::{
 /// A chart cannot be drawn.
 pub fn report_page(evaluation: &Evaluation, result: &EvaluationResult) -> Result<Page, PlotError> {
     let section = |heading: &str, blocks| Section { heading: heading.into(), blocks };
-    let mut sections = vec![section("What was found", vec![Block::List(result.verdicts.clone())])];
-    let (figures, charts) = (section("Figures", figures(result)), section("Charts", charts(result)?));
+    let found = section("What was found", vec![Block::List(result.verdicts.clone())]);
+    let figures = section("Figures", figures(result));
+    let mut charts = charts(result)?;
+    // what a reader who leaves at once has seen
+    let first = section("In one picture", charts.drain(..charts.len().min(1)).collect());
+    let more = section("More charts", charts);
     let (title, lede) = match &result.fronts {
-        None => {
-            sections.extend([figures, charts, section("Who gets what", fairness(result))]);
-            about_comparison(result)
-        }
-        Some(fronts) => {
-            sections.extend([charts, figures]);
-            about_fronts(result, fronts)
-        }
+        None => about_comparison(result),
+        Some(fronts) => about_fronts(result, fronts),
     };
+    let mut sections = vec![first, found, figures, more];
+    if result.fronts.is_none() {
+        sections.push(section("Who gets what", fairness(result)));
+        sections.push(section("Words", vec![Block::Terms(terms())]));
+    }
+    sections.retain(|section| !section.blocks.is_empty());
     sections.extend([
         section("How to get it again", reproduction(&evaluation.config, result)),
         section("In the ledger", ledger(evaluation)),
@@ -40,11 +44,38 @@ pub fn report_page(evaluation: &Evaluation, result: &EvaluationResult) -> Result
     Ok(Page { title, lede, sections })
 }
 
+/// What the words of the page mean.
+fn terms() -> Vec<(String, String)> {
+    [
+        ("reward", "What a policy is judged by: what serving a request is worth, less what it costs, waits and fails."),
+        ("your rule, baseline", "weighted-score, the rule that most people would write by hand; all are compared with it."),
+        ("best hand rule", "The one with the highest mean reward among all rules that were played, tuned ones too."),
+        ("never trained", "The same algorithm before its training: what it does without having learned anything."),
+        (
+            "physical limit",
+            "What nobody can do better, computed for each step with everything known that is hidden from the policies.",
+        ),
+        ("gap closed", "Which share of the way from your rule (0) to the physical limit (1) a policy goes."),
+        ("fill", "The share of requests that were served; of GPU-hours, the share of the hours."),
+        ("worst tenant", "The tenant who gets the smallest share of its GPU-hours."),
+        ("cost index", "What was paid, relative to the cheapest list price of the same hours."),
+        ("deferred share", "The share of requests that had to wait for a later step."),
+        (
+            "95 % interval",
+            "Where the mean over other episodes, and other trainings, would be found in 95 of 100 such evaluations.",
+        ),
+        ("paired difference", "Two policies compared on the same episodes, so that hard and easy episodes cancel out."),
+    ]
+    .map(|(term, meaning)| (term.to_owned(), meaning.to_owned()))
+    .into()
+}
+
 /// Title and first sentences.
 fn about_comparison(result: &EvaluationResult) -> (String, String) {
     let (policies, seeds, steps) = (result.policies.len(), result.seeds.len(), result.steps);
+    let found = headline(&from_wire(result)).map_or_else(String::new, |found| format!("{found} "));
     let lede = format!(
-        "Every policy met the same {seeds} held-out episodes of {steps} steps. Intervals of 95 % say how far other seeds, and \
+        "{found}Every policy met the same {seeds} held-out episodes of {steps} steps. Intervals of 95 % say how far other seeds, and \
          other trainings of a policy that was trained several times, may lead elsewhere; “better” is said only where an \
          interval excludes zero."
     );
@@ -78,7 +109,7 @@ pub fn figures(result: &EvaluationResult) -> Vec<Block> {
         return front_figures(fronts);
     }
     let report = from_wire(result);
-    let means = drawn(
+    let mut means = drawn(
         tables::means(&report),
         "Means over trainings and seeds. GPU-hours fill, fill by job size, the worst tenant, cost index with $ per GPU-hour, and \
          deferred share with latency unmask a policy that earns its reward by dropping what is expensive. – is no data."
@@ -92,6 +123,8 @@ pub fn figures(result: &EvaluationResult) -> Vec<Block> {
             report.best_rule
         ),
     );
+    means.marked = best(result).into_iter().collect();
+    let differences = Table { marked: means.marked.clone(), ..differences };
     let mut blocks = vec![Block::Table(means), Block::Table(differences)];
     if !report.constraints.is_empty() {
         let caption = "How the constraints were kept. Met is what is missed by at most 1 % of the bound; prices are in points a \
@@ -103,6 +136,13 @@ pub fn figures(result: &EvaluationResult) -> Vec<Block> {
         blocks.push(Block::Text(format!("Physical limit. {}", limit.note)));
     }
     blocks
+}
+
+/// Who earns most of those that are told no more than the others.
+fn best(result: &EvaluationResult) -> Option<usize> {
+    let policies = result.policies.iter().enumerate().filter(|(_, policy)| !policy.reference);
+    let rewards = policies.filter_map(|(i, policy)| Some((i, policy.metrics.reward?.mean)));
+    rewards.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(i, _)| i)
 }
 
 /// What each front covers, and the points of each trained policy, or else of each hand rule, and of the limit.
@@ -137,7 +177,7 @@ fn front_figures(fronts: &Fronts) -> Vec<Block> {
 
 /// A table as the page shows it.
 fn drawn(table: tables::Table, caption: String) -> Table {
-    Table { caption, rows: table.filled("–"), header: table.header }
+    Table { caption, rows: table.filled("–"), header: table.header, marked: Vec::new() }
 }
 
 /// GPU-hours fill by tenant, of the policies that the charts compare.
@@ -250,12 +290,13 @@ fn ledger(evaluation: &Evaluation) -> Vec<Block> {
     };
     vec![
         Block::Text(format!(
-            "The result is the record {record} of the tamper-evident log. This fetches the record with its proof, and \
-             verifies it offline:"
+            "The result is the record {record} of the tamper-evident log. The command line writes the record with its proof to a \
+             file beside this page, which is verified offline:"
         )),
+        Block::Code("mesh verify evaluation_receipt.json".into()),
+        Block::Text("Where the file is not there, a running ledger gives it:".into()),
         Block::Code(format!(
-            "curl -s 'http://127.0.0.1:8002/v1/log/evidence?record={record}' -o evaluation_receipt.json\n\
-             mesh verify evaluation_receipt.json"
+            "curl -s 'http://127.0.0.1:8002/v1/log/evidence?record={record}' -o evaluation_receipt.json"
         )),
     ]
 }

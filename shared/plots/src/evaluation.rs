@@ -36,7 +36,8 @@ pub fn evaluation_figures(result: &EvaluationResult, titles: &[String]) -> Vec<F
     figures.into_iter().filter(Figure::has_data).collect()
 }
 
-/// Every policy's reward beside baseline and limit; fill, GPU-hours fill, $ per GPU-hour and latency below.
+/// By how much every policy's reward differs from the best hand rule's on the same seeds, beside baseline and limit; fill, GPU-hours
+/// fill, $ per GPU-hour and latency below. Rewards themselves would have intervals that overlap where differences are certain.
 fn policy_comparison(result: &EvaluationResult, titles: &[String]) -> Figure {
     let panel = |title: &str, of: fn(&MetricEstimates) -> Option<Estimate>, limit: Option<Estimate>| {
         let rows = result.policies.iter().map(|p| Row { interval: interval(of(&p.metrics)), dots: vec![] });
@@ -51,10 +52,7 @@ fn policy_comparison(result: &EvaluationResult, titles: &[String]) -> Figure {
     // a limit of some of the steps is no limit for what was achieved on all of them
     let of_all_steps = result.limit.as_ref().filter(|limit| limit.steps_solved == limit.steps_total);
     let limit_of = |of: fn(&LimitResult) -> Option<Estimate>| of_all_steps.and_then(of);
-    let reward = RowPanel {
-        written: Some(2),
-        ..panel("Reward, per request: mean [95 % interval]", |m| m.reward, limit_of(|limit| limit.reward))
-    };
+    let reward = differences_to_best_rule(result, limit_of(|limit| limit.reward));
     let others = vec![
         panel("Fill, share of requests", |m| m.fill_rate, limit_of(|limit| limit.fill_rate)),
         panel("Fill, share of GPU-hours", |m| m.gpu_hours_fill, None),
@@ -100,6 +98,30 @@ fn policy_comparison(result: &EvaluationResult, titles: &[String]) -> Figure {
             result.seeds.len()
         ),
         blocks,
+    }
+}
+
+/// The paired differences of the rewards to the best hand rule's.
+fn differences_to_best_rule(result: &EvaluationResult, limit: Option<Estimate>) -> RowPanel {
+    let row =
+        |policy: &PolicyResult| Row { interval: interval(policy.versus_best_rule.reward), dots: vec![] };
+    let best = result.policies.iter().find(|policy| result.best_rule.as_ref() == Some(&policy.name));
+    let best_reward = best.and_then(|best| best.metrics.reward);
+    let mut lines = references(
+        baseline(result).and_then(|p| p.versus_best_rule.reward),
+        limit.zip(best_reward).map(|(limit, best)| Estimate { mean: limit.mean - best.mean, ..limit }),
+    );
+    lines.extend(best.map(|best| Reference {
+        label: format!("{} {}", Role::BestRule.label(), best.name),
+        colour: Role::BestRule.colour(),
+        value: 0.0,
+    }));
+    RowPanel {
+        x_title: "Reward minus the best hand rule's on the same seeds, per request: mean [95 % interval]"
+            .into(),
+        rows: result.policies.iter().map(row).collect(),
+        references: lines,
+        written: Some(3),
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Block {
     /// A list of sentences.
     List(Vec<String>),
     Table(Table),
+    /// Words, and what each means.
+    Terms(Vec<(String, String)>),
     /// Lines as they are typed, or a document.
     Code(String),
     Chart(Chart),
@@ -43,6 +45,29 @@ pub struct Table {
     pub header: Vec<String>,
     /// As many cells in each as there are headings.
     pub rows: Vec<Vec<String>>,
+    /// The rows that stand out, by their place.
+    pub marked: Vec<usize>,
+}
+
+/// A row as the page writes it.
+struct Line<'a> {
+    title: &'a str,
+    /// Each with its column's heading, for a page that is too narrow for columns.
+    cells: Vec<(&'a str, &'a str)>,
+    is_marked: bool,
+}
+
+impl Table {
+    fn lines(&self) -> Vec<Line<'_>> {
+        let headings: Vec<&str> = self.header.iter().map(String::as_str).collect();
+        let mut lines = Vec::with_capacity(self.rows.len());
+        for (place, row) in self.rows.iter().enumerate() {
+            let mut cells = headings.iter().copied().zip(row.iter().map(String::as_str));
+            let title = cells.next().map_or("", |(_, title)| title);
+            lines.push(Line { title, cells: cells.collect(), is_marked: self.marked.contains(&place) });
+        }
+        lines
+    }
 }
 
 /// A chart with its caption.

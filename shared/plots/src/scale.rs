@@ -19,8 +19,8 @@ impl Scale {
         self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
     }
 
-    /// Round values within the axis, at most `most`, with a distance of 1, 2 or 5 times a power of ten, and
-    /// as they are written.
+    /// Round values within the axis, about `most` of them but no fewer than [`LEAST_TICKS`], with a distance of 1, 2 or 5 times a
+    /// power of ten, or half of that, and as they are written. An axis of whole things has as many ticks as there are.
     pub(crate) fn ticks(&self, most: usize, whole: bool) -> Vec<(f64, String)> {
         let least = (self.high - self.low) / most.max(1) as f64;
         let power = 10f64.powf(least.log10().floor());
@@ -28,19 +28,36 @@ impl Scale {
         if whole {
             step = step.map(|step| step.max(1.0));
         }
-        let Some(step) = step.filter(|step| step.is_finite() && *step > 0.0) else { return Vec::new() };
-        let (first, last) = ((self.low / step - 1e-9).ceil(), (self.high / step + 1e-9).floor());
+        let Some(mut step) = step.filter(|step| step.is_finite() && *step > 0.0) else { return Vec::new() };
+        let within = |step: f64| ((self.low / step - 1e-9).ceil(), (self.high / step + 1e-9).floor());
+        for _ in 0..HALVINGS {
+            let (first, last) = within(step);
+            if !whole && last - first + 1.0 < LEAST_TICKS {
+                step /= 2.0;
+            }
+        }
+        let (first, last) = within(step);
         let count = (last - first).clamp(-1.0, 100.0) as i64;
         (0..=count).map(|i| (first + i as f64) * step).map(|tick| (tick, written(tick, step))).collect()
     }
 }
+
+/// With fewer a reader cannot tell how the axis goes on.
+const LEAST_TICKS: f64 = 3.0;
+
+/// As often a distance is halved at most to have so many.
+const HALVINGS: u32 = 3;
 
 /// A tick as text, with the decimals that its distance to the next one needs.
 fn written(tick: f64, step: f64) -> String {
     if tick.abs() >= 1e7 || step < 1e-6 {
         return if tick == 0.0 { "0".into() } else { format!("{tick:.1e}") };
     }
-    let decimals = (-step.log10() - 1e-9).ceil().max(0.0) as usize;
+    let is_written = |decimals: &usize| {
+        let shifted = step * 10f64.powi(*decimals as i32);
+        (shifted - shifted.round()).abs() < 1e-6 * shifted
+    };
+    let decimals = (0..12).find(is_written).unwrap_or(12);
     format!("{:.decimals$}", tick + 0.0)
 }
 
@@ -73,9 +90,21 @@ mod tests {
     fn ticks_are_round_within_the_axis_and_alike() {
         assert_eq!(ticks(0.0, 1.0, 5), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(ticks(38.7, 41.6, 4), ["39", "40", "41"]);
-        assert_eq!(ticks(-0.3, 0.9, 3), ["0.0", "0.5"]);
+        assert_eq!(ticks(-0.3, 0.9, 3), ["-0.25", "0.00", "0.25", "0.50", "0.75"]);
         assert_eq!(ticks(0.0, 1999.0, 5), ["0", "500", "1000", "1500"]);
-        assert_eq!(ticks(0.9465, 0.9485, 3), ["0.947", "0.948"]);
+        assert_eq!(ticks(0.9465, 0.9485, 3), ["0.9465", "0.9470", "0.9475", "0.9480", "0.9485"]);
+    }
+
+    #[test]
+    fn every_axis_has_three_ticks_at_least() {
+        for low in [-1.0, 0.0, 0.013, 39.95, 316.2] {
+            for width in [0.011, 0.2, 0.97, 1.3, 17.0, 600.0] {
+                for most in 2..8 {
+                    let found = ticks(low, low + width, most);
+                    assert!((3..=12).contains(&found.len()), "{low} + {width}, {most}: {found:?}");
+                }
+            }
+        }
     }
 
     #[test]

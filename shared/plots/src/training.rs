@@ -3,7 +3,7 @@
 use api::trainer::EpisodeMetrics;
 
 use crate::{
-    figure::{Block, Curve, CurvePanel, Curves, Figure, Form, Marks, stretch},
+    figure::{Block, Curve, CurvePanel, Curves, Figure, Form, Marks, Reference, stretch},
     palette::Colour,
 };
 
@@ -13,19 +13,22 @@ const MOST_POINTS: usize = 300;
 /// As many marked episodes are drawn as lines over the curves. More of them would hide these.
 const MOST_MARKS: usize = 40;
 
+/// Below it Ψ counts as unstable, above it a prediction error as surprising (psi-field's defaults).
+const THRESHOLD: f64 = 0.7;
+
 /// All charts of a run that have data.
 #[must_use]
 pub fn training_figures(episodes: &[EpisodeMetrics]) -> Vec<Figure> {
     [training_curves(episodes), swarm_consciousness(episodes)].into_iter().filter(Figure::has_data).collect()
 }
 
-/// Reward, fill, cost, latency and ε over the episodes.
+/// Reward, fill, cost and latency over the episodes, and ε where it changes.
 #[must_use]
 pub fn training_curves(episodes: &[EpisodeMetrics]) -> Figure {
     let curve = |label: &str, colour, of: fn(&EpisodeMetrics) -> Option<f64>| {
         Curve::line(label, colour, over(episodes, of)).thinned(MOST_POINTS)
     };
-    let panels = vec![
+    let mut panels = vec![
         CurvePanel::new("Reward, per request", vec![curve("reward", Colour::Blue, |e| e.avg_reward)]),
         CurvePanel::new(
             "Fill, share of what was asked for",
@@ -45,17 +48,19 @@ pub fn training_curves(episodes: &[EpisodeMetrics]) -> Figure {
             "Latency of a routed request, ms, waiting included",
             vec![curve("latency", Colour::Blue, |e| e.avg_latency_ms)],
         ),
-        CurvePanel {
+    ];
+    if changes(episodes, |e| e.epsilon) {
+        panels.push(CurvePanel {
             height: 70,
             ..CurvePanel::new(
                 "Exploration ε, share of decisions",
                 vec![curve("ε", Colour::Blue, |e| Some(e.epsilon))],
             )
-        },
-    ];
+        });
+    }
     Figure {
         name: "training_curves",
-        title: "Training: reward, fill, cost, latency and exploration".into(),
+        title: "Training: reward, fill, cost and latency".into(),
         caption: format!(
             "What the swarm achieved in each episode of its training, exploration included. {}",
             thinning(episodes.len())
@@ -82,6 +87,11 @@ pub fn swarm_consciousness(episodes: &[EpisodeMetrics]) -> Figure {
     let state = CurvePanel {
         y_range: Some((0.0, 1.0)),
         height: 220,
+        references: vec![Reference {
+            label: format!("{THRESHOLD}: Ψ below, PE above"),
+            colour: Colour::Grey,
+            value: THRESHOLD,
+        }],
         marks,
         ..CurvePanel::new("State, 0 to 1", watched)
     };
@@ -110,6 +120,11 @@ pub fn swarm_consciousness(episodes: &[EpisodeMetrics]) -> Figure {
         ),
         blocks: vec![Block::Curves(Curves { x_title: "episode".into(), panels })],
     }
+}
+
+/// Whether a figure is another one in some episode: one that stands still tells nothing as a curve.
+fn changes(episodes: &[EpisodeMetrics], of: fn(&EpisodeMetrics) -> f64) -> bool {
+    episodes.windows(2).any(|pair| of(&pair[0]).to_bits() != of(&pair[1]).to_bits())
 }
 
 fn over(

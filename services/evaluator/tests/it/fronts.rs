@@ -124,7 +124,7 @@ async fn the_points_are_told_as_csv_as_a_chart_and_on_a_page() {
     for part in [
         "Fronts: 4 policies under 2 preferences on contended".to_owned(),
         "cem goes ".to_owned(),
-        format!("<td>{:.1} % [{:.1}, {:.1}]</td>", 100.0 * gap.mean, 100.0 * gap.ci_low, 100.0 * gap.ci_high),
+        format!(">{:.1} % [{:.1}, {:.1}]</td>", 100.0 * gap.mean, 100.0 * gap.ci_low, 100.0 * gap.ci_high),
         "all hand rules together".to_owned(),
         "Policy cem: artifact ".to_owned(),
     ] {

@@ -87,5 +87,6 @@ fn summary(episodes: &[EpisodeMetrics]) -> Table {
             .map(str::to_owned)
             .into(),
         rows: rows.into_iter().map(row).collect(),
+        marked: Vec::new(),
     }
 }

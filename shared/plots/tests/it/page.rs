@@ -9,12 +9,14 @@ fn page() -> Page {
     let table = Table {
         caption: "Figures".into(),
         header: vec!["policy".into(), "reward".into()],
-        rows: vec![vec!["q<b>".into(), "41.5".into()]],
+        rows: vec![vec!["q<b>".into(), "41.5".into()], vec!["cheapest".into(), "40.1".into()]],
+        marked: vec![0],
     };
     let blocks = vec![
         Block::Text("a < b & c".into()),
         Block::List(vec!["one".into(), "two".into()]),
         Block::Table(table),
+        Block::Terms(vec![("fill".into(), "What was served.".into())]),
         Block::Code("curl -d '{\"a\": 1}'".into()),
         Block::chart(&figure).unwrap(),
     ];
@@ -33,7 +35,9 @@ fn every_block_is_on_the_page_and_texts_are_escaped() {
         "<p>a &#60; b &#38; c</p>",
         "<li>two</li>",
         "<th scope=\"col\">reward</th>",
-        "<th scope=\"row\">q&#60;b&#62;</th><td>41.5</td>",
+        "<tr class=\"marked\"><th scope=\"row\">q&#60;b&#62;</th><td data-of=\"reward\">41.5</td>",
+        "<tr><th scope=\"row\">cheapest</th>",
+        "<dt>fill</dt><dd>What was served.</dd>",
         "<pre>curl -d &#39;{&#34;a&#34;: 1}&#39;</pre>",
         "<figcaption>What the swarm achieved",
     ] {
