@@ -123,11 +123,17 @@ impl StackArgs {
         ]
     }
 
-    /// Connects to the running stack, or starts one.
-    pub(crate) async fn connect(
+    /// Connects to the running stack, or starts one, in which runs that an earlier one left do not go on.
+    pub(crate) async fn connect(&self, needs: Needs) -> anyhow::Result<Connection> {
+        self.connect_resuming(needs, None, false).await
+    }
+
+    /// The same with a psi-field elsewhere, and with the choice whether runs go on that an earlier stack left.
+    pub(crate) async fn connect_resuming(
         &self,
         needs: Needs,
         psi_field_url: Option<String>,
+        resume: bool,
     ) -> anyhow::Result<Connection> {
         self.check(needs)?;
         if self.is_remote(needs) {
@@ -148,12 +154,14 @@ impl StackArgs {
             data_dir: self.data_dir.clone(),
             database_url: self.database_url.clone(),
             ports: Ports::default(),
+            config: None,
             psi_field_url,
             federation: FederationArgs::default(),
             log: LogSettings::default(),
+            resume,
         };
         let stack = Stack::start(settings).await?;
-        let remembrancer = Remembrancer::new(Endpoint::new(stack.url("remembrancer")))?;
+        let remembrancer = Remembrancer::new(stack.endpoint("remembrancer"))?;
         let ledger = match KnownLedger::meet(&remembrancer, known, true, note).await {
             Ok(ledger) => ledger,
             Err(error) => {
@@ -162,10 +170,10 @@ impl StackArgs {
             }
         };
         Ok(Connection {
-            trainer: Some(Trainer::new(Endpoint::new(stack.url("trainer")))?),
+            trainer: Some(Trainer::new(stack.endpoint("trainer"))?),
             ledger,
             remembrancer,
-            evaluator: Evaluator::new(Endpoint::new(stack.url("evaluator")))?,
+            evaluator: Evaluator::new(stack.endpoint("evaluator"))?,
             stack: Some(stack),
         })
     }

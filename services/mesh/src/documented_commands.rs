@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::Cli;
 
 /// Documents whose commands work. Those of docs/errors.md are wrong on purpose, and executed elsewhere.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/walk.md",
@@ -16,6 +16,7 @@ const DOCUMENTS: [&str; 8] = [
     "docs/results.md",
     "docs/witnesses.md",
     "docs/federation.md",
+    "docs/operations.md",
 ];
 
 #[test]

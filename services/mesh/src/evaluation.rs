@@ -10,19 +10,20 @@ use api::{
 };
 use client::{Evaluator, retry_while_transient};
 use evaluation::{
+    brief::brief,
     origin::{Origin, Provenance},
-    report::{LimitReport, PolicyReport},
+    report::{LimitReport, PolicyReport, Report},
     tables::{self, mean, summary},
 };
 use evaluator::{
     conversion::from_wire,
     fronts::{coverage_table, gaps_table},
 };
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::output::table;
+use crate::{output::table, progress};
 
 /// Flags that say which held-out seeds policies meet.
 #[derive(Clone, Debug, clap::Args)]
@@ -77,7 +78,7 @@ pub(crate) fn trainings_of(mut artifacts: Vec<Hash>) -> Trainings {
 /// # Errors
 /// The evaluator refuses it, or it fails.
 pub(crate) async fn evaluate(evaluator: &Evaluator, request: &NewEvaluation) -> anyhow::Result<Evaluation> {
-    let bar = ProgressBar::new(0).with_style(style());
+    let bar = progress::bar(0, style());
     let never = CancellationToken::new();
     let key = Uuid::now_v7().to_string();
     let waiting = |wait: client::Wait<'_>| bar.set_message(format!("waiting: {}", wait.error));
@@ -86,8 +87,10 @@ pub(crate) async fn evaluate(evaluator: &Evaluator, request: &NewEvaluation) -> 
     bar.set_length(started.episodes_total);
     loop {
         let evaluation = retry_while_transient(&never, || evaluator.evaluation(started.id), waiting).await?;
-        bar.set_message(at_work(&evaluation));
-        bar.set_position(evaluation.episodes_done);
+        let (what, done, total) = at_work(&evaluation);
+        bar.set_message(what);
+        bar.set_length(total);
+        bar.set_position(done);
         match evaluation.status {
             EvaluationStatus::Running => tokio::time::sleep(Duration::from_millis(200)).await,
             EvaluationStatus::Completed => {
@@ -102,23 +105,42 @@ pub(crate) async fn evaluate(evaluator: &Evaluator, request: &NewEvaluation) -> 
     }
 }
 
-/// What the evaluation is doing.
-fn at_work(evaluation: &Evaluation) -> String {
-    let Evaluation { limit_steps_done: done, limit_steps_total: total, .. } = evaluation;
-    if evaluation.episodes_done == evaluation.episodes_total && done < total {
-        format!("limit of {done}/{total} steps")
+/// What the evaluation is doing, how much of that is done, and of how much. Episodes come first, the limit's steps after
+/// them; each has the bar for itself, because nobody knows what a step takes beside an episode.
+fn at_work(evaluation: &Evaluation) -> (&'static str, u64, u64) {
+    let &Evaluation { episodes_done, episodes_total, limit_steps_done, limit_steps_total, .. } = evaluation;
+    if episodes_done == episodes_total && limit_steps_done < limit_steps_total {
+        ("steps of the physical limit", limit_steps_done, limit_steps_total)
     } else {
-        "evaluating".into()
+        ("episodes of the evaluation", episodes_done, episodes_total)
     }
 }
 
-/// The result for people: a table, and its findings in sentences.
-pub(crate) fn tables(result: &EvaluationResult) -> String {
+/// The result for people: what it comes to, or all of it.
+pub(crate) fn told(result: &EvaluationResult, details: bool) -> String {
     if let Some(fronts) = &result.fronts {
         return front_tables(result, fronts);
     }
     let report = from_wire(result);
-    let summary = summary(&report);
+    if details { all_of(&report) } else { in_brief(&report) }
+}
+
+/// What it comes to, and what somebody asked for.
+fn in_brief(report: &Report) -> String {
+    let mut parts = vec![brief(report)];
+    if parts[0].is_empty() {
+        return all_of(report); // where the rule that all are compared with took no part
+    }
+    if report.policies.iter().any(PolicyReport::is_command) {
+        parts.push("What a program of yours played is your word.".into());
+    }
+    parts.extend(constraints(report));
+    parts.join("\n\n")
+}
+
+/// A table, and its findings in sentences.
+fn all_of(report: &Report) -> String {
+    let summary = summary(report);
     let mut lines = vec![format!(
         "Environment {}, {} steps, {} held-out seeds from {}:\n{}",
         report.environment,
@@ -134,13 +156,17 @@ pub(crate) fn tables(result: &EvaluationResult) -> String {
         lines.push("‡ is a program of yours: what it played is your word.".into());
     }
     lines.extend(report.policies.iter().flat_map(|policy| trained(policy, &policy.title(&report.policies))));
-    if !report.constraints.is_empty() {
-        let kept = tables::constraints(&report.constraints, &report.titles());
-        lines.push(table(&kept.header, kept.filled("-")));
-    }
+    lines.extend(constraints(report));
     lines.extend(report.verdicts.iter().cloned());
     lines.extend(report.limit.as_ref().map(limit_line));
     lines.join("\n")
+}
+
+/// How what was constrained was kept.
+fn constraints(report: &Report) -> Option<String> {
+    let kept = (!report.constraints.is_empty())
+        .then(|| tables::constraints(&report.constraints, &report.titles()))?;
+    Some(table(&kept.header, kept.filled("-")))
 }
 
 /// One row a policy of what its front covers, then one row a preference.
@@ -188,6 +214,6 @@ fn limit_line(limit: &LimitReport) -> String {
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {bar:30} {pos}/{len} episodes {msg} {eta}")
+    ProgressStyle::with_template("{spinner} {bar:20} {pos}/{len} · {eta} left · {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }

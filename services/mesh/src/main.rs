@@ -19,6 +19,7 @@ mod known_logs;
 mod output;
 mod policy_command;
 mod preference;
+mod progress;
 mod remote;
 mod runtime;
 mod simulation;
@@ -37,11 +38,14 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 /// Exit codes: 0 success, 1 the answer is no, 2 wrong usage, 3 the work could not be done; of `verify` also 4 unknown key,
 /// 5 not canonical, 6 not evidence.
 #[derive(Parser)]
-#[command(name = "mesh", version, arg_required_else_help = true)]
+#[command(name = "mesh", version = VERSION, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// The version, and the commit that a release was built from, where that is known.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("MESH_BUILD"));
 
 #[derive(Subcommand)]
 enum Command {
@@ -65,6 +69,11 @@ enum Command {
     Query(Box<commands::query::Query>),
     Key(commands::key::Key),
     Federation(commands::federation::Federation),
+    Fsck(commands::fsck::Fsck),
+    Backup(commands::backup::Backup),
+    Restore(commands::backup::Restore),
+    Completions(commands::completions::Completions),
+    Man(commands::completions::Man),
 }
 
 fn main() -> ExitCode {
@@ -90,5 +99,10 @@ fn main() -> ExitCode {
         Command::Query(command) => command.run(),
         Command::Key(command) => command.run(),
         Command::Federation(command) => command.run(),
+        Command::Fsck(command) => command.run(),
+        Command::Backup(command) => command.run(),
+        Command::Restore(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     })
 }

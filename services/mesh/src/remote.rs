@@ -33,14 +33,19 @@ pub(crate) struct LedgerArgs {
     known: KnownLogsArgs,
 }
 
-/// A run by its id, or the newest one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A run by its id or its id's beginning, or the newest one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RunName {
     /// This one.
     Id(Uuid),
+    /// The only one whose id begins so.
+    Beginning(String),
     /// The newest.
     Last,
 }
+
+/// Fewer digits of an id are too easily another run's.
+const LEAST_DIGITS: usize = 4;
 
 impl std::str::FromStr for RunName {
     type Err = String;
@@ -49,9 +54,16 @@ impl std::str::FromStr for RunName {
         if text == "last" {
             return Ok(Self::Last);
         }
-        text.parse()
-            .map(Self::Id)
-            .map_err(|_| "expected a run's id, as `mesh runs` lists it, or `last`".to_owned())
+        if let Ok(id) = text.parse() {
+            return Ok(Self::Id(id));
+        }
+        let beginning = text.to_ascii_lowercase();
+        let is_beginning = (LEAST_DIGITS..36).contains(&beginning.len())
+            && beginning.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        if is_beginning {
+            return Ok(Self::Beginning(beginning));
+        }
+        Err("expected a run's id or its first digits, as `mesh runs` lists it, or `last`".to_owned())
     }
 }
 
@@ -91,14 +103,35 @@ impl LedgerArgs {
 
 impl RunName {
     /// The run's id.
-    pub(crate) async fn id(self, trainer: &Trainer) -> anyhow::Result<Uuid> {
-        if let Self::Id(id) = self {
-            return Ok(id);
+    pub(crate) async fn id(&self, trainer: &Trainer) -> anyhow::Result<Uuid> {
+        match self {
+            Self::Id(id) => Ok(*id),
+            Self::Beginning(beginning) => begins_with(trainer, beginning).await,
+            Self::Last => {
+                let query = RunQuery { limit: Some(1), ..RunQuery::default() };
+                let newest = trainer.runs(&query).await.map_err(|error| trainer_error(trainer, error))?;
+                let newest = newest.items.first().map(|run| run.id);
+                newest.with_context(|| format!("the trainer at {} has no run yet", trainer.endpoint().url))
+            }
         }
-        let query = RunQuery { limit: Some(1), ..RunQuery::default() };
-        let newest = trainer.runs(&query).await.map_err(|error| trainer_error(trainer, error))?;
-        let newest = newest.items.first().map(|run| run.id);
-        newest.with_context(|| format!("the trainer at {} has no run yet", trainer.endpoint().url))
+    }
+}
+
+/// The run whose id begins so.
+async fn begins_with(trainer: &Trainer, beginning: &str) -> anyhow::Result<Uuid> {
+    let query = RunQuery { q: Some(beginning.to_owned()), limit: Some(1000), ..RunQuery::default() };
+    let page = trainer.runs(&query).await.map_err(|error| trainer_error(trainer, error))?;
+    // words are looked for in names and digests too
+    let ids = page.items.iter().map(|run| run.id).filter(|id| id.to_string().starts_with(beginning));
+    match ids.collect::<Vec<_>>()[..] {
+        [id] => Ok(id),
+        [] => Err(anyhow!(
+            "the trainer at {} has no run whose id begins with {beginning}: `mesh runs` lists them",
+            trainer.endpoint().url
+        )),
+        [one, other, ..] => Err(usage(format!(
+            "the ids of several runs begin with {beginning}, such as {one} and {other}: give more of it"
+        ))),
     }
 }
 
@@ -130,9 +163,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_named_by_its_id_or_as_the_last() {
+    fn a_run_is_named_by_its_id_or_the_beginning_of_it_or_as_the_last() {
         assert_eq!("last".parse(), Ok(RunName::Last));
         assert_eq!(Uuid::nil().to_string().parse(), Ok(RunName::Id(Uuid::nil())));
-        assert!("lost".parse::<RunName>().unwrap_err().contains("`mesh runs`"));
+        assert_eq!("01A2-f".parse(), Ok(RunName::Beginning("01a2-f".into())));
+        for wrong in ["lost", "01a", "01a2f3c4-1111-2222-3333-4444555566667"] {
+            assert!(wrong.parse::<RunName>().unwrap_err().contains("`mesh runs`"), "{wrong}");
+        }
     }
 }

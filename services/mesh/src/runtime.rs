@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use service_kit::telemetry::{self, LogConfig, LogFormat};
 
-use crate::exit::usage;
+use crate::{exit::usage, progress::AboveBars};
 
 /// Runs a command on a runtime of its own. What is logged says `MESH_LOG`, else `filter`; how, says `MESH_LOG_FORMAT`
 /// (`pretty` or `json`).
@@ -19,7 +19,8 @@ pub(crate) fn block_on<T>(
         Ok("json") => LogFormat::Json,
         Ok(other) => return Err(usage(format!("MESH_LOG_FORMAT is `{other}`: expected `pretty` or `json`"))),
     };
-    telemetry::init(&LogConfig { filter, format }).map_err(|error| usage(format!("MESH_LOG: {error}")))?;
+    telemetry::init_to(&LogConfig { filter, format }, || AboveBars)
+        .map_err(|error| usage(format!("MESH_LOG: {error}")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -1,27 +1,36 @@
 //! All four services in this process, with a PostgreSQL of their own or a given one.
 
 mod data_dir;
-mod disk;
+mod database;
+pub(crate) mod disk;
+mod going_on;
 mod idle_ledger;
+mod ports;
+mod service_settings;
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, anyhow};
-use client::{ClientError, Endpoint, Evaluator, PsiField, Remembrancer, Trainer};
-use embedded_postgres::{Cluster, Durability, Settings};
+use client::{ClientError, Endpoint};
+use embedded_postgres::Cluster;
 use remembrancer::signing::KeyFolder;
-use service_kit::{App, HttpConfig};
-use tokio::{net::TcpListener, task::JoinHandle};
+use service_kit::App;
+use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use trainer::federation::Peer;
 
 use data_dir::DataDir;
 pub(crate) use data_dir::data_folder;
+pub(crate) use database::without_password;
+use database::{start_database, stop_database};
+pub(crate) use going_on::going_on;
 pub(crate) use idle_ledger::IdleLedger;
+pub(crate) use ports::Ports;
+use ports::ReservedPort;
+use service_settings::{ServiceSettings, key};
 
 /// The settings of a stack.
 #[derive(Clone, Debug)]
@@ -30,14 +39,18 @@ pub(crate) struct StackSettings {
     pub(crate) data_dir: Option<PathBuf>,
     /// A running PostgreSQL's database instead of one of its own.
     pub(crate) database_url: Option<String>,
-    /// Where the services listen on 127.0.0.1.
+    /// Where the services listen.
     pub(crate) ports: Ports,
+    /// A file with settings of the services.
+    pub(crate) config: Option<PathBuf>,
     /// A psi-field elsewhere, instead of one in this process.
     pub(crate) psi_field_url: Option<String>,
     /// Other nodes to learn with.
     pub(crate) federation: FederationArgs,
     /// The log, its witnesses, and the logs that it witnesses.
     pub(crate) log: LogSettings,
+    /// Whether runs that an earlier stack left go on.
+    pub(crate) resume: bool,
 }
 
 /// What a stack's log is called, and who witnesses whom.
@@ -64,15 +77,6 @@ pub(crate) struct FederationArgs {
     peers_api_key: Option<String>,
 }
 
-/// The services' ports; 0 takes a free one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ports {
-    pub(crate) psi_field: u16,
-    pub(crate) trainer: u16,
-    pub(crate) remembrancer: u16,
-    pub(crate) evaluator: u16,
-}
-
 /// A running stack. It must be [stopped](Stack::stop).
 pub(crate) struct Stack {
     /// In the order in which they are stopped: callers before those whom they call.
@@ -88,6 +92,7 @@ pub(crate) struct Stack {
 struct Service {
     name: &'static str,
     url: String,
+    key: Option<String>,
     stop: CancellationToken,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -99,36 +104,30 @@ impl Stack {
     /// A port or the data folder is in use, there is no database, a service is not ready in time. What had
     /// been started is stopped again.
     pub(crate) async fn start(settings: StackSettings) -> anyhow::Result<Self> {
-        let data_dir = DataDir::lock(settings.data_dir.clone())?;
+        let services = settings.services()?;
+        let data_dir =
+            DataDir::lock(settings.data_dir.clone().or_else(|| set_data_dir(&services.remembrancer)))?;
         // ports first, so that one in use is noticed at once and not after the database has started
-        let remembrancer = ReservedPort::take("remembrancer", settings.ports.remembrancer).await?;
-        let psi_field = match &settings.psi_field_url {
-            None => Some(ReservedPort::take("psi-field", settings.ports.psi_field).await?),
-            Some(_) => None,
-        };
-        let trainer = ReservedPort::take("trainer", settings.ports.trainer).await?;
-        let evaluator = ReservedPort::take("evaluator", settings.ports.evaluator).await?;
-        let (cluster, database_url) = start_database(settings.database_url.clone(), &data_dir).await?;
+        let ports = settings.take_ports(&services).await?;
+        let database_url = settings.database_url.clone().or_else(|| set_database(&services.remembrancer));
+        let (cluster, database_url) = start_database(database_url, &data_dir).await?;
         let watch = || AbortOnDropHandle::new(tokio::spawn(disk::watch(data_dir.path().to_owned())));
         let disk = cluster.is_some().then(watch);
 
         let mut stack = Self { services: Vec::new(), cluster, database_url, data_dir, _disk: disk };
-        let urls = Urls {
-            remembrancer: remembrancer.url.clone(),
-            psi_field: psi_field
-                .as_ref()
-                .map(|p| p.url.clone())
-                .or(settings.psi_field_url)
-                .unwrap_or_default(),
-        };
-        let others = (settings.federation, settings.log);
-        match stack.start_services(&urls, others, remembrancer, psi_field, trainer, evaluator).await {
+        match stack.start_services(services, ports, settings.psi_field_url).await {
             Ok(()) => Ok(stack),
             Err(error) => {
                 stack.stop().await;
                 Err(error)
             }
         }
+    }
+
+    /// Where and with which key one of the services is called.
+    pub(crate) fn endpoint(&self, name: &str) -> Endpoint {
+        let service = self.services.iter().find(|service| service.name == name);
+        Endpoint::new(self.url(name)).with_api_key(service.and_then(|service| service.key.clone()))
     }
 
     /// The URL of one of the services.
@@ -177,162 +176,167 @@ impl Stack {
         stop_database(self.cluster).await;
     }
 
+    /// Starts them in the order in which they need each other.
     async fn start_services(
         &mut self,
-        urls: &Urls,
-        (federation, log): (FederationArgs, LogSettings),
-        remembrancer: ReservedPort,
-        psi_field: Option<ReservedPort>,
-        trainer: ReservedPort,
-        evaluator: ReservedPort,
+        services: ServiceSettings,
+        ports: TakenPorts,
+        psi_field_elsewhere: Option<String>,
     ) -> anyhow::Result<()> {
-        let usual = remembrancer::Config::default();
-        // A key that cannot be read is told by the remembrancer.
-        let kept = KeyFolder::at(self.data_dir.path()).key().ok().flatten();
-        let kept = kept.map(|key| key.name().to_owned());
+        let ServiceSettings { psi_field, trainer, remembrancer, evaluator } = services;
+        let ledger_key = key(&remembrancer.http);
+        let ledger_url = ports.remembrancer.url.clone();
         let config = remembrancer::Config {
-            http: remembrancer.http(),
+            http: ports.remembrancer.http.clone(),
             database_url: self.database_url.clone(),
             data_dir: self.data_dir.path().to_owned(),
-            log_name: log.name.or(kept).unwrap_or(usual.log_name),
-            witness_logs: log.witness_logs,
-            trust_policy: log.trust_policy,
-            ..usual
+            log_name: self.log_name(remembrancer.log_name.clone()),
+            ..remembrancer
         };
         let stop = CancellationToken::new();
         let app = remembrancer::build(config, stop.clone()).await.context("remembrancer")?;
-        self.serve(remembrancer, app, stop);
-        let limit = if self.cluster.is_some() { READY_LIMIT } else { DATABASE_LIMIT };
-        let asked = ready("remembrancer", limit, || async {
-            Remembrancer::new(Endpoint::new(&urls.remembrancer))?.ready().await
-        })
-        .await;
-        if self.cluster.is_none() {
-            let hint = || format!("with --database-url {}", self.shown_database_url());
-            asked.with_context(hint)?;
-        } else {
-            asked?;
-        }
+        self.serve(ports.remembrancer, app, stop).await?;
 
-        if let Some(psi_field) = psi_field {
+        let mut psi_field_key = trainer.psi_field_api_key.clone();
+        let mut psi_field_url = psi_field_elsewhere.unwrap_or_default();
+        if let Some(port) = ports.psi_field {
+            psi_field_key = psi_field_key.or_else(|| key(&psi_field.http));
+            psi_field_url.clone_from(&port.url);
             let config = psi_field::Config {
-                http: psi_field.http(),
-                remembrancer_url: Some(urls.remembrancer.clone()),
-                ..psi_field::Config::default()
+                http: port.http.clone(),
+                remembrancer_url: Some(ledger_url.clone()),
+                remembrancer_api_key: psi_field.remembrancer_api_key.clone().or_else(|| ledger_key.clone()),
+                ..psi_field
             };
             let stop = CancellationToken::new();
             let app = psi_field::build(config, stop.clone()).await.context("psi-field")?;
-            self.serve(psi_field, app, stop);
-            ready("psi-field", READY_LIMIT, || async {
-                PsiField::new(Endpoint::new(&urls.psi_field))?.ready().await
-            })
-            .await?;
+            self.serve(port, app, stop).await?;
         }
 
-        let stop = CancellationToken::new();
-        let url = trainer.url.clone();
         let config = trainer::Config {
-            http: trainer.http(),
-            remembrancer_url: urls.remembrancer.clone(),
-            psi_field_url: urls.psi_field.clone(),
-            peers: federation.peers,
-            peers_api_key: federation.peers_api_key,
-            ..trainer::Config::default()
+            http: ports.trainer.http.clone(),
+            remembrancer_url: ledger_url.clone(),
+            remembrancer_api_key: trainer.remembrancer_api_key.clone().or_else(|| ledger_key.clone()),
+            psi_field_url,
+            psi_field_api_key: psi_field_key,
+            ..trainer
         };
-        let app = trainer::build(config, stop.clone()).await.context("trainer")?;
-        self.serve(trainer, app, stop);
-        ready("trainer", READY_LIMIT, || async { Trainer::new(Endpoint::new(&url))?.ready().await }).await?;
-
         let stop = CancellationToken::new();
-        let url = evaluator.url.clone();
+        let app = trainer::build(config, stop.clone()).await.context("trainer")?;
+        self.serve(ports.trainer, app, stop).await?;
+
         let config = evaluator::Config {
-            http: evaluator.http(),
-            remembrancer_url: urls.remembrancer.clone(),
-            ..evaluator::Config::default()
+            http: ports.evaluator.http.clone(),
+            remembrancer_url: ledger_url,
+            remembrancer_api_key: evaluator.remembrancer_api_key.clone().or(ledger_key),
+            ..evaluator
         };
+        let stop = CancellationToken::new();
         let app = evaluator::build(config, stop.clone()).await.context("evaluator")?;
-        self.serve(evaluator, app, stop);
-        ready("evaluator", READY_LIMIT, || async { Evaluator::new(Endpoint::new(&url))?.ready().await }).await
+        self.serve(ports.evaluator, app, stop).await
     }
 
-    /// Serves; what is started later is stopped earlier.
-    fn serve(&mut self, place: ReservedPort, app: impl Into<App>, stop: CancellationToken) {
-        let deadlines = HttpConfig::default().deadlines();
-        let task = tokio::spawn(service_kit::serve(place.listener, app.into(), deadlines, stop.clone()));
-        self.services.insert(0, Service { name: place.name, url: place.url, stop, task });
-    }
-}
-
-struct Urls {
-    remembrancer: String,
-    psi_field: String,
-}
-
-/// A port that has been taken for a service.
-struct ReservedPort {
-    name: &'static str,
-    listener: TcpListener,
-    address: SocketAddr,
-    url: String,
-}
-
-impl ReservedPort {
-    async fn take(name: &'static str, port: u16) -> anyhow::Result<Self> {
-        let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let listener = service_kit::bind(wanted)
-            .await
-            .with_context(|| format!("{name} (its port is set with --{name}-port, all with --port-base)"))?;
-        let address = listener.local_addr().with_context(|| format!("{name} has no address"))?;
-        Ok(Self { name, listener, address, url: format!("http://{address}") })
+    /// The log's name: the one that is asked for, else that of the folder's key. A key that cannot be read is told by the
+    /// remembrancer.
+    fn log_name(&self, asked: String) -> String {
+        if asked != remembrancer::Config::default().log_name {
+            return asked;
+        }
+        let kept = KeyFolder::at(self.data_dir.path()).key().ok().flatten();
+        kept.map_or(asked, |key| key.name().to_owned())
     }
 
-    fn http(&self) -> HttpConfig {
-        HttpConfig { bind: self.address, ..HttpConfig::default() }
+    /// Serves, and waits until it is ready; what is started later is stopped earlier.
+    async fn serve(
+        &mut self,
+        place: ReservedPort,
+        app: impl Into<App>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let ReservedPort { name, listener, url, http } = place;
+        let task = tokio::spawn(service_kit::serve(listener, app.into(), http.deadlines(), stop.clone()));
+        self.services.insert(0, Service { name, url: url.clone(), key: key(&http), stop, task });
+        ready(name, || client::ready(Endpoint::new(url.clone()))).await
     }
 }
 
-/// The given database, or a cluster of the folder's own.
-async fn start_database(
-    given: Option<String>,
-    data_dir: &DataDir,
-) -> anyhow::Result<(Option<Cluster>, String)> {
-    if let Some(url) = given {
-        return Ok((None, url));
+impl StackSettings {
+    /// The services' settings, with what was asked for over them.
+    fn services(&self) -> anyhow::Result<ServiceSettings> {
+        let mut services = ServiceSettings::read(self.config.as_deref())?;
+        services.trainer.resume_runs &= self.resume;
+        if !self.federation.peers.is_empty() {
+            services.trainer.peers.clone_from(&self.federation.peers);
+        }
+        if self.federation.peers_api_key.is_some() {
+            services.trainer.peers_api_key.clone_from(&self.federation.peers_api_key);
+        }
+        let (remembrancer, log) = (&mut services.remembrancer, &self.log);
+        if let Some(name) = &log.name {
+            remembrancer.log_name.clone_from(name);
+        }
+        if !log.witness_logs.is_empty() {
+            remembrancer.witness_logs.clone_from(&log.witness_logs);
+        }
+        if log.trust_policy.is_some() {
+            remembrancer.trust_policy.clone_from(&log.trust_policy);
+        }
+        Ok(services)
     }
-    let settings = Settings::new(data_dir.path().join("postgres"), Durability::Durable);
-    let cluster = tokio::task::spawn_blocking(move || Cluster::start(settings))
-        .await
-        .context("starting PostgreSQL broke off")??;
-    cluster.create_database(DATABASE).await?;
-    let url = cluster.url(DATABASE);
-    Ok((Some(cluster), url))
+
+    async fn take_ports(&self, services: &ServiceSettings) -> anyhow::Result<TakenPorts> {
+        let (ports, default) = (&self.ports, ServiceSettings::default());
+        let take = |name, port, http, default| ReservedPort::take(name, port, ports.usual, (http, default));
+        let ServiceSettings { psi_field, trainer, remembrancer, evaluator } = services;
+        Ok(TakenPorts {
+            remembrancer: take(
+                "remembrancer",
+                ports.remembrancer,
+                &remembrancer.http,
+                &default.remembrancer.http,
+            )
+            .await?,
+            psi_field: match &self.psi_field_url {
+                None => {
+                    Some(take("psi-field", ports.psi_field, &psi_field.http, &default.psi_field.http).await?)
+                }
+                Some(_) => None,
+            },
+            trainer: take("trainer", ports.trainer, &trainer.http, &default.trainer.http).await?,
+            evaluator: take("evaluator", ports.evaluator, &evaluator.http, &default.evaluator.http).await?,
+        })
+    }
 }
 
-/// Stops the cluster, if there is one.
-async fn stop_database(cluster: Option<Cluster>) {
-    let Some(cluster) = cluster else { return };
-    // this waits until the server has ended; only then may the folder's lock be released
-    let stopped = tokio::task::spawn_blocking(move || cluster.stop()).await;
-    if stopped.is_err() {
-        tracing::warn!("PostgreSQL did not stop well");
-    }
+/// The ports of all services that are started here.
+struct TakenPorts {
+    remembrancer: ReservedPort,
+    psi_field: Option<ReservedPort>,
+    trainer: ReservedPort,
+    evaluator: ReservedPort,
 }
 
-/// The database in a cluster of its own.
-const DATABASE: &str = "ai_mesh";
+/// The folder that the settings name, where they name one.
+fn set_data_dir(settings: &remembrancer::Config) -> Option<PathBuf> {
+    let default = remembrancer::Config::default().data_dir;
+    (settings.data_dir != default).then(|| settings.data_dir.clone())
+}
+
+/// The database that the settings name, where they name one.
+fn set_database(settings: &remembrancer::Config) -> Option<String> {
+    let default = remembrancer::Config::default().database_url;
+    (settings.database_url != default).then(|| settings.database_url.clone())
+}
 
 /// How long a service may take until it can serve: the remembrancer compares its log with its tiles, the
 /// trainer reads the runs that it resumes.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
-/// A given database that does not answer for this long is not going to.
-const DATABASE_LIMIT: Duration = Duration::from_secs(15);
-
 /// The pauses between two questions whether a service is ready: they double from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-async fn ready<F, Fut>(name: &str, limit: Duration, ask: F) -> anyhow::Result<()>
+async fn ready<F, Fut>(name: &str, ask: F) -> anyhow::Result<()>
 where
     F: Fn() -> Fut,
     Fut: Future<Output = Result<(), ClientError>>,
@@ -345,51 +349,13 @@ where
         pause = (pause * 2).min(LONGEST_PAUSE);
         match ask().await {
             Ok(()) => return Ok(()),
-            Err(error) if error.is_transient() && begun.elapsed() < limit => {
+            Err(error) if error.is_transient() && begun.elapsed() < READY_LIMIT => {
                 tracing::debug!(service = name, %error, "not ready yet");
             }
             Err(error) => {
                 let why = error.problem().map_or_else(|| error.to_string(), |problem| problem.detail.clone());
                 return Err(anyhow!("{name} is not ready after {} s: {why}", begun.elapsed().as_secs()));
             }
-        }
-    }
-}
-
-/// A URL to be shown: `postgres://user:…@host/name`.
-pub(crate) fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let Some((userinfo, host)) = rest[..authority_end].rsplit_once('@') else { return url.to_owned() };
-    match userinfo.split_once(':') {
-        None => url.to_owned(),
-        Some((user, _)) => format!("{scheme}://{user}:…@{host}{}", &rest[authority_end..]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shown_url_has_no_password() {
-        for (url, shown) in [
-            ("postgres://u:secret@host:5432/db", "postgres://u:…@host:5432/db"),
-            ("postgres://u:se@cret@host/db", "postgres://u:…@host/db"),
-            ("postgres://u@%2Ftmp%2Fx:5432/db", "postgres://u@%2Ftmp%2Fx:5432/db"),
-            ("postgres:///db", "postgres:///db"),
-        ] {
-            assert_eq!(without_password(url), shown);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_port_in_use_is_told_with_the_service_and_what_to_do() {
-        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = taken.local_addr().unwrap().port();
-        let error = crate::exit::line(&ReservedPort::take("trainer", port).await.err().unwrap());
-        for part in ["trainer", &port.to_string(), "in use", "--trainer-port"] {
-            assert!(error.contains(part), "{part} is missing in {error}");
         }
     }
 }

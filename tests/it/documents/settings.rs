@@ -25,7 +25,8 @@ fn document() -> String {
          `remembrancer`, `evaluator`. A setting is read from the file given with `--config FILE` (TOML) and, stronger than \
          that, from its environment variable. A variable or a key that does not exist is refused by name. `--help` of each \
          service lists the same as this page.\n\n\
-         `mesh up` and the commands that start a stack of their own take flags instead: see [cli.md](cli.md#mesh-up).\n"
+         `mesh up` and the commands that start a stack of their own take the same variables, `mesh up --config FILE` a file with a \
+         table for each service, and flags: see [cli.md](cli.md#mesh-up) and [operations.md](operations.md#start-and-stop).\n"
     );
     let _ = write!(text, "\n## Every service\n\nThe variables begin with `AI_MESH_<SERVICE>_`.\n\n");
     let shared: Vec<&Setting> = services[0].1.iter().filter(|setting| is_shared(setting)).collect();

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     connection::{Connection, Needs, StackArgs, stack_failed},
     environment::EnvironmentArgs,
-    evaluation::{HeldOutArgs, evaluate, tables, trainings_of},
+    evaluation::{HeldOutArgs, evaluate, told, trainings_of},
     exit::{Answer, usage},
     files::{read, writable_folder, write},
     interrupts::Interrupts,
@@ -83,6 +83,9 @@ pub(crate) struct Evaluate {
     /// folder
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Print all there is: every figure of every policy, and what the figures say in sentences
+    #[arg(long, conflicts_with = "json")]
+    details: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -137,7 +140,7 @@ impl Evaluate {
     }
 
     fn told(&self) -> Told<'_> {
-        Told { output: self.output.as_deref(), json: self.json }
+        Told { output: self.output.as_deref(), json: self.json, details: self.details }
     }
 
     /// Evaluates without any service.
@@ -163,6 +166,8 @@ pub(crate) struct Told<'a> {
     pub(crate) output: Option<&'a Path>,
     /// As one JSON object.
     pub(crate) json: bool,
+    /// All there is, not what it comes to.
+    pub(crate) details: bool,
 }
 
 impl Told<'_> {
@@ -172,7 +177,7 @@ impl Told<'_> {
             let record_id = evaluation.record_id.as_deref();
             return say_json(&Output { result, evaluation_id: evaluation.id, record_id });
         }
-        say(&tables(result))
+        say(&told(result, self.details))
     }
 }
 
@@ -190,7 +195,7 @@ pub(crate) fn recorded(
     runtime::block_on("warn", async {
         let mut interrupts = Interrupts::watch()?;
         let mut connection = tokio::select! {
-            connection = stack.connect(Needs::Evaluation, None) => connection?,
+            connection = stack.connect(Needs::Evaluation) => connection?,
             () = interrupts.next() => anyhow::bail!("interrupted before the evaluation began"),
         };
         let mut stack = connection.stack.take();
@@ -228,7 +233,7 @@ async fn evaluate_there(
     }
     told.say(&evaluation)?;
     if let (false, Some(record)) = (told.json, &evaluation.record_id) {
-        say(&format!("Recorded in the ledger as {record}."))?;
+        say(&format!("\nRecorded in the ledger as {record}."))?;
     }
     Ok(Answer::Yes)
 }
@@ -262,7 +267,7 @@ pub(crate) fn unrecorded(
     }
     told.say(&evaluation)?;
     if !told.json {
-        say(&format!("Not recorded: {why}."))?;
+        say(&format!("\nNot recorded: {why}."))?;
     }
     Ok(Answer::Yes)
 }

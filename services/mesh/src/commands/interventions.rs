@@ -29,7 +29,7 @@ use crate::{
   mesh interventions last --albedo
   mesh interventions last --trainer http://127.0.0.1:18001 --psi-field http://127.0.0.1:18000")]
 pub(crate) struct Interventions {
-    /// The run's id, or `last`
+    /// The run's id or its first digits, or `last`
     #[arg(value_name = "RUN")]
     run: RunName,
     /// Intervene: the agents forget what they learned and start afresh

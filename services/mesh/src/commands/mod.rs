@@ -1,9 +1,12 @@
 //! The commands, one file each.
 
+pub(crate) mod backup;
+pub(crate) mod completions;
 pub(crate) mod deploy;
 pub(crate) mod detect;
 pub(crate) mod evaluate;
 pub(crate) mod federation;
+pub(crate) mod fsck;
 pub(crate) mod interventions;
 pub(crate) mod key;
 pub(crate) mod meta_train;

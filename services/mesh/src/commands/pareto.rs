@@ -91,7 +91,7 @@ impl Pareto {
             steps: Some(self.steps),
             ..self.held_out.request()
         };
-        let told = Told { output: self.output.as_deref(), json: self.json };
+        let told = Told { output: self.output.as_deref(), json: self.json, details: true };
         if is_recorded {
             return recorded(&self.stack, files, self.apart, request, &told);
         }

@@ -17,6 +17,10 @@ use crate::{
     runtime,
 };
 
+mod matched;
+
+use matched::matched;
+
 /// Search a running stack's ledger: records by words, decisions by columns
 ///
 /// Records that contain all the words, in any inflection, are listed with the best match first. "A phrase" is put in
@@ -142,7 +146,12 @@ impl Query {
         if page.items.is_empty() {
             return say("no records");
         }
-        say(&table(&RECORD_HEADER, page.items.iter().map(record_row)))?;
+        let query = self.text.as_deref();
+        let mut header = RECORD_HEADER.to_vec();
+        if query.is_some() {
+            header.insert(1, "text that matches");
+        }
+        say(&table(&header, page.items.iter().map(|record| record_row(record, query))))?;
         if let Some(run) = page.items.iter().find_map(digest) {
             note(&format!("the decisions of a run: mesh query --decisions --run {run}"));
         }
@@ -226,32 +235,39 @@ async fn stream(remembrancer: &Remembrancer, query: &DecisionQuery, format: Form
     Ok(())
 }
 
-const RECORD_HEADER: [&str; 5] = ["record", "kind", "subject", "recorded (UTC)", "log index"];
+/// The most important columns first.
+const RECORD_HEADER: [&str; 5] = ["record", "recorded (UTC)", "kind", "subject", "log index"];
 
-fn record_row(record: &Record) -> Vec<String> {
-    vec![
+fn record_row(record: &Record, query: Option<&str>) -> Vec<String> {
+    let mut row = vec![
         record.id.clone(),
+        record.recorded_at.format("%Y-%m-%d %H:%M:%S").to_string(),
         record.kind.to_string(),
         record.subject.clone(),
-        record.recorded_at.format("%Y-%m-%d %H:%M:%S").to_string(),
         record.log_index.to_string(),
-    ]
+    ];
+    if let Some(query) = query {
+        // one that a dictionary found by a word that is not written there has none
+        row.insert(1, matched(record, query).unwrap_or_default());
+    }
+    row
 }
 
+/// The most important columns first.
 const DECISION_HEADER: [&str; 13] = [
     "log index",
     "run",
     "sequence",
-    "episode",
-    "step",
-    "agent",
     "tenant",
-    "workload",
     "action",
     "provider",
+    "reward",
+    "workload",
+    "agent",
+    "episode",
+    "step",
     "cost USD",
     "latency ms",
-    "reward",
 ];
 
 fn decision_row(recorded: &RecordedDecision) -> Vec<String> {
@@ -260,16 +276,16 @@ fn decision_row(recorded: &RecordedDecision) -> Vec<String> {
         recorded.log_index.to_string(),
         decision.run.to_string()[..8].to_owned(), // hex digits
         decision.sequence.to_string(),
-        decision.episode.to_string(),
-        decision.step.to_string(),
-        decision.agent.to_string(),
         decision.tenant.clone(),
-        decision.workload.clone(),
         wire_name(&decision.action),
         decision.provider.clone().unwrap_or_else(|| format!("- ({})", decision.reason)),
+        format!("{:.3}", decision.reward),
+        decision.workload.clone(),
+        decision.agent.to_string(),
+        decision.episode.to_string(),
+        decision.step.to_string(),
         figure(decision.cost_usd, 2),
         figure(decision.latency_ms, 0),
-        format!("{:.3}", decision.reward),
     ]
 }
 

@@ -1,4 +1,7 @@
-use std::{path::PathBuf, pin::pin};
+use std::{
+    path::{Path, PathBuf},
+    pin::pin,
+};
 
 use anyhow::{Context as _, anyhow, bail};
 use api::{
@@ -13,13 +16,15 @@ use crate::{
     connection::{Connection, Needs, StackArgs, stack_failed},
     evaluation::{HeldOutArgs, evaluate, trainings_of},
     exit::{Answer, usage},
-    files::writable_folder,
     interrupts::Interrupts,
     output::{note, say, say_json},
     runtime,
+    stack::going_on,
     training::{
         config::{RunArgs, Wanted},
         curve::policies_on_the_way,
+        ending::Ending,
+        folder::ready_for,
         follow::follow,
         outcome::{RunFiles, quoted, retrying},
         settings::by_algorithm,
@@ -50,6 +55,18 @@ pub(crate) struct Train {
     /// The folder for the files
     #[arg(long, value_name = "DIR", default_value = "out")]
     output: PathBuf,
+    /// Write to the folder even though it has the files of another run
+    #[arg(long)]
+    overwrite: bool,
+    /// The run's name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// A tag of the run; can be given several times
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Leave runs as they are that an earlier stack on the same data left; else they go on beside this one
+    #[arg(long)]
+    no_resume: bool,
     /// How often to train: training t has the episodes' seeds from --seed + (t − 1) · --episodes on. Of one training nobody
     /// knows what another would have come to. A hand rule is played once
     #[arg(long, value_name = "N", default_value_t = DEFAULT_TRAININGS, value_parser = clap::value_parser!(u32).range(1..=20))]
@@ -59,6 +76,9 @@ pub(crate) struct Train {
     /// Also evaluate the policy of every checkpoint, and draw the learning curve (see --checkpoint-every)
     #[arg(long)]
     learning_curve: bool,
+    /// Print all there is: every figure of every policy, and what the figures say in sentences
+    #[arg(long, conflicts_with = "json")]
+    details: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -71,6 +91,7 @@ const EXAMPLES: &str = "Examples:
   mesh train --agents 50 --episodes 200 --seed 7 --output out
   mesh train --training-seeds 1 --seeds 20
   mesh train --episodes 100 --stop-after 40 --output out
+  mesh train --name \"without psi-field\" --tag paper --psi-field off --output without
   mesh train --preset drifting --episodes 20 --checkpoint-every 1 --learning-curve
   mesh train --load out/swarm_checkpoint.json --output out
   mesh train --workloads workloads.json --providers providers.json --psi-field off --json
@@ -100,19 +121,25 @@ impl Train {
                 "--psi-field with a URL is for a stack of its own: the trainer at --trainer knows where its psi-field is",
             ));
         }
-        let wanted = self.run.wanted(self.load.as_deref(), self.stop_after)?;
+        if self.no_resume && self.stack.is_remote(Needs::Training) {
+            return Err(usage(
+                "--no-resume is for a stack of its own: which runs a running one takes up, it has decided already",
+            ));
+        }
+        let wanted = self.labelled(self.run.wanted(self.load.as_deref(), self.stop_after)?);
         trainings::check(&wanted.run, self.training_seeds)?;
-        writable_folder(&self.output)?;
+        ready_for(&self.output, wanted.plan.digest, self.overwrite)?;
         warn_of_size(&wanted, self.training_seeds);
-        runtime::block_on("warn", async {
+        runtime::block_on("error", async {
             let mut interrupts = Interrupts::watch()?;
             let mut connection = tokio::select! {
-                connection = self.stack.connect(Needs::Training, psi_field_url) => connection?,
+                connection = self.stack.connect_resuming(Needs::Training, psi_field_url, !self.no_resume) => connection?,
                 () = interrupts.next() => bail!("interrupted before the run began"),
             };
             let mut stack = connection.stack.take();
+            let data_dir = stack.as_ref().map(|stack| stack.data_dir().to_owned());
             let trained = tokio::select! {
-                trained = self.train(&connection, wanted, &mut interrupts) => trained,
+                trained = self.train(&connection, wanted, data_dir.as_deref(), &mut interrupts) => trained,
                 error = stack_failed(&mut stack) => Err(error),
             };
             connection.stack = stack;
@@ -125,9 +152,15 @@ impl Train {
         &self,
         connection: &Connection,
         wanted: Wanted,
+        data_dir: Option<&Path>,
         interrupts: &mut Interrupts,
     ) -> anyhow::Result<Answer> {
         let trainer = connection.trainer.as_ref().context("there is no trainer")?;
+        if data_dir.is_some() && !self.no_resume {
+            for line in going_on(trainer).await? {
+                note(&format!("{line}; --no-resume leaves it"));
+            }
+        }
         let mut starting = pin!(start(trainer, &connection.remembrancer, wanted));
         // Once the run may be in the ledger it must be asked to stop: left alone, the next stack would resume it.
         let (started, interrupted) = tokio::select! {
@@ -176,15 +209,26 @@ impl Train {
             files.add_evaluation(connection, evaluation).await?;
         }
         files.draw()?;
-        self.tell(&run, &files)
+        self.tell(&run, &files, data_dir)
     }
 
-    fn tell(&self, run: &Run, files: &RunFiles) -> anyhow::Result<Answer> {
+    /// The same with the labels that were given.
+    fn labelled(&self, mut wanted: Wanted) -> Wanted {
+        if self.name.is_some() {
+            wanted.run.name.clone_from(&self.name);
+        }
+        if !self.tags.is_empty() {
+            wanted.run.tags.clone_from(&self.tags);
+        }
+        wanted
+    }
+
+    fn tell(&self, run: &Run, files: &RunFiles, data_dir: Option<&Path>) -> anyhow::Result<Answer> {
         let resume = self.resume_command(files);
         if self.json {
             say_json(&files.summary(run))?;
         } else {
-            say(&files.text(run, &resume))?;
+            say(&Ending { run, files, data_dir, resume: &resume, details: self.details }.text())?;
         }
         if run.status != RunStatus::Cancelled {
             if self.json && run.status == RunStatus::Stopped {

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use client::{Endpoint, Remembrancer};
+use client::{Remembrancer, Trainer};
 use merkle_log::{
     note::{KeyError, VerifierKey},
     trust_policy::TrustPolicy,
@@ -16,18 +16,20 @@ use crate::{
     known_logs::KnownLogsArgs,
     output::{note, say, say_json},
     runtime,
-    stack::{FederationArgs, LogSettings, Ports, Stack, StackSettings},
+    stack::{FederationArgs, LogSettings, Ports, Stack, StackSettings, going_on},
 };
 
 /// Run all four services in this process, with a PostgreSQL of their own
 ///
-/// Serves on 127.0.0.1 until SIGINT (Ctrl-C) or SIGTERM. The first start creates the database with this machine's
+/// Serves on 127.0.0.1 until SIGINT (Ctrl-C), SIGTERM or SIGHUP. Each service takes the settings that it has alone (docs/settings.md),
+/// from --config and from the variables AI_MESH_…. The first start creates the database with this machine's
 /// PostgreSQL server; it is restarted when it dies, and what was recorded survives.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh up
   mesh up --data-dir /srv/ai-mesh --port-base 9000
   mesh up --database-url postgres://ai_mesh@db.example/ai_mesh --trainer-port 18001
+  mesh up --config stack.toml
   mesh up --port-base 9000 --data-dir node-b --peer ai-mesh.example/log+c3482a7f+AZCzqNDHB0LcM/BGSGyiF3YUwFBUSQm65eMZ1w0O4Iyh@http://127.0.0.1:8001
   mesh up --log-name a.example/log --policy witnesses.policy
   MESH_LOG=debug mesh up
@@ -40,9 +42,14 @@ pub(crate) struct Up {
     /// A database of a running PostgreSQL, instead of one of its own
     #[arg(long, value_name = "URL", env = "MESH_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
-    /// The port of psi-field; trainer, remembrancer and evaluator get the next three
-    #[arg(long, value_name = "PORT", default_value_t = 8000)]
-    port_base: u16,
+    /// A TOML file with settings of the services: a table for each, such as [trainer]. Variables such as
+    /// AI_MESH_TRAINER_LEASE_SECONDS are stronger
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The port of psi-field; trainer, remembrancer and evaluator get the next three, and 0 gives all free ones [default: 8000,
+    /// or what the services' settings say]
+    #[arg(long, value_name = "PORT")]
+    port_base: Option<u16>,
     /// The port of psi-field
     #[arg(long, value_name = "PORT")]
     psi_field_port: Option<u16>,
@@ -55,6 +62,9 @@ pub(crate) struct Up {
     /// The port of the evaluator
     #[arg(long, value_name = "PORT")]
     evaluator_port: Option<u16>,
+    /// Leave runs as they are that an earlier stack left; else they go on
+    #[arg(long)]
+    no_resume: bool,
     /// Print the addresses as one JSON object
     #[arg(long)]
     json: bool,
@@ -89,14 +99,23 @@ fn log_key(text: &str) -> Result<String, KeyError> {
 
 /// Makes the log of the stack one that `mesh verify` knows.
 async fn introduce(stack: &Stack, known: &KnownLogsArgs) -> anyhow::Result<()> {
-    let remembrancer = Remembrancer::new(Endpoint::new(stack.url("remembrancer")))?;
+    let remembrancer = Remembrancer::new(stack.endpoint("remembrancer"))?;
     let tell = |text: &str| tracing::info!("{text}"); // between the services' lines
     KnownLedger::meet(&remembrancer, known.file()?, true, tell).await.map(drop)
 }
 
+/// Says which runs go on by themselves; a stack that cannot say it serves nevertheless.
+async fn announce(stack: &Stack) {
+    let Ok(trainer) = Trainer::new(stack.endpoint("trainer")) else { return };
+    match going_on(&trainer).await {
+        Ok(lines) => lines.iter().for_each(|line| tracing::info!("{line}; --no-resume leaves it")),
+        Err(error) => tracing::warn!(%error, "the trainer does not say which runs go on"),
+    }
+}
+
 /// Asks the policy's witnesses for cosignatures until the handle is dropped.
 fn feed(stack: &Stack, policy: &TrustPolicy) -> anyhow::Result<AbortOnDropHandle<()>> {
-    let remembrancer = Remembrancer::new(Endpoint::new(stack.url("remembrancer")))?;
+    let remembrancer = Remembrancer::new(stack.endpoint("remembrancer"))?;
     let feeder = feeding::feeder(&remembrancer, policy)?;
     let fed = feeding::keep_feeding(feeder, feeding::EVERY, News::trace);
     Ok(AbortOnDropHandle::new(tokio::spawn(fed)))
@@ -108,6 +127,7 @@ impl Up {
         let policy = self.witnesses.policy.as_deref().map(feeding::read_policy).transpose()?;
         let settings = StackSettings {
             ports: self.ports()?,
+            config: self.config.clone(),
             data_dir: self.data_dir.clone(),
             database_url: self.database_url.clone(),
             psi_field_url: None,
@@ -117,6 +137,7 @@ impl Up {
                 witness_logs: self.witnesses.witness_logs.clone(),
                 trust_policy: self.witnesses.policy.clone(),
             },
+            resume: !self.no_resume,
         };
         runtime::block_on("info", async {
             // a signal counts from the start on, while the database is being made too
@@ -138,6 +159,9 @@ impl Up {
                 }
             };
             let told = self.tell(&stack);
+            if !self.no_resume {
+                announce(&stack).await;
+            }
             let ended = match told {
                 Err(error) => Err(error),
                 Ok(()) => tokio::select! {
@@ -152,18 +176,20 @@ impl Up {
     }
 
     fn ports(&self) -> anyhow::Result<Ports> {
-        let port = |own: Option<u16>, offset: u16| {
-            own.or_else(|| match self.port_base {
-                0 => Some(0), // free ones
-                base => base.checked_add(offset),
-            })
-            .ok_or_else(|| usage(format!("--port-base {}: expected at most 65532", self.port_base)))
+        let port = |own: Option<u16>, offset: u16| match (own, self.port_base) {
+            (None, Some(0)) => Ok(Some(0)), // free ones
+            (None, Some(base)) => base
+                .checked_add(offset)
+                .map(Some)
+                .ok_or_else(|| usage(format!("--port-base {base}: expected at most 65532"))),
+            (own, _) => Ok(own),
         };
         Ok(Ports {
             psi_field: port(self.psi_field_port, 0)?,
             trainer: port(self.trainer_port, 1)?,
             remembrancer: port(self.remembrancer_port, 2)?,
             evaluator: port(self.evaluator_port, 3)?,
+            usual: true,
         })
     }
 

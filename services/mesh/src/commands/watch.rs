@@ -14,6 +14,7 @@ use crate::{
     exit::Answer,
     interrupts::Interrupts,
     output::{figure, note, say, tell},
+    progress,
     remote::{RemoteArgs, RunName, trainer_error},
     runtime,
 };
@@ -30,7 +31,7 @@ use crate::{
   mesh watch last | grep intervention
   mesh watch last --trainer http://127.0.0.1:18001")]
 pub(crate) struct Watch {
-    /// The run's id, or `last`
+    /// The run's id or its first digits, or `last`
     #[arg(value_name = "RUN")]
     run: RunName,
     #[command(flatten)]
@@ -111,7 +112,7 @@ impl View {
     fn new(run: &Run) -> Self {
         let steps = run.config.steps_per_episode;
         let length = u64::from(steps) * u64::from(run.config.episodes);
-        let bar = io::stdout().is_terminal().then(|| ProgressBar::new(length).with_style(style()));
+        let bar = io::stdout().is_terminal().then(|| progress::bar(length, style()));
         Self { id: run.id, steps, bar, last: None, window: None, progress: None, waits: false }
     }
 
@@ -229,7 +230,7 @@ fn figures(window: &WindowMetrics) -> String {
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {bar:20} {percent}% {msg}")
+    ProgressStyle::with_template("{spinner} {bar:14} {percent:>3}% {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 

@@ -27,7 +27,7 @@ use routing_env::{Episode, gym::Space};
 use uuid::Uuid;
 
 use super::{PolicyArgs, PolicyCommand, play_episodes};
-use crate::{exit::usage, output::note};
+use crate::{exit::usage, output::note, progress};
 
 /// An evaluation that nobody has recorded, and its CSV.
 pub(crate) struct Unrecorded {
@@ -124,7 +124,7 @@ fn judge(local: LocalEvaluation, played: Vec<Contestant>) -> anyhow::Result<Loca
 }
 
 fn bar(length: u64, of: &str) -> ProgressBar {
-    let template = format!("{{spinner}} {{bar:30}} {{pos}}/{{len}} {of} {{msg}} {{eta}}");
-    ProgressBar::new(length)
-        .with_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let template = format!("{{spinner}} {{bar:20}} {{pos}}/{{len}} {of} · {{eta}} left · {{wide_msg}}");
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    progress::bar(length, style)
 }

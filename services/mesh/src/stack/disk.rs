@@ -1,6 +1,10 @@
-//! Warns when the disk of the data folder is full, and says when there is room again.
+//! The disk of the data folder: how much of it that takes, and a warning when it is full.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rustix::fs::statvfs;
 
@@ -8,6 +12,18 @@ use rustix::fs::statvfs;
 const LITTLE_BYTES: u64 = 32 << 20;
 
 const CHECK_EVERY: Duration = Duration::from_secs(2);
+
+/// How many bytes the files below a folder have; `None` where it cannot be read.
+pub(crate) fn size(folder: &Path) -> Option<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder).ok()? {
+        let Ok(entry) = entry else { continue };
+        // PostgreSQL removes files while they are counted
+        let Ok(metadata) = entry.metadata() else { continue };
+        bytes += if metadata.is_dir() { size(&entry.path()).unwrap_or(0) } else { metadata.len() };
+    }
+    Some(bytes)
+}
 
 /// Watches the folder's disk as long as it is polled.
 pub(super) async fn watch(data_dir: PathBuf) {

@@ -1,16 +1,21 @@
 //! Following a run until it has ended, and asking it to end.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use anyhow::bail;
-use api::trainer::{MetricsQuery, Run, RunStatus, WindowMetrics};
+use api::{
+    psi_field::Intervention,
+    trainer::{MetricsQuery, Run, RunEvent, RunStatus, WindowMetrics},
+};
 use client::{Trainer, retry_while_transient};
-use indicatif::{ProgressBar, ProgressStyle};
-use tokio_util::sync::CancellationToken;
+use indicatif::ProgressStyle;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use uuid::Uuid;
 
 use crate::{
     interrupts::Interrupts,
     output::{figure, note},
+    progress::{self, calm_note},
 };
 
 /// How often the trainer is asked.
@@ -28,10 +33,12 @@ pub(crate) async fn follow(
     interrupts: &mut Interrupts,
 ) -> anyhow::Result<Run> {
     let steps = u64::from(started.config.steps_per_episode);
-    let bar = ProgressBar::new(steps * u64::from(started.progress.episodes_total)).with_style(style());
+    let bar = progress::bar(steps * u64::from(started.progress.episodes_total), style());
+    let told = tokio::spawn(tell_interventions(trainer.clone(), started.id, steps));
+    let _told = AbortOnDropHandle::new(told);
     let mut run = started;
     if interrupted {
-        stop(trainer, &run, &bar, interrupts).await?;
+        stop(trainer, &run, interrupts).await?;
     }
     while !run.status.is_final() {
         tokio::select! {
@@ -46,7 +53,7 @@ pub(crate) async fn follow(
                     );
                 }
                 interrupted = true;
-                stop(trainer, &run, &bar, interrupts).await?;
+                stop(trainer, &run, interrupts).await?;
             }
         }
         match trainer.run(run.id).await {
@@ -67,14 +74,9 @@ pub(crate) async fn follow(
 }
 
 /// Asks the run to stop with a checkpoint.
-async fn stop(
-    trainer: &Trainer,
-    run: &Run,
-    bar: &ProgressBar,
-    interrupts: &mut Interrupts,
-) -> anyhow::Result<()> {
+async fn stop(trainer: &Trainer, run: &Run, interrupts: &mut Interrupts) -> anyhow::Result<()> {
     let hint = "stopping at the end of this episode, with a checkpoint; interrupt again to give it up";
-    bar.suspend(|| note(hint));
+    note(hint);
     let never = CancellationToken::new();
     let cancelled = tokio::select! {
         cancelled = retry_while_transient(&never, || trainer.cancel_run(run.id), |_| {}) => cancelled,
@@ -85,6 +87,42 @@ async fn stop(
         Err(error) if error.code() == Some("run_already_ended") => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Writes a line for each intervention, until the run has ended. What nobody can be told now is told by the report.
+async fn tell_interventions(trainer: Trainer, run: Uuid, steps: u64) {
+    let (mut told, mut last) = (HashSet::new(), None);
+    loop {
+        let Ok(mut events) = trainer.events(run, last).await else { return };
+        // a stream that breaks is opened again after the last window
+        while let Ok(Some(event)) = events.next().await {
+            match event {
+                RunEvent::Window(window) => last = Some(window.window),
+                RunEvent::Intervention(applied) if told.insert(applied.id) => {
+                    calm_note(&intervention_line(&applied, steps));
+                }
+                RunEvent::End(_) => return,
+                _ => {}
+            }
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+/// An intervention in a line.
+fn intervention_line(applied: &Intervention, steps: u64) -> String {
+    let window = applied.issued_at_window;
+    let agents = match applied.targets.as_slice() {
+        [agent] => format!("agent {agent}"),
+        targets => format!("{} agents", targets.len()),
+    };
+    format!(
+        "episode {}, step {}: {} of {agents}: {}",
+        window / steps.max(1) + 1,
+        window % steps.max(1),
+        applied.kind.name(),
+        applied.reason
+    )
 }
 
 /// The newest window there is; it is only shown, so that not having it is no error.
@@ -122,6 +160,6 @@ fn message(run: &Run, window: Option<&WindowMetrics>, interrupted: bool) -> Stri
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {bar:20} {percent}% {msg} · {eta} left")
+    ProgressStyle::with_template("{spinner} {bar:14} {percent:>3}% · {eta} left · {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }

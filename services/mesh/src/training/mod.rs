@@ -2,6 +2,8 @@
 
 pub(crate) mod config;
 pub(crate) mod curve;
+pub(crate) mod ending;
+pub(crate) mod folder;
 pub(crate) mod follow;
 pub(crate) mod outcome;
 pub(crate) mod settings;

@@ -1,4 +1,4 @@
-//! What a run leaves behind: its files, its summary, and the command that resumes it.
+//! What a run leaves behind: its files, and its summary for programs.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,6 @@ use uuid::Uuid;
 use super::trainings::Training;
 use crate::{
     connection::Connection,
-    evaluation,
     files::write,
     known_ledger::KnownLedger,
     visualization::{EvaluationFiles, draw_evaluation, draw_training},
@@ -29,14 +28,14 @@ use crate::{
 
 /// The files of a run in the output folder.
 pub(crate) struct RunFiles {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     episodes: Vec<EpisodeMetrics>,
     /// What psi-field found in the run; absent where it was not asked.
-    anomalies: Option<usize>,
-    checkpoint: Option<PathBuf>,
+    pub(super) anomalies: Option<usize>,
+    pub(super) checkpoint: Option<PathBuf>,
     policy: Option<PathBuf>,
-    receipt: Option<PathBuf>,
-    decision_receipt: Option<PathBuf>,
+    pub(super) receipt: Option<PathBuf>,
+    pub(super) decision_receipt: Option<PathBuf>,
     evaluation: Option<Evaluation>,
     /// The same swarm's other trainings.
     pub(crate) further: Vec<Training>,
@@ -141,12 +140,12 @@ impl RunFiles {
         Ok(())
     }
 
-    fn result(&self) -> Option<&EvaluationResult> {
+    pub(super) fn result(&self) -> Option<&EvaluationResult> {
         self.evaluation.as_ref().and_then(|evaluation| evaluation.result.as_ref())
     }
 
     /// Interventions that were applied in the run.
-    fn interventions(&self) -> u32 {
+    pub(super) fn interventions(&self) -> u32 {
         self.episodes.iter().map(|episode| episode.interventions).sum()
     }
 
@@ -170,50 +169,11 @@ impl RunFiles {
         }
     }
 
-    /// The summary for people. `resume` is the command that resumes a run that has not completed.
-    pub(crate) fn text(&self, run: &Run, resume: &str) -> String {
-        let mut lines = Vec::new();
-        if let Some(result) = self.result() {
-            lines.push(evaluation::tables(result));
-            lines.push(String::new());
-        }
-        let progress = &run.progress;
-        lines.push(format!(
-            "Run {} {} after {} of {} episodes.",
-            run.id,
-            status(run.status),
-            progress.episodes_done,
-            run.config.episodes
-        ));
-        if let Some(root) = run.run_root {
-            lines.push(format!("  run root   {root}"));
-        }
-        let rate =
-            progress.decisions_per_second.map_or_else(String::new, |rate| format!(", {rate:.0} a second"));
-        lines.push(format!(
-            "  decisions  {}, {} of them recorded{rate}",
-            progress.decisions, progress.decisions_recorded
-        ));
-        if let Some(anomalies) = self.anomalies {
-            let interventions = self.interventions();
-            lines.push(format!("  psi-field  anomalies: {anomalies}, interventions: {interventions}"));
-        }
-        lines.push(format!("  files      {}", self.folder.display()));
-        for training in &self.further {
-            lines.push(format!("  training   run {}, seeds from {}", training.run_id, training.seed));
-        }
-        if !run.reproducible {
-            lines.push("  not reproducible: it ran without psi-field for some time".into());
-        }
-        for receipt in self.receipt.iter().chain(&self.decision_receipt) {
-            lines.push(format!("  verify     mesh verify {}", quoted(&receipt.display().to_string())));
-        }
-        match (run.status, &self.checkpoint) {
-            (RunStatus::Completed, _) => {}
-            (_, Some(_)) => lines.push(format!("  resume     {resume}")),
-            (_, None) => lines.push("  It had no checkpoint yet: start again.".into()),
-        }
-        lines.join("\n")
+    /// The page to read first: that of the evaluation, else that of the episodes; none of a run without any.
+    pub(super) fn report(&self) -> Option<PathBuf> {
+        let training = (!self.episodes.is_empty()).then_some("training_report.html");
+        let page = if self.evaluation.is_some() { Some("report.html") } else { training };
+        page.map(|page| self.folder.join(page))
     }
 
     /// Where the checkpoint is, if there is one.
@@ -325,18 +285,6 @@ async fn evidence(
     let path = folder.join(name);
     write_evidence(&path, &proved.evidence)?;
     Ok(path)
-}
-
-fn status(status: RunStatus) -> &'static str {
-    match status {
-        RunStatus::Queued => "is queued",
-        RunStatus::Running => "is running",
-        RunStatus::Paused => "is paused",
-        RunStatus::Completed => "completed",
-        RunStatus::Stopped => "stopped",
-        RunStatus::Cancelled => "was cancelled",
-        RunStatus::Failed => "failed",
-    }
 }
 
 #[cfg(test)]

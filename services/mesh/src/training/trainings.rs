@@ -76,11 +76,14 @@ impl Trainings<'_> {
         interrupts: &mut Interrupts,
     ) -> anyhow::Result<Vec<Training>> {
         let mut started = Vec::new();
+        let named = first.labels.name.as_ref().map_or_else(String::new, |name| format!("{name}, "));
         for training in 1..count {
+            let mut tags = first.labels.tags.clone();
+            tags.push(format!("training-of-{}", first.id));
             let run = NewRun {
                 seed: seed(&first.config, training),
-                name: Some(format!("training {} of {count}", training + 1)),
-                tags: vec![format!("training-of-{}", first.id)],
+                name: Some(format!("{named}training {} of {count}", training + 1)),
+                tags,
                 resume_from: None,
                 ..first.config.clone()
             };

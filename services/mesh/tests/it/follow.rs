@@ -1,6 +1,6 @@
 //! `mesh runs`, `mesh watch` and `mesh interventions` against a running stack.
 
-use api::trainer::{NewRun, RunStatus};
+use api::trainer::{MetricsQuery, NewRun, RunStatus};
 use client::{Endpoint, Trainer};
 use test_support::{database, eventually};
 
@@ -32,11 +32,19 @@ async fn a_run_of_a_running_stack_is_listed_watched_to_its_end_and_its_intervent
     assert!(last.starts_with(&format!("run {} completed: 3 of 3 episodes", run.id)), "{last}");
 
     let listed = ask(&["runs"]);
-    assert!(
-        listed.stdout.contains(&run.id.to_string()) && listed.stdout.contains("3/3"),
-        "{}",
-        listed.stdout
-    );
+    let short = &run.id.to_string()[..8];
+    for part in [short, "3/3", "reward", "fill"] {
+        assert!(listed.stdout.contains(part), "{part} is missing in {}", listed.stdout);
+    }
+    let reward = trainer.episode_metrics(run.id, &MetricsQuery::default()).await.unwrap().items[2].avg_reward;
+    assert!(listed.stdout.contains(&format!("{:.2}", reward.unwrap())), "{}", listed.stdout);
+    assert_eq!(ask(&["watch", short]).code, 0);
+    let ambiguous = ask(&["watch", "ffffffff"]);
+    assert_eq!(ambiguous.code, 3);
+    assert!(ambiguous.stderr.contains("no run whose id begins with ffffffff"), "{}", ambiguous.stderr);
+    let other = mesh(folder.path(), &["runs", "--trainer", &up.remembrancer]);
+    assert_eq!(other.code, 3);
+    assert!(other.stderr.contains("is the remembrancer; expected the trainer there"), "{}", other.stderr);
     let json = ask(&["runs", "--status", "completed", "--json"]).json();
     assert_eq!(json["items"][0]["id"], run.id.to_string());
     assert_eq!(ask(&["runs", "--status", "failed"]).stdout.trim(), "no runs");
@@ -77,7 +85,8 @@ async fn a_run_is_labelled_found_paused_resumed_rewound_and_compared() {
     let labelled = ask(&["label", &id, "--name", "a first try", "--tag", "paper", "--tag", "small"]);
     assert!(labelled.stdout.contains("a first try"), "{}", labelled.stdout);
     let found = ask(&["--tag", "paper", "-q", "first"]).stdout;
-    assert!(found.contains(&id) && found.contains("paper, small") && !found.contains(&long), "{found}");
+    assert!(found.contains(&id[..8]) && found.contains("paper, small"), "{found}");
+    assert!(found.contains("a first try") && found.matches("q-learning").count() == 1, "{found}");
     assert!(ask(&["label", &id, "--name", ""]).stdout.contains("name   none"));
     assert_eq!(ask(&["--name", "a first try"]).stdout.trim(), "no runs");
 

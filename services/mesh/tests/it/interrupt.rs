@@ -52,13 +52,18 @@ impl Training {
     }
 
     /// Interrupts it, as Ctrl-C does: every process of the group. What it came to, from then on.
-    fn interrupted_when_it_says(mut self, sign: &str) -> Ran {
+    fn interrupted_when_it_says(self, sign: &str) -> Ran {
+        self.signalled_when_it_says(Signal::INT, sign)
+    }
+
+    /// Sends a signal to every process of the group.
+    fn signalled_when_it_says(mut self, signal: Signal, sign: &str) -> Ran {
         let mut log = BufReader::new(self.0.stderr.take().unwrap());
         let mut stderr = String::new();
         while !stderr.contains(sign) {
             assert!(log.read_line(&mut stderr).unwrap() > 0, "it ended before it said `{sign}`: {stderr}");
         }
-        kill_process_group(Pid::from_child(&self.0), Signal::INT).unwrap();
+        kill_process_group(Pid::from_child(&self.0), signal).unwrap();
         // few lines follow, so that neither pipe is filled while the other is read
         log.read_to_string(&mut stderr).unwrap();
         let mut stdout = String::new();
@@ -134,4 +139,13 @@ fn an_interrupt_while_the_run_is_being_started_leaves_no_run_that_goes_on_by_its
     assert_eq!(cut.code, 3, "{}", cut.stderr);
     assert_eq!(cut.json()["status"], "cancelled");
     assert!(cut.stderr.contains("the run ended"), "{}", cut.stderr);
+}
+
+#[test]
+fn a_terminal_that_goes_away_stops_the_run_with_a_checkpoint_too() {
+    let folder = folder();
+    let cut = Training::start(folder.path()).signalled_when_it_says(Signal::HUP, "path=\"/v1/decisions\"");
+    assert_eq!(cut.code, 3, "{}", cut.stderr);
+    assert_eq!(cut.json()["status"], "cancelled");
+    assert!(folder.path().join("out/swarm_checkpoint.json").exists());
 }

@@ -58,6 +58,11 @@ async fn a_deployment_is_recorded_once_with_its_evidence_found_by_its_words_and_
     }
     let listed = ask(&["query", "--kind", "deployment"]);
     assert!(listed.stdout.contains("component:ai-mesh-training"), "{}", listed.stdout);
+    let matched = ask(&["query", "tests.log"]).stdout;
+    assert!(
+        matched.contains("text that matches") && matched.contains("evidence.file_name: tests.log"),
+        "{matched}"
+    );
     assert_eq!(ask(&["query", "unheardof"]).stdout.trim(), "no records");
     let nothing_to_look_for = ask(&["query", "the of"]);
     assert_eq!(nothing_to_look_for.code, 2, "{}", nothing_to_look_for.stderr);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backup;
 mod errors;
 mod federation;
 mod follow;
@@ -14,6 +15,7 @@ mod pareto;
 mod policy_command;
 mod priors;
 mod simulate;
+mod stack;
 mod support;
 mod train;
 mod usage;

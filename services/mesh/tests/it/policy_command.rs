@@ -199,7 +199,10 @@ fn programs_are_kept_apart_on_demand_and_do_not_open_the_final_seeds() {
     let policies = apart.json()["policies"].as_array().unwrap().clone();
     assert_eq!(policies.iter().filter(|policy| policy["programs"] == 1).count(), 2);
     let text = mesh(folder.path(), &[&arguments[..], &asked].concat());
-    assert!(text.stdout.contains("first-feasible (2 programs) ‡"), "{}", text.stdout);
+    assert!(text.stdout.starts_with("first-feasible on default: 2 held-out episodes"), "{}", text.stdout);
+    assert!(text.stdout.contains("What a program of yours played is your word."), "{}", text.stdout);
+    let details = mesh(folder.path(), &[&arguments[..], &asked, &["--details"]].concat());
+    assert!(details.stdout.contains("first-feasible (2 programs) ‡"), "{}", details.stdout);
     assert!(text.stdout.contains("Not recorded"), "{}", text.stdout);
     let last = mesh(folder.path(), &[&arguments[..], &["--final"]].concat());
     assert_eq!(last.code, 2);

@@ -48,8 +48,17 @@ fn json(ran: &Ran) -> Value {
 #[tokio::test]
 async fn a_policy_that_was_trained_for_a_preference_is_judged_by_it() {
     let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
-    let wanted =
-        ["--algorithm", "q-learning", "--preference", "cost=8", "--record", "none", "--psi-field", "off"];
+    let wanted = [
+        "--algorithm",
+        "q-learning",
+        "--preference",
+        "cost=8",
+        "--record",
+        "none",
+        "--psi-field",
+        "off",
+        "--details",
+    ];
     let ran = train(folder.path(), &database, "out", &with_run(&wanted));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(
@@ -160,35 +169,74 @@ async fn a_run_that_was_cut_goes_on_anywhere_to_the_root_of_the_uninterrupted_ru
 }
 
 #[tokio::test]
-async fn the_table_says_plainly_who_wins() {
+async fn the_end_says_plainly_who_wins_in_80_columns_and_all_else_on_demand() {
     let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
     let ran = train(folder.path(), &database, "out", &RUN);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let wide: Vec<&str> = ran.stdout.lines().filter(|line| line.chars().count() > 80).collect();
+    let (data, report) = (folder.path().join("data-"), "report     out/report.html");
+    // the data folder may have a long name
+    assert!(wide.iter().all(|line| line.contains(data.to_str().unwrap())), "{wide:#?}");
     for part in [
-        "adaptive (",
-        "weighted-score",
-        "greedy-reward",
-        "GPU-h fill",
-        "cost index",
-        "[95 %]",
-        "physical limit",
+        "adaptive on contended: 3 held-out episodes",
+        "of all that is possible",
+        "who pays for it",
+        "<- learned",
+        "<- yours",
+        report,
+        "verify     mesh verify out/decision_receipt.json",
     ] {
         assert!(ran.stdout.contains(part), "{part} is missing in {}", ran.stdout);
     }
-    // 4 short episodes teach little: whatever the interval says of it, the sentence must say the same
+    // 4 short episodes teach little: whatever the interval says of it, the word must say the same
     let evaluation: Value = serde_json::from_slice(&read(folder.path(), "out/evaluation.json")).unwrap();
     let result = evaluation.get("result").unwrap_or(&evaluation);
     let learned = result["policies"].as_array().unwrap().iter().find(|p| p["learned"] == true).unwrap();
     let difference = &learned["versus_best_rule"]["reward"];
     let (low, high) = (difference["ci_low"].as_f64().unwrap(), difference["ci_high"].as_f64().unwrap());
-    let word = if high < 0.0 {
-        "is worse than"
+    let words = if high < 0.0 {
+        ["WORSE", "is worse than"]
     } else if low > 0.0 {
-        "is better than"
+        ["BETTER", "is better than"]
     } else {
-        "no difference"
+        ["EVEN", "no difference"]
     };
-    assert!(ran.stdout.contains(word), "{low} to {high}, but not `{word}`: {}", ran.stdout);
+    let line = ran.stdout.lines().find(|line| line.contains("against the best rule")).unwrap();
+    assert!(line.contains(words[0]), "{low} to {high}: {line}");
+
+    let policy = ["evaluate", "--ai-agents", "out/swarm_final.json", "--steps", "8", "--seeds", "3"];
+    let data = format!("data-{}", database.name());
+    let stack = ["--database-url", database.url(), "--data-dir", &data, "--details"];
+    let details = mesh(folder.path(), &[&policy[..], &stack].concat());
+    for part in ["GPU-h fill", "cost index", "[95 %]", "physical limit", words[1]] {
+        assert!(details.stdout.contains(part), "{part} is missing in {}", details.stdout);
+    }
+}
+
+#[tokio::test]
+async fn the_files_of_another_run_are_overwritten_only_by_one_who_says_so() {
+    let (folder, database) = (tempfile::tempdir().unwrap(), database().await);
+    let small = |more: &[&str]| {
+        let run = ["--agents", "2", "--episodes", "2", "--steps-per-episode", "2", "--preset", "contended"];
+        let few = ["--seeds", "2", "--training-seeds", "1", "--name", "a name", "--tag", "t", "--json"];
+        train(folder.path(), &database, "out", &[&run[..], &few, more].concat())
+    };
+    let first = json(&small(&[]));
+    json(&small(&[]));
+    let refused = small(&["--seed", "9"]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("--output") && refused.stderr.contains("--overwrite"),
+        "{}",
+        refused.stderr
+    );
+    assert_ne!(json(&small(&["--seed", "9", "--overwrite"]))["run_root"], first["run_root"]);
+    let checkpoint: Value =
+        serde_json::from_slice(&read(folder.path(), "out/swarm_checkpoint.json")).unwrap();
+    assert_eq!(
+        (&checkpoint["config"]["name"], &checkpoint["config"]["tags"][0]),
+        (&"a name".into(), &"t".into())
+    );
 }
 
 #[tokio::test]
@@ -240,7 +288,7 @@ async fn further_trainings_are_recorded_runs_and_are_judged_as_one_policy() {
         let stack = ["--database-url", database.url(), "--data-dir", &data, "--steps", "8", "--seeds", "3"];
         let ran = mesh(
             folder.path(),
-            &[&["evaluate", "--ai-agents", "out/swarm_final.json", second][..], &stack].concat(),
+            &[&["evaluate", "--ai-agents", "out/swarm_final.json", second, "--details"][..], &stack].concat(),
         );
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         ran.stdout

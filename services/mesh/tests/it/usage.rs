@@ -2,7 +2,7 @@
 
 use crate::support::mesh;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 17] = [
     "up",
     "train",
     "evaluate",
@@ -15,6 +15,11 @@ const COMMANDS: [&str; 12] = [
     "interventions",
     "record",
     "query",
+    "fsck",
+    "backup",
+    "restore",
+    "completions",
+    "man",
 ];
 
 #[test]
@@ -138,4 +143,30 @@ fn a_remembrancer_that_is_not_there_is_told_by_its_flag_and_ends_with_3() {
         assert!(ran.stderr.contains("MESH_REMEMBRANCER_URL"), "{}", ran.stderr);
         assert_eq!(ran.stderr.trim_end().lines().count(), 1, "{}", ran.stderr);
     }
+}
+
+#[test]
+fn shells_and_manuals_know_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = mesh(folder.path(), &["completions", shell]);
+        assert_eq!(ran.code, 0, "{shell}: {}", ran.stderr);
+        assert!(ran.stdout.contains("training-seeds"), "{shell}");
+    }
+    let ran = mesh(folder.path(), &["man", "pages"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let page = std::fs::read_to_string(folder.path().join("pages/mesh-train.1")).unwrap();
+    assert!(page.contains("training\\-seeds"), "{page}");
+    let version = mesh(folder.path(), &["--version"]).stdout;
+    assert!(version.starts_with(concat!("mesh ", env!("CARGO_PKG_VERSION"))), "{version}");
+}
+
+#[test]
+fn what_nobody_reads_to_its_end_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let mesh = env!("CARGO_BIN_EXE_mesh");
+    let line = format!("{{ {mesh} completions bash; echo $? >&2; }} | true");
+    let ran =
+        std::process::Command::new("sh").args(["-c", &line]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&ran.stderr).trim(), "0");
 }

@@ -32,7 +32,7 @@ pub(super) enum Action {
 /// One run.
 #[derive(Debug, Args)]
 pub(super) struct One {
-    /// The run's id, or `last`
+    /// The run's id or its first digits, or `last`
     #[arg(value_name = "RUN")]
     run: RunName,
     /// Print the run as one JSON object, as the API shows it

@@ -13,10 +13,10 @@ use crate::{
 /// Which ones.
 #[derive(Debug, Args)]
 pub(super) struct Compare {
-    /// The first run's id, or `last`
+    /// The first run's id or its first digits, or `last`
     #[arg(value_name = "A")]
     a: RunName,
-    /// The second run's id, or `last`
+    /// The second run's id or its first digits, or `last`
     #[arg(value_name = "B")]
     b: RunName,
     /// Print the comparison as one JSON object, as the API shows it
