@@ -28,6 +28,7 @@ pub fn to_wire(report: &Report) -> EvaluationResult {
         seeds: report.seeds.clone(),
         final_opening: report.final_opening,
         fronts: None,
+        logged: None,
         values_sha256: None,
         policies: report.policies.iter().map(policy_to_wire).collect(),
         comparisons: report.comparisons.iter().map(comparison_to_wire).collect(),

@@ -15,6 +15,9 @@ pub(crate) enum EvaluationError {
     /// The policy is not among the remembrancer's artifacts.
     #[error("the remembrancer has no artifact {0}: PUT the policy file to its /v1/artifacts/{0} first")]
     PolicyNotFound(Hash),
+    /// The ledger has no deployment of this name.
+    #[error("there is no deployment `{0}`: the trainer's `GET /v1/deployments` lists them")]
+    DeploymentNotFound(String),
     /// The artifact is not a policy that can act.
     #[error("the artifact {0} is not a usable policy: {1}")]
     InvalidPolicy(Hash, String),
@@ -93,6 +96,9 @@ impl From<EvaluationError> for ApiError {
             }
             EvaluationError::PolicyNotFound(_) => {
                 Self::new(StatusCode::NOT_FOUND, "policy_not_found", detail)
+            }
+            EvaluationError::DeploymentNotFound(_) => {
+                Self::new(StatusCode::NOT_FOUND, "deployment_not_found", detail)
             }
             EvaluationError::InvalidPolicy(..) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_policy", detail)

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use api::{
-    Page,
+    FieldError, Page,
     evaluator::{Evaluation, EvaluationResult, EvaluationStatus, EvaluationValues, NewEvaluation},
 };
 use client::LedgerError;
@@ -18,6 +18,7 @@ use crate::{
     at_work::AtWork,
     error::EvaluationError,
     ledger::{Accepted, Ledger},
+    logged,
     plan::{assumed_prices, plan},
 };
 
@@ -52,24 +53,27 @@ impl Evaluations {
     /// A wrong field, a policy that cannot be tested here, a key used for something else, too many waiting.
     pub(crate) async fn accept(
         &self,
-        config: NewEvaluation,
+        mut config: NewEvaluation,
         key: Option<&str>,
     ) -> Result<Evaluation, EvaluationError> {
         let id = key.map_or_else(Uuid::now_v7, |key| Uuid::new_v5(&NAMESPACE, key.as_bytes()));
         if key.is_some()
             && let Some(known) = self.ledger.accepted(id).await?
         {
+            config.log_size = config.log_size.or(known.config.log_size);
             return if known.config == config {
                 self.told(known).await
             } else {
                 Err(EvaluationError::KeyReused(id))
             };
         }
-        let plan = plan(&config).map_err(EvaluationError::Invalid)?;
-        if let Some(assumption) = plan.environment.catalog().assumption() {
-            tracing::warn!(evaluation = %id, "{assumption}");
+        match logged::asked(&config) {
+            Some(asked) => {
+                self.ledger.prepare(&asked.map_err(EvaluationError::Invalid)?).await?;
+                config.log_size = Some(self.log_size(config.log_size).await?);
+            }
+            None => self.check(id, &config).await?,
         }
-        self.ledger.contestants(&plan).await?;
         let unfinished = self.ledger.unfinished(MOST_UNFINISHED).await?.len();
         if unfinished >= MOST_UNFINISHED as usize {
             return Err(EvaluationError::Busy(unfinished));
@@ -78,6 +82,27 @@ impl Evaluations {
         let accepted = self.ledger.accept(&created).await?;
         self.accepted.notify_one();
         self.told(accepted).await
+    }
+
+    /// Checks what is to be simulated.
+    async fn check(&self, id: Uuid, config: &NewEvaluation) -> Result<(), EvaluationError> {
+        let plan = plan(config).map_err(EvaluationError::Invalid)?;
+        if let Some(assumption) = plan.environment.catalog().assumption() {
+            tracing::warn!(evaluation = %id, "{assumption}");
+        }
+        self.ledger.contestants(&plan).await.map(drop)
+    }
+
+    /// As many leaves are read: as asked for, or as there are.
+    async fn log_size(&self, asked: Option<u64>) -> Result<u64, EvaluationError> {
+        let size = self.ledger.log_size().await?;
+        match asked {
+            Some(asked) if asked > size => Err(EvaluationError::Invalid(vec![FieldError {
+                pointer: "/log_size".to_owned(),
+                detail: format!("expected at most {size}, as many leaves as the log has"),
+            }])),
+            asked => Ok(asked.unwrap_or(size)),
+        }
     }
 
     /// An evaluation, whoever works on it or did.

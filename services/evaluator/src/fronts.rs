@@ -47,6 +47,7 @@ pub fn to_wire(plan: &Plan, found: &pareto::Fronts) -> EvaluationResult {
                 latency_ms: -latency,
             },
         }),
+        logged: None,
         values_sha256: None,
         verdicts: found.verdicts.clone(),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::{
     Hash, Page,
     evaluator::{Evaluation, EvaluationResult, EvaluationStatus, EvaluationValues, NewEvaluation},
-    remembrancer::{Record, RecordKind, RecordQuery},
+    remembrancer::{ConsistencyQuery, Record, RecordKind, RecordQuery},
 };
 use chrono::{DateTime, Utc};
 use client::{ClientError, HeldLease, LedgerError, Remembrancer};
@@ -38,10 +38,10 @@ const ENDED: &str = "evaluation.completed,evaluation.failed";
 const PAGE: u32 = 100;
 
 /// How long a caller's request waits for a remembrancer that is away.
-const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long it waits for a policy file, which may be large.
-const FILE_DEADLINE: Duration = Duration::from_secs(25);
+pub(crate) const FILE_DEADLINE: Duration = Duration::from_secs(25);
 
 /// The ledger as the evaluator sees it.
 #[derive(Clone)]
@@ -78,6 +78,28 @@ impl Ledger {
     /// The ledger that this remembrancer keeps, asked until the deadline of `ledger`.
     pub(crate) fn new(remembrancer: Remembrancer, ledger: client::Ledger) -> Self {
         Self { remembrancer, ledger }
+    }
+
+    /// The same, as all services ask it.
+    pub(crate) fn asked(&self) -> &client::Ledger {
+        &self.ledger
+    }
+
+    /// How many leaves the log has.
+    ///
+    /// # Errors
+    /// The remembrancer is away.
+    pub(crate) async fn log_size(&self) -> Result<u64, EvaluationError> {
+        Ok(self.ledger.within(REQUEST_DEADLINE).checkpoint().await?.tree_size)
+    }
+
+    /// The root over as many leaves of the log, at least one.
+    ///
+    /// # Errors
+    /// The remembrancer is away, or the log has fewer.
+    pub(crate) async fn root_at(&self, tree_size: u64) -> Result<Hash, EvaluationError> {
+        let query = ConsistencyQuery { from: tree_size, to: None };
+        Ok(self.ledger.within(REQUEST_DEADLINE).consistency(&query).await?.from_root)
     }
 
     /// The learned policies that take part, and the same never trained.

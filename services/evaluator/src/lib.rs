@@ -13,6 +13,7 @@ pub mod fronts;
 mod known_limits;
 mod ledger;
 pub mod local;
+pub mod logged;
 mod metrics;
 mod plan;
 mod policies;

@@ -26,16 +26,11 @@ use sha2::{Digest as _, Sha256};
 /// # Errors
 /// Every wrong field.
 pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
-    if let Err(report) = request.validate() {
-        let field = |(path, error): &(garde::Path, garde::Error)| FieldError {
-            pointer: format!("/{}", path.to_string().replace(['.', '['], "/").replace(']', "")),
-            detail: error.to_string(),
-        };
-        return Err(report.iter().map(field).collect());
-    }
+    fields(request)?;
     let mut errors = Vec::new();
     let rules = rules(request.rules.as_deref(), &mut errors);
     errors.extend(repeated(&request.policies));
+    errors.extend(of_a_log(request));
     if request.is_final && request.first_seed != api::FIRST_HELD_OUT_SEED {
         errors.push(FieldError {
             pointer: "/first_seed".into(),
@@ -93,6 +88,19 @@ pub(crate) fn plan(request: &NewEvaluation) -> Result<Plan, Vec<FieldError>> {
         final_opening: None, // known once it is recorded
         environment: Arc::new(environment),
     })
+}
+
+/// Checks each field for itself.
+///
+/// # Errors
+/// Every wrong one.
+pub(crate) fn fields(request: &NewEvaluation) -> Result<(), Vec<FieldError>> {
+    let Err(report) = request.validate() else { return Ok(()) };
+    let field = |(path, error): &(garde::Path, garde::Error)| FieldError {
+        pointer: format!("/{}", path.to_string().replace(['.', '['], "/").replace(']', "")),
+        detail: error.to_string(),
+    };
+    Err(report.iter().map(field).collect())
 }
 
 /// As many preferences are listed at least and at most. One has an evaluation of its own.
@@ -188,6 +196,27 @@ fn asked_at(pointer: &str, asked: &Value, environment: &Environment) -> Result<P
     })
 }
 
+/// An error for what only a deployment's log is asked about.
+fn of_a_log(request: &NewEvaluation) -> Vec<FieldError> {
+    let named = request.policies.iter().enumerate().filter_map(|(i, policy)| match policy {
+        Trainings::Named(name) => Some(FieldError {
+            pointer: format!("/policies/{i}"),
+            detail: format!(
+                "expected the SHA-256 of a policy file, or a list of them, found `{name}`: hand rules are named in `rules`, and \
+                 ids of policies with `logged`"
+            ),
+        }),
+        _ => None,
+    });
+    let mut errors: Vec<_> = named.collect();
+    if request.log_size.is_some() {
+        let detail =
+            "expected nothing without `logged`: what is simulated is not read from the log".to_owned();
+        errors.push(FieldError { pointer: "/log_size".into(), detail });
+    }
+    errors
+}
+
 /// An error for every policy file that was named before.
 fn repeated(policies: &[Trainings]) -> Vec<FieldError> {
     let all: Vec<(String, Hash)> = policies
@@ -196,7 +225,7 @@ fn repeated(policies: &[Trainings]) -> Vec<FieldError> {
         .flat_map(|(i, policy)| {
             policy.artifacts().iter().enumerate().map(move |(j, artifact)| match policy {
                 Trainings::One(_) => (format!("/policies/{i}"), *artifact),
-                Trainings::Several(_) => (format!("/policies/{i}/{j}"), *artifact),
+                Trainings::Several(_) | Trainings::Named(_) => (format!("/policies/{i}/{j}"), *artifact),
             })
         })
         .collect();
@@ -231,7 +260,7 @@ fn rules(names: Option<&[String]>, errors: &mut Vec<FieldError>) -> Option<Vec<R
 }
 
 /// The environment, before the evaluation's own length of episodes is applied.
-fn environment(spec: &EnvironmentSpec) -> Result<Environment, Vec<FieldError>> {
+pub(crate) fn environment(spec: &EnvironmentSpec) -> Result<Environment, Vec<FieldError>> {
     let document = |part: &Option<serde_json::Value>| part.clone().map(Document::Value);
     let asked = routing_env::EnvironmentSpec {
         preset: spec.preset.clone(),

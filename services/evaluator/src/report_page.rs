@@ -1,7 +1,8 @@
 //! The report: one page that says what was found, how sure it is, how it was found, and how to check it.
 
 use api::evaluator::{
-    Evaluation, EvaluationResult, FrontPoint, Fronts, NewEvaluation, TrainingResult, Trainings,
+    Evaluation, EvaluationResult, FrontPoint, Fronts, LogRange, LoggedResult, NewEvaluation, TrainingResult,
+    Trainings,
 };
 use evaluation::{brief::headline, report::TenantReport, tables};
 use plots::{
@@ -12,6 +13,7 @@ use plots::{
 use crate::{
     conversion::from_wire,
     fronts::{coverage_table, points_table},
+    logged::{estimates_table, support_table},
 };
 
 /// The page of an evaluation and its result. It holds no clock time: the same evaluation has the same page.
@@ -22,16 +24,17 @@ pub fn report_page(evaluation: &Evaluation, result: &EvaluationResult) -> Result
     let section = |heading: &str, blocks| Section { heading: heading.into(), blocks };
     let found = section("What was found", vec![Block::List(result.verdicts.clone())]);
     let figures = section("Figures", figures(result));
-    let mut charts = charts(result)?;
+    let mut charts = if result.logged.is_some() { Vec::new() } else { charts(result)? };
     // what a reader who leaves at once has seen
     let first = section("In one picture", charts.drain(..charts.len().min(1)).collect());
     let more = section("More charts", charts);
-    let (title, lede) = match &result.fronts {
-        None => about_comparison(result),
-        Some(fronts) => about_fronts(result, fronts),
+    let (title, lede) = match (&result.fronts, &result.logged) {
+        (_, Some(logged)) => about_log(logged),
+        (None, None) => about_comparison(result),
+        (Some(fronts), None) => about_fronts(result, fronts),
     };
     let mut sections = vec![first, found, figures, more];
-    if result.fronts.is_none() {
+    if result.fronts.is_none() && result.logged.is_none() {
         sections.push(section("Who gets what", fairness(result)));
         sections.push(section("Words", vec![Block::Terms(terms())]));
     }
@@ -94,6 +97,34 @@ fn about_fronts(result: &EvaluationResult, fronts: &Fronts) -> (String, String) 
     (format!("Fronts: {policies} policies under {preferences} preferences on {}", result.environment), lede)
 }
 
+fn about_log(logged: &LoggedResult) -> (String, String) {
+    let lede = format!(
+        "What a decision would have earned on average if these policies had made it, from {} decisions of the deployment {} and \
+         what was told of them. Nothing was simulated. It is the value of one decision in the situations that the log came to: \
+         a policy that decides from the beginning comes into others.",
+        logged.decisions, logged.deployment
+    );
+    (format!("Off-policy: {} policies on the log of {}", logged.policies.len(), logged.deployment), lede)
+}
+
+/// What each policy would have earned, and what that rests on.
+fn log_figures(logged: &LoggedResult) -> Vec<Block> {
+    let estimates = drawn(
+        estimates_table(logged),
+        "Points a decision [95 %]: doubly robust, and how much that is above what the log earned in the same decisions. * is the \
+         deployment's own policy without exploration; – is not judged."
+            .into(),
+    );
+    let support = drawn(
+        support_table(logged),
+        "The share of decisions in which the log could have made the policy's choice, how many equally weighted decisions those are \
+         worth that are its choice, the largest weight of one, and the means by inverse propensity, the same self-normalised, and \
+         by the direct method."
+            .into(),
+    );
+    vec![Block::Table(estimates), Block::Table(support)]
+}
+
 /// The charts of an evaluation, as a part of a page.
 ///
 /// # Errors
@@ -107,6 +138,9 @@ pub fn charts(result: &EvaluationResult) -> Result<Vec<Block>, PlotError> {
 pub fn figures(result: &EvaluationResult) -> Vec<Block> {
     if let Some(fronts) = &result.fronts {
         return front_figures(fronts);
+    }
+    if let Some(logged) = &result.logged {
+        return log_figures(logged);
     }
     let report = from_wire(result);
     let mut means = drawn(
@@ -206,7 +240,13 @@ fn fairness(result: &EvaluationResult) -> Vec<Block> {
 fn reproduction(config: &NewEvaluation, result: &EvaluationResult) -> Vec<Block> {
     let mut blocks = Vec::new();
     if let Some(command) = command(config, result.steps) {
-        blocks.push(Block::Text("With the command line, which needs no running service:".into()));
+        let where_to = match config.logged {
+            Some(_) => {
+                "With the command line, of a running stack (--evaluator, --remembrancer) or its --data-dir:"
+            }
+            None => "With the command line, which needs no running service:",
+        };
+        blocks.push(Block::Text(where_to.into()));
         blocks.push(Block::Code(command));
     }
     let body = serde_json::to_string(config).unwrap_or_default();
@@ -224,6 +264,9 @@ fn reproduction(config: &NewEvaluation, result: &EvaluationResult) -> Vec<Block>
 
 /// `mesh evaluate`, or `mesh pareto` under the grid, with these settings, where it can express them.
 fn command(config: &NewEvaluation, steps: u32) -> Option<String> {
+    if config.logged.is_some() {
+        return log_command(config);
+    }
     let NewEvaluation { policies, environment, seeds, .. } = config;
     let grid = config.preferences.clone().filter(|preferences| preferences == "grid");
     let is_grid = grid.is_some();
@@ -284,6 +327,23 @@ fn command(config: &NewEvaluation, steps: u32) -> Option<String> {
     Some(lines.join("\n"))
 }
 
+/// `mesh evaluate --logged` with these settings.
+fn log_command(config: &NewEvaluation) -> Option<String> {
+    let rules = config.rules.iter().flatten().cloned();
+    let policies = config.policies.iter().filter_map(|policy| match policy {
+        Trainings::One(file) => Some(file.to_string()),
+        Trainings::Named(name) => Some(name.clone()),
+        Trainings::Several(_) => None,
+    });
+    let policies: Vec<String> = rules.chain(policies).collect();
+    let size = config.log_size.map_or_else(String::new, |size| format!(" --log-size {size}"));
+    Some(format!(
+        "mesh evaluate --logged {} --policies {}{size}",
+        config.logged.as_ref()?,
+        policies.join(",")
+    ))
+}
+
 fn ledger(evaluation: &Evaluation) -> Vec<Block> {
     let Some(record) = &evaluation.record_id else {
         return vec![Block::Text("This result is not recorded.".into())];
@@ -302,20 +362,24 @@ fn ledger(evaluation: &Evaluation) -> Vec<Block> {
 }
 
 fn configuration(evaluation: &Evaluation, result: &EvaluationResult) -> Vec<Block> {
-    let (first, last) = (result.seeds.first().copied(), result.seeds.last().copied());
     let mut facts = vec![
         format!("Evaluation {}.", evaluation.id),
         format!(
             "Environment {}, SHA-256 of its definition {}.",
             result.environment, result.environment_digest
         ),
-        format!(
-            "{} steps an episode; seeds {} to {}.",
-            result.steps,
-            first.unwrap_or_default(),
-            last.unwrap_or_default()
-        ),
     ];
+    if let (Some(first), Some(last)) = (result.seeds.first(), result.seeds.last()) {
+        facts.push(format!("{} steps an episode; seeds {first} to {last}.", result.steps));
+    }
+    if let Some(logged) = &result.logged {
+        let LogRange { first_leaf, last_leaf, tree_size, root_hash } = logged.log;
+        facts.push(format!(
+            "Read from the leaves {first_leaf} to {last_leaf} of a log of {tree_size} with the root {root_hash}; decisions of the \
+             run {}.",
+            logged.run
+        ));
+    }
     let compared = result.policies.iter().map(|policy| &policy.trainings).zip(from_wire(result).titles());
     let fronts = result.fronts.iter().flat_map(|fronts| &fronts.policies);
     let asked = fronts.map(|front| (&front.trainings, front.name.clone()));

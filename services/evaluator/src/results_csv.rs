@@ -3,16 +3,18 @@
 use api::evaluator::{EvaluationResult, FrontPoint, Fronts};
 use evaluation::csv::to_csv;
 
-use crate::conversion::from_wire;
+use crate::{conversion::from_wire, logged};
 
-/// Under one preference a row for each policy and metric, under many one for each policy and preference.
+/// Under one preference a row for each policy and metric, under many one for each policy and preference, from a log one for
+/// each policy.
 ///
 /// # Errors
 /// None that a result in memory can cause.
 pub(crate) fn results_csv(result: &EvaluationResult) -> Result<String, csv::Error> {
-    match &result.fronts {
-        Some(fronts) => points_csv(fronts),
-        None => to_csv(&from_wire(result)),
+    match (&result.fronts, &result.logged) {
+        (_, Some(logged)) => logged::to_csv(logged),
+        (Some(fronts), None) => points_csv(fronts),
+        (None, None) => to_csv(&from_wire(result)),
     }
 }
 

@@ -13,7 +13,10 @@ use evaluation::{
     pareto::FrontsError,
     plan::Plan,
 };
-use tokio::sync::{Notify, Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, Semaphore},
+};
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -26,6 +29,7 @@ use crate::{
     fronts,
     known_limits::KnownLimits,
     ledger::{Accepted, Ledger, Outcome},
+    logged::{self, Asked, Reader, ReadingError},
     metrics::AppMetrics,
     plan::plan,
 };
@@ -164,6 +168,12 @@ impl Worker {
         stop: &CancellationToken,
     ) -> Option<Outcome> {
         let failed = |error: EvaluationError| Some(Outcome::Failed(error.to_string()));
+        if let Some(asked) = logged::asked(&accepted.config) {
+            return match asked {
+                Ok(asked) => self.logged(accepted, &asked, stop).await,
+                Err(errors) => failed(EvaluationError::Invalid(errors)),
+            };
+        }
         let mut plan = match plan(&accepted.config) {
             Ok(plan) => plan,
             Err(errors) => return failed(EvaluationError::Invalid(errors)),
@@ -187,6 +197,33 @@ impl Worker {
             }
             Ok(Some(Err(error))) => Some(Outcome::Failed(error.to_string())),
             Err(panic) => Some(Outcome::Failed(format!("the simulation broke off: {panic}"))),
+        }
+    }
+
+    /// What a deployment's log says; `None` when the work was stopped.
+    async fn logged(&self, accepted: &Accepted, asked: &Asked, stop: &CancellationToken) -> Option<Outcome> {
+        let failed = |error: &dyn ToString| Some(Outcome::Failed(error.to_string()));
+        let prepared = match self.patiently(stop, || self.ledger.prepare(asked)).await? {
+            Ok(prepared) => prepared,
+            Err(error) => return failed(&error),
+        };
+        let log_size = accepted.config.log_size.unwrap_or_default();
+        let root = match self.patiently(stop, || self.ledger.root_at(log_size)).await? {
+            Ok(root) => root,
+            Err(error) => return failed(&error),
+        };
+        let reader = Reader { ledger: self.ledger.asked().clone(), log_size, stop: stop.clone() };
+        let runtime = Handle::current();
+        // many policies decide about each leaf as it is read
+        let found = tokio::task::spawn_blocking(move || {
+            let read = runtime.block_on(reader.read(&prepared))?;
+            Ok::<_, ReadingError>(read.map(|read| logged::result(&prepared, &read, (log_size, root))))
+        });
+        match found.await {
+            Ok(Ok(result)) => result.map(|result| Outcome::Completed(Box::new(result))),
+            Ok(Err(ReadingError::Ledger(LedgerError::ShuttingDown))) => None,
+            Ok(Err(error)) => failed(&error),
+            Err(panic) => failed(&format!("going through the log broke off: {panic}")),
         }
     }
 

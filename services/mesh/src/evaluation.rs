@@ -5,7 +5,8 @@ use std::time::Duration;
 use api::{
     Hash,
     evaluator::{
-        Evaluation, EvaluationResult, EvaluationStatus, FIRST_FINAL_SEED, Fronts, NewEvaluation, Trainings,
+        Evaluation, EvaluationResult, EvaluationStatus, FIRST_FINAL_SEED, Fronts, LogRange, LoggedResult,
+        NewEvaluation, Trainings,
     },
 };
 use client::{Evaluator, retry_while_transient};
@@ -18,6 +19,7 @@ use evaluation::{
 use evaluator::{
     conversion::from_wire,
     fronts::{coverage_table, gaps_table},
+    logged::{estimates_table, support_table},
 };
 use indicatif::ProgressStyle;
 use tokio_util::sync::CancellationToken;
@@ -121,6 +123,9 @@ pub(crate) fn told(result: &EvaluationResult, details: bool) -> String {
     if let Some(fronts) = &result.fronts {
         return front_tables(result, fronts);
     }
+    if let Some(logged) = &result.logged {
+        return logged_tables(result, logged);
+    }
     let report = from_wire(result);
     if details { all_of(&report) } else { in_brief(&report) }
 }
@@ -183,6 +188,24 @@ fn front_tables(result: &EvaluationResult, fronts: &Fronts) -> String {
         result.seeds.first().copied().unwrap_or_default(),
     )];
     lines.extend(result.verdicts.iter().cloned());
+    lines.join("\n")
+}
+
+/// One row a policy of what a log says of it, then what that rests on.
+fn logged_tables(result: &EvaluationResult, logged: &LoggedResult) -> String {
+    let [estimates, support] =
+        [estimates_table(logged), support_table(logged)].map(|shown| table(&shown.header, shown.filled("-")));
+    let LogRange { first_leaf, last_leaf, tree_size, root_hash } = logged.log;
+    let mut lines = vec![format!(
+        "Deployment {}, {} decisions with a choice. Points a decision [95 %]; gain is over what the\nlog earned in the same \
+         decisions; * is the deployment's own policy:\n{estimates}\nOverlap of choices, effective size, largest weight, and the \
+         other estimators:\n{support}",
+        logged.deployment, logged.decisions
+    )];
+    lines.extend(result.verdicts.iter().cloned());
+    lines.push(format!(
+        "Leaves {first_leaf} to {last_leaf} of a log of {tree_size} with the root {root_hash}."
+    ));
     lines.join("\n")
 }
 

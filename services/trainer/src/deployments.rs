@@ -12,7 +12,7 @@ use std::{
 };
 
 use api::{
-    FieldError, Hash, Page,
+    FieldError, Page,
     deployments::{
         DeferredDecision, Deployment, DeploymentDecisions, DeploymentRequest, DeploymentStatus,
         DeploymentStream, MarketUpdate, NewDeployment, OpenDecision,
@@ -22,14 +22,13 @@ use api::{
 };
 use chrono::{DateTime, SubsecRound as _, Utc};
 use client::{Ledger, LedgerError};
-use merkle_log::canonical_json;
 use metrics::Counter;
+use policy::Exploration;
 use records::{
     Body as _,
     deployments::{Created, Opened, Outcome as Told, Stopped, subject},
     serving::Configuration,
 };
-use serde::Serialize;
 use service_kit::Metrics;
 use tokio::{
     runtime::Handle,
@@ -42,10 +41,8 @@ use crate::{
     deployments::{
         desk::{Answer, Call, Desk},
         engine::Engine,
-        explore::Exploration,
         schedule::Schedule,
     },
-    digest::sha256,
     ledger::{GLANCE, REQUEST_DEADLINE},
     policies::{
         Policies, Policy,
@@ -56,7 +53,6 @@ use crate::{
 
 mod desk;
 mod engine;
-mod explore;
 mod market;
 mod replay;
 mod schedule;
@@ -64,9 +60,6 @@ mod view;
 
 /// The format and version of what a stream's digest is over.
 const STREAM_FORMAT: &str = "ai-mesh-deployment/1";
-
-/// The namespace of the UUIDv5 of deployments.
-const NAMESPACE: Uuid = Uuid::from_u128(0x1d0c_7c55_55a5_4b8e_9f0a_90c1_c3f7_7d61);
 
 /// Calls that may wait for a deployment.
 const QUEUE: usize = 4096;
@@ -407,7 +400,7 @@ impl Deployments {
         let mut records = self.0.ledger.within(time).records(query);
         while let Some(record) = records.next().await? {
             match Created::read(&record) {
-                Ok(created) if is_sound(&created) => {
+                Ok(created) if created.is_sound() => {
                     let entry = Entry {
                         created_at: record.recorded_at,
                         log_index: record.log_index,
@@ -646,30 +639,8 @@ fn damage(entry: &Entry) -> Option<String> {
 fn created(settings: NewDeployment, policy: &Policy) -> Result<Created, DeployError> {
     let identity = Identity::new(None, policy.source, policy.environment_sha256);
     let configuration = Configuration { format: STREAM_FORMAT.to_owned(), ..identity.stream(policy.id) };
-    let digest = digest(&settings, &configuration)?;
-    let deployment_id = id_of(&settings.name);
-    Ok(Created { deployment_id, digest, settings, configuration, algorithm: policy.algorithm.clone() })
-}
-
-/// SHA-256 over what a deployment's decisions are a function of, beside what is asked and told.
-fn digest(settings: &NewDeployment, configuration: &Configuration) -> Result<Hash, DeployError> {
-    #[derive(Serialize)]
-    struct Stream<'a> {
-        configuration: &'a Configuration,
-        settings: &'a NewDeployment,
-    }
-    let json = canonical_json(&Stream { configuration, settings });
-    json.map(|json| sha256(&json)).map_err(|error| DeployError::Internal(error.to_string()))
-}
-
-/// A record that this program, or another of the same kind, wrote.
-fn is_sound(created: &Created) -> bool {
-    created.deployment_id == id_of(&created.settings.name)
-        && digest(&created.settings, &created.configuration).is_ok_and(|digest| digest == created.digest)
-}
-
-fn id_of(name: &str) -> Uuid {
-    Uuid::new_v5(&NAMESPACE, name.as_bytes())
+    Created::new(settings, configuration, policy.algorithm.clone())
+        .map_err(|error| DeployError::Internal(error.to_string()))
 }
 
 fn wire(entry: &Entry, status: DeploymentStatus, stream: Option<DeploymentStream>) -> Deployment {

@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod fronts;
+mod logged;
 mod result;
 mod values;
 
@@ -20,6 +21,7 @@ pub use fronts::{
     Coverage, Front, FrontPoint, Fronts, GpuHoursFillBySize, LimitFront, ListedPreferences, PointOutcome,
     PreferenceGrid, PreferencesSpec, Weights,
 };
+pub use logged::{LogRange, LoggedEstimates, LoggedPolicy, LoggedResult, MeanEstimate};
 pub use result::{
     Comparison, ConstraintResult, Estimate, EvaluationResult, Fairness, FillBySize, JobSize, Kept,
     LimitResult, MetricEstimates, PolicyResult, Provenance, Share, SizeEstimates, TenantEstimates,
@@ -37,7 +39,8 @@ pub const FIRST_FINAL_SEED: u64 = 1 << 52;
 pub struct NewEvaluation {
     /// Learned policies: artifacts of the remembrancer, by SHA-256. A list in their place is one policy that was trained
     /// several times: files of the same algorithm, settings, preset, reward and number of episodes, trained on seeds of
-    /// their own. Its intervals then cover the luck of training too.
+    /// their own. Its intervals then cover the luck of training too. With `logged` also policies by their ids, and hand rules
+    /// by their names, but no lists.
     #[garde(length(max = 20), inner(custom(has_trainings)))]
     #[schema(max_items = 20)]
     pub policies: Vec<Trainings>,
@@ -88,6 +91,19 @@ pub struct NewEvaluation {
     #[garde(inner(range(max = 1_000_000)))]
     #[schema(maximum = 1_000_000)]
     pub limit_steps: Option<u32>,
+    /// A deployment, by its name: the policies are judged from its decisions and what was told of them (off-policy), in its
+    /// environment and for its reward, and nothing is simulated. It must explore. Beside it there are only `policies`,
+    /// `rules` (none when absent) and `log_size`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(length(bytes, min = 1, max = 63)))]
+    #[schema(min_length = 1, max_length = 63)]
+    pub logged: Option<String>,
+    /// With `logged`: as many leaves of the log are read, so that the same evaluation gives the same figures later. The
+    /// log as it is when the evaluation is accepted, when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(inner(range(min = 1, max = crate::MAX_SAFE_INTEGER)))]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+    pub log_size: Option<u64>,
 }
 
 /// The trainings of a learned policy: one artifact, or a list of them.
@@ -98,6 +114,8 @@ pub enum Trainings {
     One(Hash),
     /// A policy that was trained several times, at most 20.
     Several(Vec<Hash>),
+    /// With `logged`: a policy by its id, or a hand rule by its name.
+    Named(String),
 }
 
 impl Trainings {
@@ -107,11 +125,15 @@ impl Trainings {
         match self {
             Self::One(artifact) => std::slice::from_ref(artifact),
             Self::Several(artifacts) => artifacts,
+            Self::Named(_) => &[],
         }
     }
 }
 
 fn has_trainings(trainings: &Trainings, _: &()) -> garde::Result {
+    if matches!(trainings, Trainings::Named(_)) {
+        return Ok(());
+    }
     match trainings.artifacts().len() {
         1..=20 => Ok(()),
         found => Err(garde::Error::new(format!("expected 1 to 20 trainings of a policy, found {found}"))),
@@ -131,6 +153,8 @@ impl Default for NewEvaluation {
             is_final: false,
             steps: None,
             limit_steps: None,
+            logged: None,
+            log_size: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use ::records::{Body, own_id, spare_id};
 use api::{
     Hash, Page,
     remembrancer::{
-        BatchReceipts, DecisionBatch, DecisionQuery, Evidence, Fence, LeafQuery, Lease, LeaseQuery, LogKey,
+        BatchReceipts, Checkpoint, ConsistencyProof, ConsistencyQuery, DecisionBatch, DecisionQuery, Evidence, Fence, LeafQuery, Lease, LeaseQuery, LogKey,
         NewRecord, Record, RecordQuery, RecordReceipt, RecordedDecision, RunHead,
     },
 };
@@ -220,6 +220,16 @@ impl Ledger {
     /// Where a run's decisions stand in the log.
     pub async fn run_head(&self, run: &Hash) -> Result<Option<RunHead>, LedgerError> {
         found(self.ask(|| self.remembrancer.run_head(run)).await)
+    }
+
+    /// The log's signed head.
+    pub async fn checkpoint(&self) -> Result<Checkpoint, LedgerError> {
+        self.ask(|| self.remembrancer.log_checkpoint()).await
+    }
+
+    /// Proof that the log only grew between two sizes, with the roots at both.
+    pub async fn consistency(&self, query: &ConsistencyQuery) -> Result<ConsistencyProof, LedgerError> {
+        self.ask(|| self.remembrancer.consistency_proof(query)).await
     }
 
     /// The log's public key.

@@ -6,7 +6,9 @@ use api::{
     deployments::NewDeployment,
     policies::{Outcome as Happened, ProviderNow, TenantNow},
 };
+use merkle_log::{CanonicalError, canonical_json};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::{Body, Kind, serving::Configuration};
@@ -45,6 +47,9 @@ const STOPPED: Kind =
     Kind { name: "deployment.stopped", description: "deployment that was stopped, and why", formerly: None };
 
 pub(crate) const KINDS: &[Kind] = &[CREATED, OPENED, INPUTS, MARKET, WINDOW, OUTCOME, STOPPED];
+
+/// The namespace of the UUIDv5 of deployments.
+const NAMESPACE: Uuid = Uuid::from_u128(0x1d0c_7c55_55a5_4b8e_9f0a_90c1_c3f7_7d61);
 
 /// The subject of all records of a deployment.
 #[must_use]
@@ -180,6 +185,44 @@ pub struct Stopped {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl Created {
+    /// Of a deployment that is new.
+    ///
+    /// # Errors
+    /// A setting cannot be written as canonical JSON, which what came as JSON can.
+    pub fn new(
+        settings: NewDeployment,
+        configuration: Configuration,
+        algorithm: String,
+    ) -> Result<Self, CanonicalError> {
+        let digest = digest(&settings, &configuration)?;
+        Ok(Self { deployment_id: Self::id_of(&settings.name), digest, settings, configuration, algorithm })
+    }
+
+    /// The deployment of a name.
+    #[must_use]
+    pub fn id_of(name: &str) -> Uuid {
+        Uuid::new_v5(&NAMESPACE, name.as_bytes())
+    }
+
+    /// Whether it is what a trainer writes: the id is that of the name, the digest that of the settings.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.deployment_id == Self::id_of(&self.settings.name)
+            && digest(&self.settings, &self.configuration).is_ok_and(|digest| digest == self.digest)
+    }
+}
+
+/// SHA-256 over what a deployment's decisions are a function of, beside what is asked and told.
+fn digest(settings: &NewDeployment, configuration: &Configuration) -> Result<Hash, CanonicalError> {
+    #[derive(Serialize)]
+    struct Stream<'a> {
+        configuration: &'a Configuration,
+        settings: &'a NewDeployment,
+    }
+    canonical_json(&Stream { configuration, settings }).map(|json| Hash(Sha256::digest(json).into()))
 }
 
 impl Outcome {

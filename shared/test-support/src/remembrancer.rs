@@ -3,6 +3,7 @@
 mod artifacts;
 mod decisions;
 mod leases;
+mod log;
 mod records;
 
 use std::{
@@ -52,6 +53,8 @@ struct Shared {
 struct Ledger {
     /// Over all leaves, records and decisions in the order of their coming.
     log: Frontier,
+    /// The root after each of them.
+    roots: Vec<Hash>,
     runs: BTreeMap<Hash, decisions::Run>,
     records: Vec<Record>,
     artifacts: BTreeMap<Hash, (Artifact, Bytes)>,
@@ -73,6 +76,8 @@ impl FakeRemembrancer {
             .route("/readyz", get(async || Json(json!({"ready": true}))))
             .route("/v1/decisions", post(decisions::append).get(decisions::list))
             .route("/v1/log/runs/{digest}", get(decisions::head))
+            .route("/v1/log/checkpoint", get(log::checkpoint))
+            .route("/v1/log/proofs/consistency", get(log::consistency))
             .route("/v1/log/evidence", get(decisions::evidence))
             .route("/v1/records", post(records::append).get(records::list))
             .route("/v1/records/{id}", get(records::get))
@@ -217,6 +222,7 @@ impl Ledger {
     /// Appends a leaf to the log and gives its index.
     fn push(&mut self, leaf: merkle_log::Hash) -> u64 {
         self.log.push(leaf);
+        self.roots.push(Hash(self.log.root()));
         self.log.len() - 1
     }
 }

@@ -30,13 +30,16 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Every policy and every hand rule plays the same held-out episodes. Fields, policies and seeds are checked, and the
 /// evaluation is recorded, before the answer. The work is done after it, by whichever evaluator of the ledger is free, and
 /// started again when that one dies: follow `Location`. The result is recorded in the ledger.
+///
+/// With `logged`, as in `{"logged": "gateway", "policies": ["cheapest", "fastest"]}`, nothing is simulated: the policies are judged
+/// from the decisions of a deployment that explores, and from what was told of them.
 #[utoipa::path(post, path = "/v1/evaluations", tag = "evaluations", request_body = NewEvaluation,
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$",
         description = "The same key with the same request gets the same evaluation, from every evaluator of the ledger.")),
     responses(
         (status = 202, description = "Accepted: it is queued, or already in progress.", body = Evaluation,
             headers(("Location" = String, description = "Where the evaluation stands."))),
-        (status = 404, description = "`policy_not_found`: PUT the policy to the remembrancer first."),
+        (status = 404, description = "`policy_not_found`: PUT the policy to the remembrancer first; `deployment_not_found`."),
         (status = 409, description = "`policy_mismatch`: trained for other providers or tenants; `seeds_overlap`: \
             trained on test seeds; `idempotency_key_reused`."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field; `invalid_policy`."),
@@ -80,7 +83,7 @@ async fn get_evaluation(State(state): State<AppState>, Path(id): Path<Uuid>) -> 
 ///
 /// One row per policy and metric: its mean over the seeds with the 95 % interval, and the paired
 /// differences to the baseline and to the best hand rule. Under many preferences one row per policy and preference, then one of
-/// the limit per preference (`policy` is `limit`). A cell without data is empty.
+/// the limit per preference (`policy` is `limit`). From a deployment's log one row per policy. A cell without data is empty.
 #[utoipa::path(get, path = "/v1/evaluations/{id}/results.csv", tag = "evaluations",
     params(("id" = Uuid, Path, description = "The evaluation's id.")),
     responses(

@@ -44,15 +44,18 @@ use crate::{
   mesh evaluate --ai-agents out/swarm_final*.json --final
   mesh evaluate --ai-agents out/swarm_final.json --baseline-config workloads.json --steps 1000 --json
   mesh evaluate --ai-agents out/swarm_final.json --seeds 20 --at-most avg_latency_ms=305
+  mesh evaluate --logged gateway --policies cheapest,bid-price
   mesh evaluate --preset contended --policy-command 'python clients/python/examples/greedy.py'")]
 pub(crate) struct Evaluate {
     /// Policy files (swarm_final.json) or checkpoints (swarm_checkpoint.json), at most 60. Those that were trained alike
     /// (same algorithm, settings, agents, episodes, catalog, tenants, preset and reward) on seeds of their own are the
     /// trainings of one policy, whose intervals then cover the luck of training too
-    #[arg(long, value_name = "FILE", required_unless_present = "policy_command", num_args = 1..=60)]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["policy_command", "logged"], num_args = 1..=60)]
     ai_agents: Vec<PathBuf>,
     #[command(flatten)]
     programs: PolicyArgs,
+    #[command(flatten)]
+    log: LogArgs,
     /// Judge each file and each program as a policy of its own, also those that were trained alike or have one name
     #[arg(long)]
     apart: bool,
@@ -93,6 +96,40 @@ pub(crate) struct Evaluate {
     stack: StackArgs,
 }
 
+/// Flags that say which deployment's log policies are judged from.
+#[derive(Debug, Args)]
+struct LogArgs {
+    /// Judge --policies from the decisions of this deployment and what was told of them, in place of a simulation: what a
+    /// decision would have earned on average if they had made it
+    #[arg(long, value_name = "NAME", requires = "policies", conflicts_with_all = [
+        "ai_agents", "policy_command", "apart", "baseline_config", "preset", "providers", "steps", "preference",
+        "at_most", "at_least", "seeds", "first_seed", "is_final", "limit_steps", "output"])]
+    logged: Option<String>,
+    /// With --logged: hand rules by their names, policies by their ids or by the SHA-256 of their files
+    #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "logged", num_args = 1)]
+    policies: Vec<String>,
+    /// With --logged: read as many leaves of the log, as an earlier report says, to get its figures again [default: all]
+    #[arg(long, value_name = "N", requires = "logged", value_parser = clap::value_parser!(u64).range(1..))]
+    log_size: Option<u64>,
+}
+
+impl LogArgs {
+    /// The evaluation that is asked for, if it is one of a log.
+    fn request(&self) -> Option<NewEvaluation> {
+        let logged = self.logged.clone()?;
+        let policies = self.policies.iter().map(|name| match name.parse() {
+            Ok(file) => Trainings::One(file),
+            Err(_) => Trainings::Named(name.clone()),
+        });
+        Some(NewEvaluation {
+            logged: Some(logged),
+            log_size: self.log_size,
+            policies: policies.collect(),
+            ..NewEvaluation::default()
+        })
+    }
+}
+
 /// The answer of `--json`.
 #[derive(Serialize)]
 struct Output<'a> {
@@ -111,6 +148,9 @@ impl Evaluate {
             self.stack.refuse_all(
                 "nothing of services with --policy-command: programs are judged in this process, and nothing is recorded",
             )?;
+        }
+        if let Some(request) = self.log.request() {
+            return recorded(&self.stack, Vec::new(), false, request, &self.told());
         }
         let files =
             self.ai_agents.iter().map(|path| policy_file(path)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -222,7 +262,9 @@ async fn evaluate_there(
         let put = retrying(|| connection.remembrancer.put_artifact("application/json", bytes.clone()));
         stored.push((file, put.await.context("storing the policy")?.sha256));
     }
-    request.policies = policies(stored, apart);
+    if request.logged.is_none() {
+        request.policies = policies(stored, apart);
+    }
     let evaluation = evaluate(&connection.evaluator, &request).await?;
     if let Some(folder) = told.output {
         write_evaluation(connection, &evaluation, folder).await?;

@@ -11,11 +11,11 @@ use api::{
     policies::{Alternative, Outcome},
     remembrancer::{Action, Decision},
 };
-use policy::{DecidedRequest, Decision as Decided, Swarm, Told};
+use policy::{DecidedRequest, Decision as Decided, Exploration, Swarm, Told};
 use routing_env::{Choice, Environment, Fate, Market, ProviderState, Request, Resolution, Reward, Window};
 use serde::Serialize;
 
-use super::{explore::Exploration, schedule::Schedule};
+use super::schedule::Schedule;
 use crate::{
     decisions::{Position, decision},
     digest::sha256,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Fronts;
+use super::{Fronts, LoggedResult};
 use crate::Hash;
 
 /// A metric over trainings and seeds: its mean with a 95 % interval, which covers the luck of both, and their spread.
@@ -349,6 +349,9 @@ pub struct EvaluationResult {
     /// What each policy achieves under each preference; absent where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fronts: Option<Fronts>,
+    /// What a deployment's log says of the policies; absent where they were simulated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logged: Option<LoggedResult>,
     /// How each constraint was kept; absent where nothing was constrained.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<ConstraintResult>,

@@ -133,6 +133,7 @@ pub(crate) fn evaluation(size: &Size) -> EvaluationResult {
         policies: policies.collect(),
         best_rule: Some("bid-price".into()),
         fronts: None,
+        logged: None,
         limit: size.limit.map(|steps_solved| LimitResult {
             fill_rate: Some(estimate(0.982, 0.003)),
             avg_cost_usd: Some(estimate(2.94, 0.03)),
