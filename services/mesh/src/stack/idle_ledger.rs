@@ -168,7 +168,7 @@ fn without_secret(url: &str) -> String {
 /// The password in a URL, as it is and not as the URL spells it.
 fn password(url: &str) -> Option<String> {
     let (colon, at) = secret(url)?;
-    let spelled = url[colon + 1..at].as_bytes();
+    let spelled = &url.as_bytes()[colon + 1..at];
     let mut bytes = Vec::with_capacity(spelled.len());
     let mut rest = spelled;
     while let Some((byte, after)) = rest.split_first() {

@@ -204,7 +204,7 @@ mod tests {
                 first(1),
                 first(2),
                 first(3),
-                made(5 * n + 4, 1, 0.2, if n % 2 == 0 { 4.0 } else { 8.0 }),
+                made(5 * n + 4, 1, 0.2, if n.is_multiple_of(2) { 4.0 } else { 8.0 }),
             ]
         };
         (0..repeats).flat_map(five).collect()
