@@ -108,5 +108,6 @@ fn decision(caller: u8, sequence: u64) -> Decision {
         policy_version: sequence,
         deferred: false,
         wait_ms: 0.0,
+        arm: 0,
     }
 }

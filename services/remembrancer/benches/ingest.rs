@@ -180,5 +180,6 @@ fn decision(sequence: u64) -> Decision {
         policy_version: sequence / 286,
         deferred: false,
         wait_ms: 0.0,
+        arm: 0,
     }
 }

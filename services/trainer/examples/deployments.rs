@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use api::{
     FIRST_HELD_OUT_SEED,
-    deployments::{Clock, DeployedRequest, DeploymentRequest, MarketUpdate, NewDeployment},
+    deployments::{Clock, DeployedRequest, DeploymentRequest, MarketUpdate, NewDeployment, Promotion},
     policies::{NewPolicy, Outcome, ProviderNow, RoutingRequest, ServedDecision},
     remembrancer::Action,
     trainer::EnvironmentSpec,
@@ -225,6 +225,9 @@ impl<'a> World<'a> {
             explore: None,
             outcome_deadline_seconds: 48 * STEP_SECONDS as u32,
             hold_seconds: None,
+            challengers: Vec::new(),
+            guardrails: None,
+            promotion: Promotion::default(),
         };
         trainer.deploy(&deployment).await?;
         Ok(Self { trainer, env, name, late, missing, untold: BTreeMap::new() })
@@ -366,7 +369,7 @@ impl<'a> World<'a> {
         let has_settled = step.decisions.values().any(|decision| decision.deferred);
         let seconds = if has_settled { STEP_SECONDS - SETTLE_SECONDS } else { 1 };
         let call = DeploymentRequest {
-            requests: vec![DeployedRequest { request: asked, retry_of }],
+            requests: vec![DeployedRequest { request: asked, retry_of, id: None }],
             now: Some(moment(step.number, seconds)),
             ..DeploymentRequest::default()
         };

@@ -75,6 +75,7 @@ pub(crate) fn decision(
         policy_version,
         deferred: decided.resolution.deferred,
         wait_ms: decided.wait_ms,
+        arm: 0,
     }
 }
 

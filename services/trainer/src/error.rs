@@ -276,6 +276,16 @@ impl From<DeployError> for ApiError {
                      /v1/decisions/{id}` shows every decision."
                 ),
             ),
+            DeployError::NoChallenger => conflict(
+                "no_challenger",
+                format!(
+                    "{text}: `GET /v1/deployments/{{name}}` lists its challengers and where each stands."
+                ),
+            ),
+            DeployError::NotReady(why) => conflict(
+                "challenger_not_ready",
+                format!("The shadow cannot be promoted: {why}. Nothing was changed."),
+            ),
             DeployError::Elsewhere => Self::unavailable(
                 "deployment_elsewhere",
                 "Another trainer serves this deployment, or served it until just now: ask that one, or this one again when \

@@ -177,6 +177,11 @@ pub(crate) fn in_range(time: &DateTime<Utc>, _: &()) -> garde::Result {
     Err(garde::Error::new("expected a time from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z"))
 }
 
+/// For what is left out where it is 0.
+pub(crate) fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

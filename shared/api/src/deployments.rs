@@ -12,11 +12,19 @@ use crate::{
     policies::{ProviderNow, RoutingRequest, ServedDecision, TenantNow},
 };
 
+mod challengers;
+
+pub use challengers::{
+    ArmFigures, Challenger, ChallengerMode, ChallengerState, ChallengerStatus, ChangeChampion, Comparison,
+    Guardrails, Promotion, RewardDifference, ShadowStatus,
+};
+
 /// A policy to deploy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "gateway", "policy_id": "1fcb0350-dd98-567b-8e27-2cbd7cecde9d",
-    "step_seconds": 3600, "explore": {"epsilon": 0.02, "cost_guard": 0.2}}))]
+    "step_seconds": 3600, "explore": {"epsilon": 0.02, "cost_guard": 0.2},
+    "challengers": [{"policy_id": "1fcb0350-dd98-567b-8e27-2cbd7cecde9d", "mode": "shadow"}]}))]
 pub struct NewDeployment {
     /// Its name: lowercase letters, digits and hyphens. No two deployments of a ledger have the same.
     #[garde(length(bytes, min = 1, max = 63), custom(is_name))]
@@ -59,6 +67,19 @@ pub struct NewDeployment {
     #[garde(inner(range(min = 1, max = 31_536_000)))]
     #[schema(minimum = 1, maximum = 31_536_000)]
     pub hold_seconds: Option<u32>,
+    /// Policies that may take its place. The canaries among them decide at most 0.9 of the requests together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[garde(length(max = 8), dive)]
+    #[schema(max_items = 8)]
+    pub challengers: Vec<Challenger>,
+    /// What the jobs of canaries may come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub guardrails: Option<Guardrails>,
+    /// Who promotes a canary that has earned more than the champion.
+    #[serde(default, skip_serializing_if = "Promotion::is_automatic")]
+    #[garde(skip)]
+    pub promotion: Promotion,
 }
 
 /// Whose clock a deployment goes by.
@@ -134,6 +155,12 @@ pub struct DeploymentStream {
     pub providers: Vec<ProviderLeft>,
     /// The tenants now, in file order.
     pub tenants: Vec<TenantNow>,
+    /// The arm that is the champion: absent, 0, for the policy that the deployment was created with.
+    #[serde(default, skip_serializing_if = "crate::common::is_zero")]
+    pub champion: u32,
+    /// The challengers, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub challengers: Vec<ChallengerStatus>,
     /// SHA-256 over all that the next decisions are a function of, beside what the policy has seen of earlier windows: two
     /// trainers that continue the same records have the same.
     pub state_sha256: Hash,
@@ -217,6 +244,12 @@ pub struct DeployedRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub retry_of: Option<Uuid>,
+    /// The request's own id, where its caller has one. Which arm decides it depends on this alone then, and requests of one id
+    /// are decided by one arm; else each is drawn for anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(length(bytes, min = 1, max = 200)))]
+    #[schema(min_length = 1, max_length = 200)]
+    pub id: Option<String>,
 }
 
 /// The decisions of one call, each of them in the ledger.

@@ -282,6 +282,10 @@ pub struct ServedDecision {
     pub wait_ms: f64,
     /// The agent that decided.
     pub agent: u32,
+    /// Which of a deployment's policies decided: absent, 0, for the one that it was created with, else the challenger's
+    /// position, from 1.
+    #[serde(default, skip_serializing_if = "crate::common::is_zero")]
+    pub arm: u32,
     /// Every provider that it was not sent to, in catalog order.
     pub alternatives: Vec<Alternative>,
     /// Its sequence number in `run`.

@@ -120,6 +120,12 @@ pub struct Decision {
     #[garde(range(min = 0.0, max = 1e300))]
     #[schema(minimum = 0, maximum = 1e300)]
     pub wait_ms: f64,
+    /// Where several policies decide in one stream (`challengers` of a deployment), which one did: absent, 0, for the one that
+    /// the deployment was created with, else the challenger's position, from 1.
+    #[serde(default, skip_serializing_if = "crate::common::is_zero")]
+    #[garde(range(max = 1_000_000))]
+    #[schema(maximum = 1_000_000)]
+    pub arm: u32,
 }
 
 /// Consecutive decisions of one run. Either all are recorded or none.

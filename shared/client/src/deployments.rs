@@ -1,8 +1,9 @@
 use api::{
     Page,
     deployments::{
-        DeferredDecision, Deployment, DeploymentDecisions, DeploymentRequest, DeploymentStream, MarketUpdate,
-        MomentQuery, NewDeployment, OpenDecision, OpenDecisionQuery, StopDeployment,
+        ChangeChampion, DeferredDecision, Deployment, DeploymentDecisions, DeploymentRequest,
+        DeploymentStream, MarketUpdate, MomentQuery, NewDeployment, OpenDecision, OpenDecisionQuery,
+        StopDeployment,
     },
 };
 use chrono::{DateTime, Utc};
@@ -68,6 +69,24 @@ impl Trainer {
         query: &OpenDecisionQuery,
     ) -> Result<Page<OpenDecision>, ClientError> {
         self.connection.get(&["v1", "deployments", name, "open-decisions"]).query(query).answer().await
+    }
+
+    /// `POST /v1/deployments/{name}/promote`.
+    pub async fn promote_challenger(
+        &self,
+        name: &str,
+        change: &ChangeChampion,
+    ) -> Result<Deployment, ClientError> {
+        self.connection.post(&["v1", "deployments", name, "promote"]).json(change).answer().await
+    }
+
+    /// `POST /v1/deployments/{name}/rollback`.
+    pub async fn roll_back_challenger(
+        &self,
+        name: &str,
+        change: &ChangeChampion,
+    ) -> Result<Deployment, ClientError> {
+        self.connection.post(&["v1", "deployments", name, "rollback"]).json(change).answer().await
     }
 
     /// `POST /v1/deployments/{name}/stop`. Stopping it again changes nothing.

@@ -26,6 +26,12 @@ impl Exploration {
         Self { seed, epsilon, cost_guard }
     }
 
+    /// Whether a provider is tried at random in this decision, whoever makes it.
+    #[must_use]
+    pub fn tries(&self, decision: u64) -> bool {
+        self.epsilon > 0.0 && self.rng(decision).random::<f64>() < self.epsilon
+    }
+
     /// The decision, or one at random among the providers that cost little more than the cheapest; with the probability of
     /// what was chosen, whoever chose it. A policy that draws by itself is left alone, for only it knows the probability of
     /// all that it could have drawn; a request that is to wait is decided when it comes again.
@@ -35,8 +41,7 @@ impl Exploration {
             return decided;
         }
         let probability = |choice| self.probability(&decided, observation.candidates, choice);
-        let mut rng =
-            generator(self.seed ^ decision.wrapping_mul(0x9e37_79b9_7f4a_7c15), Stream::Agent(EXPLORER));
+        let mut rng = self.rng(decision);
         if rng.random::<f64>() >= self.epsilon {
             return Decision { propensity: probability(decided.choice), ..decided };
         }
@@ -63,6 +68,10 @@ impl Exploration {
         let kept = if is_own { 1.0 - self.epsilon } else { 0.0 };
         let is_guarded = guarded.iter().any(|provider| choice == Choice::Route(*provider));
         kept + if is_guarded { share } else { 0.0 }
+    }
+
+    fn rng(&self, decision: u64) -> impl rand::Rng + use<> {
+        generator(self.seed ^ decision.wrapping_mul(0x9e37_79b9_7f4a_7c15), Stream::Agent(EXPLORER))
     }
 
     fn leaves_alone(&self, decided: &Decision) -> bool {

@@ -208,6 +208,9 @@ pub(crate) trait Shared: Default + Send {
     /// Tells whose each of the step's requests is. Nobody may look at those that have not come yet.
     fn divide(&mut self, _agents: &[usize]) {}
 
+    /// The request at this position in the step, which was set aside, is none of theirs.
+    fn withdraw(&mut self, _index: usize) {}
+
     /// All of the step's requests, so many, have come: those that wait are decided next.
     fn end_arrivals(&mut self, _requests: usize) {}
 

@@ -32,6 +32,9 @@ pub(crate) trait Team: Send {
 
     fn decide(&mut self, agent: usize, observation: &Observation<'_>) -> Decision;
 
+    /// Forgets that the request at this position in the step was to wait: another team has decided it.
+    fn withdraw(&mut self, index: usize);
+
     fn score(&mut self, agent: usize, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64>;
 
     /// Puts the waiting requests (positions in `requests`) in the order in which they shall be decided.
@@ -157,6 +160,10 @@ impl<A: Agent> Team for TeamOf<A> {
 
     fn decide(&mut self, agent: usize, observation: &Observation<'_>) -> Decision {
         self.agents[agent].decide(observation, &mut self.shared)
+    }
+
+    fn withdraw(&mut self, index: usize) {
+        self.shared.withdraw(index);
     }
 
     fn score(&mut self, agent: usize, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {

@@ -13,6 +13,10 @@ use uuid::Uuid;
 
 use crate::{Body, Kind, serving::Configuration};
 
+mod changes;
+
+pub use changes::{Cause, Change, Promoted, RolledBack};
+
 const CREATED: Kind = Kind {
     name: "deployment.created",
     description: "ai-mesh policy that was deployed to route real requests",
@@ -46,7 +50,8 @@ const OUTCOME: Kind = Kind {
 const STOPPED: Kind =
     Kind { name: "deployment.stopped", description: "deployment that was stopped, and why", formerly: None };
 
-pub(crate) const KINDS: &[Kind] = &[CREATED, OPENED, INPUTS, MARKET, WINDOW, OUTCOME, STOPPED];
+pub(crate) const KINDS: &[Kind] =
+    &[CREATED, OPENED, INPUTS, MARKET, WINDOW, OUTCOME, changes::PROMOTED, changes::ROLLED_BACK, STOPPED];
 
 /// The namespace of the UUIDv5 of deployments.
 const NAMESPACE: Uuid = Uuid::from_u128(0x1d0c_7c55_55a5_4b8e_9f0a_90c1_c3f7_7d61);
@@ -67,6 +72,19 @@ pub struct Created {
     pub digest: Hash,
     /// How it decides; `starts_at` is there.
     pub settings: NewDeployment,
+    /// The policy, and where it decides.
+    pub configuration: Configuration,
+    /// The learner's name, or the rule's.
+    pub algorithm: String,
+    /// The policies of its challengers, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub challengers: Vec<Challenging>,
+}
+
+/// A policy that challenges a deployment's champion.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Challenging {
     /// The policy, and where it decides.
     pub configuration: Configuration,
     /// The learner's name, or the rule's.
@@ -196,9 +214,11 @@ impl Created {
         settings: NewDeployment,
         configuration: Configuration,
         algorithm: String,
+        challengers: Vec<Challenging>,
     ) -> Result<Self, CanonicalError> {
-        let digest = digest(&settings, &configuration)?;
-        Ok(Self { deployment_id: Self::id_of(&settings.name), digest, settings, configuration, algorithm })
+        let digest = digest(&settings, &configuration, &challengers)?;
+        let deployment_id = Self::id_of(&settings.name);
+        Ok(Self { deployment_id, digest, settings, configuration, algorithm, challengers })
     }
 
     /// The deployment of a name.
@@ -211,18 +231,25 @@ impl Created {
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.deployment_id == Self::id_of(&self.settings.name)
-            && digest(&self.settings, &self.configuration).is_ok_and(|digest| digest == self.digest)
+            && digest(&self.settings, &self.configuration, &self.challengers)
+                .is_ok_and(|digest| digest == self.digest)
     }
 }
 
 /// SHA-256 over what a deployment's decisions are a function of, beside what is asked and told.
-fn digest(settings: &NewDeployment, configuration: &Configuration) -> Result<Hash, CanonicalError> {
+fn digest(
+    settings: &NewDeployment,
+    configuration: &Configuration,
+    challengers: &[Challenging],
+) -> Result<Hash, CanonicalError> {
     #[derive(Serialize)]
     struct Stream<'a> {
         configuration: &'a Configuration,
         settings: &'a NewDeployment,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        challengers: &'a [Challenging],
     }
-    canonical_json(&Stream { configuration, settings }).map(|json| Hash(Sha256::digest(json).into()))
+    canonical_json(&Stream { configuration, settings, challengers }).map(|json| Hash(Sha256::digest(json).into()))
 }
 
 impl Outcome {

@@ -1,7 +1,5 @@
 use api::{
-    deployments::{
-        Clock, Deployment, DeploymentStatus, DeploymentStream, Explore, MarketUpdate, NewDeployment,
-    },
+    deployments::{Clock, Explore, MarketUpdate, NewDeployment},
     policies::{NewPolicy, ProviderNow, TenantNow},
     trainer::EnvironmentSpec,
 };
@@ -9,12 +7,19 @@ use clap::{Args, Subcommand};
 use client::{ClientError, Trainer};
 use uuid::Uuid;
 
+use self::{
+    challengers::{ChallengerArgs, Promote, Rollback},
+    show::{shown, status, stream_shown},
+};
 use crate::{
     exit::{Answer, usage},
     output::{say, say_json, table},
     remote::{RemoteArgs, trainer_error},
     runtime,
 };
+
+mod challengers;
+mod show;
 
 /// Let a policy of a running stack decide a stream of real requests
 ///
@@ -27,6 +32,8 @@ use crate::{
   mesh deploy status
   mesh deploy status gateway
   mesh deploy market gateway --down flux --price akash=1.2
+  mesh deploy promote gateway --reason \"it has agreed for a week\"
+  mesh deploy rollback gateway --reason \"tenants complain\"
   mesh deploy stop gateway --reason \"another policy is better\"")]
 pub(crate) struct Deploy {
     #[command(subcommand)]
@@ -38,6 +45,8 @@ enum Action {
     Create(Create),
     Status(Status),
     Market(Market),
+    Promote(Promote),
+    Rollback(Rollback),
     Stop(Stop),
 }
 
@@ -47,7 +56,8 @@ enum Action {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh deploy create gateway --rule bid-price --preset contended
-  mesh deploy create gateway --policy 1fcb0350-dd98-567b-8e27-2cbd7cecde9d --window 600 --epsilon 0.02")]
+  mesh deploy create gateway --policy 1fcb0350-dd98-567b-8e27-2cbd7cecde9d --window 600 --epsilon 0.02
+  mesh deploy create gateway --policy 1fcb0350-dd98-567b-8e27-2cbd7cecde9d --canary f2f233f8-0939-522b-98c7-6b83d771f591=0.1 --max-failure-rate 0.05")]
 struct Create {
     /// The deployment's name: lowercase letters, digits and hyphens
     #[arg(value_name = "NAME")]
@@ -76,6 +86,8 @@ struct Create {
     /// How long an outcome is waited for, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     outcome_deadline: u32,
+    #[command(flatten)]
+    challengers: ChallengerArgs,
     #[command(flatten)]
     shown: Shown,
 }
@@ -164,6 +176,12 @@ impl Deploy {
             Action::Create(create) => create.run(),
             Action::Status(status) => status.run(),
             Action::Market(market) => market.run(),
+            Action::Promote(Promote { change }) => {
+                change.run(async |trainer, name, change| trainer.promote_challenger(name, change).await)
+            }
+            Action::Rollback(Rollback { change }) => {
+                change.run(async |trainer, name, change| trainer.roll_back_challenger(name, change).await)
+            }
             Action::Stop(stop) => stop.run(),
         }
     }
@@ -196,6 +214,9 @@ impl Create {
                 explore,
                 outcome_deadline_seconds: self.outcome_deadline,
                 hold_seconds: None,
+                challengers: self.challengers.challengers(),
+                guardrails: self.challengers.guardrails(),
+                promotion: self.challengers.promotion(),
             };
             trainer.deploy(&deployment).await
         })?;
@@ -303,40 +324,6 @@ impl Shown {
     fn url(&self) -> String {
         self.remote.trainer().map(|trainer| trainer.endpoint().url.clone()).unwrap_or_default()
     }
-}
-
-fn status(status: DeploymentStatus) -> &'static str {
-    match status {
-        DeploymentStatus::Serving => "serving",
-        DeploymentStatus::Stopped => "stopped",
-    }
-}
-
-fn shown(deployment: &Deployment) -> String {
-    let head = format!("{} ({}), {}", deployment.name, deployment.algorithm, status(deployment.status));
-    let stream = deployment.stream.as_ref().map(stream_shown);
-    stream.map_or_else(|| head.clone(), |stream| format!("{head}\n{stream}"))
-}
-
-fn stream_shown(stream: &DeploymentStream) -> String {
-    let DeploymentStream { window, outcomes, .. } = stream;
-    let figures = format!(
-        "window {} until {}: {} decisions so far, {} requests wait\noutcomes: {} done, {} failed, {} open, {} missing\n",
-        window.number,
-        window.ends_at.format("%Y-%m-%d %H:%M:%S UTC"),
-        stream.decisions,
-        stream.waiting,
-        outcomes.succeeded,
-        outcomes.failed,
-        outcomes.open,
-        outcomes.missing
-    );
-    let rows = stream.providers.iter().map(|provider| {
-        let available = if provider.available { "yes" } else { "no" };
-        let left = format!("{:.1} of {:.1}", provider.remaining_gpu_hours, provider.capacity_gpu_hours);
-        vec![provider.id.clone(), available.to_owned(), left, provider.open_jobs.to_string()]
-    });
-    figures + &table(&["provider", "takes jobs", "GPU-hours left", "open jobs"], rows)
 }
 
 fn share(text: &str) -> Result<f64, String> {

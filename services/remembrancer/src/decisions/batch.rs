@@ -137,7 +137,12 @@ fn check(position: usize, decision: &Decision, run: api::Hash, first: u64, wrong
     if decision.price_assumed && !routed {
         field("price_assumed", "expected with `route` only".into());
     }
-    let counters = [("episode", decision.episode), ("step", decision.step), ("agent", decision.agent)];
+    let counters = [
+        ("episode", decision.episode),
+        ("step", decision.step),
+        ("agent", decision.agent),
+        ("arm", decision.arm),
+    ];
     for (name, number) in counters {
         if i32::try_from(number).is_err() {
             field(name, format!("expected at most {}", i32::MAX));

@@ -11,13 +11,13 @@ use crate::{
 /// The columns, in the order of the table and of [`CopyEncoder`].
 pub const COLUMNS: &str = "log_index, sequence, policy_version, gpu_hours, reward, propensity, wait_ms, \
     price_usd_per_hour, latency_ms, cost_usd, value, run_id, episode, step, agent, action, explored, deferred, \
-    price_assumed, tenant, workload, gpu_type, reason, provider";
+    price_assumed, tenant, workload, gpu_type, reason, provider, arm";
 
-const COLUMN_COUNT: i16 = 24;
+const COLUMN_COUNT: i16 = 25;
 
 const COPY: &str = "COPY decisions (log_index, sequence, policy_version, gpu_hours, reward, propensity, wait_ms, \
     price_usd_per_hour, latency_ms, cost_usd, value, run_id, episode, step, agent, action, explored, deferred, \
-    price_assumed, tenant, workload, gpu_type, reason, provider) FROM STDIN (FORMAT binary)";
+    price_assumed, tenant, workload, gpu_type, reason, provider, arm) FROM STDIN (FORMAT binary)";
 
 /// How much is encoded before it is sent: the server stores one chunk while the next is made.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -83,6 +83,7 @@ impl CopyEncoder {
             Some(provider) => self.field(provider.as_bytes()),
             None => self.null(),
         }
+        self.field(&decision.arm.to_be_bytes());
     }
 
     /// Writes the trailer and gives the rest that was not taken yet.
@@ -166,6 +167,7 @@ pub fn from_row(row: &PgRow) -> Result<Row> {
         policy_version: count("policy_version")?,
         deferred: row.try_get("deferred")?,
         wait_ms: row.try_get("wait_ms")?,
+        arm: small("arm")?,
     };
     Ok(Row { log_index: count("log_index")?, decision })
 }
@@ -216,6 +218,7 @@ pub(super) mod tests {
             policy_version: 12,
             deferred: false,
             wait_ms: 0.0,
+            arm: 0,
         }
     }
 

@@ -125,7 +125,7 @@ fn encode(lines: Lines, begins: bool, rows: Vec<Row>) -> Result<Vec<u8>> {
 }
 
 /// The fields of [`CsvRow`]: written by hand, so that an export of nothing has its header too.
-const COLUMNS: [&str; 24] = [
+const COLUMNS: [&str; 25] = [
     "log_index",
     "run",
     "sequence",
@@ -150,6 +150,7 @@ const COLUMNS: [&str; 24] = [
     "deferred",
     "wait_ms",
     "price_assumed",
+    "arm",
 ];
 
 /// A decision flat, with every field.
@@ -179,6 +180,7 @@ struct CsvRow<'a> {
     deferred: bool,
     wait_ms: f64,
     price_assumed: bool,
+    arm: u32,
 }
 
 impl<'a> From<&'a RecordedDecision> for CsvRow<'a> {
@@ -209,6 +211,7 @@ impl<'a> From<&'a RecordedDecision> for CsvRow<'a> {
             deferred: d.deferred,
             wait_ms: d.wait_ms,
             price_assumed: d.price_assumed,
+            arm: d.arm,
         }
     }
 }

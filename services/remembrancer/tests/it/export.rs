@@ -10,7 +10,7 @@ use crate::support::{Service, config, decision, decisions, fixture, json_of, run
 
 const HEADER: &str = "log_index,run,sequence,episode,step,agent,tenant,workload,gpu_type,gpu_hours,action,reason,\
     provider,price_usd_per_hour,latency_ms,cost_usd,reward,explored,propensity,value,policy_version,deferred,wait_ms,\
-    price_assumed";
+    price_assumed,arm";
 
 /// Two runs in turns: 2,400 and 1,200 decisions, more than one fetch of a cursor.
 async fn fill(service: &Service) {
@@ -61,7 +61,7 @@ async fn csv_has_a_header_also_without_decisions_and_every_field_exactly() {
     assert_eq!(
         rows[0],
         format!(
-            "0,{},0,0,0,0,acme,fine-tune,H100,{:?},hold,held,,,,,{:?},true,{:?},,0,true,12.5,false",
+            "0,{},0,0,0,0,acme,fine-tune,H100,{:?},hold,held,,,,,{:?},true,{:?},,0,true,12.5,false,1",
             run(1),
             held.gpu_hours,
             held.reward,

@@ -58,6 +58,7 @@ async fn every_change_behind_the_services_back_is_found_and_named() {
         ("UPDATE decisions SET tenant = tenant || ' ' WHERE log_index = 1", "log index 1 "),
         ("UPDATE decisions SET provider = 'none' WHERE log_index = 255", "log index 255 "),
         ("UPDATE decisions SET price_assumed = NOT price_assumed WHERE log_index = 1", "log index 1 "),
+        ("UPDATE decisions SET arm = arm + 1 WHERE log_index = 1", "log index 1 "),
         ("UPDATE decisions SET value = NULL WHERE log_index = 2", "log index 2 "),
         ("UPDATE decisions SET propensity = 'NaN' WHERE log_index = 4", "log index 4:"),
         ("UPDATE decisions SET episode = -1 WHERE log_index = 4", "below zero"),

@@ -44,6 +44,7 @@ prop_compose! {
         (gpu_hours, reward, propensity, wait_ms) in (0.0..1e12, number(), 0.0..=1.0, number()),
         (explored, deferred, assumed) in any::<(bool, bool, bool)>(),
         policy_version in 0..=api::MAX_SAFE_INTEGER,
+        arm in 0..=1_000_000_u32,
     ) -> Decision {
         let routed = action == Action::Route;
         let (provider, price_usd_per_hour) = (routed.then_some(provider), routed.then_some(price_usd_per_hour));
@@ -51,7 +52,7 @@ prop_compose! {
         Decision {
             run: api::Hash([5; 32]), sequence: 0, episode, step, agent, tenant, workload, gpu_type, gpu_hours, action,
             reason, provider, price_usd_per_hour, price_assumed: routed && assumed, latency_ms, cost_usd, reward, explored, propensity, value,
-            policy_version, deferred, wait_ms,
+            policy_version, deferred, wait_ms, arm,
         }
     }
 }

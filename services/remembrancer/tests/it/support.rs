@@ -146,6 +146,7 @@ pub(crate) fn decision(run: Hash, sequence: u64) -> Decision {
         policy_version: sequence / 10,
         deferred: sequence.is_multiple_of(11),
         wait_ms: if sequence.is_multiple_of(11) { 12.5 } else { 0.0 },
+        arm: u32::from(sequence.is_multiple_of(13)),
     }
 }
 

@@ -12,8 +12,8 @@ use std::{
 use api::{
     FieldError, Page,
     deployments::{
-        Clock, DeferredDecision, DeployedRequest, DeploymentDecisions, DeploymentRequest, DeploymentStream,
-        MarketUpdate, OpenDecision,
+        ChangeChampion, Clock, DeferredDecision, DeployedRequest, DeploymentDecisions, DeploymentRequest,
+        DeploymentStream, MarketUpdate, OpenDecision,
     },
     policies::{Outcome, ServedDecision},
     remembrancer::{DecisionBatch, Receipt, RecordReceipt},
@@ -21,14 +21,17 @@ use api::{
 use chrono::{DateTime, Utc};
 use client::{Ledger, LedgerError};
 use futures_util::future::join_all;
-use metrics::Counter;
-use records::deployments::{Inputs, Market, Outcome as Told, Special, Stopped, WindowEnded};
+use records::deployments::{
+    Change, Inputs, Market, Outcome as Told, Promoted, RolledBack, Special, Stopped, WindowEnded,
+};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
     DeployError,
+    counters::Counters,
     engine::{Asked, Engine, Made},
+    lifecycle::{Lifecycle, Step},
     market::Said,
     replay::Replayed,
     view,
@@ -70,6 +73,7 @@ pub(super) enum Call {
         limit: usize,
         answer: Answer<Page<OpenDecision>>,
     },
+    Change(Step, ChangeChampion, Answer<()>),
     Stop(Option<String>, Answer<()>),
 }
 
@@ -82,9 +86,9 @@ pub(super) struct Desk {
     pub(super) ledger: Ledger,
     pub(super) ledger_url: String,
     pub(super) engine: Engine,
+    lifecycle: Lifecycle,
     pub(super) is_stopped: bool,
-    /// Counts outcomes that nobody told in time.
-    missing: Counter,
+    counters: Counters,
     /// What could not be written yet.
     unwritten: Option<Write>,
     /// Decisions made since the last write, and what they were made from.
@@ -104,6 +108,7 @@ enum Write {
     Market { record: Market, said: Said },
     Window { next: u32, record: Option<WindowEnded> },
     Outcomes(Vec<Told>),
+    Change { step: Step, change: Change },
 }
 
 impl Desk {
@@ -112,8 +117,8 @@ impl Desk {
         session: Uuid,
         ledger: Ledger,
         ledger_url: String,
-        engine: Engine,
-        (replayed, missing): (Replayed, Counter),
+        (engine, lifecycle): (Engine, Lifecycle),
+        (replayed, counters): (Replayed, Counters),
     ) -> Self {
         Self {
             id,
@@ -123,8 +128,9 @@ impl Desk {
             ledger,
             ledger_url,
             engine,
+            lifecycle,
             is_stopped: replayed.is_stopped,
-            missing,
+            counters,
             unwritten: None,
             made: Vec::new(),
             inputs: Vec::new(),
@@ -157,7 +163,8 @@ impl Desk {
         let due = async {
             self.catch_up().await?;
             self.advance(now).await?;
-            self.write_decisions().await
+            self.write_decisions().await?;
+            self.judge().await
         };
         if let Err(error) = due.await {
             tracing::warn!(deployment = self.name, %error, "a window waits for the ledger");
@@ -175,7 +182,11 @@ impl Desk {
                 other => others.push(other),
             }
         }
-        if let Err(error) = self.catch_up().await {
+        let caught_up = async {
+            self.catch_up().await?;
+            self.judge().await
+        };
+        if let Err(error) = caught_up.await {
             let error = DeployError::away(&error);
             outcomes.into_iter().for_each(|(.., answer)| drop(answer.send(Err(error.again()))));
             others.into_iter().for_each(|call| call.refuse(&error));
@@ -187,7 +198,31 @@ impl Desk {
         for call in others {
             self.one(call, now).await;
         }
-        _ = self.write_decisions().await;
+        // what cannot be written now is written before anything else
+        if self.write_decisions().await.is_ok() {
+            _ = self.judge().await;
+        }
+    }
+
+    /// Does what is beyond doubt: what breaches its guardrails or earns less is rolled back, what earns more is promoted.
+    async fn judge(&mut self) -> Result<(), LedgerError> {
+        while !self.is_stopped
+            && self.unwritten.is_none()
+            && let Some((step, change)) = self.lifecycle.due(&self.engine)
+        {
+            self.write(Write::Change { step, change }).await?;
+        }
+        Ok(())
+    }
+
+    /// Promotes or rolls back what somebody asks for.
+    async fn change(&mut self, step: Step, asked: &ChangeChampion) -> Result<(), DeployError> {
+        if self.is_stopped {
+            return Err(DeployError::Stopped(self.name.clone()));
+        }
+        self.write_decisions().await.map_err(|error| DeployError::away(&error))?;
+        let change = self.lifecycle.asked(&self.engine, step, asked)?;
+        self.write(Write::Change { step, change }).await.map_err(|error| DeployError::away(&error))
     }
 
     async fn one(&mut self, call: Call, now: DateTime<Utc>) {
@@ -209,11 +244,11 @@ impl Desk {
             Call::Decide(asked, answer) => self.decide(&asked, answer),
             Call::Market(update, answer) => {
                 let result = self.market(update).await;
-                _ = answer.send(result.map(|()| view::stream(&self.engine)));
+                _ = answer.send(result.map(|()| view::stream(&self.engine, &self.lifecycle)));
             }
             Call::Look(_, answer) => {
                 let written = self.write_decisions().await.map_err(|error| DeployError::away(&error));
-                _ = answer.send(written.map(|()| view::stream(&self.engine)));
+                _ = answer.send(written.map(|()| view::stream(&self.engine, &self.lifecycle)));
             }
             Call::Deferred(deferral, _, answer) => {
                 let written = self.write_decisions().await.map_err(|error| DeployError::away(&error));
@@ -225,6 +260,10 @@ impl Desk {
             }
             Call::Open { after, limit, answer } => {
                 _ = answer.send(Ok(view::open_decisions(&self.engine, after, limit)));
+            }
+            Call::Change(step, asked, answer) => {
+                let changed = self.change(step, &asked).await;
+                _ = answer.send(changed);
             }
             Call::Stop(reason, answer) => {
                 let stopped = async {
@@ -313,8 +352,9 @@ impl Desk {
         let inputs = self.special(asked, &requests);
         said.tell(&mut self.engine);
         let first = self.made.len();
-        for request in requests {
-            let made = self.engine.decide(request, true);
+        for (asked, request) in asked.requests.iter().zip(requests) {
+            let arm = self.engine.arm_for(asked.id.as_deref(), request.retry_of);
+            let made = self.engine.decide(Asked { arm, ..request }, true);
             self.made.push(made);
         }
         self.inputs.extend(inputs);
@@ -327,12 +367,12 @@ impl Desk {
             .map_err(|wrong| errors.extend(wrong))
             .unwrap_or_default();
         let mut requests = Vec::with_capacity(asked.requests.len());
-        for (i, DeployedRequest { request, retry_of }) in asked.requests.iter().enumerate() {
+        for (i, DeployedRequest { request, retry_of, .. }) in asked.requests.iter().enumerate() {
             let request =
                 request_of(self.engine.env(), request, &format!("/requests/{i}/request"), &mut errors);
             let retry_of = retry_of.map(|decision| self.retry(decision, &mut retried));
             match (request, retry_of.transpose()) {
-                (Some(request), Ok(retry_of)) => requests.push(Asked { request, retry_of }),
+                (Some(request), Ok(retry_of)) => requests.push(Asked { request, retry_of, arm: 0 }),
                 (_, Err(detail)) => {
                     errors.push(FieldError { pointer: format!("/requests/{i}/retry_of"), detail });
                 }
@@ -514,12 +554,23 @@ impl Desk {
                     None => {
                         let (number, missing) = (self.engine.window().number(), self.engine.counts().missing);
                         self.engine.begin_window(*next);
-                        self.missing.increment(self.engine.counts().missing - missing);
+                        self.counters.missing.increment(self.engine.counts().missing - missing);
                         self.decided.retain(|deferral, _| self.engine.deferred(*deferral).is_some());
                         record.insert(view::ended(self.id, number, &self.engine))
                     }
                 };
                 ledger.append_body(ended).await?;
+            }
+            Write::Change { step, change } => {
+                match step {
+                    Step::Promote => ledger.append_body(&Promoted(change.clone())).await?,
+                    Step::RollBack => ledger.append_body(&RolledBack(change.clone())).await?,
+                };
+                tracing::info!(deployment = self.name, arm = change.arm, cause = ?change.cause, ?step, "the policies change");
+                if let Err(error) = self.lifecycle.apply(&mut self.engine, *step, change) {
+                    tracing::error!(deployment = self.name, %error, "what was recorded cannot be done");
+                }
+                self.counters.changed(*step);
             }
             Write::Outcomes(outcomes) => {
                 let answers = join_all(outcomes.iter().map(|told| ledger.append_body_once(told))).await;
@@ -572,6 +623,7 @@ impl Call {
             Self::Market(_, answer) | Self::Look(_, answer) => drop(answer.send(Err(error.again()))),
             Self::Deferred(_, _, answer) => drop(answer.send(Err(error.again()))),
             Self::Open { answer, .. } => drop(answer.send(Err(error.again()))),
+            Self::Change(_, _, answer) => drop(answer.send(Err(error.again()))),
             Self::Stop(_, answer) => drop(answer.send(Err(error.again()))),
         }
     }

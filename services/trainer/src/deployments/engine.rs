@@ -8,22 +8,27 @@ use std::collections::BTreeMap;
 
 use api::{
     Hash,
+    deployments::NewDeployment,
     policies::{Alternative, Outcome},
     remembrancer::{Action, Decision},
 };
 use policy::{DecidedRequest, Decision as Decided, Exploration, Swarm, Told};
-use routing_env::{Choice, Environment, Fate, Market, ProviderState, Request, Resolution, Reward, Window};
+use routing_env::{
+    Choice, Environment, Fate, Market, Preference, ProviderState, Request, Resolution, Reward, Window,
+};
 use serde::Serialize;
 
-use super::schedule::Schedule;
+use super::{
+    arms::{Arms, Draw, Drawn},
+    event::{DEFERRED, Event, Real},
+    schedule::Schedule,
+    trial::Pay,
+};
 use crate::{
     decisions::{Position, decision},
     digest::sha256,
     serving::alternatives_of,
 };
-
-/// The reason of a decision to let a request wait for the end of its window.
-pub(crate) const DEFERRED: &str = "deferred";
 
 /// How long what became of deferred requests is remembered, in windows.
 const WINDOWS_REMEMBERED: u32 = 2;
@@ -31,7 +36,7 @@ const WINDOWS_REMEMBERED: u32 = 2;
 /// A stream.
 pub(crate) struct Engine {
     env: Environment,
-    swarm: Swarm,
+    arms: Arms,
     reward: Reward,
     run: Hash,
     schedule: Schedule,
@@ -50,6 +55,7 @@ pub(crate) struct Engine {
     next_sequence: u64,
     market_updates: u64,
     counts: Counts,
+    listeners: Vec<Box<dyn FnMut(Event) + Send>>,
 }
 
 /// What was told of jobs.
@@ -65,18 +71,21 @@ pub(crate) struct Counts {
 pub(crate) struct Job {
     pub(crate) window: u32,
     /// The request's position in its window.
-    index: usize,
+    pub(crate) index: usize,
     pub(crate) provider: usize,
     pub(crate) tenant: usize,
     pub(crate) hours: f64,
-    cost: f64,
-    wait_ms: f64,
+    pub(crate) cost: f64,
+    pub(crate) wait_ms: f64,
     /// Without the waiting.
-    expected_ms: f64,
-    is_second_try: bool,
+    pub(crate) expected_ms: f64,
+    pub(crate) is_second_try: bool,
     /// Whether its request has been sent elsewhere, because it failed.
-    was_retried: bool,
+    pub(crate) was_retried: bool,
     pub(crate) is_told: bool,
+    /// Which policy sent it there.
+    #[serde(skip_serializing_if = "is_first")]
+    pub(crate) arm: usize,
 }
 
 /// A request as it is fed in.
@@ -85,6 +94,8 @@ pub(crate) struct Asked {
     pub(crate) request: Request,
     /// The decision whose job failed.
     pub(crate) retry_of: Option<u64>,
+    /// Which policy decides.
+    pub(crate) arm: usize,
 }
 
 /// What was decided.
@@ -121,13 +132,12 @@ impl Engine {
     ) -> Self {
         let base: Vec<_> =
             (0..env.catalog().providers.len()).map(|provider| env.base_state(provider)).collect();
-        swarm.freeze();
-        swarm.begin_episode(seed_of(&run));
+        begin_stream(&mut swarm, &run);
         let window = window(&env, &base, &BTreeMap::new(), (0, &schedule), 0, reward);
-        swarm.begin_window(0);
+        let pay = Pay { reward, worth: worth(reward, &env) };
         Self {
+            arms: Arms::of_champion(swarm, pay),
             env,
-            swarm,
             reward,
             run,
             schedule,
@@ -141,6 +151,52 @@ impl Engine {
             next_sequence: 0,
             market_updates: 0,
             counts: Counts::default(),
+            listeners: Vec::new(),
+        }
+    }
+
+    /// Lets policies challenge the champion: canaries with their swarms, shadows without.
+    pub(crate) fn challenge(&mut self, settings: &NewDeployment, canaries: Vec<Option<Swarm>>) {
+        let run = self.run;
+        let begun = canaries.into_iter().map(|swarm| {
+            swarm.map(|mut swarm| {
+                begin_stream(&mut swarm, &run);
+                swarm
+            })
+        });
+        self.arms.challenge(settings, begun.collect::<Vec<_>>());
+    }
+
+    /// Makes a challenger the champion; a shadow brings its swarm.
+    pub(crate) fn promote(&mut self, arm: usize, shadow: Option<Swarm>, settings: &NewDeployment) {
+        self.arms.promote(arm, shadow, settings);
+        self.emit(|| Event::ChampionChanged);
+    }
+
+    /// Takes a challenger back, or the champion, where it was one.
+    pub(crate) fn roll_back(&mut self, arm: usize, settings: &NewDeployment) {
+        let before = self.arms.champion();
+        self.arms.roll_back(arm, settings);
+        if self.arms.champion() != before {
+            self.emit(|| Event::ChampionChanged);
+        }
+    }
+
+    /// Tells somebody of all that happens from now on.
+    pub(crate) fn listen(&mut self, listener: Box<dyn FnMut(Event) + Send>) {
+        self.listeners.push(listener);
+    }
+
+    pub(crate) fn arms(&self) -> &Arms {
+        &self.arms
+    }
+
+    /// The policy that decides the next request: the one that decided its first try, or the one that it is drawn for.
+    pub(crate) fn arm_for(&self, id: Option<&str>, retry_of: Option<u64>) -> usize {
+        match retry_of.and_then(|decision| self.jobs.get(&decision)) {
+            Some(job) if self.arms.decides(job.arm) => job.arm,
+            Some(_) => self.arms.champion(),
+            None => self.arms.drawn(Draw::of(&self.run, id, self.next_sequence)),
         }
     }
 
@@ -150,6 +206,10 @@ impl Engine {
 
     pub(crate) fn run(&self) -> Hash {
         self.run
+    }
+
+    pub(crate) fn reward(&self) -> Reward {
+        self.reward
     }
 
     pub(crate) fn schedule(&self) -> &Schedule {
@@ -215,6 +275,7 @@ impl Engine {
         for (tenant, usd) in budgets {
             self.window.market_mut().set_budget(*tenant, *usd);
         }
+        self.emit(|| Event::Market { providers: providers.to_vec(), budgets: budgets.to_vec() });
     }
 
     /// Counts an update of the market that is a record of its own.
@@ -241,20 +302,26 @@ impl Engine {
             }
             failed => (self.window.arrive(asked.request), failed.map(|job| job.provider)),
         };
-        self.decide_at(index, failed_at, explains, None)
+        let made = self.decide_at(index, (asked.arm, asked.retry_of.is_none()), failed_at, explains, None);
+        self.emit_decided(asked, index, &made.decision);
+        made
     }
 
     /// Decides those that wait; nobody waits from now on in this window.
     pub(crate) fn settle(&mut self, explains: bool) -> Vec<Made> {
-        let swarm = &mut self.swarm;
-        let waiting = self.window.settle(|requests, waiting| swarm.order_waiting(requests, waiting));
+        self.emit(|| Event::Settled);
+        let arms = &mut self.arms;
+        let waiting = self.window.settle(|requests, waiting| arms.order_waiting(requests, waiting));
         let mut deferrals = std::mem::take(&mut self.deferrals);
         let decided = waiting.into_iter().map(|index| {
             let deferral = deferrals.remove(&index);
-            let made = self.decide_at(index, None, explains, deferral);
+            let arm = self.arms.arm_of_deferral(deferral);
+            let made = self.decide_at(index, (arm, false), None, explains, deferral);
             if let Some(deferral) = deferral {
                 self.decided.insert(deferral, (self.window.number(), made.decision.sequence));
             }
+            let champion = self.arms.champion();
+            self.emit(|| Event::Resolved { index, real: Real::of(&made.decision, champion) });
             made
         });
         decided.collect()
@@ -266,13 +333,16 @@ impl Engine {
         let Some(job) = self.jobs.get_mut(&sequence).filter(|job| !job.is_told) else { return false };
         job.is_told = true;
         let job = *job;
-        self.told.push(Told {
+        let told = Told {
             provider: job.provider,
             succeeded: outcome.succeeded,
             expected_ms: job.expected_ms,
             latency_ms: outcome.latency_ms.map(|latency_ms| (latency_ms - job.wait_ms).max(0.0)),
             is_second_try: job.is_second_try,
-        });
+        };
+        self.told.push(told);
+        self.arms.hear(sequence, outcome);
+        self.emit(|| Event::Told { sequence, told, outcome: outcome.clone() });
         *(if outcome.succeeded { &mut self.counts.succeeded } else { &mut self.counts.failed }) += 1;
         if job.window == self.window.number() {
             let charged = outcome.cost_usd.unwrap_or(if outcome.succeeded { job.cost } else { 0.0 });
@@ -292,7 +362,7 @@ impl Engine {
     pub(crate) fn begin_window(&mut self, next: u32) {
         let told = std::mem::take(&mut self.told);
         let outcome = self.window.end(&self.env);
-        self.swarm.end_window(&outcome, &told);
+        self.arms.swarms_mut().for_each(|swarm| swarm.end_window(&outcome, &told));
         let arrival = self.window.next_arrival();
         let deadline = self.schedule.outcome_windows();
         let mut missing = 0;
@@ -307,13 +377,16 @@ impl Engine {
         self.counts.missing += missing;
         self.decided.retain(|_, (window, _)| next - *window < WINDOWS_REMEMBERED);
         self.window = window(&self.env, &self.base, &self.jobs, (next, &self.schedule), arrival, self.reward);
-        self.swarm.begin_window(next);
+        self.arms.swarms_mut().for_each(|swarm| swarm.begin_window(next));
+        let jobs = &self.jobs;
+        self.arms.begin_window(|sequence| jobs.contains_key(&sequence));
+        self.emit(|| Event::Window { next });
     }
 
     /// SHA-256 over the state.
     pub(crate) fn state_sha256(&self) -> Hash {
         let providers = self.window.market().providers().iter();
-        let state = serde_json::json!({
+        let mut state = serde_json::json!({
             "window": self.window.number(),
             "next_arrival": self.window.next_arrival(),
             "has_settled": self.window.has_settled(),
@@ -327,28 +400,30 @@ impl Engine {
             "next_sequence": self.next_sequence,
             "market_updates": self.market_updates,
             "counts": self.counts,
-            "policy": self.swarm.moment(),
+            "policy": self.arms.swarm(self.arms.champion()).moment(),
         });
+        if self.arms.are_several() {
+            state["arms"] = self.arms.shown().into();
+        }
         sha256(state.to_string().as_bytes())
     }
 
+    /// Lets an arm decide a request, which may have been drawn for it just now.
     fn decide_at(
         &mut self,
         index: usize,
+        (arm, was_drawn): (usize, bool),
         failed_at: Option<usize>,
         explains: bool,
         deferral: Option<u64>,
     ) -> Made {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let Self { env, swarm, window, exploration, .. } = self;
-        let decided = window.observe(env, index, failed_at).map(|observation| {
-            let decided = swarm.decide(&observation);
-            match exploration {
-                Some(exploration) => exploration.explore(decided, &observation, sequence),
-                None => decided,
-            }
-        });
+        let Self { env, arms, window, exploration, .. } = self;
+        let drawn = window
+            .observe(env, index, failed_at)
+            .map(|observation| arms.decide((arm, was_drawn), &observation, exploration.as_ref(), sequence));
+        let (decided, units) = drawn.map(|Drawn { decided, units }| (decided, units)).unzip();
         let choice = decided.map(|decided| decided.choice);
         let mut alternatives = Vec::new();
         if explains {
@@ -356,13 +431,15 @@ impl Engine {
                 Some(Choice::Route(provider)) => Some(provider),
                 _ => None,
             };
-            alternatives = alternatives_of(swarm, &window.observation(env, index, failed_at), taken);
+            alternatives =
+                alternatives_of(arms.swarm_mut(arm), &window.observation(env, index, failed_at), taken);
         }
         let resolution = match choice {
             Some(choice) => window.act(env, index, failed_at, choice),
             None => Some(*window.resolution(index)),
         };
-        let decision = self.row(sequence, index, decided, resolution);
+        let decision = self.row((sequence, arm), index, decided, resolution);
+        self.arms.note((sequence, arm), units.unwrap_or_default(), resolution, deferral);
         if let Some(routed) = resolution.as_ref().and_then(Resolution::routed) {
             let wait_ms = self.window.wait_ms(index);
             let job = Job {
@@ -377,6 +454,7 @@ impl Engine {
                 is_second_try: failed_at.is_some(),
                 was_retried: false,
                 is_told: false,
+                arm,
             };
             self.jobs.insert(sequence, job);
         } else if resolution.is_none() {
@@ -388,7 +466,7 @@ impl Engine {
     /// The decision as the ledger keeps it. One that defers says nothing yet of what its request earns.
     fn row(
         &self,
-        sequence: u64,
+        (sequence, arm): (u64, usize),
         index: usize,
         decided: Option<Decided>,
         resolution: Option<Resolution>,
@@ -397,7 +475,7 @@ impl Engine {
         let arrival = self.window.next_arrival() - (self.window.requests().len() - index) as u64;
         let waits = Resolution { fate: Fate::Held, deferred: false, ..*self.window.resolution(index) };
         let decided = DecidedRequest {
-            agent: self.swarm.agent_of(request.tenant, arrival),
+            agent: self.arms.swarm(arm).agent_of(request.tenant, arrival),
             request,
             resolution: resolution.unwrap_or(waits),
             wait_ms: self.window.wait_ms(index),
@@ -407,16 +485,44 @@ impl Engine {
             value: decided.and_then(|decided| decided.value),
         };
         let at = Position { run: self.run, episode: 0, first_sequence: sequence };
-        let mut decision = decision(&self.env, at, self.window.number(), self.swarm.steps_seen(), &decided);
+        let version = self.arms.swarm(arm).steps_seen();
+        let mut decision = decision(&self.env, at, self.window.number(), version, &decided);
+        decision.arm = arm as u32; // of few
         if resolution.is_none() {
             (decision.action, decision.reason) = (Action::Hold, DEFERRED.to_owned());
         }
         decision
     }
+
+    fn emit_decided(&mut self, Asked { request, retry_of, .. }: Asked, index: usize, decision: &Decision) {
+        let champion = self.arms.champion();
+        self.emit(|| Event::Decided { index, request, retry_of, real: Real::of(decision, champion) });
+    }
+
+    fn emit(&mut self, event: impl Fn() -> Event) {
+        self.listeners.iter_mut().for_each(|listener| listener(event()));
+    }
+}
+
+/// Makes a swarm one that decides in this stream: what is random in it is drawn from the stream's digest.
+pub(crate) fn begin_stream(swarm: &mut Swarm, run: &Hash) {
+    swarm.freeze();
+    swarm.begin_episode(seed_of(run));
+    swarm.begin_window(0);
+}
+
+/// What a request that is served for nothing and at once is worth, in points.
+fn worth(reward: Reward, env: &Environment) -> f64 {
+    let scale = reward.preference().map_or(1.0, |preference| preference.scale(env));
+    Preference::EXCESS_COST.request * scale
+}
+
+fn is_first(arm: &usize) -> bool {
+    *arm == 0
 }
 
 /// A window that begins, in which jobs of earlier ones may still hold what they were sent for.
-fn window(
+pub(crate) fn window(
     env: &Environment,
     base: &[ProviderState],
     jobs: &BTreeMap<u64, Job>,
@@ -434,7 +540,6 @@ fn window(
     Window::new(env, market, (number, schedule.hour_of_week(number)), first_arrival, reward)
 }
 
-/// What is random in a policy is drawn from the stream's digest.
 fn seed_of(run: &Hash) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = run.0;
     u64::from_be_bytes([a, b, c, d, e, f, g, h]) & api::MAX_SAFE_INTEGER
@@ -449,7 +554,6 @@ fn figures(state: &ProviderState) -> (bool, [f64; 5]) {
 mod tests {
     use std::collections::HashMap;
 
-    use api::deployments::NewDeployment;
     use policy::Rule;
     use routing_env::Preset;
 
@@ -469,7 +573,7 @@ mod tests {
     /// An A100 for the research tenant: flux, akash and aethir serve it.
     fn asked(engine: &Engine, hours: f64) -> Asked {
         let a100 = engine.env().gpu_types().iter().position(|gpu| gpu == "A100").unwrap();
-        Asked { request: Request::of_tenant(engine.env(), 0, 0, a100, hours), retry_of: None }
+        Asked { request: Request::of_tenant(engine.env(), 0, 0, a100, hours), retry_of: None, arm: 0 }
     }
 
     /// What was decided, by what was said of its probability: as often as was said, in a million decisions.

@@ -10,12 +10,15 @@ use api::{
 use client::{Ledger, LedgerError, Records};
 use records::{
     Body,
-    deployments::{Inputs, Market, Opened, Outcome, Special, Stopped, WindowEnded, subject},
+    deployments::{
+        Change, Inputs, Market, Opened, Outcome, Promoted, RolledBack, Special, Stopped, WindowEnded, subject,
+    },
 };
 use uuid::Uuid;
 
 use super::{
     engine::{Asked, Engine, Made},
+    lifecycle::{Lifecycle, Step},
     market::Said,
 };
 use crate::serving::request_of;
@@ -44,10 +47,16 @@ pub(crate) struct Replayed {
 /// # Errors
 /// The remembrancer is away; a decision is not the one that the stream makes: another version of this program, or another
 /// policy file, made it, or somebody else wrote into the ledger.
-pub(crate) async fn replay(ledger: &Ledger, id: Uuid, engine: &mut Engine) -> Result<Replayed, ReplayError> {
+pub(crate) async fn replay(
+    ledger: &Ledger,
+    id: Uuid,
+    engine: &mut Engine,
+    lifecycle: &mut Lifecycle,
+) -> Result<Replayed, ReplayError> {
     let query = RecordQuery { subject: Some(subject(id)), ..RecordQuery::default() };
     let mut replay = Replay {
         engine,
+        lifecycle,
         inputs: HashMap::new(),
         special: HashMap::new(),
         expected: VecDeque::new(),
@@ -76,6 +85,7 @@ pub(crate) async fn replay(ledger: &Ledger, id: Uuid, engine: &mut Engine) -> Re
 
 struct Replay<'a> {
     engine: &'a mut Engine,
+    lifecycle: &'a mut Lifecycle,
     /// By the sequence number of the first decision.
     inputs: HashMap<u64, Inputs>,
     /// What is special about requests that come next, by their decisions.
@@ -113,10 +123,30 @@ impl Replay<'_> {
                 }
                 self.replayed.log_indexes.clear();
             }
+        } else if let Some(Promoted(change)) = read(record) {
+            self.change(Step::Promote, &change)?;
+        } else if let Some(RolledBack(change)) = read(record) {
+            self.change(Step::RollBack, &change)?;
         } else if kind == Stopped::KIND.name {
             self.replayed.is_stopped = true;
         }
         Ok(())
+    }
+
+    /// Makes a change that was recorded, with the figures that were: they follow from what was recorded before.
+    fn change(&mut self, step: Step, change: &Change) -> Result<(), ReplayError> {
+        if change.number != self.lifecycle.changes() {
+            return Ok(()); // none of this program's
+        }
+        let (arm, reason) = (change.arm as usize, change.reason.clone());
+        let made = self.lifecycle.change(self.engine, step, arm, change.cause, reason);
+        if made != *change {
+            return Err(ReplayError::Differs(format!(
+                "the change {} of the policies is {change:?} in the ledger, and this trainer makes {made:?}",
+                change.number
+            )));
+        }
+        self.lifecycle.apply(self.engine, step, change).map_err(ReplayError::Differs)
     }
 
     fn decision(&mut self, row: RecordedDecision) -> Result<(), ReplayError> {
@@ -191,7 +221,14 @@ impl Replay<'_> {
                 decision.sequence
             ))
         })?;
-        Ok(Asked { request, retry_of: special.retry_of })
+        let arm = decision.arm as usize;
+        if !self.engine.arms().decides(arm) {
+            let Decision { sequence, .. } = decision;
+            return Err(ReplayError::Differs(format!(
+                "the decision {sequence} is of the arm {arm}, which decides nothing"
+            )));
+        }
+        Ok(Asked { request, retry_of: special.retry_of, arm })
     }
 }
 

@@ -10,11 +10,11 @@ use client::Ledger;
 use records::deployments::WindowEnded;
 use uuid::Uuid;
 
-use super::{DeployError, engine::Engine};
+use super::{DeployError, engine::Engine, lifecycle::Lifecycle};
 use crate::policies::identity::decision_id;
 
 /// Where a stream stands.
-pub(super) fn stream(engine: &Engine) -> DeploymentStream {
+pub(super) fn stream(engine: &Engine, lifecycle: &Lifecycle) -> DeploymentStream {
     let (window, schedule, counts) = (engine.window(), engine.schedule(), engine.counts());
     let market = window.market();
     let mut open = vec![0; market.providers().len()];
@@ -48,6 +48,8 @@ pub(super) fn stream(engine: &Engine) -> DeploymentStream {
         tenants: tenants
             .map(|(tenant, budget)| TenantNow { id: tenant.id.clone(), remaining_budget_usd: *budget })
             .collect(),
+        champion: engine.arms().champion() as u32, // of few
+        challengers: lifecycle.challengers(engine),
         state_sha256: engine.state_sha256(),
     }
 }

@@ -1,8 +1,9 @@
 use api::{
     Page,
     deployments::{
-        DeferredDecision, Deployment, DeploymentDecisions, DeploymentRequest, DeploymentStream, MarketUpdate,
-        MomentQuery, NewDeployment, OpenDecision, OpenDecisionQuery, StopDeployment,
+        ChangeChampion, DeferredDecision, Deployment, DeploymentDecisions, DeploymentRequest,
+        DeploymentStream, MarketUpdate, MomentQuery, NewDeployment, OpenDecision, OpenDecisionQuery,
+        StopDeployment,
     },
 };
 use axum::{
@@ -24,6 +25,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(get_deferred_decision))
         .routes(routes!(put_market))
         .routes(routes!(list_open_decisions))
+        .routes(routes!(promote_challenger))
+        .routes(routes!(roll_back_challenger))
         .routes(routes!(stop_deployment))
 }
 
@@ -170,6 +173,49 @@ async fn list_open_decisions(
     let after = service_kit::cursor(query.cursor.as_deref(), |text| text.parse().ok())?;
     let limit = query.limit.unwrap_or(100) as usize;
     Ok(Json(state.deployments().open_decisions(&name, after, limit).await?))
+}
+
+/// Promote a challenger
+///
+/// It is the champion from now on, and goes on from what it has seen of the stream: a shadow from its own. What is recorded has
+/// the figures of that moment. The champion before it stays: rolled back, it is the champion again.
+#[utoipa::path(post, path = "/v1/deployments/{name}/promote", tag = "deployments", request_body = ChangeChampion,
+    params(("name" = String, Path, description = "The deployment.", example = "gateway")),
+    responses(
+        (status = 200, description = "The challenger is the champion.", body = Deployment),
+        (status = 404, description = "`deployment_not_found`."),
+        (status = 409, description = "`no_challenger`, `challenger_not_ready`, `deployment_stopped`, \
+                                      `deployment_cannot_continue`."),
+        (status = 422, description = "`invalid_request`: which of several challengers."),
+        (status = 503, description = "`deployment_elsewhere`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
+async fn promote_challenger(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Json(change): Json<ChangeChampion>,
+) -> ApiResult<Json<Deployment>> {
+    state.policies().await?;
+    Ok(Json(state.deployments().promote(&name, change).await?))
+}
+
+/// Roll a challenger back
+///
+/// It decides nothing any more, and its requests are the champion's again. Where the champion was a challenger and no other one
+/// is active, it is rolled back itself, to the champion before it.
+#[utoipa::path(post, path = "/v1/deployments/{name}/rollback", tag = "deployments", request_body = ChangeChampion,
+    params(("name" = String, Path, description = "The deployment.", example = "gateway")),
+    responses(
+        (status = 200, description = "It is rolled back.", body = Deployment),
+        (status = 404, description = "`deployment_not_found`."),
+        (status = 409, description = "`no_challenger`, `deployment_stopped`, `deployment_cannot_continue`."),
+        (status = 422, description = "`invalid_request`: which of several challengers."),
+        (status = 503, description = "`deployment_elsewhere`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
+async fn roll_back_challenger(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Json(change): Json<ChangeChampion>,
+) -> ApiResult<Json<Deployment>> {
+    state.policies().await?;
+    Ok(Json(state.deployments().roll_back(&name, change).await?))
 }
 
 /// Stop a deployment

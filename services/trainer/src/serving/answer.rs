@@ -48,6 +48,7 @@ pub(crate) fn served(
         deferred: decision.deferred,
         wait_ms: decision.wait_ms,
         agent: decision.agent,
+        arm: decision.arm,
         alternatives,
         sequence: decision.sequence,
         log_index,

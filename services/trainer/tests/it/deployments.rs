@@ -3,7 +3,7 @@
 use api::{
     deployments::{
         Clock, DeployedRequest, DeploymentDecisions, DeploymentRequest, DeploymentStatus, Explore,
-        MarketUpdate, NewDeployment, OpenDecisionQuery,
+        MarketUpdate, NewDeployment, OpenDecisionQuery, Promotion,
     },
     policies::{AlternativeReason, NewPolicy, Outcome, ProviderNow, RoutingRequest, ServedDecision},
     remembrancer::Action,
@@ -44,6 +44,9 @@ fn settings(name: &str, policy_id: Uuid) -> NewDeployment {
         explore: None,
         outcome_deadline_seconds: 2 * 3600,
         hold_seconds: None,
+        challengers: Vec::new(),
+        guardrails: None,
+        promotion: Promotion::default(),
     }
 }
 
@@ -55,7 +58,7 @@ fn inference(hours: f64) -> DeployedRequest {
         gpu_hours: hours,
         ..RoutingRequest::default()
     };
-    DeployedRequest { request, retry_of: None }
+    DeployedRequest { request, retry_of: None, id: None }
 }
 
 fn call(now: Option<DateTime<Utc>>, requests: Vec<DeployedRequest>) -> DeploymentRequest {
@@ -174,6 +177,7 @@ async fn an_outcome_is_told_once_and_what_is_not_told_is_listed_and_then_missing
     let impossible = DeployedRequest {
         request: RoutingRequest { max_latency_ms: Some(1.0), ..inference(1.0).request },
         retry_of: None,
+        id: None,
     };
     let dropped = ask(&trainer, "gateway", call(at(0, 0), vec![impossible])).await.remove(0);
     assert_eq!(dropped.action, Action::Drop);
@@ -209,6 +213,7 @@ async fn a_request_that_waits_is_decided_before_the_window_ends() {
             ..RoutingRequest::default()
         },
         retry_of: None,
+        id: None,
     };
     let deferral = ask(&trainer, "gateway", call(at(0, 0), vec![research, inference(1.0)])).await.remove(0);
     assert_eq!((deferral.action, deferral.reason.as_str()), (Action::Hold, "deferred"));
@@ -230,7 +235,7 @@ async fn feed(trainer: &Trainer, windows: std::ops::Range<i64>) {
             let asked = match n {
                 3 => {
                     let request = RoutingRequest { max_latency_ms: Some(310.0), ..inference(hours).request };
-                    DeployedRequest { request, retry_of: None }
+                    DeployedRequest { request, retry_of: None, id: None }
                 }
                 _ => inference(hours),
             };

@@ -44,6 +44,7 @@ fn decision(sequence: u64) -> Decision {
         policy_version: 0,
         deferred: false,
         wait_ms: 0.0,
+        arm: 0,
     }
 }
 

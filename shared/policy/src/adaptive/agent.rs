@@ -99,6 +99,10 @@ impl Shared for Step {
         self.agents = agents.to_vec();
     }
 
+    fn withdraw(&mut self, index: usize) {
+        self.notes.withdraw(index);
+    }
+
     fn end_arrivals(&mut self, requests: usize) {
         self.notes.end_arrivals(requests);
     }

@@ -79,6 +79,10 @@ impl Shared for Step {
     fn begin_step(&mut self) {
         *self = Self::default();
     }
+
+    fn withdraw(&mut self, _index: usize) {
+        self.waiting -= 1;
+    }
 }
 
 #[derive(Clone, Copy)]

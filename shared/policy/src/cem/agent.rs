@@ -70,6 +70,10 @@ impl Shared for Step {
     fn begin_step(&mut self) {
         *self = Self::default();
     }
+
+    fn withdraw(&mut self, _index: usize) {
+        self.notes.waiting -= 1;
+    }
 }
 
 /// The learner.

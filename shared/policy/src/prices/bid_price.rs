@@ -108,6 +108,10 @@ impl Shared for Notes {
         self.planned.clear();
     }
 
+    fn withdraw(&mut self, index: usize) {
+        self.waiting.retain(|waiting| waiting.index != index);
+    }
+
     fn end_arrivals(&mut self, requests: usize) {
         for own in &mut self.waiting {
             own.wait_ms = physics::wait_ms(1.0 - (own.index + 1) as f64 / requests as f64);

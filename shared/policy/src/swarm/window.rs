@@ -1,7 +1,7 @@
 //! A swarm in a stream of real requests: it decides each as it comes, and learns at a window's end from what it was told
 //! meanwhile.
 
-use routing_env::{Observation, Request, StepOutcome};
+use routing_env::{Choice, Observation, Request, StepOutcome};
 
 use super::Swarm;
 use crate::{division::Division, policy::Decision, told::Told};
@@ -36,6 +36,15 @@ impl Swarm {
     pub fn decide(&mut self, observation: &Observation<'_>) -> Decision {
         let agent = self.division.agent_of(observation.request.tenant, observation.arrival);
         self.team.decide(agent, observation)
+    }
+
+    /// What it would do with a request that another swarm decides. It sets nothing aside for it.
+    pub fn consider(&mut self, observation: &Observation<'_>) -> Decision {
+        let decision = self.decide(observation);
+        if decision.choice == Choice::Defer {
+            self.team.withdraw(observation.index);
+        }
+        decision
     }
 
     /// Puts the requests that wait (positions in the window) in the order in which they shall be decided, once all others

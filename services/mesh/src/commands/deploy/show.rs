@@ -1,0 +1,103 @@
+//! How deployments are shown.
+
+use api::deployments::{
+    ChallengerMode, ChallengerState, ChallengerStatus, Comparison, Deployment, DeploymentStatus,
+    DeploymentStream,
+};
+
+use crate::output::table;
+
+pub(super) fn status(status: DeploymentStatus) -> &'static str {
+    match status {
+        DeploymentStatus::Serving => "serving",
+        DeploymentStatus::Stopped => "stopped",
+    }
+}
+
+pub(super) fn shown(deployment: &Deployment) -> String {
+    let head = format!("{} ({}), {}", deployment.name, deployment.algorithm, status(deployment.status));
+    let stream = deployment.stream.as_ref().map(stream_shown);
+    stream.map_or_else(|| head.clone(), |stream| format!("{head}\n{stream}"))
+}
+
+pub(super) fn stream_shown(stream: &DeploymentStream) -> String {
+    let DeploymentStream { window, outcomes, .. } = stream;
+    let figures = format!(
+        "window {} until {}: {} decisions so far, {} requests wait\noutcomes: {} done, {} failed, {} open, {} missing\n",
+        window.number,
+        window.ends_at.format("%Y-%m-%d %H:%M:%S UTC"),
+        stream.decisions,
+        stream.waiting,
+        outcomes.succeeded,
+        outcomes.failed,
+        outcomes.open,
+        outcomes.missing
+    );
+    let rows = stream.providers.iter().map(|provider| {
+        let available = if provider.available { "yes" } else { "no" };
+        let left = format!("{:.1} of {:.1}", provider.remaining_gpu_hours, provider.capacity_gpu_hours);
+        vec![provider.id.clone(), available.to_owned(), left, provider.open_jobs.to_string()]
+    });
+    let providers = table(&["provider", "takes jobs", "GPU-hours left", "open jobs"], rows);
+    figures + &arms_shown(stream) + &providers
+}
+
+/// The challengers; nothing where there are none.
+fn arms_shown(stream: &DeploymentStream) -> String {
+    if stream.challengers.is_empty() {
+        return String::new();
+    }
+    let champion = match stream.champion {
+        0 => "the policy that was deployed".to_owned(),
+        arm => format!("challenger {arm}"),
+    };
+    let rows = stream.challengers.iter().map(|challenger| {
+        let does = match (challenger.mode, challenger.share) {
+            (ChallengerMode::Shadow, None) => "shadow".to_owned(),
+            (_, Some(share)) => format!("{:.1} % of the requests", 100.0 * share),
+            (ChallengerMode::Canary, None) => "nothing".to_owned(),
+        };
+        let number = challenger.arm.to_string();
+        vec![
+            number,
+            challenger.algorithm.clone(),
+            state(challenger.state).to_owned(),
+            does,
+            compared(challenger),
+        ]
+    });
+    format!(
+        "champion: {champion}\n{}\n",
+        table(&["challenger", "policy", "state", "decides", "beside the champion"], rows)
+    )
+}
+
+fn state(state: ChallengerState) -> &'static str {
+    match state {
+        ChallengerState::Active => "active",
+        ChallengerState::Champion => "champion",
+        ChallengerState::Former => "former champion",
+        ChallengerState::RolledBack => "rolled back",
+    }
+}
+
+/// How a challenger does, in a few words.
+fn compared(challenger: &ChallengerStatus) -> String {
+    if let Some(shadow) = &challenger.shadow {
+        if let Some(failure) = &shadow.failure {
+            return failure.clone();
+        }
+        let behind =
+            if shadow.behind > 0 { format!(", {} events behind", shadow.behind) } else { String::new() };
+        let expects =
+            shadow.expected_reward.map_or(String::new(), |points| format!(", expects {points:+.2} points"));
+        return format!("{} of {} otherwise{expects}{behind}", shadow.disagreements, shadow.compared);
+    }
+    let Some(Comparison { difference, .. }) = challenger.comparison else { return String::new() };
+    match (difference.mean, difference.low, difference.high) {
+        (Some(mean), Some(low), Some(high)) => {
+            format!("{mean:+.2} points ({low:+.2} to {high:+.2}), {} decisions", difference.decisions)
+        }
+        _ => "nothing is known yet".to_owned(),
+    }
+}

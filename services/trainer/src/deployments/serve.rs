@@ -1,0 +1,176 @@
+//! Serving a deployment: under its lease, on a thread of its own, from where the ledger says that it stands.
+
+use std::sync::{Arc, PoisonError};
+
+use chrono::Utc;
+use client::Ledger;
+use policy::{Exploration, Swarm};
+use records::deployments::{Created, Opened, subject};
+use routing_env::{Environment, Reward};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
+use uuid::Uuid;
+
+use super::{
+    DeployError, Deployments, Entry, challenge,
+    desk::{Answer, Call, Desk},
+    engine::Engine,
+    lifecycle::Lifecycle,
+    replay,
+    schedule::Schedule,
+};
+use crate::ledger::GLANCE;
+
+/// Calls that may wait for a deployment.
+const QUEUE: usize = 4096;
+
+/// Calls that are taken at once.
+const GROUP: usize = 512;
+
+impl Deployments {
+    /// Asks whoever serves it, which is this trainer from now on if nobody else does.
+    pub(super) async fn ask<T>(
+        &self,
+        entry: &Arc<Entry>,
+        call: impl FnOnce(Answer<T>) -> Call,
+    ) -> Result<T, DeployError> {
+        let (told, answer) = oneshot::channel();
+        let desk = self.desk(entry).await?;
+        desk.try_send(call(told)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => DeployError::Busy,
+            mpsc::error::TrySendError::Closed(_) => DeployError::Elsewhere,
+        })?;
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => Err(match damage(entry) {
+                Some(damage) => DeployError::Damaged(damage),
+                None => DeployError::Away("the deployment's desk was closed".to_owned()),
+            }),
+        }
+    }
+
+    async fn desk(&self, entry: &Arc<Entry>) -> Result<mpsc::Sender<Call>, DeployError> {
+        let mut desk = entry.desk.lock().await;
+        if let Some(open) = desk.as_ref().filter(|desk| !desk.is_closed()) {
+            return Ok(open.clone());
+        }
+        let (ledger, name) = (self.ledger(), subject(entry.created.deployment_id));
+        let lease = match ledger.claim_lease(&name, &self.0.holder, self.0.lease).await {
+            Ok(lease) => lease,
+            Err(error) if error.is_lease_held() => return Err(DeployError::Elsewhere),
+            Err(error) => return Err(error.into()),
+        };
+        let made = match self.engine(&entry.created).await {
+            Ok(made) => made,
+            Err(error) => {
+                _ = lease.release().await;
+                return Err(error);
+            }
+        };
+        let (open, calls) = mpsc::channel(QUEUE);
+        *desk = Some(open.clone());
+        let (deployments, entry, runtime) = (self.clone(), entry.clone(), Handle::current());
+        self.0.work.spawn_blocking(move || {
+            let ledger = deployments.0.ledger.fenced(lease.fence());
+            runtime.block_on(async {
+                tokio::select! {
+                    () = deployments.0.shutdown.cancelled() => {}
+                    () = lease.lost().cancelled() => {}
+                    () = deployments.serve(&entry, ledger, made, calls) => {}
+                }
+                let given_back = tokio::time::timeout(GLANCE, lease.release()).await;
+                if given_back.is_err() {
+                    tracing::debug!(name = entry.created.settings.name, "the lease runs out by itself");
+                }
+            });
+        });
+        Ok(open)
+    }
+
+    /// Serves a deployment from where the ledger says that it stands.
+    async fn serve(
+        &self,
+        entry: &Entry,
+        ledger: Ledger,
+        (mut engine, mut lifecycle): (Engine, Lifecycle),
+        mut calls: mpsc::Receiver<Call>,
+    ) {
+        let Created { deployment_id, settings, .. } = &entry.created;
+        let replayed = match replay::replay(&ledger, *deployment_id, &mut engine, &mut lifecycle).await {
+            Ok(replayed) => replayed,
+            Err(error) => {
+                tracing::error!(deployment = settings.name, %error, "the deployment cannot be continued");
+                if let replay::ReplayError::Differs(what) = error {
+                    *entry.damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+                }
+                return;
+            }
+        };
+        lifecycle.is_live();
+        let session_id = Uuid::now_v7();
+        let opened = Opened { deployment_id: *deployment_id, session_id };
+        if let Err(error) = ledger.append_body(&opened).await {
+            tracing::error!(deployment = settings.name, %error, "the deployment cannot be opened");
+            return;
+        }
+        tracing::info!(
+            deployment = settings.name,
+            decisions = engine.next_sequence(),
+            "the deployment is served here"
+        );
+        let place = (*deployment_id, settings.name.clone(), settings.clock);
+        let known = (replayed, self.0.counters.clone());
+        let ledger_url = self.0.ledger_url.clone();
+        let mut desk = Desk::new(place, session_id, ledger, ledger_url, (engine, lifecycle), known);
+        let mut group = Vec::with_capacity(GROUP);
+        loop {
+            let received = calls.recv_many(&mut group, GROUP);
+            let count = match desk.next_alarm(Utc::now()) {
+                Some(time) => tokio::time::timeout(time, received).await.unwrap_or(usize::MAX),
+                None => received.await,
+            };
+            match count {
+                0 => return,
+                usize::MAX => desk.tick(Utc::now()).await,
+                _ => desk.take(std::mem::take(&mut group), Utc::now()).await,
+            }
+        }
+    }
+
+    /// A stream of which nothing was asked.
+    async fn engine(&self, created: &Created) -> Result<(Engine, Lifecycle), DeployError> {
+        let settings = &created.settings;
+        let (env, swarm, reward) = self.made(settings.policy_id).await?;
+        let starts_at = settings.starts_at.unwrap_or_default();
+        let schedule = Schedule::new(settings, starts_at);
+        let seed = u64::from(u32::from_be_bytes([
+            created.digest.0[8],
+            created.digest.0[9],
+            created.digest.0[10],
+            created.digest.0[11],
+        ]));
+        let exploration =
+            settings.explore.map(|explore| Exploration::new(seed, explore.epsilon, explore.cost_guard));
+        let mut engine = Engine::new(env, swarm, reward, created.digest, schedule, exploration);
+        let mut swarms = Vec::with_capacity(settings.challengers.len());
+        for challenger in &settings.challengers {
+            swarms.push(self.made(challenger.policy_id).await?.1);
+        }
+        let failures = &self.0.counters.shadow_failures;
+        let shadows = challenge::begin(&mut engine, settings, swarms, failures);
+        Ok((engine, Lifecycle::new(created, shadows)))
+    }
+
+    /// A policy, with its environment and what it is for.
+    async fn made(&self, policy: Uuid) -> Result<(Environment, Swarm, Reward), DeployError> {
+        let missing = || DeployError::Damaged(format!("its policy {policy} is not in the ledger any more"));
+        let policy = self.policy(policy).await?.ok_or_else(missing)?;
+        self.0.serving.made(&policy).await.map_err(|error| DeployError::Internal(error.to_string()))
+    }
+}
+
+fn damage(entry: &Entry) -> Option<String> {
+    entry.damage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
