@@ -33,8 +33,9 @@ pub(crate) enum Verdict {
     CostsTooMuch,
 }
 
-/// What a reward is at least taken to be, in shares of what a served request is worth: a bet must not owe anything.
-const LOWEST: f64 = -1.0;
+/// What a reward is at least taken to be, in shares of what a served request is worth: a bet must not owe anything, and the less
+/// can be lost at once, the more may be at stake. A job that costs more than it is worth counts as one that failed.
+const LOWEST: f64 = 0.0;
 
 /// How decisions are paid.
 #[derive(Clone, Copy, Debug, PartialEq)]
