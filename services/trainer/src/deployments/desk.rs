@@ -210,7 +210,11 @@ impl Desk {
             && self.unwritten.is_none()
             && let Some((step, change)) = self.lifecycle.due(&self.engine)
         {
+            let number = change.number;
             self.write(Write::Change { step, change }).await?;
+            if self.lifecycle.changes() == number {
+                break; // what was recorded could not be done, which was said
+            }
         }
         Ok(())
     }
