@@ -31,12 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    deployments::{
-        counters::Counters,
-        creation::created,
-        desk::Call,
-        lifecycle::Step,
-    },
+    deployments::{counters::Counters, creation::created, desk::Call, lifecycle::Step},
     ledger::{GLANCE, REQUEST_DEADLINE},
     policies::{
         Policies,

@@ -10,8 +10,9 @@ use ::records::{Body, own_id, spare_id};
 use api::{
     Hash, Page,
     remembrancer::{
-        BatchReceipts, Checkpoint, ConsistencyProof, ConsistencyQuery, DecisionBatch, DecisionQuery, Evidence, Fence, LeafQuery, Lease, LeaseQuery, LogKey,
-        NewRecord, Record, RecordQuery, RecordReceipt, RecordedDecision, RunHead,
+        BatchReceipts, Checkpoint, ConsistencyProof, ConsistencyQuery, DecisionBatch, DecisionQuery,
+        Evidence, Fence, LeafQuery, Lease, LeaseQuery, LogKey, NewRecord, Record, RecordQuery, RecordReceipt,
+        RecordedDecision, RunHead,
     },
 };
 use bytes::Bytes;

@@ -249,7 +249,8 @@ fn digest(
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         challengers: &'a [Challenging],
     }
-    canonical_json(&Stream { configuration, settings, challengers }).map(|json| Hash(Sha256::digest(json).into()))
+    canonical_json(&Stream { configuration, settings, challengers })
+        .map(|json| Hash(Sha256::digest(json).into()))
 }
 
 impl Outcome {

@@ -15,9 +15,7 @@ use policy::{Decision, Exploration, Swarm};
 use routing_env::{Choice, Fate, Observation, Request, Resolution, Routed};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    trial::{Pay, Trial, Unit, Verdict},
-};
+use super::trial::{Pay, Trial, Unit, Verdict};
 
 /// The policies of a deployment, by their numbers: 0 is the one that it was created with, the others are its challengers.
 pub(crate) struct Arms {
@@ -201,7 +199,11 @@ impl Arms {
         let probability = |(number, choice): &(usize, Choice)| {
             let chosen = match exploration {
                 Some(_) if *number == arm => decided.propensity,
-                Some(exploration) => exploration.probability(&Decision::certain(*choice), observation.candidates, decided.choice),
+                Some(exploration) => exploration.probability(
+                    &Decision::certain(*choice),
+                    observation.candidates,
+                    decided.choice,
+                ),
                 None => f64::from(u8::from(*choice == decided.choice)),
             };
             self.share(*number) * chosen
