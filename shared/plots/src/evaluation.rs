@@ -117,8 +117,9 @@ fn differences_to_best_rule(result: &EvaluationResult, limit: Option<Estimate>) 
         value: 0.0,
     }));
     RowPanel {
-        x_title: "Reward minus the best hand rule's on the same seeds, per request: mean [95 % interval]"
-            .into(),
+        x_title:
+            "Reward minus that of the best hand rule on the same seeds, per request: mean [95 % interval]"
+                .into(),
         rows: result.policies.iter().map(row).collect(),
         references: lines,
         written: Some(3),

@@ -209,7 +209,7 @@ async fn a_canary_that_breaches_its_guardrails_is_rolled_back_at_once_with_its_f
     }
     let next = ask(&trainer, at(0, 1), numbered(0..60)).await;
     assert!(next.iter().all(|decision| decision.arm == 0 && decision.propensity == 1.0));
-    let body = &stack.ledger.records_of("deployment.rolled_back")[0].body;
+    let body = &stack.ledger.records_of("deployment.rolled-back")[0].body;
     assert_eq!((&body["cause"], &body["arm"]), (&"failure_rate".into(), &1.into()));
     let figures = &body["comparison"];
     let failed = figures["canary"]["failed"].as_u64().unwrap();
@@ -244,7 +244,7 @@ async fn a_challenger_is_promoted_by_hand_and_rolled_back_to_the_champion_before
     assert_eq!(code(trainer.roll_back_challenger("gateway", &because("again")).await), "no_challenger");
     let reasons = |kind| stack.ledger.records_of(kind)[0].body["reason"].clone();
     assert_eq!(reasons("deployment.promoted"), "it is fast");
-    assert_eq!(reasons("deployment.rolled_back"), "it is dear");
+    assert_eq!(reasons("deployment.rolled-back"), "it is dear");
 }
 
 /// What happens in a deployment with a shadow, a canary that is promoted, and another one that goes on.

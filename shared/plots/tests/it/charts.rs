@@ -85,7 +85,7 @@ fn policies_are_compared_with_baseline_and_limit_in_words_and_lines() {
             "told what is hidden",
             "baseline weighted-score",
             "physical limit",
-            "Reward minus the best hand rule's on the same seeds, per request: mean [95 % interval]",
+            "Reward minus that of the best hand rule on the same seeds, per request: mean [95 % interval]",
             "Fill, share of requests",
             "Fill, share of GPU-hours",
             "Cost, $ per GPU-hour",

@@ -13,7 +13,7 @@ pub(super) const PROMOTED: Kind = Kind {
     formerly: None,
 };
 pub(super) const ROLLED_BACK: Kind = Kind {
-    name: "deployment.rolled_back",
+    name: "deployment.rolled-back",
     description: "challenger of a deployment that was rolled back, why, and with which figures",
     formerly: None,
 };
