@@ -170,7 +170,8 @@ impl Worker {
         let failed = |error: EvaluationError| Some(Outcome::Failed(error.to_string()));
         if let Some(asked) = logged::asked(&accepted.config) {
             return match asked {
-                Ok(asked) => self.logged(accepted, &asked, stop).await,
+                // on the heap, for all that is awaited within is large
+                Ok(asked) => Box::pin(self.logged(accepted, &asked, stop)).await,
                 Err(errors) => failed(EvaluationError::Invalid(errors)),
             };
         }
@@ -203,7 +204,7 @@ impl Worker {
     /// What a deployment's log says; `None` when the work was stopped.
     async fn logged(&self, accepted: &Accepted, asked: &Asked, stop: &CancellationToken) -> Option<Outcome> {
         let failed = |error: &dyn ToString| Some(Outcome::Failed(error.to_string()));
-        let prepared = match self.patiently(stop, || self.ledger.prepare(asked)).await? {
+        let prepared = match self.patiently(stop, || Box::pin(self.ledger.prepare(asked))).await? {
             Ok(prepared) => prepared,
             Err(error) => return failed(&error),
         };

@@ -288,7 +288,8 @@ impl Ledger {
     {
         let mut waits = Waits { observer: self.observer.as_ref(), last: None };
         let tries = retry_while_transient(self.deadline.shutdown(), call, |wait| waits.because(wait.error));
-        match self.deadline.limit(tries).await {
+        // on the heap: what a call awaits is large, and lies in the future of whoever awaits the answer
+        match self.deadline.limit(Box::pin(tries)).await {
             Some(answer) => answer.map_err(LedgerError::from),
             None => {
                 Err(LedgerError::Away(waits.last.take().unwrap_or_else(|| "it did not answer".to_owned())))

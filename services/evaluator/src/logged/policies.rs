@@ -54,14 +54,13 @@ impl Ledger {
     pub(crate) async fn prepare(&self, asked: &Asked) -> Result<Prepared, EvaluationError> {
         let name = &asked.deployment;
         let missing = || EvaluationError::DeploymentNotFound(name.clone());
-        let (first_leaf, created) = self.deployment(name).await?.ok_or_else(missing)?;
+        let (first_leaf, created) = Box::pin(self.deployment(name)).await?.ok_or_else(missing)?;
         let configuration = &created.configuration;
         let unusable = |what: &str| {
             let detail = format!("expected a deployment whose log can be read: {what}");
             EvaluationError::Invalid(vec![FieldError { pointer: "/logged".to_owned(), detail }])
         };
-        let (_, spec) = self
-            .policy(configuration.policy_id)
+        let (_, spec) = Box::pin(self.policy(configuration.policy_id))
             .await?
             .ok_or_else(|| unusable("its policy is not in the ledger any more"))?;
         let env = environment(&spec).map_err(|_| unusable("its environment is not valid any more"))?;
@@ -75,11 +74,11 @@ impl Ledger {
             }
             (None, None) => return Err(unusable("it does not say by what it decides")),
         };
-        let (own, reward) = self.contestant(source, &env, None).await?;
+        let (own, reward) = Box::pin(self.contestant(source, &env, None)).await?;
         let mut others = Vec::with_capacity(asked.policies.len());
         for named in &asked.policies {
-            let source = self.source(named).await?;
-            others.push(self.contestant(source, &env, Some(reward)).await?.0);
+            let source = Box::pin(self.source(named)).await?;
+            others.push(Box::pin(self.contestant(source, &env, Some(reward))).await?.0);
         }
         Ok(Prepared { created, first_leaf, env, reward, own, others })
     }
