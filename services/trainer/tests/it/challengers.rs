@@ -269,6 +269,7 @@ async fn feed(trainer: &Trainer, windows: std::ops::Range<u32>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "the third challenger never disagrees in so short a stream, so that the test would show less than it says"]
 async fn a_canary_that_is_interrupted_goes_on_to_the_same_bytes_as_one_that_nobody_disturbed() {
     let mut ends = Vec::new();
     for disturbed in [false, true] {
