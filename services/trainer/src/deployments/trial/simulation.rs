@@ -145,7 +145,7 @@ fn a_canary_that_earns_a_fiftieth_less_is_rolled_back_within_2000_outcomes_where
 }
 
 #[test]
-#[ignore = "prints figures"]
+#[ignore = "prints the figures of docs/results.md, which takes minutes; it asserts nothing"]
 fn figures_of_trials() {
     const MOST: u64 = 20_000;
     println!("preset      rules                            differ  share  median    p90    found  wrong");
