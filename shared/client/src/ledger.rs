@@ -2,6 +2,7 @@
 
 mod deadline;
 mod error;
+mod history;
 mod records;
 
 use std::{sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ use crate::{ClientError, HeldLease, Recorder, RecorderOptions, Remembrancer, ret
 
 pub use deadline::Deadline;
 pub use error::LedgerError;
+pub use history::{Entry, History, body_of};
 pub use records::{Bodies, Records};
 
 /// As many ids are tried when others were taken.
@@ -182,6 +184,12 @@ impl Ledger {
     #[must_use]
     pub fn records(&self, query: RecordQuery) -> Records {
         Records::new(self.clone(), query)
+    }
+
+    /// The records about something and the decisions of its run, in the log's order.
+    #[must_use]
+    pub fn history(&self, subject: String, run: Hash) -> History {
+        History::new(self, subject, run)
     }
 
     /// All bodies of a kind, under its present name and under the one that earlier versions gave it. The query's own

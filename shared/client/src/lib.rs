@@ -37,7 +37,7 @@ pub use error::{ClientError, ServiceProblem};
 pub use evaluator::Evaluator;
 pub use events::RunEvents;
 pub use held_lease::HeldLease;
-pub use ledger::{Bodies, Deadline, Ledger, LedgerError, Records};
+pub use ledger::{Bodies, Deadline, Entry, History, Ledger, LedgerError, Records, body_of};
 pub use psi_field::PsiField;
 pub use recorder::{RecordError, Recorder, RecorderOptions};
 pub use remembrancer::{Export, Remembrancer};

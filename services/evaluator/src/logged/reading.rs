@@ -1,13 +1,13 @@
 //! A deployment's records and decisions, in the log's order, as its market and its policies go through them again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use api::{
     policies::{Outcome as Happened, ProviderNow, TenantNow},
-    remembrancer::{Action as Acted, Decision, DecisionQuery, Record, RecordQuery, RecordedDecision},
+    remembrancer::{Action as Acted, Decision, Record},
 };
 use chrono::{DateTime, Datelike as _, TimeDelta, Timelike as _, Utc};
-use client::{LedgerError, Records};
+use client::{Entry, LedgerError, body_of};
 use evaluation::off_policy::replay::{Action, Impossible, Logged, Outcome, Replay, Terms};
 use policy::Exploration;
 use records::{
@@ -51,14 +51,6 @@ impl Reader {
     /// The remembrancer refuses, or the log says what cannot have been.
     pub(crate) async fn read(&self, prepared: &Prepared) -> Result<Option<Read>, ReadingError> {
         let Prepared { created, env, first_leaf, .. } = prepared;
-        let query = RecordQuery {
-            subject: Some(subject(created.deployment_id)),
-            newest_first: Some(false),
-            ..RecordQuery::default()
-        };
-        let mut records = Notes { records: self.ledger.records(query), next: None };
-        let mut decisions =
-            Rows { ledger: &self.ledger, run: created.digest, page: VecDeque::new(), from: Some(0) };
         let mut events = Events {
             replay: replay(prepared),
             env: env.clone(),
@@ -66,21 +58,17 @@ impl Reader {
             inputs: HashMap::new(),
             special: HashMap::new(),
         };
+        let mut history = self.ledger.history(subject(created.deployment_id), created.digest);
         let mut last_leaf = *first_leaf;
         while !self.stop.is_cancelled() {
-            let record_at = records.peek().await?.map(|record| record.log_index);
-            let decision_at = decisions.peek().await?.map(|row| row.log_index);
-            let next = [record_at, decision_at].into_iter().flatten().min();
-            let Some(next) = next.filter(|next| *next < self.log_size) else {
+            let next = history.next().await?.filter(|entry| entry.log_index() < self.log_size);
+            let Some(entry) = next else {
                 return Ok(Some(Read { situations: events.replay.situations(), last_leaf }));
             };
-            last_leaf = last_leaf.max(next);
-            if record_at == Some(next) {
-                if let Some(record) = records.next.take() {
-                    events.record(&record)?;
-                }
-            } else if let Some(row) = decisions.page.pop_front() {
-                events.decision(&row.decision)?;
+            last_leaf = last_leaf.max(entry.log_index());
+            match entry {
+                Entry::Record(record) => events.record(&record)?,
+                Entry::Decision(row) => events.decision(&row.decision)?,
             }
         }
         Ok(None)
@@ -144,14 +132,14 @@ impl Events {
     fn record(&mut self, record: &Record) -> Result<(), ReadingError> {
         if record.kind.as_str() == Opened::KIND.name {
             self.inputs.clear(); // what was asked for and not decided was never answered
-        } else if let Some(inputs) = read::<Inputs>(record) {
+        } else if let Some(inputs) = body_of::<Inputs>(record) {
             self.inputs.insert(inputs.first_sequence, inputs);
-        } else if let Some(market) = read::<Market>(record) {
+        } else if let Some(market) = body_of::<Market>(record) {
             self.hear_market(&market.providers, &market.tenants)?;
-        } else if let Some(told) = read::<Told>(record) {
+        } else if let Some(told) = body_of::<Told>(record) {
             let Happened { succeeded, latency_ms, cost_usd, gpu_hours_used, .. } = told.outcome;
             self.replay.hear(told.sequence, &Outcome { succeeded, latency_ms, cost_usd, gpu_hours_used });
-        } else if let Some(window) = read::<WindowEnded>(record)
+        } else if let Some(window) = body_of::<WindowEnded>(record)
             && window.number == self.replay.window().number()
             && window.next > window.number
         {
@@ -254,53 +242,4 @@ impl Events {
         self.replay.hear_market(&states, &budgets);
         Ok(())
     }
-}
-
-/// The records of a deployment, one by one.
-struct Notes {
-    records: Records,
-    next: Option<Record>,
-}
-
-impl Notes {
-    async fn peek(&mut self) -> Result<Option<&Record>, LedgerError> {
-        if self.next.is_none() {
-            self.next = self.records.next().await?;
-        }
-        Ok(self.next.as_ref())
-    }
-}
-
-/// Its decisions, one by one.
-struct Rows<'a> {
-    ledger: &'a client::Ledger,
-    run: api::Hash,
-    page: VecDeque<RecordedDecision>,
-    /// The sequence number of the next one to be asked for; `None` after the last.
-    from: Option<u64>,
-}
-
-impl Rows<'_> {
-    async fn peek(&mut self) -> Result<Option<&RecordedDecision>, LedgerError> {
-        if self.page.is_empty()
-            && let Some(from) = self.from
-        {
-            let query = DecisionQuery {
-                run: Some(self.run),
-                from_sequence: Some(from),
-                limit: Some(1000),
-                ..DecisionQuery::default()
-            };
-            self.page = self.ledger.decisions(&query).await?.items.into();
-            self.from = self.page.back().map(|last| last.decision.sequence + 1);
-        }
-        Ok(self.page.front())
-    }
-}
-
-fn read<B: Body>(record: &Record) -> Option<B> {
-    if record.kind.as_str() != B::KIND.name {
-        return None;
-    }
-    B::read(record).inspect_err(|error| tracing::warn!(%error, "a record is passed over")).ok()
 }

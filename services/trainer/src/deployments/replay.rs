@@ -5,9 +5,9 @@ use std::collections::{HashMap, VecDeque};
 
 use api::{
     policies::RoutingRequest,
-    remembrancer::{Decision, DecisionQuery, Record, RecordQuery, RecordedDecision},
+    remembrancer::{Decision, Record, RecordedDecision},
 };
-use client::{Ledger, LedgerError, Records};
+use client::{Entry, Ledger, LedgerError, body_of};
 use records::{
     Body,
     deployments::{
@@ -53,7 +53,6 @@ pub(crate) async fn replay(
     engine: &mut Engine,
     lifecycle: &mut Lifecycle,
 ) -> Result<Replayed, ReplayError> {
-    let query = RecordQuery { subject: Some(subject(id)), ..RecordQuery::default() };
     let mut replay = Replay {
         engine,
         lifecycle,
@@ -62,25 +61,14 @@ pub(crate) async fn replay(
         expected: VecDeque::new(),
         replayed: Replayed::default(),
     };
-    let mut records = Told { records: ledger.records(query), next: None };
-    let mut decisions = Rows { ledger, run: replay.engine.run(), page: VecDeque::new(), from: Some(0) };
-    loop {
-        let record_at = records.peek().await?.map(|record| record.log_index);
-        let decision_at = decisions.peek().await?.map(|row| row.log_index);
-        match (record_at, decision_at) {
-            (None, None) => return Ok(replay.replayed),
-            (Some(record), decision) if decision.is_none_or(|decision| record < decision) => {
-                if let Some(record) = records.next.take() {
-                    replay.record(&record)?;
-                }
-            }
-            _ => {
-                if let Some(row) = decisions.page.pop_front() {
-                    replay.decision(row)?;
-                }
-            }
+    let mut history = ledger.history(subject(id), replay.engine.run());
+    while let Some(entry) = history.next().await? {
+        match entry {
+            Entry::Record(record) => replay.record(&record)?,
+            Entry::Decision(row) => replay.decision(*row)?,
         }
     }
+    Ok(replay.replayed)
 }
 
 struct Replay<'a> {
@@ -101,16 +89,16 @@ impl Replay<'_> {
         if kind == Opened::KIND.name {
             // what was asked for and not decided was never answered
             self.inputs.clear();
-        } else if let Some(inputs) = read::<Inputs>(record) {
+        } else if let Some(inputs) = body_of::<Inputs>(record) {
             self.inputs.insert(inputs.first_sequence, inputs);
-        } else if let Some(market) = read::<Market>(record) {
+        } else if let Some(market) = body_of::<Market>(record) {
             if market.number == self.engine.market_updates() {
                 self.hear(&market.providers, &market.tenants)?;
                 self.engine.count_market_update();
             }
-        } else if let Some(outcome) = read::<Outcome>(record) {
+        } else if let Some(outcome) = body_of::<Outcome>(record) {
             self.engine.hear(outcome.sequence, &outcome.outcome);
-        } else if let Some(window) = read::<WindowEnded>(record) {
+        } else if let Some(window) = body_of::<WindowEnded>(record) {
             if window.number == self.engine.window().number() && window.next > window.number {
                 self.settle();
                 self.engine.begin_window(window.next);
@@ -123,9 +111,9 @@ impl Replay<'_> {
                 }
                 self.replayed.log_indexes.clear();
             }
-        } else if let Some(Promoted(change)) = read(record) {
+        } else if let Some(Promoted(change)) = body_of(record) {
             self.change(Step::Promote, &change)?;
-        } else if let Some(RolledBack(change)) = read(record) {
+        } else if let Some(RolledBack(change)) = body_of(record) {
             self.change(Step::RollBack, &change)?;
         } else if kind == Stopped::KIND.name {
             self.replayed.is_stopped = true;
@@ -230,55 +218,6 @@ impl Replay<'_> {
         }
         Ok(Asked { request, retry_of: special.retry_of, arm })
     }
-}
-
-/// The records of a deployment, one by one.
-struct Told {
-    records: Records,
-    next: Option<Record>,
-}
-
-impl Told {
-    async fn peek(&mut self) -> Result<Option<&Record>, LedgerError> {
-        if self.next.is_none() {
-            self.next = self.records.next().await?;
-        }
-        Ok(self.next.as_ref())
-    }
-}
-
-/// Its decisions, one by one.
-struct Rows<'a> {
-    ledger: &'a Ledger,
-    run: api::Hash,
-    page: VecDeque<RecordedDecision>,
-    /// The sequence number of the next one to be asked for; `None` after the last.
-    from: Option<u64>,
-}
-
-impl Rows<'_> {
-    async fn peek(&mut self) -> Result<Option<&RecordedDecision>, LedgerError> {
-        if self.page.is_empty()
-            && let Some(from) = self.from
-        {
-            let query = DecisionQuery {
-                run: Some(self.run),
-                from_sequence: Some(from),
-                limit: Some(1000),
-                ..DecisionQuery::default()
-            };
-            self.page = self.ledger.decisions(&query).await?.items.into();
-            self.from = self.page.back().map(|last| last.decision.sequence + 1);
-        }
-        Ok(self.page.front())
-    }
-}
-
-fn read<B: Body>(record: &Record) -> Option<B> {
-    if record.kind.as_str() != B::KIND.name {
-        return None;
-    }
-    B::read(record).inspect_err(|error| tracing::warn!(%error, "a record is passed over")).ok()
 }
 
 fn shown(decision: &Decision) -> String {
