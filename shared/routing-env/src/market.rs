@@ -234,6 +234,17 @@ impl Market {
         self.budgets[tenant] = usd;
     }
 
+    /// Gives a tenant's budget back what was taken for a job, and takes what it cost in the end, both in USD.
+    pub fn correct_cost(&mut self, tenant: usize, returned: f64, charged: f64) {
+        self.budgets[tenant] = self.budgets[tenant] + returned - charged;
+    }
+
+    /// Gives a provider back the GPU-hours that were taken for a job, and takes what it used in the end.
+    pub fn correct_hours(&mut self, provider: usize, returned: f64, used: f64) {
+        let state = &mut self.providers[provider];
+        state.remaining = (state.remaining + returned - used).clamp(0.0, state.capacity);
+    }
+
     /// Takes a request's hours from its provider and its cost from its tenant's budget.
     pub fn take(&mut self, request: &Request, candidate: Candidate) {
         self.occupy(request, candidate.provider);

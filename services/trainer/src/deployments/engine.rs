@@ -295,8 +295,7 @@ impl Engine {
             Some(job) if job.window == self.window.number() => {
                 if !job.is_told {
                     // it is not charged for what has failed; an outcome that is told later may say otherwise
-                    let budget = self.window.market().budgets()[job.tenant] + job.cost;
-                    self.window.market_mut().set_budget(job.tenant, budget);
+                    self.window.market_mut().correct_cost(job.tenant, job.cost, 0.0);
                 }
                 (job.index, Some(job.provider))
             }
@@ -348,11 +347,9 @@ impl Engine {
             let charged = outcome.cost_usd.unwrap_or(if outcome.succeeded { job.cost } else { 0.0 });
             let returned = if job.was_retried { 0.0 } else { job.cost };
             let market = self.window.market_mut();
-            market.set_budget(job.tenant, market.budgets()[job.tenant] + returned - charged);
+            market.correct_cost(job.tenant, returned, charged);
             if let Some(used) = outcome.gpu_hours_used {
-                let mut state = market.providers()[job.provider];
-                state.remaining = (state.remaining + job.hours - used).clamp(0.0, state.capacity);
-                market.set_provider(job.provider, state);
+                market.correct_hours(job.provider, job.hours, used);
             }
         }
         true

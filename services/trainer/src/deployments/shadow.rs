@@ -126,7 +126,7 @@ impl Shadow {
         let (index, failed_at) = match failed {
             Some(job) if job.window == self.window.number() => {
                 if !job.is_told {
-                    self.pay_back(job.tenant, job.cost);
+                    self.window.market_mut().correct_cost(job.tenant, job.cost, 0.0);
                 }
                 (job.index, Some(job.provider))
             }
@@ -223,12 +223,10 @@ impl Shadow {
         if job.window == self.window.number() {
             let charged = outcome.cost_usd.unwrap_or(if outcome.succeeded { job.cost } else { 0.0 });
             let returned = if job.was_retried { 0.0 } else { job.cost };
-            self.pay_back(job.tenant, returned - charged);
+            let market = self.window.market_mut();
+            market.correct_cost(job.tenant, returned, charged);
             if let Some(used) = outcome.gpu_hours_used {
-                let market = self.window.market_mut();
-                let mut state = market.providers()[job.provider];
-                state.remaining = (state.remaining + job.hours - used).clamp(0.0, state.capacity);
-                market.set_provider(job.provider, state);
+                market.correct_hours(job.provider, job.hours, used);
             }
         }
     }
@@ -244,11 +242,6 @@ impl Shadow {
         self.requests.clear();
         self.window = window(&self.env, &self.base, &self.jobs, (next, &self.schedule), arrival, self.reward);
         self.swarm.begin_window(next);
-    }
-
-    fn pay_back(&mut self, tenant: usize, usd: f64) {
-        let market = self.window.market_mut();
-        market.set_budget(tenant, market.budgets()[tenant] + usd);
     }
 
     /// How it does.
