@@ -2,6 +2,7 @@
 //! interventions that are tried in forks first, as two Markdown tables.
 //!
 //! `cargo run --release -p evaluation --example interventions -- [SEEDS] [SEEDS_A_PRESET] [NIGREDO_SHARE] [NIGREDO_KEPT]`
+//! (of seeds at least two, for there are intervals)
 //!
 //! The first table is of a change of regime: in the middle of an episode of `contended`, without its random events, two
 //! providers become three times as dear and a third one goes away, all for good. The second is of every preset as it is.
@@ -9,13 +10,14 @@
 #![allow(clippy::unwrap_used, reason = "an example may fail by panicking")]
 #![allow(clippy::print_stdout, reason = "it prints tables")]
 
-use std::collections::BTreeMap;
+mod field;
 
+use field::window;
 use policy::{Command, StepReport, Swarm, SwarmConfig, trial};
 use psi::{
     Field, Settings,
     intervention::{Intervention, InterventionKind},
-    window::{AgentWindow, SwarmWindow, Trial, Window},
+    window::{Trial, Window},
 };
 use rand::seq::SliceRandom;
 use routing_env::{Catalog, Environment, Episode, Preset, Reward, ScenarioEvent, Stream, generator};
@@ -164,7 +166,7 @@ fn play(
                 played.proposed += 1;
                 let command = command(&intervention);
                 let adopted = mode == Mode::Obeyed || {
-                    let may_try = played.windows_tried <= number / 8;
+                    let may_try = trial::is_affordable(played.windows_tried, number);
                     let targets = intervention.targets.as_slice();
                     let effect = may_try
                         .then(|| trial::trial(&swarm, &episode, (command, targets), (first_seed, number)))
@@ -193,40 +195,5 @@ fn command(intervention: &Intervention) -> Command {
             max: parameters.epsilon_max.unwrap(),
             windows: parameters.duration_windows.unwrap(),
         },
-    }
-}
-
-/// The window of a step, as a trainer posts it.
-fn window(number: u64, swarm: &Swarm, report: &StepReport) -> Window {
-    let mean = |sum: f64, count: u64| (count > 0).then(|| sum / count as f64);
-    let overall = &report.metrics.overall;
-    Window {
-        number,
-        time: None,
-        agents: (0..)
-            .zip(&report.agents)
-            .map(|(agent, step)| {
-                let (epsilon, q_table_size) = swarm.learning(agent as usize);
-                AgentWindow {
-                    agent,
-                    mean_reward: mean(step.reward, step.decisions),
-                    mean_abs_td_error: mean(step.learning.abs_td_error, step.learning.updates),
-                    epsilon,
-                    q_table_size,
-                    decisions: step.decisions,
-                }
-            })
-            .collect(),
-        swarm: SwarmWindow {
-            fill_rate: overall.fill_rate(),
-            gpu_hours_fill: overall.gpu_hours_fill(),
-            avg_cost: overall.avg_cost_usd(),
-            avg_latency_ms: overall.avg_latency_ms(),
-            mean_reward: overall.avg_reward(),
-            provider_shares: report.metrics.provider_shares(),
-        },
-        channels: BTreeMap::new(),
-        acknowledged: Vec::new(),
-        trials: Vec::new(),
     }
 }

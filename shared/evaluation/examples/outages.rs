@@ -9,14 +9,13 @@
 #![allow(clippy::unwrap_used, reason = "an example may fail by panicking")]
 #![allow(clippy::print_stdout, reason = "it prints tables")]
 
+mod field;
+
 use std::collections::BTreeMap;
 
+use field::window;
 use policy::{Rule, StepReport, Swarm, SwarmConfig};
-use psi::{
-    Field, Settings,
-    answer::WindowAnswer,
-    window::{AgentWindow, SwarmWindow, Window},
-};
+use psi::{Field, Settings, answer::WindowAnswer};
 use routing_env::{Catalog, Environment, Episode, Preset, Reward, ScenarioEvent};
 use serde_json::json;
 
@@ -162,41 +161,9 @@ fn play(env: &Environment, policy: &str, seed: u64, until: u32) -> (Vec<WindowAn
     let (mut answers, mut shares) = (Vec::new(), Vec::new());
     swarm.begin_episode(seed);
     while answers.len() < until as usize && swarm.run_step(&mut episode, Reward::default(), &mut report) {
-        let window = window(answers.len() as u64, &report);
+        let window = window(answers.len() as u64, &swarm, &report);
         shares.push(window.swarm.provider_shares.clone());
         answers.push(field.watch(&window).unwrap().answer);
     }
     (answers, shares)
-}
-
-/// The window of a step, as a trainer posts it.
-fn window(number: u64, report: &StepReport) -> Window {
-    let mean = |sum: f64, count: u64| (count > 0).then(|| sum / count as f64);
-    let overall = &report.metrics.overall;
-    Window {
-        number,
-        time: None,
-        agents: (0..)
-            .zip(&report.agents)
-            .map(|(agent, step)| AgentWindow {
-                agent,
-                mean_reward: mean(step.reward, step.decisions),
-                mean_abs_td_error: mean(step.learning.abs_td_error, step.learning.updates),
-                epsilon: 0.0,
-                q_table_size: 0,
-                decisions: step.decisions,
-            })
-            .collect(),
-        swarm: SwarmWindow {
-            fill_rate: overall.fill_rate(),
-            gpu_hours_fill: overall.gpu_hours_fill(),
-            avg_cost: overall.avg_cost_usd(),
-            avg_latency_ms: overall.avg_latency_ms(),
-            mean_reward: overall.avg_reward(),
-            provider_shares: report.metrics.provider_shares(),
-        },
-        channels: BTreeMap::new(),
-        acknowledged: Vec::new(),
-        trials: Vec::new(),
-    }
 }

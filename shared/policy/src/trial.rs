@@ -23,6 +23,15 @@ const FORKS: u32 = 8;
 /// So many windows are played in each fork.
 const WINDOWS: u32 = 40;
 
+/// A run may play one window in forks for each so many of its own: trials are not to take more time than the run.
+const WINDOWS_PER_TRIED: u64 = 8;
+
+/// Whether a run that has played `done` windows, and `tried` in forks, may try one more command.
+#[must_use]
+pub fn is_affordable(tried: u64, done: u64) -> bool {
+    tried <= done / WINDOWS_PER_TRIED
+}
+
 /// What a command was worth in the forks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effect {

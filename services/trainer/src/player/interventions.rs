@@ -14,10 +14,6 @@ const ALBEDO_FACTOR: f64 = 1.5;
 const ALBEDO_MAX: f64 = 0.3;
 const ALBEDO_WINDOWS: u64 = 20;
 
-/// A run may try something as long as it has played at most one window in forks for each so many of its own: trials are
-/// not to take more time than the run.
-const WINDOWS_PER_TRIED: u64 = 8;
-
 impl Player<'_> {
     /// Applies what the field commands at the boundary between two steps, as far as it proves itself where the run asks for
     /// that; what was applied. A swarm of hand rules has nothing to reset or to raise, so it applies nothing and
@@ -47,7 +43,7 @@ impl Player<'_> {
 
     /// Tries it. What an operator orders is carried out whatever comes of that.
     fn tried(&mut self, intervention: &Intervention, episode: &Episode<'_>) -> Trial {
-        let may_try = intervention.by_operator || self.windows_tried <= self.windows_done / WINDOWS_PER_TRIED;
+        let may_try = intervention.by_operator || trial::is_affordable(self.windows_tried, self.windows_done);
         let command = (command_of(intervention), intervention.targets.as_slice());
         let at = (self.run.config.seed, self.windows_done);
         let effect = may_try.then(|| trial::trial(&self.swarm, episode, command, at)).flatten();
