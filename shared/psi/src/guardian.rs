@@ -9,10 +9,11 @@ use crate::{
     intervention::InterventionKind,
     interventions::Wish,
     numbers::COUNT_LIMIT,
-    observation::{Channel, Observation},
+    observation::Channel,
     profile::Profile,
     settings::Settings,
     state::FieldState,
+    window::{AgentWindow, Window},
 };
 
 /// The reward counts as falling when one of the last windows was so many scales below its forecast.
@@ -78,7 +79,7 @@ impl Guardian {
         kind: InterventionKind,
         state: &FieldState,
         judged: &[Judged],
-        observation: &Observation,
+        window: &Window,
         profile: &Profile,
         settings: &Settings,
     ) -> Option<Wish> {
@@ -93,8 +94,10 @@ impl Guardian {
         }
         match kind {
             InterventionKind::Nigredo => {
-                let mut targets = profile.worst_first(observation);
-                targets.retain(|agent| observation.learners.contains(agent));
+                let learns =
+                    |agent: &&AgentWindow| agent.q_table_size > 0 || agent.mean_abs_td_error.is_some();
+                let learners = window.agents.iter().filter(learns);
+                let mut targets = profile.worst_first(learners.map(|agent| agent.agent));
                 if targets.is_empty() {
                     return None;
                 }
@@ -117,7 +120,9 @@ impl Guardian {
                 Some(Wish { kind, targets, reason, evidence })
             }
             InterventionKind::Albedo => {
-                let targets: Vec<u32> = observation.explorers.iter().copied().collect();
+                let explorers = window.agents.iter().filter(|agent| agent.epsilon > 0.0);
+                let mut targets: Vec<u32> = explorers.map(|agent| agent.agent).collect();
+                targets.sort_unstable();
                 if targets.is_empty() {
                     return None;
                 }

@@ -204,7 +204,7 @@ impl Field {
             wish.filter(|_| intervene && !self.interventions.cooling_down(number, &self.settings))
             && self.interventions.has_room()
             && let Some(wish) =
-                self.guardian.wish(kind, &self.state, &judged, &observation, &self.profile, &self.settings)
+                self.guardian.wish(kind, &self.state, &judged, window, &self.profile, &self.settings)
         {
             let record = self.interventions.issue(&self.swarm, &self.lineage, number, wish, &self.settings);
             interventions.push(record.intervention.clone());

@@ -1,10 +1,10 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use strum::IntoStaticStr;
 
 use crate::{
     numbers::{mean, normalised_entropy, tame},
-    window::{AgentWindow, Window},
+    window::Window,
 };
 
 /// What the field watches of every swarm, in the order of every vector of channels.
@@ -66,10 +66,6 @@ pub struct Observation {
     pub agents: BTreeMap<u32, Option<f64>>,
     /// The swarm's figures; those that the agents' past is needed for are filled in when it is known.
     pub channels: Channels,
-    /// Those of them that have learned something which they could forget.
-    pub learners: BTreeSet<u32>,
-    /// Those of them that explore.
-    pub explorers: BTreeSet<u32>,
     /// The providers' shares, in catalog order.
     pub shares: Vec<f64>,
     /// The open channels.
@@ -100,11 +96,6 @@ impl Observation {
                 return Err(DuplicateAgent { agent: agent.agent, index });
             }
         }
-        let which = |of: fn(&AgentWindow) -> bool| {
-            window.agents.iter().filter(|agent| of(agent)).map(|agent| agent.agent).collect()
-        };
-        let learners = which(|agent| agent.q_table_size > 0 || agent.mean_abs_td_error.is_some());
-        let explorers = which(|agent| agent.epsilon > 0.0);
         // Ordered by agent, so that the order of the entries changes no rounding.
         let td_errors: BTreeMap<u32, f64> =
             window.agents.iter().filter_map(|a| Some((a.agent, tame(a.mean_abs_td_error?)))).collect();
@@ -126,8 +117,6 @@ impl Observation {
             shares: swarm.provider_shares.iter().copied().map(tame).collect(),
             open: window.channels.iter().map(|(name, value)| (name.clone(), tame(*value))).collect(),
             agents,
-            learners,
-            explorers,
             routing_entropy,
         })
     }

@@ -102,14 +102,11 @@ impl Profile {
         }
     }
 
-    /// The agents that are in the window, the worst recent mean reward first; those without any come last.
+    /// These agents, the worst recent mean reward first; those without any come last.
     #[must_use]
-    pub(crate) fn worst_first(&self, observation: &Observation) -> Vec<u32> {
-        let mut agents: Vec<(u32, f64)> = observation
-            .agents
-            .keys()
-            .map(|agent| (*agent, self.agents.get(agent).map_or(f64::INFINITY, |track| track.mean)))
-            .collect();
+    pub(crate) fn worst_first(&self, agents: impl Iterator<Item = u32>) -> Vec<u32> {
+        let mean = |agent| self.agents.get(&agent).map_or(f64::INFINITY, |track| track.mean);
+        let mut agents: Vec<(u32, f64)> = agents.map(|agent| (agent, mean(agent))).collect();
         agents.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
         agents.into_iter().map(|(agent, _)| agent).collect()
     }
@@ -184,8 +181,6 @@ mod tests {
     fn observation(rewards: impl Iterator<Item = f64>) -> Observation {
         Observation {
             agents: (0..).zip(rewards.map(Some)).collect(),
-            learners: std::collections::BTreeSet::new(),
-            explorers: std::collections::BTreeSet::new(),
             channels: [None; crate::observation::CHANNELS],
             shares: Vec::new(),
             open: BTreeMap::new(),
