@@ -61,8 +61,8 @@ pub(crate) trait Agent: Clone + Send + 'static {
     /// Decides one request.
     fn decide(&mut self, observation: &Observation<'_>, shared: &mut Self::Shared) -> Decision;
 
-    /// What it thinks of a candidate, on a scale of its own on which higher is better; `None` where it has no figure
-    /// for it. It changes nothing that is decided.
+    /// What it thinks of a candidate of the request that it decided last, on a scale of its own on which higher is better;
+    /// `None` where it has no figure for it. It changes nothing that is decided.
     fn score(&mut self, _observation: &Observation<'_>, _candidate: &Candidate) -> Option<f64> {
         None
     }

@@ -18,8 +18,8 @@
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use routing_env::{
-    Choice, Environment, Episode, Market, Observation, Preference, Request, Reward, StepOutcome, Stream,
-    Turn, generator,
+    Candidate, Choice, Environment, Episode, Market, Observation, Preference, Request, Reward, StepOutcome,
+    Stream, Turn, generator,
 };
 
 use crate::{
@@ -258,6 +258,10 @@ impl Agent for Adaptive {
             shared.tries.entry(observation.index).or_default().push((provider, candidate.latency_ms));
         }
         decision
+    }
+
+    fn score(&mut self, _observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
+        self.prices.net(candidate)
     }
 
     fn observe_step(&mut self, outcome: &StepOutcome<'_>, shared: &mut Step) {

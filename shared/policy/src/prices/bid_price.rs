@@ -126,12 +126,15 @@ pub(crate) struct BidPrices {
     preference: Preference,
     candidates: Vec<Candidate>,
     nets: Nets,
+    /// What each candidate of the last decision was worth, where it was decided by that: providers and net values.
+    judged: Vec<(usize, f64)>,
 }
 
 impl BidPrices {
     /// For those who want this.
     pub(crate) fn new(settings: Settings, preference: Preference) -> Self {
-        let mut prices = Self { settings, preference, candidates: Vec::new(), nets: Nets::default() };
+        let (candidates, nets, judged) = (Vec::new(), Nets::default(), Vec::new());
+        let mut prices = Self { settings, preference, candidates, nets, judged };
         prices.prefer(preference);
         prices
     }
@@ -148,6 +151,7 @@ impl BidPrices {
         beliefs: &Beliefs,
         notes: &mut Notes,
     ) -> Decision {
+        self.judged.clear();
         if observation.failed_at.is_some() {
             notes.planned.clear(); // it was planned for what has not come about
         }
@@ -170,6 +174,12 @@ impl BidPrices {
             Choice::Route(candidate.provider)
         };
         Decision { value: Some(net), ..Decision::certain(choice) }
+    }
+
+    /// What a candidate of the last decision is worth beyond what it takes, in points of the reward. `None` where the request
+    /// was assigned together with all that waited.
+    pub(crate) fn net(&self, candidate: &Candidate) -> Option<f64> {
+        self.judged.iter().find(|(provider, _)| *provider == candidate.provider).map(|(_, net)| *net)
     }
 
     /// The prices for this part of the step.
@@ -218,6 +228,7 @@ impl BidPrices {
         let first = (observation.candidates[0], f64::NEG_INFINITY);
         let best = candidates
             .fold(first, |best, (candidate, net)| if *net > best.1 { (*candidate, *net) } else { best });
+        self.judged.extend(observation.candidates.iter().map(|c| c.provider).zip(nets.of.iter().copied()));
         self.nets = nets;
         best
     }

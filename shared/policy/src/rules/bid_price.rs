@@ -1,6 +1,6 @@
 //! Bid prices as hand rules: from the catalog's word, from what was counted, or from the truth.
 
-use routing_env::{Environment, Observation, Preference, StepOutcome, Truth};
+use routing_env::{Candidate, Environment, Observation, Preference, StepOutcome, Truth};
 
 use crate::{
     policy::{Decision, Informed, Order},
@@ -94,6 +94,10 @@ impl HandRule for BidPrice {
         }
         let beliefs = beliefs.get_or_insert_with(|| Self::beliefs_of(source, observation.env));
         prices.decide(observation, beliefs, notes)
+    }
+
+    fn score(&mut self, _observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
+        self.prices.net(candidate)
     }
 
     fn observe_step(&mut self, outcome: &StepOutcome<'_>) {

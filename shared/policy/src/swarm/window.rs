@@ -73,7 +73,7 @@ impl Swarm {
 
 #[cfg(test)]
 mod tests {
-    use routing_env::{Choice, Environment, Episode, Preset, Request, Reward, Window};
+    use routing_env::{Choice, Environment, Episode, Preset, Request, Reward, Turn, Window};
 
     use crate::{StepReport, Swarm, SwarmConfig, Told};
 
@@ -93,6 +93,38 @@ mod tests {
             (report.decisions.iter().map(|decided| decided.request).collect(), routed.collect())
         };
         (0..steps).map(|_| step()).collect()
+    }
+
+    /// What is shown beside a decision: the candidate that a request is sent to has the highest score of all.
+    #[test]
+    fn whoever_decides_by_value_sends_a_request_where_its_score_is_highest() {
+        let env = Environment::built_in(Preset::Contended);
+        for name in ["adaptive", "afterstate", "cem", "q-learning", "bid-price", "bid-price-counting"] {
+            let config = SwarmConfig::new(name, &serde_json::json!({}), 1).unwrap();
+            let mut swarm = Swarm::new(config, &env).unwrap();
+            swarm.freeze();
+            swarm.begin_episode(5);
+            swarm.begin_window(0);
+            let mut episode = Episode::new(&env, 5, Reward::EXCESS_COST);
+            assert!(episode.begin_step());
+            let mut sent = 0;
+            while let Some(turn) = episode.turn() {
+                let Turn::Request(observation) = turn else { break };
+                let choice = swarm.decide(&observation).choice;
+                if let Choice::Route(provider) = choice {
+                    let scores: Vec<_> = observation
+                        .candidates
+                        .iter()
+                        .map(|c| (c.provider, swarm.score(&observation, c).unwrap()))
+                        .collect();
+                    let best = scores.iter().map(|(_, score)| *score).fold(f64::NEG_INFINITY, f64::max);
+                    assert!(scores.contains(&(provider, best)), "{name}: {provider} of {scores:?}");
+                    sent += 1;
+                }
+                episode.act(choice);
+            }
+            assert!(sent > 20, "{name}: {sent}");
+        }
     }
 
     #[test]
