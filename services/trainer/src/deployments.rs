@@ -57,6 +57,8 @@ mod sequential;
 mod serve;
 mod shadow;
 mod shadow_thread;
+#[cfg(test)]
+mod simulation;
 mod tally;
 mod trial;
 mod view;

@@ -51,9 +51,9 @@ fn chart(policies: &[Vec<String>]) -> Figure {
 
 fn role(policy: &str) -> Role {
     match policy {
-        "adaptive" => Role::Learned,
+        _ if policy.starts_with("adaptive") => Role::Learned,
         "weighted-score" => Role::Baseline,
-        "bid-price" => Role::BestRule,
+        "bid-price-tuned" => Role::BestRule,
         _ => Role::Rule,
     }
 }

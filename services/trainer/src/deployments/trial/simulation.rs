@@ -1,6 +1,6 @@
 //! Trials in the simulator: what becomes of each job is drawn from what is hidden there.
 //!
-//! `cargo test --release -p trainer --lib -- --ignored --nocapture figures_of_trials` prints what docs/results.md shows.
+//! `cargo test -p trainer --lib -- --ignored --nocapture figures_of_trials` prints what docs/results.md shows.
 
 #![allow(clippy::print_stdout, reason = "the table is what it is for")]
 
