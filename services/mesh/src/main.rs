@@ -38,14 +38,11 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 /// Exit codes: 0 success, 1 the answer is no, 2 wrong usage, 3 the work could not be done; of `verify` also 4 unknown key,
 /// 5 not canonical, 6 not evidence.
 #[derive(Parser)]
-#[command(name = "mesh", version = VERSION, arg_required_else_help = true)]
+#[command(name = "mesh", version = service_kit::VERSION, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
-
-/// The version, and the commit that a release was built from, where that is known.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("MESH_BUILD"));
 
 #[derive(Subcommand)]
 enum Command {

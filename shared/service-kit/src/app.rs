@@ -92,7 +92,7 @@ pub fn app(
     }
     let metrics_route = Router::new()
         .route("/metrics", get(get_metrics))
-        .with_state(metrics.clone())
+        .with_state((metrics.clone(), readiness.clone()))
         .layer(from_fn_with_state(access, require_key));
     let mut router = Router::new()
         .merge(api)

@@ -7,11 +7,13 @@ mod accept;
 mod app;
 mod auth;
 mod boundary;
+mod build;
 pub mod cli;
 mod conditional;
 mod config;
 mod connections;
 mod cors;
+mod disk;
 mod docs;
 mod encoding;
 mod error;
@@ -35,10 +37,12 @@ use std::{future::Future, pin::Pin};
 pub use accept::{Lines, preferred};
 pub use app::{Routes, app};
 pub use boundary::{AsSpecified, Routine};
+pub use build::VERSION;
 pub use conditional::{Wanted, wanted};
 pub use config::{
     ConfigError, HttpConfig, check_parts, load_config, load_config_from, load_part_from, parse_address,
 };
+pub use disk::free_bytes;
 pub use error::{ApiError, ApiResult};
 pub use extract::{
     Content, IdempotencyKey, Json, Parsed, Path, Query, cursor, invalid_parameter, invalid_request, page,
