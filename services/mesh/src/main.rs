@@ -65,6 +65,8 @@ enum Command {
     Record(commands::record::Record),
     Query(Box<commands::query::Query>),
     Key(commands::key::Key),
+    #[command(name = "api-key")]
+    ApiKeys(commands::api_key::ApiKeys),
     Federation(commands::federation::Federation),
     Fsck(commands::fsck::Fsck),
     Backup(commands::backup::Backup),
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
         Command::Record(command) => command.run(),
         Command::Query(command) => command.run(),
         Command::Key(command) => command.run(),
+        Command::ApiKeys(command) => command.run(),
         Command::Federation(command) => command.run(),
         Command::Fsck(command) => command.run(),
         Command::Backup(command) => command.run(),

@@ -4,6 +4,7 @@
 //! A service is its routes, its readiness and one call of [`app`]; `main.rs` is one call of [`cli::main`].
 
 mod accept;
+pub mod api_keys;
 mod app;
 mod auth;
 mod boundary;
@@ -27,6 +28,7 @@ mod operations;
 mod problems;
 mod rate;
 mod run;
+mod scopes;
 mod server;
 mod settings;
 pub mod telemetry;
@@ -35,6 +37,7 @@ mod unreadable;
 use std::{future::Future, pin::Pin};
 
 pub use accept::{Lines, preferred};
+pub use api_keys::Scope;
 pub use app::{Routes, app};
 pub use boundary::{AsSpecified, Routine};
 pub use build::VERSION;

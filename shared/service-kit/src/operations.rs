@@ -71,7 +71,7 @@ pub(crate) async fn get_readiness(State(readiness): State<Readiness>) -> Result<
 /// Get the service's metrics
 ///
 /// In Prometheus' text format. Needs a key when the service has keys.
-#[utoipa::path(get, path = "/metrics", tag = "operations",
+#[utoipa::path(get, path = "/metrics", tag = "operations", extensions(("x-scopes" = json!(["read", "metrics"]))),
     responses((status = 200, description = "All metrics.", body = String, content_type = "text/plain")))]
 pub(crate) async fn get_metrics(
     State((metrics, readiness)): State<(Metrics, Readiness)>,
