@@ -20,6 +20,8 @@ RUN cargo build --release --locked --workspace --bins
 
 # The project. Sources are touched, for they are older than what was just built from the empty ones.
 COPY . .
+# There is no repository here that could be asked for it.
+ARG MESH_COMMIT=
 RUN find services shared -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --workspace --bins \
     && mkdir -p /out/bin /out/data \

@@ -13,6 +13,7 @@ mod federation;
 mod market;
 mod metrics;
 mod modules;
+mod observability;
 mod off_policy;
 mod openapi;
 mod rolling;

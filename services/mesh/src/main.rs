@@ -38,14 +38,11 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 /// Exit codes: 0 success, 1 the answer is no, 2 wrong usage, 3 the work could not be done; of `verify` also 4 unknown key,
 /// 5 not canonical, 6 not evidence.
 #[derive(Parser)]
-#[command(name = "mesh", version = VERSION, arg_required_else_help = true)]
+#[command(name = "mesh", version = service_kit::VERSION, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
-
-/// The version, and the commit that a release was built from, where that is known.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("MESH_BUILD"));
 
 #[derive(Subcommand)]
 enum Command {
@@ -68,6 +65,8 @@ enum Command {
     Record(commands::record::Record),
     Query(Box<commands::query::Query>),
     Key(commands::key::Key),
+    #[command(name = "api-key")]
+    ApiKeys(commands::api_key::ApiKeys),
     Federation(commands::federation::Federation),
     Fsck(commands::fsck::Fsck),
     Backup(commands::backup::Backup),
@@ -98,6 +97,7 @@ fn main() -> ExitCode {
         Command::Record(command) => command.run(),
         Command::Query(command) => command.run(),
         Command::Key(command) => command.run(),
+        Command::ApiKeys(command) => command.run(),
         Command::Federation(command) => command.run(),
         Command::Fsck(command) => command.run(),
         Command::Backup(command) => command.run(),

@@ -19,7 +19,7 @@ use service_kit::{
 #[derive(Parser)]
 #[command(
     name = NAME,
-    version,
+    version = service_kit::VERSION,
     after_help = cli::after_help(NAME, &EXAMPLES),
     after_long_help = cli::after_long_help::<Config>(NAME, &EXAMPLES)
 )]

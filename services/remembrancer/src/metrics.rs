@@ -1,6 +1,9 @@
+use std::path::PathBuf;
+
 use merkle_log::witness::Refusal;
 use metrics::{Counter, Gauge, Histogram};
-use service_kit::Metrics;
+use service_kit::{Metrics, free_bytes};
+use sqlx::PgPool;
 
 /// What `/metrics` tells about the log.
 #[derive(Clone)]
@@ -87,4 +90,25 @@ impl AppMetrics {
             ),
         }
     }
+}
+
+/// Has every scrape look at the connections to the database and at the room on the disk of the data folder.
+pub(crate) fn observe(registry: &Metrics, db: PgPool, data_dir: PathBuf) {
+    let gauge = |name, help| registry.gauge(name, help, &[]);
+    let open =
+        gauge("remembrancer_database_connections_open", "Connections to the database, idle ones included.");
+    let idle =
+        gauge("remembrancer_database_connections_idle", "Connections to the database that nobody uses now.");
+    let limit = gauge("remembrancer_database_connections_limit", "Connections to the database at most.");
+    let free = gauge(
+        "remembrancer_data_dir_free_bytes",
+        "Bytes that may still be written to the data folder's disk.",
+    );
+    limit.set(f64::from(db.options().get_max_connections()));
+    registry.observe(move || {
+        open.set(f64::from(db.size()));
+        idle.set(db.num_idle() as f64);
+        // NaN: not known, which no alert takes for nothing
+        free.set(free_bytes(&data_dir).map_or(f64::NAN, |bytes| bytes as f64));
+    });
 }

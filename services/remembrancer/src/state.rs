@@ -23,7 +23,7 @@ use crate::{
     decisions::Batch,
     error::{LogError, Result},
     log::{self, Head, Sequencer},
-    metrics::AppMetrics,
+    metrics::{self, AppMetrics},
     records::{self, Draft, Recorded},
     signing::{self, HeadSigner, KeyFileError, KeyFolder, OpenError, Refusal},
     verification::FormerKey,
@@ -100,7 +100,7 @@ impl AppState {
     /// Settings with which no later attempt can succeed; the key and the database do not belong together.
     pub async fn new(
         config: &Config,
-        metrics: &Metrics,
+        registry: &Metrics,
         shutdown: CancellationToken,
     ) -> std::result::Result<Self, BuildError> {
         let keys = KeyFolder::at(&config.data_dir);
@@ -108,6 +108,7 @@ impl AppState {
         let witness = witness(config, &keys)?.map(Arc::new);
         let policy = config.trust_policy.as_deref().map(trust_policy).transpose()?.map(Arc::new);
         let db = database::pool(config).map_err(BuildError::DatabaseUrl)?;
+        metrics::observe(registry, db.clone(), config.data_dir.clone());
         let appends = Appends::new(Sequencer::new(db.clone()));
         // Half of the connections, so that a few slow readers cannot keep everybody from writing.
         let exports = Arc::new(Semaphore::new((config.database_connections as usize / 2).max(1)));
@@ -118,7 +119,7 @@ impl AppState {
             log_name: config.log_name.as_str().into(),
             witness,
             policy,
-            metrics: AppMetrics::new(metrics),
+            metrics: AppMetrics::new(registry),
             exports,
             opened: Arc::new(RwLock::new(Err("migrations did not run yet".to_owned()))),
             grown: Arc::default(),

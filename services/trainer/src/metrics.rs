@@ -19,7 +19,7 @@ struct Handles {
     fill_rate: Gauge,
     gpu_hours_fill: Gauge,
     avg_cost_usd: Gauge,
-    avg_latency_ms: Gauge,
+    avg_latency_seconds: Gauge,
     epsilon: Gauge,
     q_table_size: Gauge,
     psi: Gauge,
@@ -49,12 +49,12 @@ impl AppMetrics {
             avg_reward: figure("ai_mesh_avg_reward", "Mean reward per request of the last window."),
             fill_rate: figure("ai_mesh_fill_rate_ratio", "Requests routed / requested in the last window."),
             gpu_hours_fill: figure(
-                "ai_mesh_gpu_hours_fill_ratio",
+                "ai_mesh_gpu_time_fill_ratio",
                 "GPU-hours served / requested in the last window.",
             ),
             avg_cost_usd: figure("ai_mesh_avg_cost_usd", "Mean cost of a routed request in the last window."),
-            avg_latency_ms: figure(
-                "ai_mesh_avg_latency_ms",
+            avg_latency_seconds: figure(
+                "ai_mesh_avg_latency_seconds",
                 "Mean latency of a routed request in the last window, waiting included.",
             ),
             epsilon: figure("ai_mesh_epsilon_ratio", "Mean exploration rate of the agents."),
@@ -83,14 +83,15 @@ impl AppMetrics {
 
     /// Shows a window. A figure without data leaves the one before.
     pub fn window(&self, window: &WindowMetrics, agents: &[Agent], applied: usize) {
-        let Handles { avg_reward, fill_rate, gpu_hours_fill, avg_cost_usd, avg_latency_ms, .. } = &*self.0;
+        let Handles { avg_reward, fill_rate, gpu_hours_fill, avg_cost_usd, avg_latency_seconds, .. } =
+            &*self.0;
         let Handles { psi, continuity, prediction_error, .. } = &*self.0;
         for (gauge, figure) in [
             (avg_reward, window.avg_reward),
             (fill_rate, window.fill_rate),
             (gpu_hours_fill, window.gpu_hours_fill),
             (avg_cost_usd, window.avg_cost_usd),
-            (avg_latency_ms, window.avg_latency_ms),
+            (avg_latency_seconds, window.avg_latency_ms.map(|ms| ms / 1e3)),
             (psi, window.psi),
             (continuity, window.continuity),
             (prediction_error, window.prediction_error),

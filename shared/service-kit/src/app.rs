@@ -18,13 +18,14 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     ApiError, HttpConfig, Metrics, Readiness, ServiceInfo,
-    auth::{Access, require_key},
+    auth::{Access, Gate, require_key},
     boundary::{Boundary, boundary},
     conditional, cors, docs, encoding,
     hosts::{self, Hosts},
     limits, openapi,
     operations::{get_health, get_metrics, get_readiness},
     rate::{RateLimit, rate},
+    scopes::Needed,
     unreadable,
 };
 
@@ -60,7 +61,7 @@ impl From<OpenApiRouter> for Routes {
 /// `/docs`, `/openapi.json`, `/healthz`, `/readyz` and `/metrics`. Every error is a problem+json with
 /// the request's id, and every request is logged and counted once.
 ///
-/// Where there are keys, who has none gets the documents, health and readiness, the [open](Routes::with_open) routes, and
+/// Where there are keys, each operation needs one of the scopes that its document says, and who has none gets the documents, health and readiness, the [open](Routes::with_open) routes, and
 /// nothing else. Where there are none,
 /// a browser gets nothing for the pages of others.
 pub fn app(
@@ -75,6 +76,8 @@ pub fn app(
     keyed.get_openapi_mut().merge(open_document);
     let (router, document) = openapi(&info, keyed);
     let access = Access::of(http);
+    let needed = Arc::new(Needed::of(&document));
+    let gate = |access: Access| from_fn_with_state(Gate { access, needed: Arc::clone(&needed) }, require_key);
     let permits = Arc::new(Semaphore::new(http.max_concurrent_requests));
     // The last layer is the outermost: the key comes first, so that strangers take up no permits where they may not call.
     let limited = |router: Router, access: Access| {
@@ -83,7 +86,7 @@ pub fn app(
             .layer(limits::body_limit(http.body_limit_bytes))
             .layer(from_fn_with_state(http.request_timeout(), limits::timeout))
             .layer(from_fn_with_state(Arc::clone(&permits), limits::concurrency))
-            .layer(from_fn_with_state(access, require_key))
+            .layer(gate(access))
     };
     let mut api = limited(router, access.clone()).merge(limited(open, access.without_keys()));
     // Outside of the keys, so that who guesses them is slowed down too.
@@ -92,8 +95,8 @@ pub fn app(
     }
     let metrics_route = Router::new()
         .route("/metrics", get(get_metrics))
-        .with_state(metrics.clone())
-        .layer(from_fn_with_state(access, require_key));
+        .with_state((metrics.clone(), readiness.clone()))
+        .layer(gate(access));
     let mut router = Router::new()
         .merge(api)
         .merge(metrics_route)
@@ -102,7 +105,7 @@ pub fn app(
         .route("/healthz", get(get_health).with_state(info.name))
         .route("/readyz", get(get_readiness).with_state(readiness))
         .fallback(|| async { StatusCode::NOT_FOUND });
-    if http.api_keys.is_empty() {
+    if !http.has_keys() {
         router = router
             .layer(hosts::same_site(http))
             .layer(from_fn_with_state(Hosts::of(http), hosts::known_host));

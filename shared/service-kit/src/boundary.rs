@@ -43,6 +43,7 @@ pub(crate) async fn boundary(State(state): State<Boundary>, mut request: Request
         trace_id = trace.trace_id(),
         span_id = trace.id(),
         parent_span_id = trace.parent_id(),
+        key = tracing::field::Empty, // told by whoever looks at keys
     );
     let in_flight = InFlight::enter(&state.metrics);
     let context = Context { span: trace, request_id: Some(id.clone()) };

@@ -148,7 +148,7 @@ pub fn after_long_help<C: Serialize + Default + ToSchema>(name: &str, more_examp
 
 /// The whole command line of a service without more arguments.
 #[derive(Parser)]
-#[command(version)]
+#[command(version = crate::VERSION)]
 struct WholeLine {
     #[command(flatten)]
     arguments: Arguments,

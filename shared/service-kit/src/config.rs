@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::server::Deadlines;
 use crate::{
-    cors,
+    api_keys, cors,
     hosts::Host,
     settings::{Leaf, leaves, prefix},
 };
@@ -33,6 +33,10 @@ pub struct HttpConfig {
     /// loopback addresses are bound.
     #[serde(deserialize_with = "api_keys")]
     pub api_keys: Vec<String>,
+    /// A file of keys with names and scopes, as `mesh api-key create` writes it. It is read again when it changes; while it
+    /// is broken, the keys of before count. The keys of `http.api_keys` have all scopes, and may be there beside it.
+    #[schema(value_type = Option<String>)]
+    pub api_key_file: Option<PathBuf>,
     /// Names under which the service is called, separated by commas, such as `trainer,mesh.example`. Without keys a
     /// request whose `Host` is neither one of them nor loopback nor the service's own address gets 421, because it may
     /// be a browser's for a page that gave this machine's address a name of its own.
@@ -71,16 +75,32 @@ impl HttpConfig {
     /// [`listen`](crate::listen) before it binds.
     ///
     /// # Errors
-    /// The address can be reached from outside, there are no keys, and that was not asked for by name.
+    /// The address can be reached from outside, there are no keys, and that was not asked for by name; the file of keys is
+    /// of no use.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if self.bind.ip().is_loopback() || !self.api_keys.is_empty() || self.allow_insecure_bind {
+        if let Some(file) = &self.api_key_file {
+            api_keys::read(file).map_err(|error| {
+                ConfigError(format!(
+                    "http.api_key_file, {}: {error}; `mesh api-key create --file {}` writes such a file",
+                    file.display(),
+                    file.display()
+                ))
+            })?;
+        }
+        if self.bind.ip().is_loopback() || self.has_keys() || self.allow_insecure_bind {
             return Ok(());
         }
         Err(ConfigError(format!(
-            "http.bind is {}, which others can reach, but http.api_keys is empty: set keys, bind 127.0.0.1, or set \
-             http.allow_insecure_bind = true if anybody may call",
+            "http.bind is {}, which others can reach, but there are neither http.api_keys nor an http.api_key_file: set keys, \
+             bind 127.0.0.1, or set http.allow_insecure_bind = true if anybody may call",
             self.bind
         )))
+    }
+
+    /// Whether callers need a key.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        !self.api_keys.is_empty() || self.api_key_file.is_some()
     }
 
     /// `request_timeout_seconds` as a duration.
@@ -101,6 +121,7 @@ impl Default for HttpConfig {
         Self {
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
             api_keys: Vec::new(),
+            api_key_file: None,
             hosts: Vec::new(),
             origins: Vec::new(),
             allow_insecure_bind: false,
@@ -120,6 +141,7 @@ impl fmt::Debug for HttpConfig {
         f.debug_struct("HttpConfig")
             .field("bind", &self.bind)
             .field("api_keys", &format_args!("[{} hidden]", self.api_keys.len()))
+            .field("api_key_file", &self.api_key_file)
             .field("hosts", &self.hosts)
             .field("origins", &self.origins)
             .field("allow_insecure_bind", &self.allow_insecure_bind)

@@ -4,14 +4,17 @@
 //! A service is its routes, its readiness and one call of [`app`]; `main.rs` is one call of [`cli::main`].
 
 mod accept;
+pub mod api_keys;
 mod app;
 mod auth;
 mod boundary;
+mod build;
 pub mod cli;
 mod conditional;
 mod config;
 mod connections;
 mod cors;
+mod disk;
 mod docs;
 mod encoding;
 mod error;
@@ -25,6 +28,7 @@ mod operations;
 mod problems;
 mod rate;
 mod run;
+mod scopes;
 mod server;
 mod settings;
 pub mod telemetry;
@@ -33,12 +37,15 @@ mod unreadable;
 use std::{future::Future, pin::Pin};
 
 pub use accept::{Lines, preferred};
+pub use api_keys::Scope;
 pub use app::{Routes, app};
 pub use boundary::{AsSpecified, Routine};
+pub use build::VERSION;
 pub use conditional::{Wanted, wanted};
 pub use config::{
     ConfigError, HttpConfig, check_parts, load_config, load_config_from, load_part_from, parse_address,
 };
+pub use disk::free_bytes;
 pub use error::{ApiError, ApiResult};
 pub use extract::{
     Content, IdempotencyKey, Json, Parsed, Path, Query, cursor, invalid_parameter, invalid_request, page,

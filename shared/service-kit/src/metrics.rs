@@ -1,10 +1,13 @@
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder as _};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_process::Collector;
+
+use crate::build;
 
 /// One service's Prometheus registry. Cheap to clone; all clones are the same registry.
 ///
@@ -16,7 +19,12 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
+    process: Collector,
+    observers: Mutex<Vec<Observer>>,
 }
+
+/// Looks at what nobody tells of its changes, and sets its gauges.
+type Observer = Box<dyn Fn() + Send + Sync>;
 
 /// Upper bounds, in seconds or whatever the histogram's unit is: from what needs no disk to a slow query.
 const BUCKETS: [f64; 18] = [
@@ -28,20 +36,30 @@ const BUCKETS: [f64; 18] = [
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 impl Metrics {
-    /// An empty registry.
+    /// A registry that tells which build this is (`ai_mesh_build_info`) and what the process takes (`process_…`, named as
+    /// Prometheus' own clients do: <https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>).
     #[must_use]
     pub fn new() -> Self {
         let builder = PrometheusBuilder::new()
             .set_buckets(&BUCKETS)
             .expect("only an empty list of buckets is refused, and this constant has some");
         let recorder = builder.build_recorder();
-        let inner = Arc::new(Inner { handle: recorder.handle(), recorder });
+        let process = Collector::default();
+        metrics::with_local_recorder(&recorder, || process.describe());
+        let inner =
+            Arc::new(Inner { handle: recorder.handle(), recorder, process, observers: Mutex::default() });
         let weak = Arc::downgrade(&inner);
         let upkeep = std::thread::Builder::new().name("metrics-upkeep".into()).spawn(move || upkeep(&weak));
         if let Err(error) = upkeep {
             tracing::warn!(%error, "no upkeep of the metrics: their memory is only freed when /metrics is read");
         }
-        Self(inner)
+        let registry = Self(inner);
+        let labels = [
+            ("version", build::NUMBER.to_owned()),
+            ("commit", build::COMMIT.unwrap_or("unknown").to_owned()),
+        ];
+        registry.gauge("ai_mesh_build_info", "1, with what this program was built from.", &labels).set(1.0);
+        registry
     }
 
     /// A counter: only rises. Its name ends in `_total`.
@@ -72,10 +90,23 @@ impl Metrics {
         self.0.recorder.register_histogram(&key(name, labels), &METADATA)
     }
 
-    /// Everything in Prometheus' text format.
+    /// Has something looked at before every [`render`](Self::render): what changes without telling. It may block, but
+    /// whoever scrapes waits for it.
+    pub fn observe(&self, look: impl Fn() + Send + Sync + 'static) {
+        self.observers().push(Box::new(look));
+    }
+
+    /// Everything in Prometheus' text format. It reads files, so async code asks for it on a thread that may block.
     #[must_use]
     pub fn render(&self) -> String {
+        metrics::with_local_recorder(&self.0.recorder, || self.0.process.collect());
+        self.observers().iter().for_each(|look| look());
         self.0.handle.render()
+    }
+
+    fn observers(&self) -> std::sync::MutexGuard<'_, Vec<Observer>> {
+        // An observer that panicked has left its own gauge as it was, and nothing else.
+        self.0.observers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,6 +151,29 @@ mod tests {
         assert!(one.render().contains("decisions_total{run=\"a\"} 4"), "{}", one.render());
         assert!(one.render().contains("# HELP decisions_total Decisions."), "{}", one.render());
         assert!(!other.render().contains("decisions_total"));
+    }
+
+    #[test]
+    fn a_scrape_tells_the_build_the_process_and_what_is_looked_at_then() {
+        let metrics = Metrics::new();
+        let free = metrics.gauge("free_bytes", "Free.", &[]);
+        let asked = std::sync::atomic::AtomicU32::new(0);
+        metrics
+            .observe(move || free.set(f64::from(asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed))));
+        assert!(metrics.render().contains("\nfree_bytes 0\n"));
+        let text = metrics.render();
+        assert!(text.contains("\nfree_bytes 1\n"), "{text}");
+        assert!(
+            text.contains(&format!("ai_mesh_build_info{{version=\"{}\",commit=\"", build::NUMBER)),
+            "{text}"
+        );
+        let figure = |name: &str| -> f64 {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line.unwrap_or_else(|| panic!("{name} is not in {text}")).parse().unwrap()
+        };
+        assert!(figure("process_resident_memory_bytes") > 1e6);
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+        assert!((now - 3600.0..now + 1.0).contains(&figure("process_start_time_seconds")));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use utoipa::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{operations::OperationsDocument, problems};
+use crate::{operations::OperationsDocument, problems, scopes};
 
 /// What a service says of itself.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,11 @@ pub fn openapi(info: &ServiceInfo, routes: OpenApiRouter) -> (Router, Value) {
             HttpBuilder::new()
                 .scheme(HttpAuthScheme::Bearer)
                 .description(Some(
-                    "One of the service's API keys. A service without keys takes every caller.",
+                    "One of the service's API keys. A service without keys takes every caller. A key has scopes, and \
+                     each operation lists in `x-scopes` those of which one is needed: `read` to look at everything, `write` to \
+                     work (runs, decisions, outcomes, windows, records, evaluations), `operate` to steer what others \
+                     work on (cancel and delete, promote, roll back and stop, exclude, intervene by hand), `metrics` \
+                     for `/metrics` alone. No scope contains another one. Keys without a list of scopes have all.",
                 ))
                 .build(),
         ),
@@ -92,6 +96,7 @@ pub fn openapi(info: &ServiceInfo, routes: OpenApiRouter) -> (Router, Value) {
         problems::add_ranges_to(operation);
     }
     let mut document = serde_json::to_value(&document).expect("a document has JSON");
+    scopes::describe(&mut document);
     wire::describe(&mut document);
     (router, document)
 }
@@ -153,6 +158,7 @@ When the service has API keys, send one as `Authorization: Bearer <key>` (*Autho
 Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem with a stable `code` and a `detail` \
 that says what to do; with `Retry-After` the same request may succeed later. Every answer has an `X-Request-Id` \
 (yours, if you send one), and a W3C `traceparent` is continued; the log has both.";
+
 const KEY_SCHEME: &str = "api_key";
 
 /// The one that the document comes from comes first: the documents' page tries things out there, wherever it is.

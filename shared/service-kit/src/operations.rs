@@ -59,10 +59,7 @@ pub(crate) async fn get_health(State(service): State<&'static str>) -> Json<Heal
         (status = 503, description = "`not_ready`: it cannot serve yet; `detail` says what is missing.",
             body = api::Problem, content_type = "application/problem+json")))]
 pub(crate) async fn get_readiness(State(readiness): State<Readiness>) -> Result<Json<Ready>, ApiError> {
-    let missing = match tokio::time::timeout(READINESS_LIMIT, readiness()).await {
-        Ok(missing) => missing,
-        Err(_) => vec![format!("the readiness check did not end within {} s", READINESS_LIMIT.as_secs())],
-    };
+    let missing = missing(&readiness).await;
     if missing.is_empty() {
         return Ok(Json(Ready { ready: true }));
     }
@@ -74,10 +71,25 @@ pub(crate) async fn get_readiness(State(readiness): State<Readiness>) -> Result<
 /// Get the service's metrics
 ///
 /// In Prometheus' text format. Needs a key when the service has keys.
-#[utoipa::path(get, path = "/metrics", tag = "operations",
+#[utoipa::path(get, path = "/metrics", tag = "operations", extensions(("x-scopes" = json!(["read", "metrics"]))),
     responses((status = 200, description = "All metrics.", body = String, content_type = "text/plain")))]
-pub(crate) async fn get_metrics(State(metrics): State<Metrics>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+pub(crate) async fn get_metrics(
+    State((metrics, readiness)): State<(Metrics, Readiness)>,
+) -> Result<impl IntoResponse, ApiError> {
+    let missing = missing(&readiness).await;
+    metrics
+        .gauge("ai_mesh_ready", "Whether the service can serve, as /readyz says.", &[])
+        .set(f64::from(u8::from(missing.is_empty())));
+    // It reads files, those of disks in the network too.
+    let text = tokio::task::spawn_blocking(move || metrics.render()).await.map_err(ApiError::internal)?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
+}
+
+async fn missing(readiness: &Readiness) -> Vec<String> {
+    match tokio::time::timeout(READINESS_LIMIT, readiness()).await {
+        Ok(missing) => missing,
+        Err(_) => vec![format!("the readiness check did not end within {} s", READINESS_LIMIT.as_secs())],
+    }
 }
 
 /// Well below the usual ten seconds of whoever probes.

@@ -88,7 +88,7 @@ enum When {
     WithInput,
 }
 
-const PROBLEMS: [Meaning; 7] = [
+const PROBLEMS: [Meaning; 8] = [
     Meaning {
         status: 400,
         name: "MalformedJson",
@@ -104,6 +104,19 @@ const PROBLEMS: [Meaning; 7] = [
         example: (
             "missing_api_key",
             "This service wants an API key: send `Authorization: Bearer <key>` with one.",
+        ),
+        retry_after: false,
+        when: When::Always,
+    },
+    Meaning {
+        status: 403,
+        name: "Forbidden",
+        description: "The key has none of the scopes that this operation needs; `detail` names them. Or, in a service \
+                      without keys, a browser sent this for a page of another site.",
+        example: (
+            "insufficient_scope",
+            "The API key `dashboard` may not do this: it needs the scope `write`, and the key has `read`. Use one that \
+             has it, or ask the operator for one.",
         ),
         retry_after: false,
         when: When::Always,

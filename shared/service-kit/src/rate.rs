@@ -46,7 +46,7 @@ impl RateLimit {
 /// 429 `rate_limited`, with `Retry-After`, for a caller who sends more than the limit.
 pub(crate) async fn rate(State(limit): State<Arc<RateLimit>>, request: Request, next: Next) -> Response {
     let caller = match limit.access.key_of(&request) {
-        Some(index) => Caller::Key(index),
+        Some(key) => Caller::Key(key.sha256),
         None => {
             Caller::Address(request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| network(info.0)))
         }
@@ -66,8 +66,8 @@ pub(crate) async fn rate(State(limit): State<Arc<RateLimit>>, request: Request, 
 /// Whose requests are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Caller {
-    /// Who has this one of the service's keys.
-    Key(usize),
+    /// Who has the key with this SHA-256.
+    Key([u8; 32]),
     /// Who has none, by address; together when the server does not say addresses.
     Address(Option<IpAddr>),
 }
@@ -112,8 +112,8 @@ mod tests {
 
     use super::*;
 
-    const ONE: Caller = Caller::Key(0);
-    const OTHER: Caller = Caller::Key(1);
+    const ONE: Caller = Caller::Key([0; 32]);
+    const OTHER: Caller = Caller::Key([1; 32]);
 
     fn callers(requests_per_second: u32, burst: u32) -> (Callers<FakeRelativeClock>, FakeRelativeClock) {
         let of = |number| NonZeroU32::new(number).unwrap();
@@ -147,9 +147,10 @@ mod tests {
     #[test]
     fn callers_that_have_gone_quiet_take_up_no_room() {
         let (callers, clock) = callers(1000, 1);
-        for number in 0..100_000 {
+        for number in 0..100_000_u32 {
             clock.advance(Duration::from_millis(1));
-            assert_eq!(callers.admit(Caller::Key(number)), Ok(()));
+            let address = std::net::Ipv4Addr::from_bits(number).into();
+            assert_eq!(callers.admit(Caller::Address(Some(address))), Ok(()));
             assert!(callers.limiter.len() <= SMALLEST_SWEEP);
         }
     }

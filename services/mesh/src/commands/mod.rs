@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod api_key;
 pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod deploy;

@@ -6,8 +6,6 @@ use std::{
     time::Duration,
 };
 
-use rustix::fs::statvfs;
-
 /// PostgreSQL writes its log in files of 16 MiB: with less than two of them left it may not be able to go on.
 const LITTLE_BYTES: u64 = 32 << 20;
 
@@ -29,7 +27,8 @@ pub(crate) fn size(folder: &Path) -> Option<u64> {
 pub(super) async fn watch(data_dir: PathBuf) {
     let mut full = false;
     loop {
-        let free = free_bytes(data_dir.clone()).await;
+        let folder = data_dir.clone();
+        let free = tokio::task::spawn_blocking(move || service_kit::free_bytes(&folder)).await.ok().flatten();
         match free {
             Some(free) if free < LITTLE_BYTES && !full => {
                 full = true;
@@ -52,11 +51,4 @@ pub(super) async fn watch(data_dir: PathBuf) {
         }
         tokio::time::sleep(CHECK_EVERY).await;
     }
-}
-
-/// How many bytes this user may still write; `None` where that is unknown.
-async fn free_bytes(data_dir: PathBuf) -> Option<u64> {
-    // a disk somewhere in the network may take its time
-    let stat = tokio::task::spawn_blocking(move || statvfs(&data_dir)).await.ok()?.ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

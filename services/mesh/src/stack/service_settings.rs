@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Serialize, de::DeserializeOwned};
 use service_kit::{ConfigError, HttpConfig, load_part_from, telemetry::LogConfig};
 
-use crate::exit::usage;
+use crate::{commands::api_key::new_secret, exit::usage};
 
 /// The names of the services, which begin their variables and are their tables in a settings file.
 const SERVICES: [&str; 4] = ["psi-field", "trainer", "remembrancer", "evaluator"];
@@ -54,7 +54,18 @@ impl ServiceSettings {
             evaluator: part("evaluator", file, environment)?,
         };
         settings.check()?;
-        Ok(settings)
+        settings.with_keys_of_its_own()
+    }
+
+    /// Where all keys are in files, which have their hashes alone, the services call each other with one that nobody else has.
+    fn with_keys_of_its_own(mut self) -> anyhow::Result<Self> {
+        let Self { psi_field, trainer, remembrancer, evaluator } = &mut self;
+        for http in [&mut psi_field.http, &mut trainer.http, &mut remembrancer.http, &mut evaluator.http] {
+            if http.api_key_file.is_some() && http.api_keys.is_empty() {
+                http.api_keys.push(new_secret()?);
+            }
+        }
+        Ok(self)
     }
 
     /// What would be ignored in silence is refused.

@@ -101,6 +101,7 @@ struct Statistics {
 ///
 /// The answer to the next step of the swarm `default` tells its agents to start afresh.
 #[utoipa::path(post, path = "/guardian/nigredo", tag = "existing-clients",
+    extensions(("x-scopes" = json!(["operate"]))),
     responses(
         (status = 200, description = "It is on its way.", body = Applied),
         (status = 404, description = "`swarm_not_found`: take a step first."),
@@ -113,6 +114,7 @@ async fn apply_nigredo(State(state): State<AppState>) -> ApiResult<Json<Applied>
 ///
 /// The answer to the next step of the swarm `default` tells its agents to explore more.
 #[utoipa::path(post, path = "/guardian/albedo", tag = "existing-clients",
+    extensions(("x-scopes" = json!(["operate"]))),
     responses(
         (status = 200, description = "It is on its way.", body = Applied),
         (status = 404, description = "`swarm_not_found`: take a step first."),

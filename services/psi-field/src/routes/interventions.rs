@@ -49,6 +49,7 @@ async fn list_interventions(
 ///
 /// The answer to the swarm's next window carries it. Without targets it is for all agents of the last window.
 #[utoipa::path(post, path = "/v1/swarms/{id}/interventions", tag = "interventions",
+    extensions(("x-scopes" = json!(["operate"]))),
     params(SwarmId,
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$", description = "The same key again gets the same intervention, \
             also after it was delivered.")),

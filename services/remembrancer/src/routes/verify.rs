@@ -18,7 +18,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// for those who have only curl; `mesh verify` does the same offline, where nobody has to be trusted.
 ///
 /// A bare proof has a `kind`, `inclusion` or `consistency`, and is arithmetic alone: it says nothing of whose tree it is.
-#[utoipa::path(post, path = "/v1/verify", tag = "log", params(TrustQuery),
+#[utoipa::path(post, path = "/v1/verify", tag = "log",
+    extensions(("x-scopes" = json!(["read"]))), params(TrustQuery),
     request_body(content = ToVerify, description = "As `GET /v1/log/evidence` gives it, or a bare proof.", examples(
         ("evidence" = (value = json!({
             "record": {"text": "hello"}, "log_index": 0, "inclusion_path": [],

@@ -179,7 +179,8 @@ async fn list_open_decisions(
 ///
 /// It is the champion from now on, and goes on from what it has seen of the stream: a shadow from its own. What is recorded has
 /// the figures of that moment. The champion before it stays: rolled back, it is the champion again.
-#[utoipa::path(post, path = "/v1/deployments/{name}/promote", tag = "deployments", request_body = ChangeChampion,
+#[utoipa::path(post, path = "/v1/deployments/{name}/promote", tag = "deployments",
+    extensions(("x-scopes" = json!(["operate"]))), request_body = ChangeChampion,
     params(("name" = String, Path, description = "The deployment.", example = "gateway")),
     responses(
         (status = 200, description = "The challenger is the champion.", body = Deployment),
@@ -201,7 +202,8 @@ async fn promote_challenger(
 ///
 /// It decides nothing any more, and its requests are the champion's again. Where the champion was a challenger and no other one
 /// is active, it is rolled back itself, to the champion before it.
-#[utoipa::path(post, path = "/v1/deployments/{name}/rollback", tag = "deployments", request_body = ChangeChampion,
+#[utoipa::path(post, path = "/v1/deployments/{name}/rollback", tag = "deployments",
+    extensions(("x-scopes" = json!(["operate"]))), request_body = ChangeChampion,
     params(("name" = String, Path, description = "The deployment.", example = "gateway")),
     responses(
         (status = 200, description = "It is rolled back.", body = Deployment),
@@ -221,7 +223,8 @@ async fn roll_back_challenger(
 /// Stop a deployment
 ///
 /// It takes no requests any more, for good; what is told of its jobs is still recorded. Stopping it again changes nothing.
-#[utoipa::path(post, path = "/v1/deployments/{name}/stop", tag = "deployments", request_body = StopDeployment,
+#[utoipa::path(post, path = "/v1/deployments/{name}/stop", tag = "deployments",
+    extensions(("x-scopes" = json!(["operate"]))), request_body = StopDeployment,
     params(("name" = String, Path, description = "The deployment.", example = "gateway")),
     responses(
         (status = 200, description = "It is stopped.", body = Deployment),

@@ -56,6 +56,8 @@ async fn get_environment(
 ///
 /// Its episodes end where they are, and there is room for another one.
 #[utoipa::path(delete, path = "/v1/environments/{id}", tag = "environments",
+    // what a caller made for itself is no matter of operation
+    extensions(("x-scopes" = json!(["write"]))),
     params(("id" = Uuid, Path, description = "The environment.")),
     responses(
         (status = 204, description = "Deleted."),

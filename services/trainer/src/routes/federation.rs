@@ -78,7 +78,8 @@ async fn get_contribution(
 /// Its contributions are not acted on from the next exchange of a run on; what is folded then is what would be folded if
 /// there had been none. `"stands": false` takes it back. It is recorded; other nodes are told, as advice that they need not
 /// follow.
-#[utoipa::path(post, path = "/v1/federation/exclusions", tag = "federation", request_body = Exclusion,
+#[utoipa::path(post, path = "/v1/federation/exclusions", tag = "federation",
+    extensions(("x-scopes" = json!(["operate"]))), request_body = Exclusion,
     responses(
         (status = 200, description = "What this node has now.", body = Federation),
         (status = 422, description = "`invalid_request`: the author is no key, or this node itself."),

@@ -17,6 +17,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// is paused at once. It stays paused when the trainer is restarted, and resumes then from its last checkpoint. Pausing
 /// changes none of its decisions.
 #[utoipa::path(post, path = "/v1/runs/{id}/pause", tag = "runs",
+    extensions(("x-scopes" = json!(["operate"]))),
     params(("id" = Uuid, Path, description = "The run.")),
     responses(
         (status = 202, description = "It will pause.", body = Run,
@@ -36,6 +37,7 @@ async fn pause_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiRe
 ///
 /// It continues where it halted, as soon as a place is free; until then it is `queued`.
 #[utoipa::path(post, path = "/v1/runs/{id}/resume", tag = "runs",
+    extensions(("x-scopes" = json!(["operate"]))),
     params(("id" = Uuid, Path, description = "The run.")),
     responses(
         (status = 202, description = "It will resume.", body = Run,

@@ -89,6 +89,7 @@ async fn get_run(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResu
 /// ends at once. A paused run continues to the end of its episode. The ledger has it before the answer: it is carried out
 /// also when another trainer plays the run, or claims it later.
 #[utoipa::path(post, path = "/v1/runs/{id}/cancel", tag = "runs",
+    extensions(("x-scopes" = json!(["operate"]))),
     params(("id" = Uuid, Path, description = "The run.")),
     responses(
         (status = 202, description = "It will end.", body = Run,

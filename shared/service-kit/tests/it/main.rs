@@ -4,6 +4,7 @@
 
 mod encoding;
 mod hosts;
+mod keys;
 #[cfg(unix)]
 mod program;
 mod service;

@@ -89,6 +89,20 @@ async fn one(Path(id): Path<u64>) -> ApiResult<String> {
     }
 }
 
+/// Stops a thing that others use.
+#[utoipa::path(post, path = "/v1/things/{id}/stop", params(("id" = u64, Path)), extensions(("x-scopes" = json!(["operate"]))),
+    responses((status = 200, body = String)))]
+async fn stop(Path(id): Path<u64>) -> String {
+    format!("stopped {id}")
+}
+
+/// Asks with a body, and changes nothing.
+#[utoipa::path(post, path = "/v1/things/{id}/ask", params(("id" = u64, Path)), extensions(("x-scopes" = json!(["read"]))),
+    responses((status = 200, body = String)))]
+async fn ask(Path(id): Path<u64>) -> String {
+    format!("asked {id}")
+}
+
 /// Takes more than the others.
 #[utoipa::path(put, path = "/v1/blobs", request_body = Vec<u8>, responses((status = 200, body = String)))]
 async fn blob(body: Bytes) -> String {
@@ -118,6 +132,8 @@ fn routes() -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(create, list))
         .routes(routes!(one))
+        .routes(routes!(stop))
+        .routes(routes!(ask))
         .routes(routes!(blob).layer(body_limit(5000)))
         .routes(routes!(note))
         .routes(routes!(echo))
@@ -635,12 +651,12 @@ async fn the_tags_come_in_the_services_order_and_the_common_errors_have_a_meanin
         let responses = document["paths"][path][method]["responses"].as_object().unwrap();
         responses.keys().map(String::as_str).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(statuses("/v1/things", "post"), "200 400 401 413 415 422 429 4XX 503 5XX");
-    assert_eq!(statuses("/v1/things/{id}", "get"), "200 401 404 422 429 4XX 503 5XX");
+    assert_eq!(statuses("/v1/things", "post"), "200 400 401 403 413 415 422 429 4XX 503 5XX");
+    assert_eq!(statuses("/v1/things/{id}", "get"), "200 401 403 404 422 429 4XX 503 5XX");
     let own = &document["paths"]["/v1/things/{id}"]["get"]["responses"]["404"];
     assert_eq!(own["description"], "`thing_not_found`.");
     assert!(own["content"]["application/problem+json"]["schema"].is_object(), "{own}");
-    assert_eq!(statuses("/v1/blobs", "put"), "200 401 413 429 4XX 503 5XX");
+    assert_eq!(statuses("/v1/blobs", "put"), "200 401 403 413 429 4XX 503 5XX");
     assert_eq!(statuses("/healthz", "get"), "200 4XX 5XX");
     let limited = &document["components"]["responses"]["RateLimited"];
     assert_eq!(limited["headers"]["Retry-After"]["schema"]["type"], "integer");

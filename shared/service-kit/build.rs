@@ -1,4 +1,4 @@
-//! Which commit this is, for `mesh --version`.
+//! Which commit this is, for `--version` and for `ai_mesh_build_info`.
 
 use std::{env, path::Path, process::Command};
 
@@ -7,8 +7,11 @@ fn main() {
     println!("cargo:rerun-if-env-changed=MESH_COMMIT");
     // A debug build is somebody's at work: linking it anew with every commit would cost more than the name is worth.
     let commit = if env::var("PROFILE").as_deref() == Ok("release") { commit() } else { None };
+    if let Some(commit) = &commit {
+        println!("cargo:rustc-env=AI_MESH_COMMIT={commit}");
+    }
     let commit = commit.map_or_else(String::new, |commit| format!(" ({commit})"));
-    println!("cargo:rustc-env=MESH_BUILD={commit}");
+    println!("cargo:rustc-env=AI_MESH_BUILD={commit}");
 }
 
 /// What whoever packs it says, else what git says; none where there is neither.
