@@ -6,7 +6,7 @@ mod wire;
 
 use api::{
     FieldError, Hash,
-    evaluator::{NewEvaluation, Trainings},
+    evaluator::{NewEvaluation, PolicyName, Trainings},
 };
 use evaluation::off_policy::situation::{Situation, Taken};
 use policy::Rule;
@@ -72,7 +72,7 @@ fn checked(request: &NewEvaluation, deployment: String) -> Result<Asked, Vec<Fie
         let pointer = format!("/policies/{i}");
         match policy {
             Trainings::One(file) => policies.push(Named { pointer, policy: Name::File(*file) }),
-            Trainings::Named(text) => name(pointer, text, &mut policies, &mut errors),
+            Trainings::Named(PolicyName(text)) => name(pointer, text, &mut policies, &mut errors),
             Trainings::Several(_) => {
                 let detail = "expected one policy, found a list: each is judged by itself".to_owned();
                 errors.push(FieldError { pointer, detail });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::{
     FieldError, Hash,
-    evaluator::{FIRST_FINAL_SEED, NewEvaluation, Trainings},
+    evaluator::{FIRST_FINAL_SEED, NewEvaluation, PolicyName, Trainings},
     trainer::{AssumedPrice, EnvironmentSpec},
 };
 use evaluation::{
@@ -199,7 +199,7 @@ fn asked_at(pointer: &str, asked: &Value, environment: &Environment) -> Result<P
 /// An error for what only a deployment's log is asked about.
 fn of_a_log(request: &NewEvaluation) -> Vec<FieldError> {
     let named = request.policies.iter().enumerate().filter_map(|(i, policy)| match policy {
-        Trainings::Named(name) => Some(FieldError {
+        Trainings::Named(PolicyName(name)) => Some(FieldError {
             pointer: format!("/policies/{i}"),
             detail: format!(
                 "expected the SHA-256 of a policy file, or a list of them, found `{name}`: hand rules are named in `rules`, and \

@@ -332,7 +332,7 @@ fn log_command(config: &NewEvaluation) -> Option<String> {
     let rules = config.rules.iter().flatten().cloned();
     let policies = config.policies.iter().filter_map(|policy| match policy {
         Trainings::One(file) => Some(file.to_string()),
-        Trainings::Named(name) => Some(name.clone()),
+        Trainings::Named(name) => Some(name.0.clone()),
         Trainings::Several(_) => None,
     });
     let policies: Vec<String> = rules.chain(policies).collect();

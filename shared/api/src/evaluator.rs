@@ -115,8 +115,28 @@ pub enum Trainings {
     /// A policy that was trained several times, at most 20.
     Several(Vec<Hash>),
     /// With `logged`: a policy by its id, or a hand rule by its name.
-    Named(String),
+    Named(PolicyName),
 }
+
+/// A policy's id, or the name of a hand rule. It is shorter than the digest of a policy file, so that nothing is both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PolicyName(pub String);
+
+impl utoipa::PartialSchema for PolicyName {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .min_length(Some(1))
+            .max_length(Some(63))
+            .description(Some("A policy's id, or the name of a hand rule."))
+            .examples(["bid-price"])
+            .build()
+            .into()
+    }
+}
+
+impl ToSchema for PolicyName {}
 
 impl Trainings {
     /// The policy files.

@@ -6,7 +6,7 @@ use std::{
 use anyhow::Context as _;
 use api::{
     Hash,
-    evaluator::{Evaluation, EvaluationResult, NewEvaluation, Trainings},
+    evaluator::{Evaluation, EvaluationResult, NewEvaluation, PolicyName, Trainings},
     remembrancer::LeafQuery,
 };
 use clap::Args;
@@ -119,7 +119,7 @@ impl LogArgs {
         let logged = self.logged.clone()?;
         let policies = self.policies.iter().map(|name| match name.parse() {
             Ok(file) => Trainings::One(file),
-            Err(_) => Trainings::Named(name.clone()),
+            Err(_) => Trainings::Named(PolicyName(name.clone())),
         });
         Some(NewEvaluation {
             logged: Some(logged),

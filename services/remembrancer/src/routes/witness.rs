@@ -61,7 +61,8 @@ async fn get_witness(State(state): State<AppState>) -> ApiResult<Json<Witness>> 
 /// first), the consistency proof from there in base64, one hash a line, an empty line, and the signed checkpoint. The
 /// cosignature is on the disk when it is answered. No key is needed.
 #[utoipa::path(post, path = "/witness/add-checkpoint", tag = "witness", security(()),
-    request_body(content = String, content_type = "text/plain", description = "Old size, proof and checkpoint.",
+    request_body(content = Vec<u8>, content_type = "application/octet-stream",
+        description = "Old size, proof and checkpoint, in UTF-8.",
         example = "old 0\n\nlog.example.org\n1\niipcm3aIJ95alVLDigRMZpWcaPbS8htSYK9U0vh9uCc=\n\n\
                    — log.example.org TJv1WAy0FexBFkm2fT1Oi2VAjCME/tfXcQ0pxGhS3RfseNaDwt/byjJhXLxVYQNQd6Z/pCA2Y7n1YnTQLrwAr9AXLQw=\n"),
     responses(
