@@ -45,6 +45,34 @@ async fn a_network_that_fails_all_the_time_changes_nothing_that_a_run_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_swarm_is_deleted_in_its_midst_ends_as_one_that_nobody_touched() {
+    let (calm_database, database) = (database().await, database().await);
+    let (calm, stack) = (Stack::start(&calm_database).await, Stack::start(&database).await);
+    let mut config = crate::support::run();
+    config["episodes"] = json!(30);
+    let swarm_of = |stack: &Stack, run: &Value| {
+        format!("{}/v1/swarms/{}", stack.psi_field.url(), run["id"].as_str().unwrap())
+    };
+    let (_, begun) = stack.post(&format!("{}/v1/runs", stack.trainer), &config).await;
+    let swarm = swarm_of(&stack, &begun);
+    stack.until(&swarm, |swarm| swarm["next_window"].as_u64() > Some(0)).await;
+    let deleted = stack.http.delete(&swarm).send().await.unwrap();
+    assert_eq!(deleted.status(), 200);
+    let ended = stack.ended(&format!("{}/v1/runs/{}", stack.trainer, begun["id"].as_str().unwrap())).await;
+
+    let (_, begun) = calm.post(&format!("{}/v1/runs", calm.trainer), &config).await;
+    let expected = calm.ended(&format!("{}/v1/runs/{}", calm.trainer, begun["id"].as_str().unwrap())).await;
+    for left in ["run_root", "policy_sha256", "digest"] {
+        assert_eq!(ended[left], expected[left], "{left}");
+    }
+    let (watched, expected) = (stack.get(&swarm).await, calm.get(&swarm_of(&calm, &expected)).await);
+    for left in ["next_window", "state"] {
+        assert_eq!(watched[left], expected[left], "{left}");
+    }
+    stack.assert_intact().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_policy_is_asked_for_is_proved_like_what_it_was_trained_with() {
     let database = database().await;
     let stack = Stack::start(&database).await;

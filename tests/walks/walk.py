@@ -27,8 +27,8 @@ from evaluator.models import Preset as EvaluatedPreset
 from evaluator.types import File as Image
 from psi_field.api.existing_clients import get_field_state
 from psi_field.api.interventions import list_interventions
-from psi_field.api.swarms import get_swarm
-from psi_field.models import InterventionRecordPage, Swarm
+from psi_field.api.swarms import delete_swarm, get_swarm
+from psi_field.models import DeletedSwarm, InterventionRecordPage, Swarm
 from psi_field.models import State as FieldState
 from remembrancer.api.artifacts import get_artifact, put_artifact
 from remembrancer.api.decisions import get_decisions_csv, get_decisions_ndjson, list_decisions
@@ -187,6 +187,11 @@ assert delete_environment.sync_detailed(played.id, client=training).status_code 
 found = expect(RecordPage, list_records.sync_detailed(client=ledger, q="python walk", limit=1)).items[0]
 assert found.kind.startswith("run"), found
 assert expect(Record, get_record.sync_detailed(found.id, client=ledger)) == found
+
+# Delete what nobody watches any more.
+deleted = expect(DeletedSwarm, delete_swarm.sync_detailed(str(run.id), client=watching))
+assert (deleted.next_window, deleted.record) == (swarm.next_window, f"swarm:{run.id}:deletion:0"), deleted
+assert get_swarm.sync_detailed(str(run.id), client=watching).status_code == 410
 
 # Make a mistake.
 problem = expect(Problem, create_run.sync_detailed(client=training, body=NewRun(agents=0)), 422)

@@ -152,6 +152,12 @@ const record = found.items[0];
 assert.ok(record);
 assert.deepEqual(await expect(remembrancer.getRecord({ path: { id: record.id } })), record);
 
+// Delete what nobody watches any more.
+const deleted = await expect(psiField.deleteSwarm({ path }));
+assert.deepEqual([deleted.next_window, deleted.record], [swarm.next_window, `swarm:${id}:deletion:0`]);
+const nobody = await psiField.getSwarm({ path });
+assert.equal(nobody.response?.status, 410);
+
 // Make a mistake.
 const wrong = await trainer.createRun({ body: { agents: 0 } });
 assert.equal(wrong.response?.status, 422);

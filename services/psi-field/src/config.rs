@@ -29,6 +29,9 @@ pub struct Config {
     pub max_bytes: usize,
     /// Answers kept for each swarm whose trainer makes no checkpoints.
     pub retained_answers: usize,
+    /// Seconds after which a swarm leaves memory of which no window came meanwhile; 0: never. Where there is a remembrancer, its
+    /// state is stored there first, and it comes back when it is asked for; else it is gone.
+    pub swarm_ttl_seconds: u64,
     /// The field's settings for new swarms; a swarm keeps those that it began with.
     #[schema(schema_with = field_schema)]
     pub field: Settings,
@@ -45,6 +48,7 @@ impl Default for Config {
             max_swarms: 1000,
             max_bytes: 512 << 20,
             retained_answers: 20_000,
+            swarm_ttl_seconds: 7 * 24 * 3600,
             field: Settings::default(),
             log: LogConfig::default(),
         }
@@ -100,6 +104,7 @@ impl std::fmt::Debug for Config {
             .field("max_swarms", &self.max_swarms)
             .field("max_bytes", &self.max_bytes)
             .field("retained_answers", &self.retained_answers)
+            .field("swarm_ttl_seconds", &self.swarm_ttl_seconds)
             .field("field", &self.field)
             .field("log", &self.log)
             .finish_non_exhaustive()

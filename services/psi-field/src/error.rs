@@ -9,6 +9,12 @@ pub enum SwarmError {
     /// Nobody ever posted a window of it.
     #[error("there is no swarm `{0}`; it begins with its window 0, or with a snapshot")]
     NotFound(String),
+    /// Somebody deleted it, and nobody has begun it again.
+    #[error(
+        "swarm `{0}` was deleted. What was recorded of it is in the ledger (GET /v1/records?subject=swarm:{0} there); it \
+         begins anew with its window 0, or with a snapshot"
+    )]
+    Deleted(String),
     /// A window is missing before the one posted.
     #[error(
         "window {given} of swarm `{swarm}` was posted, but window {expected} is expected; post it and those after it first"
@@ -132,6 +138,7 @@ impl From<SwarmError> for ApiError {
         };
         match error {
             SwarmError::NotFound(_) => ApiError::new(StatusCode::NOT_FOUND, "swarm_not_found", detail),
+            SwarmError::Deleted(_) => ApiError::new(StatusCode::GONE, "swarm_deleted", detail),
             SwarmError::Gap { expected: number, .. } => expected(conflict("window_gap"), number),
             SwarmError::OtherBody { expected: number, .. } | SwarmError::TooOld { expected: number, .. } => {
                 expected(conflict("window_conflict"), number)

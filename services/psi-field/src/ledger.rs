@@ -33,6 +33,38 @@ pub(crate) struct SwarmLedger {
     deadline: Duration,
 }
 
+/// A swarm between two deletions: what is recorded of its name before is of others, and what it records itself has other ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Life {
+    /// Where the last deletion stands in the log, and what it says.
+    begun_by: Option<(u64, record::Deletion)>,
+}
+
+impl Life {
+    /// The deletion before it, if there was any.
+    #[must_use]
+    pub(crate) fn deletion(&self) -> Option<&record::Deletion> {
+        self.begun_by.as_ref().map(|(_, deletion)| deletion)
+    }
+
+    /// Which one it is, from 0.
+    #[must_use]
+    pub(crate) fn number(&self) -> u64 {
+        self.deletion().map_or(0, |deletion| deletion.life + 1)
+    }
+
+    /// The lineage of its field, by which the ids of what it records differ from those of lives before. The first life has
+    /// that with which it begins.
+    #[must_use]
+    pub(crate) fn lineage(&self) -> Option<String> {
+        self.begun_by.is_some().then(|| format!("life-{}", self.number()))
+    }
+
+    fn begins_after(&self) -> Option<u64> {
+        self.begun_by.as_ref().map(|(log_index, _)| *log_index)
+    }
+}
+
 impl SwarmLedger {
     /// In this ledger, where each of the operations below ends so long after it began at the latest.
     #[must_use]
@@ -72,21 +104,59 @@ impl SwarmLedger {
         append(&self.ledger.within(self.deadline), field.swarm(), &body).await
     }
 
-    /// Up to `limit` anomalies of a swarm, the oldest first, from after this place in the log on. The page's cursor is the
-    /// place of its last record.
+    /// The life that a swarm's name leads now.
+    ///
+    /// # Errors
+    /// The remembrancer is away.
+    pub(crate) async fn life(&self, swarm: &str) -> Result<Life, SwarmError> {
+        let query = RecordQuery {
+            kind: Some(record::Deletion::KIND.record_kind()),
+            subject: Some(record::subject(swarm)),
+            newest_first: Some(true),
+            ..RecordQuery::default()
+        };
+        let page = self.ledger.within(self.deadline).page(&query).await?;
+        // Whoever can post to the ledger can post records of another form.
+        let mut read = page.items.iter().filter_map(|found| {
+            Some((found.log_index, record::Deletion::read(found).ok().filter(|d| d.swarm == swarm)?))
+        });
+        Ok(Life { begun_by: read.next() })
+    }
+
+    /// Whether anything was recorded of a swarm in this life.
+    ///
+    /// # Errors
+    /// The remembrancer is away.
+    pub(crate) async fn has_lived(&self, swarm: &str, life: &Life) -> Result<bool, SwarmError> {
+        let query = RecordQuery { limit: Some(1), ..newest_of(swarm, life) };
+        Ok(!self.ledger.within(self.deadline).page(&query).await?.items.is_empty())
+    }
+
+    /// Records that a life of a swarm has ended; the record's id.
+    ///
+    /// # Errors
+    /// As [`SwarmLedger::record_interventions`].
+    pub(crate) async fn record_deletion(&self, deletion: &record::Deletion) -> Result<String, SwarmError> {
+        append(&self.ledger.within(self.deadline), &deletion.swarm, deletion).await?;
+        Ok(deletion.id())
+    }
+
+    /// Up to `limit` anomalies of a swarm in this life, the oldest first, from after this place in the log on. The page's
+    /// cursor is the place of its last record.
     ///
     /// # Errors
     /// The remembrancer is away.
     pub(crate) async fn anomalies(
         &self,
         swarm: &str,
+        life: &Life,
         after: Option<u64>,
         limit: usize,
     ) -> Result<Page<SwarmAnomaly>, SwarmError> {
         let query = RecordQuery {
             kind: Some(record::Anomaly::KIND.record_kind()),
             subject: Some(record::subject(swarm)),
-            after_log_index: after,
+            after_log_index: after.max(life.begins_after()),
             newest_first: Some(false),
             limit: u32::try_from(limit).ok(),
             ..RecordQuery::default()
@@ -100,7 +170,7 @@ impl SwarmLedger {
         });
         let mut items: Vec<SwarmAnomaly> = read.collect();
         if !items.is_empty() {
-            let verdicts = self.verdicts(swarm).await?;
+            let verdicts = self.verdicts(swarm, life).await?;
             for anomaly in &mut items {
                 anomaly.verdict = verdicts
                     .get(&anomaly.window)
@@ -111,13 +181,13 @@ impl SwarmLedger {
     }
 
     /// The last verdict on each of a swarm's anomalies, by window.
-    async fn verdicts(&self, swarm: &str) -> Result<BTreeMap<u64, record::Verdict>, SwarmError> {
+    async fn verdicts(&self, swarm: &str, life: &Life) -> Result<BTreeMap<u64, record::Verdict>, SwarmError> {
         let kind = Some(record::Verdict::KIND.record_kind());
         let ledger = self.ledger.within(self.deadline);
         let mut recorded = ledger.bodies::<record::Verdict>(&RecordQuery {
             kind,
             newest_first: Some(false),
-            ..newest_of(swarm)
+            ..newest_of(swarm, life)
         });
         let mut verdicts = BTreeMap::new();
         while let Some((_, verdict)) = recorded.next().await? {
@@ -139,7 +209,8 @@ impl SwarmLedger {
     ) -> Result<bool, SwarmError> {
         let kind = Some(record::Anomaly::KIND.record_kind());
         let ledger = self.ledger.within(self.deadline);
-        let mut recorded = ledger.bodies::<record::Anomaly>(&RecordQuery { kind, ..newest_of(swarm) });
+        let life = self.life(swarm).await?;
+        let mut recorded = ledger.bodies::<record::Anomaly>(&RecordQuery { kind, ..newest_of(swarm, &life) });
         let lineage = loop {
             match recorded.next().await? {
                 None => return Err(SwarmError::NoAnomaly { swarm: swarm.to_owned(), window }),
@@ -147,7 +218,7 @@ impl SwarmLedger {
                 Some(_) => {}
             }
         };
-        let last = self.verdicts(swarm).await?.remove(&window).filter(|last| last.lineage == lineage);
+        let last = self.verdicts(swarm, &life).await?.remove(&window).filter(|last| last.lineage == lineage);
         let Verdict { useful, reason } = verdict;
         if last.as_ref().is_some_and(|last| last.useful == useful && last.reason == reason) {
             return Ok(false);
@@ -184,7 +255,7 @@ impl SwarmLedger {
         append(&ledger, swarm, &stored).await
     }
 
-    /// The field of the newest snapshot that was stored for the swarm; with `at_most`, of the newest from which that window
+    /// The field of the newest snapshot that was stored for the swarm in this life; with `at_most`, of the newest from which that window
     /// can still be reached. What is named there and is no snapshot of it is passed over: whoever can post to the ledger
     /// can name anything.
     ///
@@ -193,10 +264,11 @@ impl SwarmLedger {
     pub(crate) async fn newest_field(
         &self,
         swarm: &str,
+        life: &Life,
         at_most: Option<u64>,
     ) -> Result<Option<Field>, SwarmError> {
         let ledger = self.ledger.within(self.deadline);
-        let mut stored = ledger.bodies::<record::Snapshot>(&newest_of(swarm));
+        let mut stored = ledger.bodies::<record::Snapshot>(&newest_of(swarm, life));
         while let Some((_, record::Snapshot { next_window, sha256, .. })) = stored.next().await? {
             if at_most.is_some_and(|most| next_window > most) {
                 continue;
@@ -209,7 +281,7 @@ impl SwarmLedger {
         Ok(None)
     }
 
-    /// The operators' interventions that were recorded for the swarm's windows from `from` on, oldest first:
+    /// The operators' interventions that were recorded in this life for the swarm's windows from `from` on, oldest first:
     /// after a restart they must come again where they came before.
     ///
     /// # Errors
@@ -217,10 +289,11 @@ impl SwarmLedger {
     pub(crate) async fn operator_interventions(
         &self,
         swarm: &str,
+        life: &Life,
         from: u64,
     ) -> Result<Vec<Intervention>, SwarmError> {
         let ledger = self.ledger.within(self.deadline);
-        let mut recorded = ledger.bodies::<intervention::Intervention>(&newest_of(swarm));
+        let mut recorded = ledger.bodies::<intervention::Intervention>(&newest_of(swarm, life));
         let mut found = Vec::new();
         while let Some((_, intervention::Intervention { record, .. })) = recorded.next().await? {
             let intervention = record.intervention;
@@ -263,9 +336,14 @@ impl SwarmLedger {
     }
 }
 
-fn newest_of(swarm: &str) -> RecordQuery {
-    let subject = Some(record::subject(swarm));
-    RecordQuery { subject, newest_first: Some(true), limit: Some(PAGE), ..RecordQuery::default() }
+fn newest_of(swarm: &str, life: &Life) -> RecordQuery {
+    RecordQuery {
+        subject: Some(record::subject(swarm)),
+        after_log_index: life.begins_after(),
+        newest_first: Some(true),
+        limit: Some(PAGE),
+        ..RecordQuery::default()
+    }
 }
 
 /// The field of a snapshot's artifact, or what is wrong with it.

@@ -16,10 +16,10 @@ mod swarm;
 
 use std::time::Duration;
 
-use axum::Router;
+use chrono::Utc;
 use client::{Deadline, Ledger};
-use service_kit::{ConfigError, Metrics, ServiceInfo};
-use tokio_util::sync::CancellationToken;
+use service_kit::{App, ConfigError, Metrics, ServiceInfo};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use config::Config;
 
@@ -36,18 +36,34 @@ pub const INFO: ServiceInfo = ServiceInfo {
                   field's state and zero or more interventions. The same window again gets the same answer.",
 };
 
-/// The whole service. Nothing is called yet, and nothing works in the background: `shutdown` ends what waits for the
-/// remembrancer.
+/// How often it is looked for swarms that expire, where they are kept for long.
+const EXPIRY_PERIOD: Duration = Duration::from_secs(60);
+
+/// The service, at work: swarms of which no window comes any more expire in the background. Must be called inside a Tokio
+/// runtime. `shutdown` ends that, and what waits for the remembrancer.
 ///
 /// # Errors
 /// A setting makes no sense, or the remembrancer's URL or key cannot be used.
-pub async fn build(config: Config, shutdown: CancellationToken) -> Result<Router, ConfigError> {
+pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, ConfigError> {
     config.check()?;
     let metrics = AppMetrics::new(Metrics::new());
-    let state = AppState::new(config.clone(), ledger(&config, shutdown)?, metrics);
+    let state = AppState::new(config.clone(), ledger(&config, shutdown.clone())?, metrics);
+    let work = TaskTracker::new();
+    if state.lifetime().is_some() {
+        let period = EXPIRY_PERIOD.min(Duration::from_secs(config.swarm_ttl_seconds) / 10);
+        work.spawn(expire(state.clone(), period, shutdown));
+    }
     let readiness = state.readiness();
     let registry = state.metrics().registry().clone();
-    Ok(service_kit::app(INFO, routes::all(state), &config.http, registry, readiness))
+    let router = service_kit::app(INFO, routes::all(state), &config.http, registry, readiness);
+    Ok(App::with_work(router, work))
+}
+
+async fn expire(state: AppState, period: Duration, shutdown: CancellationToken) {
+    while shutdown.run_until_cancelled(tokio::time::sleep(period)).await.is_some() {
+        // What is half done when the service ends is done again by the next one, from the ledger.
+        shutdown.run_until_cancelled(state.expire(Utc::now())).await;
+    }
 }
 
 /// The service's OpenAPI document, as `/openapi.json` answers it.

@@ -2,11 +2,24 @@ use api::psi_field::{FieldState, InterventionKind, InterventionRecord, Intervent
 use metrics::{Counter, Gauge, Histogram};
 
 use service_kit::Metrics;
+use strum::IntoEnumIterator;
 
 use crate::existing::Params;
 
 /// The swarm that existing clients, dashboards among them, mean.
 pub(crate) const DEFAULT_SWARM: &str = "default";
+
+/// Why a swarm left memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::EnumIter)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Dropped {
+    /// Somebody deleted it.
+    Deleted,
+    /// No window of it came for too long.
+    Expired,
+    /// Others needed its place.
+    MadeRoom,
+}
 
 /// The service's own metrics, and the gauges that existing dashboards read.
 #[derive(Clone)]
@@ -67,6 +80,7 @@ impl AppMetrics {
         };
         metrics.guardian_interventions.increment(0);
         [true, false].into_iter().for_each(|useful| metrics.verdicts(useful).increment(0));
+        Dropped::iter().for_each(|why| metrics.dropped(why).increment(0));
         metrics.windows.increment(0);
         metrics.anomalies.increment(0);
         metrics.swarms.set(0.0);
@@ -116,6 +130,20 @@ impl AppMetrics {
     fn verdicts(&self, useful: bool) -> Counter {
         let help = "Verdicts on anomalies: whether each was worth knowing of, or a false alarm.";
         self.registry.counter("psi_field_verdicts_total", help, &[("useful", useful.to_string())])
+    }
+
+    /// Counts a swarm that left memory.
+    pub(crate) fn drops(&self, why: Dropped) {
+        self.dropped(why).increment(1);
+    }
+
+    fn dropped(&self, why: Dropped) -> Counter {
+        let help = "Swarms that left memory: deleted, expired, or made room for others.";
+        self.registry.counter(
+            "psi_field_swarms_dropped_total",
+            help,
+            &[("reason", <&str>::from(why).to_owned())],
+        )
     }
 
     /// Sets how many swarms are held.

@@ -10,10 +10,11 @@ use std::{
 use api::{
     Page,
     psi_field::{
-        InterventionRecord, NewIntervention, Snapshot, Swarm, SwarmAnomaly, Verdict, Window, WindowAnswer,
+        DeletedSwarm, FieldState, InterventionRecord, NewIntervention, Snapshot, Swarm, SwarmAnomaly,
+        Verdict, Window, WindowAnswer,
     },
 };
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
 use psi::Wish;
 use serde_json::Map;
 use service_kit::Readiness;
@@ -25,7 +26,7 @@ use crate::{
     error::SwarmError,
     existing::Params,
     ledger::SwarmLedger,
-    metrics::AppMetrics,
+    metrics::{AppMetrics, DEFAULT_SWARM, Dropped},
     swarm::{Entry, Taken},
 };
 
@@ -170,9 +171,10 @@ impl AppState {
         if loaded.is_ok() && held.entry.field().is_some() {
             return Ok(held);
         }
+        let absent = held.entry.absent();
         drop(held);
         self.forget_if_empty(id);
-        loaded.and_then(|()| Err(SwarmError::NotFound(id.to_owned())))
+        loaded.and(Err(absent))
     }
 
     /// A swarm as it stood after its last window, without waiting for one that is being taken.
@@ -248,7 +250,8 @@ impl AppState {
         limit: usize,
     ) -> Result<Page<SwarmAnomaly>, SwarmError> {
         let Some(ledger) = self.ledger() else { return Ok(self.swarm(id).await?.anomalies(after, limit)) };
-        let page = ledger.anomalies(id, after, limit).await?;
+        let life = ledger.life(id).await?;
+        let page = ledger.anomalies(id, &life, after, limit).await?;
         if page.items.is_empty() && after.is_none() {
             self.swarm(id).await?; // killed before its first checkpoint, it is known by its anomalies alone
         }
@@ -287,12 +290,80 @@ impl AppState {
     }
 
     async fn end_held(&self, held: &mut Held, id: &str) -> Result<(), SwarmError> {
-        for record in held.entry.end(self.ledger()).await? {
+        let expired = held.entry.end(self.ledger()).await?;
+        self.changed(id, &expired);
+        Ok(())
+    }
+
+    /// Counts and logs where interventions came to stand without a window.
+    fn changed(&self, id: &str, changed: &[InterventionRecord]) {
+        for record in changed {
             let intervention = record.intervention.id;
             self.0.metrics.intervention(record.intervention.kind, record.status);
             tracing::info!(swarm = %id, %intervention, kind = ?record.intervention.kind, status = ?record.status, "intervention");
         }
-        Ok(())
+    }
+
+    /// Deletes a swarm: it leaves memory and does not come back. What the ledger has of it stays there.
+    ///
+    /// # Errors
+    /// [`SwarmError::NotFound`], or the remembrancer is away; the swarm is then as it was.
+    pub(crate) async fn delete(&self, id: &str) -> Result<DeletedSwarm, SwarmError> {
+        let mut held = self.hold(id).await?;
+        let was_held = held.entry.field().is_some();
+        let deleted = held.entry.delete(self.ledger()).await;
+        drop(held);
+        self.forget_if_empty(id);
+        let (deleted, expired) = deleted?;
+        self.changed(id, &expired);
+        if was_held {
+            self.dropped(id, Dropped::Deleted);
+        }
+        tracing::info!(swarm = %id, next_window = ?deleted.next_window, "deleted");
+        Ok(deleted)
+    }
+
+    /// Lets those swarms go of which no window came for as long as they are kept, and stores what is not yet in the ledger. One
+    /// that cannot be stored now stays.
+    pub(crate) async fn expire(&self, now: DateTime<Utc>) {
+        let Some(time) = self.lifetime() else { return };
+        let ids: Vec<String> = self.swarms().keys().cloned().collect();
+        for id in ids {
+            let Some(slot) = self.swarms().get(&id).cloned() else { continue };
+            // One that is in use is not quiet.
+            let Ok(entry) = slot.entry.clone().try_lock_owned() else { continue };
+            let mut held = Held { slot, entry };
+            if !held.entry.is_quiet_for(time, now) {
+                continue;
+            }
+            if let Some(ledger) = self.ledger()
+                && !held.entry.is_stored()
+                && let Err(error) = held.entry.checkpoint(Some(ledger)).await
+            {
+                tracing::warn!(swarm = %id, %error, "a swarm that expires was not stored; it is tried again");
+                continue;
+            }
+            drop(held);
+            if self.forget(&id, |entry| entry.is_quiet_for(time, now)) {
+                self.dropped(&id, Dropped::Expired);
+                tracing::info!(swarm = %id, "expired: no window of it came for too long");
+            }
+        }
+        self.0.metrics.takes_up(self.0.bytes.load(Ordering::Relaxed));
+    }
+
+    /// For how long a swarm is kept without a window; `None`: always.
+    pub(crate) fn lifetime(&self) -> Option<TimeDelta> {
+        let seconds = i64::try_from(self.0.config.swarm_ttl_seconds).ok().filter(|seconds| *seconds > 0)?;
+        TimeDelta::try_seconds(seconds)
+    }
+
+    /// A swarm has left memory for another reason than that others needed its place.
+    fn dropped(&self, id: &str, why: Dropped) {
+        self.0.metrics.drops(why);
+        if id == DEFAULT_SWARM {
+            self.0.metrics.show(&FieldState::default());
+        }
     }
 
     /// Stores a swarm's state.
@@ -337,6 +408,7 @@ impl AppState {
         if swarms.len() >= self.0.config.max_swarms && !swarms.contains_key(id) {
             let Some(idle) = self.idlest(&swarms) else { return Err(SwarmError::TooMany(swarms.len())) };
             swarms.remove(&idle);
+            self.0.metrics.drops(Dropped::MadeRoom);
         }
         let slot = swarms.entry(id.to_owned()).or_insert_with(|| {
             Arc::new(Slot {
@@ -364,6 +436,7 @@ impl AppState {
         {
             tracing::info!(swarm = %idle, "a swarm makes room: the remembrancer has its state");
             swarms.remove(&idle);
+            self.0.metrics.drops(Dropped::MadeRoom);
         }
         self.0.metrics.holds(swarms.len());
     }
@@ -386,14 +459,21 @@ impl AppState {
 
     /// Lets go of what was only asked for and never began.
     fn forget_if_empty(&self, id: &str) {
+        self.forget(id, |entry| entry.field().is_none());
+    }
+
+    /// Lets go of a swarm that nobody uses now, if it is so; whether it went.
+    fn forget(&self, id: &str, is_so: impl Fn(&Entry) -> bool) -> bool {
         let mut swarms = self.0.swarms.write().unwrap_or_else(PoisonError::into_inner);
-        let empty = |slot: &Arc<Slot>| {
-            Arc::strong_count(slot) == 1 && slot.entry.try_lock().is_ok_and(|entry| entry.field().is_none())
+        let free = |slot: &Arc<Slot>| {
+            Arc::strong_count(slot) == 1 && slot.entry.try_lock().is_ok_and(|entry| is_so(&entry))
         };
-        if swarms.get(id).is_some_and(empty) {
+        let goes = swarms.get(id).is_some_and(free);
+        if goes {
             swarms.remove(id);
         }
         self.0.metrics.holds(swarms.len());
+        goes
     }
 
     fn swarms(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Slot>>> {

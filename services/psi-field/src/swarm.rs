@@ -1,16 +1,17 @@
 use api::{
     Page,
-    psi_field::{InterventionRecord, Snapshot, Swarm, SwarmAnomaly, Window, WindowAnswer},
+    psi_field::{DeletedSwarm, InterventionRecord, Snapshot, Swarm, SwarmAnomaly, Window, WindowAnswer},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use psi::{Field, Settings, Wish};
+use records::{Body, psi::Deletion};
 use sha2::{Digest, Sha256};
 
 use crate::{
     answers::{Answered, Answers},
     conversion,
     error::SwarmError,
-    ledger::SwarmLedger,
+    ledger::{Life, SwarmLedger},
     metrics::DEFAULT_SWARM,
 };
 
@@ -27,6 +28,8 @@ const LEAST_ANSWERS: usize = 60;
 #[derive(Debug)]
 pub(crate) struct Entry {
     id: String,
+    /// Which life of its name it leads, as the ledger had it when it was last asked.
+    life: Life,
     field: Option<Field>,
     answers: Answers,
     /// Windows before this one were dropped.
@@ -75,6 +78,7 @@ impl Entry {
     pub(crate) fn new(id: &str) -> Self {
         Self {
             id: id.to_owned(),
+            life: Life::default(),
             field: None,
             answers: Answers::default(),
             kept_from: 0,
@@ -154,12 +158,20 @@ impl Entry {
         window: Option<u64>,
     ) -> Result<(), SwarmError> {
         let Some(ledger) = ledger.filter(|_| self.field.is_none()) else { return Ok(()) };
-        if let Some(field) = ledger.newest_field(&self.id, window).await? {
+        self.life = ledger.life(&self.id).await?;
+        if let Some(field) = ledger.newest_field(&self.id, &self.life, window).await? {
             let field = self.revive(ledger, field).await?;
             self.adopt(field, true);
             self.quiet_since = Some(Utc::now());
         }
         Ok(())
+    }
+
+    /// What to say where the swarm has not begun.
+    #[must_use]
+    pub(crate) fn absent(&self) -> SwarmError {
+        let id = self.id.clone();
+        if self.life.deletion().is_some() { SwarmError::Deleted(id) } else { SwarmError::NotFound(id) }
     }
 
     /// Takes a window: the next one moves the swarm on, an earlier one gets its stored answer.
@@ -181,6 +193,9 @@ impl Entry {
         };
         let expected = field.next_window();
         let (swarm, given) = (self.id.clone(), window.number);
+        if given > expected && self.field.is_none() && self.life.deletion().is_some() {
+            return Err(self.absent());
+        }
         if given > expected {
             return Err(SwarmError::Gap { swarm, given, expected });
         }
@@ -282,6 +297,43 @@ impl Entry {
         Ok(expired)
     }
 
+    /// Forgets the swarm, for good where there is a ledger: it records that, and what is recorded of the swarm up to there is
+    /// read no more. With every intervention that was not acknowledged, which expires. Said again, it changes nothing.
+    ///
+    /// # Errors
+    /// [`SwarmError::NotFound`], or the remembrancer is away; the swarm is then as it was.
+    pub(crate) async fn delete(
+        &mut self,
+        ledger: Option<&SwarmLedger>,
+    ) -> Result<(DeletedSwarm, Vec<InterventionRecord>), SwarmError> {
+        self.load(ledger, None).await?;
+        let next_window = self.field.as_ref().map(Field::next_window);
+        let mut expired = Vec::new();
+        if let Some(mut field) = self.field.clone().filter(|field| !field.has_ended()) {
+            expired = field.end().into_iter().map(conversion::record).collect();
+        }
+        let id = self.id.clone();
+        let Some(ledger) = ledger else {
+            if next_window.is_none() {
+                return Err(self.absent());
+            }
+            *self = Self::new(&id);
+            return Ok((DeletedSwarm { id, next_window, record: None }, expired));
+        };
+        // What began here since, without having been looked up in the ledger, leads the life that stands there.
+        self.life = ledger.life(&id).await?;
+        if next_window.is_none() && !ledger.has_lived(&id, &self.life).await? {
+            let before = self.life.deletion().ok_or_else(|| self.absent())?;
+            let (next_window, record) = (before.next_window, Some(before.id()));
+            return Ok((DeletedSwarm { id, next_window, record }, expired));
+        }
+        ledger.record_interventions(&id, &expired).await?;
+        let deletion = Deletion { swarm: id.clone(), life: self.life.number(), next_window };
+        let record = Some(ledger.record_deletion(&deletion).await?);
+        *self = Self::new(&id);
+        Ok((DeletedSwarm { id, next_window, record }, expired))
+    }
+
     /// Whether an intervention is on its way or waits to be acknowledged.
     #[must_use]
     pub(crate) fn has_issued(&self) -> bool {
@@ -349,6 +401,12 @@ impl Entry {
     ) -> Result<(), SwarmError> {
         let given = snapshot.next_window;
         let mut restored = Field::restore(&self.id, conversion::taken(snapshot.clone()))?;
+        if let (Some(ledger), None) = (ledger, &self.field) {
+            self.life = ledger.life(&self.id).await?;
+        }
+        if let Some(lineage) = self.life.lineage() {
+            restored.set_lineage(lineage);
+        }
         if let Some(field) = &self.field {
             if field.same_past(&restored) {
                 return Ok(());
@@ -377,6 +435,14 @@ impl Entry {
     pub(crate) fn begin(&mut self, field: Field) {
         self.adopt(field, false);
         self.restored_at = None;
+        self.quiet_since = Some(Utc::now());
+    }
+
+    /// Whether it has begun, and nothing came of it for so long.
+    #[must_use]
+    pub(crate) fn is_quiet_for(&self, time: TimeDelta, now: DateTime<Utc>) -> bool {
+        let quiet = self.quiet_since.is_some_and(|since| now.signed_duration_since(since) >= time);
+        quiet && self.field.is_some()
     }
 
     /// About how many bytes it takes in memory.
@@ -407,7 +473,7 @@ impl Entry {
         if window >= next || self.restored_at != Some(next) || self.answers.get(window).is_some() {
             return Ok(());
         }
-        if let Some(field) = ledger.newest_field(&self.id, Some(window)).await? {
+        if let Some(field) = ledger.newest_field(&self.id, &self.life, Some(window)).await? {
             let field = self.revive(ledger, field).await?;
             self.adopt(field, true);
         }
@@ -417,9 +483,10 @@ impl Entry {
     /// A field that begins now. Killed before its first checkpoint it begins again, and then what operators
     /// had asked for must come again too.
     async fn first(&self, settings: &Settings, ledger: Option<&SwarmLedger>) -> Result<Field, SwarmError> {
-        let mut field = Field::new(self.id.clone(), "", settings.clone());
+        let lineage = self.life.lineage().unwrap_or_default();
+        let mut field = Field::new(self.id.clone(), lineage, settings.clone());
         if let Some(ledger) = ledger {
-            for intervention in ledger.operator_interventions(&self.id, 0).await? {
+            for intervention in ledger.operator_interventions(&self.id, &self.life, 0).await? {
                 field.replay(conversion::recorded(intervention));
             }
         }
@@ -428,7 +495,8 @@ impl Entry {
 
     /// The field of a snapshot, with what operators had asked for since then back on its way.
     async fn revive(&self, ledger: &SwarmLedger, mut field: Field) -> Result<Field, SwarmError> {
-        for intervention in ledger.operator_interventions(&self.id, field.next_window()).await? {
+        let from = field.next_window();
+        for intervention in ledger.operator_interventions(&self.id, &self.life, from).await? {
             field.replay(conversion::recorded(intervention));
         }
         Ok(field)

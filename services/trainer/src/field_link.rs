@@ -242,7 +242,7 @@ impl FieldLink {
         if self.obeys { ids.collect() } else { Vec::new() }
     }
 
-    /// 404 and 409 say that the field does not stand where the run does; anything else is final.
+    /// 404, 409 and 410 say that the field does not stand where the run does; anything else is final.
     fn refused(&mut self, refusal: &ClientError) -> Result<(), Halt> {
         match refusal {
             error if error.code() == Some("window_conflict") => self.rename(&error.to_string()),
@@ -259,7 +259,7 @@ impl FieldLink {
         let known = match self.ask(|| field.swarm(swarm))? {
             None => return Ok(()), // a best_effort run; it tries again at its next window
             Some(Ok(known)) => Some(known),
-            Some(Err(refusal)) if refusal.is_not_found() => None,
+            Some(Err(refusal)) if matches!(refusal.status(), Some(404 | 410)) => None, // it is new, or was deleted
             Some(Err(refusal)) => {
                 return Err(Halt::Failed(format!("psi-field refused the swarm: {refusal}")));
             }

@@ -447,6 +447,21 @@ pub struct Swarm {
     pub last_window_at: Option<DateTime<Utc>>,
 }
 
+/// A swarm was deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeletedSwarm {
+    /// Its id.
+    pub id: String,
+    /// The window that it expected next; absent when psi-field had nothing of it but records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_window: Option<u64>,
+    /// The record that says so. It keeps the swarm from coming back, and all that was recorded of the swarm before stays in the
+    /// ledger. Absent without a remembrancer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "swarm:default:deletion:0")]
+    pub record: Option<String>,
+}
+
 /// The field's whole state of a swarm, floats exact. Opaque to callers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, Validate)]
 #[serde(deny_unknown_fields)]

@@ -1,7 +1,8 @@
 use api::{
     Page,
     psi_field::{
-        InterventionRecord, NewIntervention, Snapshot, Swarm, SwarmAnomaly, Window, WindowAnswer, WindowQuery,
+        DeletedSwarm, InterventionRecord, NewIntervention, Snapshot, Swarm, SwarmAnomaly, Window,
+        WindowAnswer, WindowQuery,
     },
 };
 
@@ -88,6 +89,12 @@ impl PsiField {
     /// `POST /v1/swarms/{id}/end`: no window of the swarm comes any more. Saying so again changes nothing.
     pub async fn end_swarm(&self, swarm: &str) -> Result<Swarm, ClientError> {
         self.connection.post(&["v1", "swarms", swarm, "end"]).answer().await
+    }
+
+    /// `DELETE /v1/swarms/{id}`: what is in memory goes, what the ledger has stays. Saying so again changes nothing where there
+    /// is a remembrancer, and gets 404 where there is none.
+    pub async fn delete_swarm(&self, swarm: &str) -> Result<DeletedSwarm, ClientError> {
+        self.connection.delete(&["v1", "swarms", swarm]).answer().await
     }
 
     /// `GET /v1/swarms/{id}/snapshot`: the field's whole state.

@@ -29,7 +29,13 @@ const TRACE: Kind = Kind {
     formerly: None,
 };
 
-pub(crate) const KINDS: &[Kind] = &[SNAPSHOT, ANOMALY, VERDICT, TRACE];
+const DELETION: Kind = Kind {
+    name: "psi.deletion",
+    description: "psi-field deletion of a swarm of agents: what was recorded of it before is of a past life",
+    formerly: None,
+};
+
+pub(crate) const KINDS: &[Kind] = &[SNAPSHOT, ANOMALY, VERDICT, TRACE, DELETION];
 
 /// The subject of all records about a swarm.
 #[must_use]
@@ -111,6 +117,31 @@ impl Body for Verdict {
     fn id(&self) -> String {
         let life = if self.lineage.is_empty() { String::new() } else { format!("{}:", self.lineage) };
         format!("{}:verdict:{life}{}:{}", self.subject(), self.window, self.number)
+    }
+
+    fn subject(&self) -> String {
+        subject(&self.swarm)
+    }
+}
+
+/// A swarm was deleted. What was recorded of it stays, and is not its own any more: whoever posts under its name begins
+/// another life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// The swarm.
+    pub swarm: String,
+    /// Which of its lives ended, from 0.
+    pub life: u64,
+    /// The window that it expected next; absent when it was known by its records alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_window: Option<u64>,
+}
+
+impl Body for Deletion {
+    const KIND: Kind = DELETION;
+
+    fn id(&self) -> String {
+        format!("{}:deletion:{}", self.subject(), self.life)
     }
 
     fn subject(&self) -> String {

@@ -33,6 +33,8 @@ pub struct FakePsiField {
 #[derive(Debug, Default)]
 struct Field {
     swarms: BTreeMap<String, KnownSwarm>,
+    /// What it does not know was deleted.
+    deleted: bool,
     /// At its first sight of this window it restarts.
     restart_at: Option<(u64, Restart)>,
     /// Every window that was posted, by swarm.
@@ -50,6 +52,8 @@ pub enum Restart {
     Empty,
     /// What it knew at the last checkpoint.
     LastCheckpoint,
+    /// Nothing, and not because of a restart: somebody deleted all swarms.
+    Deleted,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -154,6 +158,14 @@ impl Field {
             .filter_map(|(name, swarm)| Some((name.clone(), KnownSwarm::of(swarm.saved.as_ref()?)?)))
             .collect();
         self.swarms = restored;
+        self.deleted = restart == Restart::Deleted;
+    }
+
+    fn unknown(&self) -> Response {
+        match self.deleted {
+            true => problem(410, "swarm_deleted", "the swarm was deleted"),
+            false => problem(404, "swarm_not_found", "no such swarm"),
+        }
     }
 }
 
@@ -246,6 +258,9 @@ async fn post_window(State(state): Shared, Path(id): Path<String>, Json(window):
     if let Some((_, restart)) = field.restart_at.take_if(|(number, _)| *number == window.number) {
         field.restart(restart);
     }
+    if field.deleted && window.number > 0 && !field.swarms.contains_key(&id) {
+        return field.unknown();
+    }
     let known = field.swarms.get(&id).map_or(0, |swarm| swarm.next_window);
     if window.number > known {
         return problem(409, "window_gap", format!("expected window {known}"));
@@ -275,15 +290,17 @@ async fn post_window(State(state): Shared, Path(id): Path<String>, Json(window):
 }
 
 async fn swarm(State(state): Shared, Path(id): Path<String>) -> Response {
-    match lock(&state).swarms.get(&id) {
-        None => problem(404, "swarm_not_found", "no such swarm"),
+    let field = lock(&state);
+    match field.swarms.get(&id) {
+        None => field.unknown(),
         Some(swarm) => Json(swarm.shown(id)).into_response(),
     }
 }
 
 async fn end(State(state): Shared, Path(id): Path<String>) -> Response {
-    match lock(&state).swarms.get_mut(&id) {
-        None => problem(404, "swarm_not_found", "no such swarm"),
+    let mut field = lock(&state);
+    match field.swarms.get_mut(&id) {
+        None => field.unknown(),
         Some(swarm) => {
             swarm.ended = true;
             Json(swarm.shown(id)).into_response()
@@ -292,8 +309,9 @@ async fn end(State(state): Shared, Path(id): Path<String>) -> Response {
 }
 
 async fn snapshot(State(state): Shared, Path(id): Path<String>) -> Response {
-    match lock(&state).swarms.get(&id) {
-        None => problem(404, "swarm_not_found", "no such swarm"),
+    let field = lock(&state);
+    match field.swarms.get(&id) {
+        None => field.unknown(),
         Some(swarm) => Json(swarm.snapshot()).into_response(),
     }
 }
@@ -314,8 +332,9 @@ async fn put_snapshot(State(state): Shared, Path(id): Path<String>, Json(given):
 }
 
 async fn checkpoint(State(state): Shared, Path(id): Path<String>) -> Response {
-    match lock(&state).swarms.get_mut(&id) {
-        None => problem(404, "swarm_not_found", "no such swarm"),
+    let mut field = lock(&state);
+    match field.swarms.get_mut(&id) {
+        None => field.unknown(),
         Some(swarm) => {
             swarm.checkpoint();
             Json(swarm.snapshot()).into_response()

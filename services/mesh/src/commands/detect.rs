@@ -102,9 +102,11 @@ impl Detect {
         }
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let router = psi_field::build(psi_field::Config::default(), CancellationToken::new()).await?;
+        let stop = CancellationToken::new();
+        let app = psi_field::build(psi_field::Config::default(), stop.clone()).await?;
         let service = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
+            let deadlines = service_kit::Deadlines::default();
+            if let Err(error) = service_kit::serve(listener, app, deadlines, stop).await {
                 note(&format!("psi-field has ended: {error}"));
             }
         });

@@ -65,7 +65,9 @@ pub(crate) async fn look(state: &AppState, now: DateTime<Utc>) -> Result<State, 
     let params = state.params().clone();
     match state.swarm(DEFAULT_SWARM).await {
         Ok(swarm) => Ok(view(&swarm, &params, now, true)),
-        Err(SwarmError::NotFound(_)) => Ok(view(&Entry::new(DEFAULT_SWARM), &params, now, true)),
+        Err(SwarmError::NotFound(_) | SwarmError::Deleted(_)) => {
+            Ok(view(&Entry::new(DEFAULT_SWARM), &params, now, true))
+        }
         Err(error) => Err(error),
     }
 }

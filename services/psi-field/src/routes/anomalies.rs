@@ -25,6 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     responses(
         (status = 200, description = "A page of anomalies.", body = Page<SwarmAnomaly>),
         (status = 404, description = "`swarm_not_found`."),
+        (status = 410, description = "`swarm_deleted`."),
         (status = 422, description = "`invalid_request`."),
         (status = 503, description = "`remembrancer_unavailable`.")))]
 async fn list_anomalies(

@@ -105,6 +105,7 @@ struct Statistics {
     responses(
         (status = 200, description = "It is on its way.", body = Applied),
         (status = 404, description = "`swarm_not_found`: take a step first."),
+        (status = 410, description = "`swarm_deleted`: take a step first."),
         (status = 503, description = "`remembrancer_unavailable`.")))]
 async fn apply_nigredo(State(state): State<AppState>) -> ApiResult<Json<Applied>> {
     apply(&state, InterventionKind::Nigredo).await
@@ -118,6 +119,7 @@ async fn apply_nigredo(State(state): State<AppState>) -> ApiResult<Json<Applied>
     responses(
         (status = 200, description = "It is on its way.", body = Applied),
         (status = 404, description = "`swarm_not_found`: take a step first."),
+        (status = 410, description = "`swarm_deleted`: take a step first."),
         (status = 503, description = "`remembrancer_unavailable`.")))]
 async fn apply_albedo(State(state): State<AppState>) -> ApiResult<Json<Applied>> {
     apply(&state, InterventionKind::Albedo).await
@@ -191,7 +193,7 @@ async fn apply(state: &AppState, kind: InterventionKind) -> ApiResult<Json<Appli
 async fn on_default<T>(state: &AppState, look: impl FnOnce(&Entry) -> T) -> Result<T, SwarmError> {
     match state.swarm(DEFAULT_SWARM).await {
         Ok(swarm) => Ok(look(&swarm)),
-        Err(SwarmError::NotFound(_)) => Ok(look(&Entry::new(DEFAULT_SWARM))),
+        Err(SwarmError::NotFound(_) | SwarmError::Deleted(_)) => Ok(look(&Entry::new(DEFAULT_SWARM))),
         Err(error) => Err(error),
     }
 }

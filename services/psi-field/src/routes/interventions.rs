@@ -26,6 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     responses(
         (status = 200, description = "A page of interventions.", body = Page<InterventionRecord>),
         (status = 404, description = "`swarm_not_found`."),
+        (status = 410, description = "`swarm_deleted`."),
         (status = 422, description = "`invalid_request`."),
         (status = 503, description = "`remembrancer_unavailable`.")))]
 async fn list_interventions(
@@ -58,6 +59,7 @@ async fn list_interventions(
         (status = 202, description = "It is on its way.", body = InterventionRecord,
             headers(("Location" = String, description = "Where it can be followed."))),
         (status = 404, description = "`swarm_not_found`."),
+        (status = 410, description = "`swarm_deleted`."),
         (status = 409, description = "`intervention_pending`: the next answer already carries another one of that kind. \
             `idempotency_key_reused`. `too_many_interventions`. `swarm_ended`: its run has ended, and no answer would carry \
             it. `swarm_idle`: it was brought back after a restart a minute ago or more, and no window came since."),

@@ -18,6 +18,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     responses(
         (status = 200, description = "The state after the last window.", body = Snapshot),
         (status = 404, description = "`swarm_not_found`."),
+        (status = 410, description = "`swarm_deleted`."),
         (status = 503, description = "`remembrancer_unavailable`.")))]
 async fn get_snapshot(
     State(state): State<AppState>,
@@ -58,6 +59,7 @@ async fn put_snapshot(
     responses(
         (status = 200, description = "The state after the last window.", body = Snapshot),
         (status = 404, description = "`swarm_not_found`."),
+        (status = 410, description = "`swarm_deleted`."),
         (status = 503, description = "`remembrancer_unavailable`: no answer was dropped; send it again.")))]
 async fn checkpoint_swarm(
     State(state): State<AppState>,

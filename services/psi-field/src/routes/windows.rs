@@ -33,6 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 409, description = "`window_gap`: windows before it are missing. `window_conflict`: another body came \
             under its number. `detail` and `errors` say which number is expected. `record_conflict`: the ledger has \
             another past of this swarm. `swarm_ended`: nobody expected it any more."),
+        (status = 410, description = "`swarm_deleted`: it begins anew with window 0."),
         (status = 413, description = "`body_too_large`."),
         (status = 422, description = "`invalid_request`, with a pointer to each wrong field; an agent twice is one. \
             `unknown_intervention`: what is acknowledged was never issued."),
@@ -54,6 +55,7 @@ async fn post_window(
     responses(
         (status = 200, description = "A page of answers.", body = Page<WindowAnswer>),
         (status = 404, description = "`swarm_not_found`."),
+        (status = 410, description = "`swarm_deleted`."),
         (status = 422, description = "`invalid_request`.")))]
 async fn list_windows(
     State(state): State<AppState>,

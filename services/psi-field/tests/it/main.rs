@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod anomalies;
+mod deletion;
 mod endings;
 mod existing;
 mod planted;

@@ -8,22 +8,25 @@ use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use serde_json::Value;
 use test_support::FakeRemembrancer;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A running service on a free port. Dropped, it is as if killed.
 pub(crate) struct Service {
     base: String,
     http: reqwest::Client,
     task: tokio::task::JoinHandle<()>,
+    _stop: DropGuard,
 }
 
 impl Service {
     pub(crate) async fn start(config: Config) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let app = build(config, CancellationToken::new()).await.unwrap();
-        let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { base, http: test_support::http_client(), task }
+        let stop = CancellationToken::new();
+        let app = build(config, stop.clone()).await.unwrap();
+        let served = service_kit::serve(listener, app, service_kit::Deadlines::default(), stop.clone());
+        let task = tokio::spawn(async move { served.await.unwrap() });
+        Self { base, http: test_support::http_client(), task, _stop: stop.drop_guard() }
     }
 
     pub(crate) async fn alone() -> Self {
@@ -44,6 +47,10 @@ impl Service {
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> (u16, Value) {
         read(self.http.put(self.url(path)).json(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
+        read(self.http.delete(self.url(path))).await
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

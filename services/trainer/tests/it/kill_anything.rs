@@ -77,7 +77,7 @@ async fn a_run_goes_on_only_from_its_own_checkpoint() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_that_forgets_in_the_middle_changes_nothing() {
     let expected = undisturbed(&small_run()).await;
-    for restart in [Restart::Empty, Restart::LastCheckpoint] {
+    for restart in [Restart::Empty, Restart::LastCheckpoint, Restart::Deleted] {
         // before the first checkpoint (window 10), right after it, between, and at the end
         for window in [0, 3, 10, 11, 19] {
             let stack = Stack::start().await;
