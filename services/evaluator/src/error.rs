@@ -112,7 +112,7 @@ impl From<EvaluationError> for ApiError {
             }
             EvaluationError::NoValues(_) => Self::new(StatusCode::NOT_FOUND, "values_not_kept", detail),
             EvaluationError::KeyReused(_) => {
-                Self::new(StatusCode::CONFLICT, "idempotency_key_reused", detail)
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
             }
             EvaluationError::Busy(_) => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_evaluations", detail)

@@ -166,7 +166,7 @@ impl From<SwarmError> for ApiError {
                     invalid("unknown_intervention").with_errors(vec![at("/acknowledged", detail.clone())])
                 }
                 InterventionError::Pending { .. } => conflict("intervention_pending"),
-                InterventionError::KeyReused(_) => conflict("idempotency_key_reused"),
+                InterventionError::KeyReused(_) => invalid("idempotency_key_reused"),
                 InterventionError::TooMany | InterventionError::TooManyOpen => {
                     conflict("too_many_interventions")
                 }

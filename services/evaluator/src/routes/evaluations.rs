@@ -41,8 +41,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
             headers(("Location" = String, description = "Where the evaluation stands."))),
         (status = 404, description = "`policy_not_found`: PUT the policy to the remembrancer first; `deployment_not_found`."),
         (status = 409, description = "`policy_mismatch`: trained for other providers or tenants; `seeds_overlap`: \
-            trained on test seeds; `idempotency_key_reused`."),
-        (status = 422, description = "`invalid_request`, with a pointer to each wrong field; `invalid_policy`."),
+            trained on test seeds."),
+        (status = 422, description = "`invalid_request`, with a pointer to each wrong field; `invalid_policy`; \
+            `idempotency_key_reused`: for another request."),
         (status = 429, description = "`too_many_evaluations`: too many are queued."),
         (status = 503, description = "`remembrancer_unavailable`.")))]
 async fn create_evaluation(

@@ -61,9 +61,10 @@ async fn list_interventions(
         (status = 404, description = "`swarm_not_found`."),
         (status = 410, description = "`swarm_deleted`."),
         (status = 409, description = "`intervention_pending`: the next answer already carries another one of that kind. \
-            `idempotency_key_reused`. `too_many_interventions`. `swarm_ended`: its run has ended, and no answer would carry \
+            `too_many_interventions`. `swarm_ended`: its run has ended, and no answer would carry \
             it. `swarm_idle`: it was brought back after a restart a minute ago or more, and no window came since."),
-        (status = 422, description = "`invalid_request`, with a pointer to each wrong field."),
+        (status = 422, description = "`invalid_request`, with a pointer to each wrong field. `idempotency_key_reused`: for another \
+            intervention."),
         (status = 503, description = "`swarm_catching_up`: after a restart, or a snapshot that was put, until a window comes that is past what the \
             ledger holds. \
             `remembrancer_unavailable`. Nothing is on its way; send it again.")))]

@@ -140,7 +140,7 @@ async fn the_same_key_gets_the_same_intervention_also_when_its_swarm_has_ended()
     let (status, again) = post("by hand").await;
     assert_eq!((status, &again["id"], &again["status"]), (202, &issued["id"], &json!("expired")));
     let (status, problem) = post("other").await;
-    assert_eq!((status, &problem["code"]), (409, &json!("idempotency_key_reused")));
+    assert_eq!((status, &problem["code"]), (422, &json!("idempotency_key_reused")));
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ async fn an_operators_intervention_comes_with_the_next_answer_once() {
     assert_eq!(service.window("s", &window(3)).await["interventions"], json!([]));
     assert_eq!(post("k", albedo).await.2["id"], record["id"], "the same key after delivery: the same one");
     let (status, _, problem) = post("k", json!({"kind": "nigredo", "reason": "other"})).await;
-    assert_eq!((status, &problem["code"]), (409, &json!("idempotency_key_reused")));
+    assert_eq!((status, &problem["code"]), (422, &json!("idempotency_key_reused")));
     assert_eq!(service.window("s", &window(4)).await["interventions"], json!([]));
     let (status, problem) =
         service.post("/v1/swarms/s/interventions", &json!({"kind": "albedo", "reason": ""})).await;

@@ -127,8 +127,8 @@ async fn get_policy_file(State(state): State<AppState>, Path(id): Path<Uuid>) ->
     responses(
         (status = 200, description = "The decisions, in the order of the requests.", body = ServedDecisions),
         (status = 404, description = "`policy_not_found`, `policy_file_missing`."),
-        (status = 409, description = "`idempotency_key_reused`: for other requests."),
-        (status = 422, description = "`invalid_request`: each wrong element by its JSON pointer; none was decided."),
+        (status = 422, description = "`invalid_request`: each wrong element by its JSON pointer; none was decided. \
+            `idempotency_key_reused`: for other requests."),
         (status = 503, description = "`remembrancer_unavailable`: nothing is answered that is not recorded. \
             `policy_busy`: with other calls. `recovering`.")))]
 async fn ask_policy(

@@ -27,7 +27,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         (status = 202, description = "Accepted; `Location` names the new run.", body = Run,
             headers(("Location" = String, description = "Where the new run is."))),
         (status = 404, description = "`run_not_found`, `checkpoint_not_found`."),
-        (status = 409, description = "`run_already_complete`, `idempotency_key_reused`."),
+        (status = 409, description = "`run_already_complete`."),
+        (status = 422, description = "`invalid_request`: each wrong field by its JSON pointer. `idempotency_key_reused`."),
         (status = 429, description = "`too_many_runs`: wait for some to end."),
         (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
 async fn rewind_run(

@@ -31,8 +31,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     responses(
         (status = 202, description = "Accepted; `Location` names the run.", body = Run,
             headers(("Location" = String, description = "Where the run is."))),
-        (status = 409, description = "`idempotency_key_reused`, `checkpoint_of_another_run`, `checkpoint_not_forkable`,\n            `run_already_complete`."),
-        (status = 422, description = "`invalid_request`: each wrong field by its JSON pointer."),
+        (status = 409, description = "`checkpoint_of_another_run`, `checkpoint_not_forkable`, `run_already_complete`."),
+        (status = 422, description = "`invalid_request`: each wrong field by its JSON pointer. `idempotency_key_reused`: for another \
+            body."),
         (status = 429, description = "`too_many_runs`: wait for some to end."),
         (status = 503, description = "`remembrancer_unavailable`, `recovering`.")))]
 async fn create_run(

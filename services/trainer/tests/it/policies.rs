@@ -285,7 +285,7 @@ async fn the_same_key_gets_the_same_answer_also_after_a_restart_and_other_reques
     restart(&mut stack).await;
     assert_eq!(stack.client().decide(policy.id, &asking(4), Some("order-17")).await.unwrap(), first);
     let other = stack.client().decide(policy.id, &asking(3), Some("order-17")).await;
-    assert_eq!(code(other), (409, "idempotency_key_reused".into()));
+    assert_eq!(code(other), (422, "idempotency_key_reused".into()));
     let next = stack.client().decide(policy.id, &asking(1), Some("order-18")).await.unwrap();
     assert_eq!(sequences(&next), [5]);
     let metrics = test_support::get(format!("{}/metrics", stack.url())).await.unwrap().text().await.unwrap();

@@ -285,7 +285,7 @@ async fn an_idempotency_key_stands_for_one_run() {
     let again = client.create_run(&small_run(), Some("key-1")).await.unwrap();
     assert_eq!(first.id, again.id);
     let other = client.create_run(&NewRun { seed: 9, ..small_run() }, Some("key-1")).await.unwrap_err();
-    assert_eq!((other.status(), other.code()), (Some(409), Some("idempotency_key_reused")));
+    assert_eq!((other.status(), other.code()), (Some(422), Some("idempotency_key_reused")));
     let run = small_run();
     let both = tokio::join!(client.create_run(&run, Some("key-2")), client.create_run(&run, Some("key-2")));
     assert_eq!(both.0.unwrap().id, both.1.unwrap().id);
