@@ -31,7 +31,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    deployments::{counters::Counters, creation::created, desk::Call, lifecycle::Step},
+    deployments::{calls::Keyed, counters::Counters, creation::created, desk::Call, lifecycle::Step},
+    digest::sha256,
     ledger::{GLANCE, REQUEST_DEADLINE},
     policies::{
         Policies,
@@ -41,6 +42,7 @@ use crate::{
 };
 
 mod arms;
+mod calls;
 mod challenge;
 mod counters;
 mod creation;
@@ -183,7 +185,7 @@ impl Deployments {
         Ok(wire(&entry, status, Some(stream)))
     }
 
-    /// Decides requests, in order.
+    /// Decides requests, in order. The same ones with the same Idempotency-Key get the same decisions.
     ///
     /// # Errors
     /// Nothing is answered. Decisions may be in the ledger that nobody was told of, where the remembrancer was away.
@@ -191,9 +193,18 @@ impl Deployments {
         &self,
         name: &str,
         asked: DeploymentRequest,
+        key: Option<String>,
     ) -> Result<DeploymentDecisions, DeployError> {
         let entry = self.entry(name).await?;
-        self.ask(&entry, |answer| Call::Decide(asked, answer)).await
+        let keyed = match key {
+            None => None,
+            Some(key) => {
+                let json = serde_json::to_vec(&asked);
+                let json = json.map_err(|error| DeployError::Internal(error.to_string()))?;
+                Some(Keyed { key, request_sha256: sha256(&json) })
+            }
+        };
+        self.ask(&entry, |answer| Call::Decide(asked, keyed, answer)).await
     }
 
     /// What became of a request that a decision deferred.

@@ -28,9 +28,7 @@ impl From<CreateError> for ApiError {
         let text = error.to_string();
         match error {
             CreateError::Invalid(errors) => invalid(errors),
-            CreateError::KeyReused(_) => {
-                conflict("idempotency_key_reused", format!("{text}. Use a new key."))
-            }
+            CreateError::KeyReused(_) => key_reused(&text),
             CreateError::TooMany(_) => {
                 let detail = format!("{text}. Wait for some to end, or cancel some.");
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_runs", detail)
@@ -198,9 +196,7 @@ impl From<ServeError> for ApiError {
         let text = error.to_string();
         match error {
             ServeError::Invalid(errors) => invalid_body("call", errors),
-            ServeError::KeyReused => {
-                Self::new(StatusCode::CONFLICT, "idempotency_key_reused", format!("{text}. Use a new key."))
-            }
+            ServeError::KeyReused => key_reused(&text),
             ServeError::FileMissing(name) => Self::new(
                 StatusCode::NOT_FOUND,
                 "policy_file_missing",
@@ -267,6 +263,12 @@ impl From<DeployError> for ApiError {
                 "deployment_stopped",
                 format!("{text}: it takes no requests any more. Deploy its policy under another name."),
             ),
+            DeployError::KeyReused => key_reused(&text),
+            DeployError::KeyInUse => conflict(
+                "idempotency_key_in_use",
+                format!("{text}: repeat it in a second, and it gets the same answer."),
+            )
+            .retry_after(std::time::Duration::from_secs(1)),
             DeployError::OutcomeConflict(id) => OutcomeError::Conflict(id).into(),
             DeployError::NotDeferred(id) => Self::new(
                 StatusCode::NOT_FOUND,
@@ -387,6 +389,11 @@ impl From<HistoryError> for ApiError {
             error => Self::internal(error),
         }
     }
+}
+
+/// 409 for an Idempotency-Key that came with another request before.
+fn key_reused(text: &str) -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, "idempotency_key_reused", format!("{text}. Use a new key."))
 }
 
 /// 422 for a body whose fields are wrong; `what` is what the body is.

@@ -33,13 +33,16 @@ impl Trainer {
         self.connection.get(&["v1", "deployments", name]).query(&MomentQuery { now }).answer().await
     }
 
-    /// `POST /v1/deployments/{name}/decisions`. Each call decides afresh.
+    /// `POST /v1/deployments/{name}/decisions`. Each call decides afresh, but for one with a key
+    /// that was used before: it gets the same decisions.
     pub async fn ask_deployment(
         &self,
         name: &str,
         request: &DeploymentRequest,
+        idempotency_key: Option<&str>,
     ) -> Result<DeploymentDecisions, ClientError> {
-        self.connection.post(&["v1", "deployments", name, "decisions"]).json(request).answer().await
+        let call = self.connection.post(&["v1", "deployments", name, "decisions"]);
+        call.idempotency_key(idempotency_key).json(request).answer().await
     }
 
     /// `GET /v1/deployments/{name}/decisions/{id}`: what became of a request that this decision deferred.

@@ -47,11 +47,26 @@ const OUTCOME: Kind = Kind {
     description: "outcome of a deployment's decision: what really happened to its request",
     formerly: None,
 };
+const CALL: Kind = Kind {
+    name: "deployment.call",
+    description: "call with an idempotency key to a deployment, and which decisions were made for it",
+    formerly: None,
+};
 const STOPPED: Kind =
     Kind { name: "deployment.stopped", description: "deployment that was stopped, and why", formerly: None };
 
-pub(crate) const KINDS: &[Kind] =
-    &[CREATED, OPENED, INPUTS, MARKET, WINDOW, OUTCOME, changes::PROMOTED, changes::ROLLED_BACK, STOPPED];
+pub(crate) const KINDS: &[Kind] = &[
+    CREATED,
+    OPENED,
+    INPUTS,
+    MARKET,
+    WINDOW,
+    OUTCOME,
+    CALL,
+    changes::PROMOTED,
+    changes::ROLLED_BACK,
+    STOPPED,
+];
 
 /// The namespace of the UUIDv5 of deployments.
 const NAMESPACE: Uuid = Uuid::from_u128(0x1d0c_7c55_55a5_4b8e_9f0a_90c1_c3f7_7d61);
@@ -123,6 +138,44 @@ pub struct Inputs {
     /// The requests that are not as their tenants usually make them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<Special>,
+}
+
+/// The decisions that follow are to be made for a call with an Idempotency-Key. They were, if they follow in the same session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Called {
+    /// The deployment.
+    pub deployment_id: Uuid,
+    /// Under which opening.
+    pub session_id: Uuid,
+    /// The caller's key.
+    pub idempotency_key: String,
+    /// SHA-256 of what was asked.
+    pub request_sha256: Hash,
+    /// The sequence number of the first of its decisions.
+    pub first_sequence: u64,
+    /// How many there are.
+    pub decisions: u32,
+}
+
+impl Called {
+    /// The subject of the calls under a key. A key may be as long as a subject may be at most, so its digest stands for it.
+    #[must_use]
+    pub fn subject_of(deployment: Uuid, key: &str) -> String {
+        format!("deployment-call:{deployment}:{}", Hash(Sha256::digest(key).into()))
+    }
+}
+
+impl Body for Called {
+    const KIND: Kind = CALL;
+
+    fn id(&self) -> String {
+        format!("{}:{}:{}", self.subject(), self.session_id, self.first_sequence)
+    }
+
+    fn subject(&self) -> String {
+        Self::subject_of(self.deployment_id, &self.idempotency_key)
+    }
 }
 
 /// What is special about a request.

@@ -203,7 +203,7 @@ impl Deployed for OverHttp<'_> {
             now: Some(moment(step, seconds)),
             ..DeploymentRequest::default()
         };
-        let answer = self.trainer.ask_deployment(&self.name, &call).await?;
+        let answer = self.trainer.ask_deployment(&self.name, &call, None).await?;
         Ok(self.decided(answer.decisions.first().ok_or("one request has one decision")?))
     }
 

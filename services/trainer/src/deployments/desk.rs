@@ -22,13 +22,14 @@ use chrono::{DateTime, Utc};
 use client::{Ledger, LedgerError};
 use futures_util::future::join_all;
 use records::deployments::{
-    Change, Inputs, Market, Outcome as Told, Promoted, RolledBack, Special, Stopped, WindowEnded,
+    Called, Change, Inputs, Market, Outcome as Told, Promoted, RolledBack, Special, Stopped, WindowEnded,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
     DeployError,
+    calls::{self, Keyed, Remembered},
     counters::Counters,
     engine::{Asked, Engine, Made},
     lifecycle::{Lifecycle, Step},
@@ -57,7 +58,7 @@ type Hearing = (u64, Outcome, bool, Answer<Option<(RecordReceipt, bool)>>);
 
 /// What can be asked of a deployment.
 pub(super) enum Call {
-    Decide(DeploymentRequest, Answer<DeploymentDecisions>),
+    Decide(DeploymentRequest, Option<Keyed>, Answer<DeploymentDecisions>),
     /// What became of a decision; `true` of the second figure when it is new. `None` where nobody waits for it.
     Hear {
         sequence: u64,
@@ -94,17 +95,28 @@ pub(super) struct Desk {
     /// Decisions made since the last write, and what they were made from.
     made: Vec<Made>,
     inputs: Vec<Inputs>,
-    /// Whose they are: who asked, and which of them.
-    owed: Vec<(std::ops::Range<usize>, Answer<DeploymentDecisions>)>,
+    calls: Vec<Called>,
+    /// Whose they are.
+    owed: Vec<Owed>,
+    /// What calls with a key were answered.
+    remembered: Remembered,
     /// What became of deferred requests, by their deferrals.
     decided: HashMap<u64, ServedDecision>,
     /// Where decisions about deferred requests stand in the log, where they were made before this session.
     log_indexes: HashMap<u64, u64>,
 }
 
+/// Decisions of a call: which of those that are made.
+struct Owed {
+    made: std::ops::Range<usize>,
+    keyed: Option<Keyed>,
+    /// Who asked, while they wait.
+    answer: Option<Answer<DeploymentDecisions>>,
+}
+
 /// Something that is to be in the ledger before anything else happens.
 enum Write {
-    Decisions { inputs: Vec<Inputs>, made: Vec<Made> },
+    Decisions { inputs: Vec<Inputs>, calls: Vec<Called>, made: Vec<Made> },
     Market { record: Market, said: Said },
     Window { next: u32, record: Option<WindowEnded> },
     Outcomes(Vec<Told>),
@@ -134,7 +146,9 @@ impl Desk {
             unwritten: None,
             made: Vec::new(),
             inputs: Vec::new(),
+            calls: Vec::new(),
             owed: Vec::new(),
+            remembered: Remembered::default(),
             decided: HashMap::new(),
             log_indexes: replayed.log_indexes,
         }
@@ -234,8 +248,16 @@ impl Desk {
             call.refuse(&DeployError::Away("something else is to be written first".to_owned()));
             return;
         }
+        let call = match call {
+            Call::Decide(asked, Some(keyed), answer) => match self.repeated(&keyed).await {
+                Ok(None) => Call::Decide(asked, Some(keyed), answer),
+                Ok(Some(decisions)) => return drop(answer.send(Ok(decisions))),
+                Err(error) => return drop(answer.send(Err(error))),
+            },
+            call => call,
+        };
         let told = match &call {
-            Call::Decide(asked, _) => asked.now,
+            Call::Decide(asked, ..) => asked.now,
             Call::Market(update, _) => update.now,
             Call::Look(now, _) | Call::Deferred(_, now, _) => *now,
             _ => None,
@@ -245,7 +267,7 @@ impl Desk {
             return;
         }
         match call {
-            Call::Decide(asked, answer) => self.decide(&asked, answer),
+            Call::Decide(asked, keyed, answer) => self.decide(&asked, keyed, answer),
             Call::Market(update, answer) => {
                 let result = self.market(update).await;
                 _ = answer.send(result.map(|()| view::stream(&self.engine, &self.lifecycle)));
@@ -340,8 +362,34 @@ impl Desk {
         }
     }
 
+    /// What a call with this key was answered before.
+    async fn repeated(&self, keyed: &Keyed) -> Result<Option<DeploymentDecisions>, DeployError> {
+        if self.owed.iter().any(|owed| owed.keyed.as_ref().is_some_and(|other| other.key == keyed.key)) {
+            return Err(DeployError::KeyInUse);
+        }
+        let known = match self.remembered.get(&keyed.key) {
+            Some(known) => Some(known),
+            None => {
+                let (ledger, ledger_url) = (&self.ledger(), self.ledger_url.as_str());
+                let (deployment_id, name, run) = (self.id, self.name.as_str(), self.engine.run());
+                calls::Asked { ledger, ledger_url, deployment_id, name, run }.earlier(&keyed.key).await?
+            }
+        };
+        match known {
+            Some((request_sha256, _)) if request_sha256 != keyed.request_sha256 => {
+                Err(DeployError::KeyReused)
+            }
+            known => Ok(known.map(|(_, answer)| answer)),
+        }
+    }
+
     /// Decides a call's requests; they are answered once they are written.
-    fn decide(&mut self, asked: &DeploymentRequest, answer: Answer<DeploymentDecisions>) {
+    fn decide(
+        &mut self,
+        asked: &DeploymentRequest,
+        keyed: Option<Keyed>,
+        answer: Answer<DeploymentDecisions>,
+    ) {
         if self.is_stopped {
             drop(answer.send(Err(DeployError::Stopped(self.name.clone()))));
             return;
@@ -354,6 +402,14 @@ impl Desk {
             }
         };
         let inputs = self.special(asked, &requests);
+        self.calls.extend(keyed.clone().map(|Keyed { key, request_sha256 }| Called {
+            deployment_id: self.id,
+            session_id: self.session,
+            idempotency_key: key,
+            request_sha256,
+            first_sequence: self.engine.next_sequence(),
+            decisions: requests.len() as u32, // at most 1000
+        }));
         said.tell(&mut self.engine);
         let first = self.made.len();
         for (asked, request) in asked.requests.iter().zip(requests) {
@@ -362,7 +418,7 @@ impl Desk {
             self.made.push(made);
         }
         self.inputs.extend(inputs);
-        self.owed.push((first..self.made.len(), answer));
+        self.owed.push(Owed { made: first..self.made.len(), keyed, answer: Some(answer) });
     }
 
     fn checked(&self, asked: &DeploymentRequest) -> Result<(Said, Vec<Asked>), Vec<FieldError>> {
@@ -516,7 +572,8 @@ impl Desk {
             return Ok(());
         }
         let (made, inputs) = (std::mem::take(&mut self.made), std::mem::take(&mut self.inputs));
-        self.write(Write::Decisions { inputs, made }).await
+        let calls = std::mem::take(&mut self.calls);
+        self.write(Write::Decisions { inputs, calls, made }).await
     }
 
     /// Writes something and lets it happen; else it is written before anything else happens.
@@ -524,8 +581,8 @@ impl Desk {
         let result = self.try_write(&mut write).await;
         if let Err(error) = &result {
             let error = DeployError::away(error);
-            for (_, answer) in std::mem::take(&mut self.owed) {
-                drop(answer.send(Err(error.again())));
+            for owed in &mut self.owed {
+                owed.answer.take().map(|answer| answer.send(Err(error.again())));
             }
             self.unwritten = Some(write);
         }
@@ -535,9 +592,12 @@ impl Desk {
     async fn try_write(&mut self, write: &mut Write) -> Result<(), LedgerError> {
         let ledger = self.ledger();
         match write {
-            Write::Decisions { inputs, made } => {
-                // What they were made from comes before them.
+            Write::Decisions { inputs, calls, made } => {
+                // What they were made from, and for, comes before them.
                 for recorded in join_all(inputs.iter().map(|inputs| ledger.append_body(inputs))).await {
+                    recorded?;
+                }
+                for recorded in join_all(calls.iter().map(|called| ledger.append_body(called))).await {
                     recorded?;
                 }
                 let decisions = made.iter().map(|made| made.decision.clone()).collect();
@@ -605,10 +665,14 @@ impl Desk {
             }
             served.push(Some(answer));
         }
-        for (range, answer) in std::mem::take(&mut self.owed) {
-            let decisions = served[range].iter_mut().filter_map(Option::take).collect();
+        for Owed { made, keyed, answer } in std::mem::take(&mut self.owed) {
+            let decisions = served[made].iter_mut().filter_map(Option::take).collect();
             let (deployment, run) = (self.name.clone(), self.engine.run());
-            drop(answer.send(Ok(DeploymentDecisions { deployment, run, window, decisions })));
+            let decided = DeploymentDecisions { deployment, run, window, decisions };
+            if let Some(keyed) = keyed {
+                self.remembered.insert(keyed, decided.clone());
+            }
+            answer.map(|answer| answer.send(Ok(decided)));
         }
     }
 
@@ -622,7 +686,7 @@ impl Call {
     /// Says why nothing is done.
     pub(super) fn refuse(self, error: &DeployError) {
         match self {
-            Self::Decide(_, answer) => drop(answer.send(Err(error.again()))),
+            Self::Decide(.., answer) => drop(answer.send(Err(error.again()))),
             Self::Hear { answer, .. } => drop(answer.send(Err(error.again()))),
             Self::Market(_, answer) | Self::Look(_, answer) => drop(answer.send(Err(error.again()))),
             Self::Deferred(_, _, answer) => drop(answer.send(Err(error.again()))),

@@ -21,6 +21,12 @@ pub enum DeployError {
     /// It takes nothing any more.
     #[error("the deployment `{0}` was stopped")]
     Stopped(String),
+    /// The key was used for something else.
+    #[error("this Idempotency-Key was used for another call of this deployment")]
+    KeyReused,
+    /// The call with this key is not answered yet.
+    #[error("a call with this Idempotency-Key is at work")]
+    KeyInUse,
     /// Another trainer serves it.
     #[error("another trainer serves the deployment")]
     Elsewhere,

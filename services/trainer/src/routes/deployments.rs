@@ -11,7 +11,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use service_kit::{ApiResult, Json, Path, Query};
+use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -92,22 +92,28 @@ async fn get_deployment(
 /// The requests are decided in order, on what the deployment remembers: what is left of capacities and budgets, what was
 /// told of earlier jobs, what waits. Each decision is in the ledger before it is answered, with the probability with which it
 /// was made. A request may be deferred to the end of its window. After 503 the requests may have been decided without anybody
-/// being told; asked again they are other requests.
+/// being told; asked again they are other requests, unless the call has an `Idempotency-Key`: then it gets the decisions that it
+/// got or would have got, also from a trainer that was started since (which does not tell any more why not the other
+/// providers).
 #[utoipa::path(post, path = "/v1/deployments/{name}/decisions", tag = "deployments", request_body = DeploymentRequest,
-    params(("name" = String, Path, description = "The deployment.", example = "gateway")),
+    params(("name" = String, Path, description = "The deployment.", example = "gateway"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]+$",
+            description = "1 to 200 visible ASCII characters. The same key and requests again get the same decisions.")),
     responses(
         (status = 200, description = "The decisions, in the order of the requests.", body = DeploymentDecisions),
         (status = 404, description = "`deployment_not_found`."),
-        (status = 409, description = "`deployment_stopped`, `deployment_cannot_continue`."),
+        (status = 409, description = "`deployment_stopped`, `deployment_cannot_continue`. `idempotency_key_in_use`: a call with \
+            the key is not answered yet. `idempotency_key_reused`: for other requests."),
         (status = 422, description = "`invalid_request`: each wrong element by its JSON pointer; none was decided."),
         (status = 503, description = "`deployment_elsewhere`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
 async fn ask_deployment(
     State(state): State<AppState>,
     Path(name): Path<String>,
+    IdempotencyKey(key): IdempotencyKey,
     Json(request): Json<DeploymentRequest>,
 ) -> ApiResult<Json<DeploymentDecisions>> {
     state.ready()?;
-    Ok(Json(state.deployments().decide(&name, request).await?))
+    Ok(Json(state.deployments().decide(&name, request, key).await?))
 }
 
 /// Get what became of a deferred request

@@ -76,7 +76,7 @@ async fn ask(
     requests: Vec<DeployedRequest>,
 ) -> Vec<ServedDecision> {
     let call = DeploymentRequest { requests, now, ..DeploymentRequest::default() };
-    trainer.ask_deployment("gateway", &call).await.unwrap().decisions
+    trainer.ask_deployment("gateway", &call, None).await.unwrap().decisions
 }
 
 async fn stream(trainer: &Trainer) -> DeploymentStream {

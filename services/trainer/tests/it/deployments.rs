@@ -11,6 +11,9 @@ use api::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use client::{ClientError, Trainer};
+use futures_util::future::join_all;
+use records::{Body as _, deployments::Called};
+use test_support::Fault;
 use uuid::Uuid;
 
 use crate::support::Stack;
@@ -66,7 +69,7 @@ fn call(now: Option<DateTime<Utc>>, requests: Vec<DeployedRequest>) -> Deploymen
 }
 
 async fn ask(trainer: &Trainer, name: &str, call: DeploymentRequest) -> Vec<ServedDecision> {
-    let DeploymentDecisions { decisions, .. } = trainer.ask_deployment(name, &call).await.unwrap();
+    let DeploymentDecisions { decisions, .. } = trainer.ask_deployment(name, &call, None).await.unwrap();
     decisions
 }
 
@@ -153,12 +156,12 @@ async fn a_job_that_failed_goes_elsewhere_and_is_one_request() {
     assert_eq!(flux.reason, AlternativeReason::Failed);
     // neither twice, nor a third time, nor of what is no decision of it
     assert_eq!(
-        code(trainer.ask_deployment("gateway", &call(at(0, 2), vec![again])).await),
+        code(trainer.ask_deployment("gateway", &call(at(0, 2), vec![again]), None).await),
         "invalid_request"
     );
     for retry_of in [Some(second.id), Some(Uuid::now_v7())] {
         let third = DeployedRequest { retry_of, ..inference(2.0) };
-        let refused = trainer.ask_deployment("gateway", &call(at(0, 2), vec![third])).await;
+        let refused = trainer.ask_deployment("gateway", &call(at(0, 2), vec![third]), None).await;
         assert_eq!(code(refused), "invalid_request");
     }
     // flux is not paid for what failed
@@ -350,7 +353,8 @@ async fn a_deployment_whose_records_were_changed_says_what_differs() {
     stack.ready().await;
     // the trainer that was killed may have renewed its lease once more
     test_support::eventually("what differs is said", async || {
-        let refused = stack.client().ask_deployment("gateway", &call(at(0, 1), vec![inference(1.0)])).await;
+        let refused =
+            stack.client().ask_deployment("gateway", &call(at(0, 1), vec![inference(1.0)]), None).await;
         let code = code(refused);
         if code == "deployment_cannot_continue" { Ok(()) } else { Err(code) }
     })
@@ -365,15 +369,107 @@ async fn one_trainer_serves_a_deployment_and_another_one_takes_over_when_it_has_
     let first = one(&stack.client(), "gateway", at(0, 0), 130.0).await;
     assert_eq!(first.provider.as_deref(), Some("flux"));
     let other = stack.another_trainer().await;
-    let refused = other.client().ask_deployment("gateway", &call(at(0, 1), vec![inference(60.0)])).await;
+    let refused =
+        other.client().ask_deployment("gateway", &call(at(0, 1), vec![inference(60.0)]), None).await;
     assert_eq!(code(refused), "deployment_elsewhere");
     stack.kill_trainer().await;
     let next = test_support::eventually("the other trainer serves it", async || {
-        other.client().ask_deployment("gateway", &call(at(0, 2), vec![inference(60.0)])).await
+        other.client().ask_deployment("gateway", &call(at(0, 2), vec![inference(60.0)]), None).await
     })
     .await;
     assert_eq!(next.decisions[0].provider.as_deref(), Some("akash"));
     assert_eq!(next.decisions[0].sequence, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_call_with_its_key_gets_the_same_decisions_also_after_a_restart() {
+    let mut stack = Stack::start().await;
+    let policy = import(&stack.client(), "cheapest", "default").await;
+    let run = stack.client().deploy(&settings("gateway", policy)).await.unwrap().run;
+    let asked = call(at(0, 5), vec![inference(60.0), inference(50.0)]);
+    let first = stack.client().ask_deployment("gateway", &asked, Some("order-1")).await.unwrap();
+    assert_eq!(first.decisions.len(), 2);
+    one(&stack.client(), "gateway", at(0, 6), 1.0).await;
+    let again = stack.client().ask_deployment("gateway", &asked, Some("order-1")).await.unwrap();
+    assert_eq!(again, first);
+    let other = call(at(0, 5), vec![inference(60.0)]);
+    let refused = stack.client().ask_deployment("gateway", &other, Some("order-1")).await.unwrap_err();
+    assert_eq!((refused.status(), refused.code()), (Some(409), Some("idempotency_key_reused")));
+
+    stack.kill_trainer().await;
+    stack.ledger.run_out_leases();
+    stack.start_trainer().await;
+    stack.ready().await;
+    let again = stack.client().ask_deployment("gateway", &asked, Some("order-1")).await.unwrap();
+    // why not the others is not in the ledger
+    let told = |served: &ServedDecision| ServedDecision { alternatives: Vec::new(), ..served.clone() };
+    assert_eq!(again.decisions, first.decisions.iter().map(told).collect::<Vec<_>>());
+    assert_eq!((again.run, again.window), (first.run, first.window));
+    let refused = stack.client().ask_deployment("gateway", &other, Some("order-1")).await.unwrap_err();
+    assert_eq!(refused.code(), Some("idempotency_key_reused"));
+    assert_eq!(stack.ledger.decisions(run).len(), 3, "nothing was decided twice");
+    let next = stack.client().ask_deployment("gateway", &asked, Some("order-2")).await.unwrap();
+    assert_eq!(next.decisions[0].sequence, 3, "another key is another call");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_caller_hung_up_is_decided_once_and_of_several_at_once_with_a_key_one_is() {
+    let stack = Stack::start().await;
+    let trainer = stack.client();
+    let policy = import(&trainer, "cheapest", "default").await;
+    let run = trainer.deploy(&settings("gateway", policy)).await.unwrap().run;
+    one(&trainer, "gateway", at(0, 0), 1.0).await;
+    let asked = call(at(0, 5), vec![inference(60.0)]);
+    stack.ledger.faults().set(Fault::Hang);
+    let hung_up = trainer.ask_deployment("gateway", &asked, Some("order-1"));
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(200), hung_up).await.is_err());
+    stack.ledger.faults().clear();
+    let once_more: Vec<_> =
+        join_all((0..8).map(|_| trainer.ask_deployment("gateway", &asked, Some("order-1")))).await;
+    for answer in &once_more {
+        if let Err(error) = answer {
+            assert_eq!((error.status(), error.code()), (Some(409), Some("idempotency_key_in_use")));
+        }
+    }
+    let answer = trainer.ask_deployment("gateway", &asked, Some("order-1")).await.unwrap();
+    assert!(once_more.into_iter().flatten().all(|other| other == answer));
+    assert_eq!(answer.decisions[0].sequence, 1);
+    assert_eq!(stack.ledger.decisions(run).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_broke_off_before_its_decisions_were_recorded_is_decided_afresh() {
+    let mut stack = Stack::start().await;
+    let policy = import(&stack.client(), "cheapest", "default").await;
+    let deployed = stack.client().deploy(&settings("gateway", policy)).await.unwrap();
+    let asked = call(at(0, 5), vec![inference(60.0)]);
+    for key in ["order-1", "order-2"] {
+        // as a session leaves it that is killed before it appends the first decision
+        let broken = Called {
+            deployment_id: deployed.id,
+            session_id: Uuid::now_v7(),
+            idempotency_key: key.into(),
+            request_sha256: api::Hash([7; 32]),
+            first_sequence: 0,
+            decisions: 1,
+        };
+        let record = broken.to_record().unwrap();
+        let posted =
+            test_support::http_client().post(format!("{}/v1/records", stack.ledger.url())).json(&record);
+        assert!(posted.send().await.unwrap().status().is_success());
+    }
+    let first = stack.client().ask_deployment("gateway", &asked, Some("order-1")).await.unwrap();
+    assert_eq!(first.decisions[0].sequence, 0);
+    let second = stack.client().ask_deployment("gateway", &asked, Some("order-2")).await.unwrap();
+    assert_eq!(second.decisions[0].sequence, 1, "what another session decided is not its answer");
+    stack.kill_trainer().await;
+    stack.ledger.run_out_leases();
+    stack.start_trainer().await;
+    stack.ready().await;
+    for (key, answer) in [("order-1", first), ("order-2", second)] {
+        let again = stack.client().ask_deployment("gateway", &asked, Some(key)).await.unwrap();
+        assert_eq!(again.decisions[0].id, answer.decisions[0].id);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -390,12 +486,12 @@ async fn a_deployment_is_made_once_and_when_it_is_stopped_it_takes_no_requests()
     assert_eq!(code(trainer.deploy(&never).await), "invalid_request");
     let nobody = settings("highway", Uuid::now_v7());
     assert_eq!(code(trainer.deploy(&nobody).await), "invalid_request");
-    let unspoken = trainer.ask_deployment("gateway", &call(None, vec![inference(1.0)])).await;
+    let unspoken = trainer.ask_deployment("gateway", &call(None, vec![inference(1.0)]), None).await;
     assert_eq!(code(unspoken), "invalid_request");
     let decision = one(&trainer, "gateway", at(0, 0), 1.0).await;
     let stopped = trainer.stop_deployment("gateway", Some("enough".into())).await.unwrap();
     assert_eq!(stopped.status, DeploymentStatus::Stopped);
-    let refused = trainer.ask_deployment("gateway", &call(at(0, 1), vec![inference(1.0)])).await;
+    let refused = trainer.ask_deployment("gateway", &call(at(0, 1), vec![inference(1.0)]), None).await;
     assert_eq!(code(refused), "deployment_stopped");
     trainer.tell_outcome(decision.id, &done(300.0)).await.unwrap();
     assert_eq!(trainer.deployments().await.unwrap().items.len(), 1);
