@@ -72,6 +72,7 @@ struct Done {
 
 /// What the guardian has done so far.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GuardianStatistics)]
 struct Statistics {
     /// Always `advanced`: its thresholds follow from what it has seen.
     kind: &'static str,

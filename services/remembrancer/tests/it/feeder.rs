@@ -85,10 +85,12 @@ async fn every_witness_gets_the_same_checkpoint_and_the_log_their_cosignatures()
     // Another feeder knows nothing, and is told by the witnesses where they stand.
     log.record(&decisions(run(1), 1000..1001)).await;
     let mut other = WitnessFeeder::new(client_of(&log), &policy).unwrap();
-    assert_eq!(other.feed().await.unwrap().quorum, Some(true));
+    let round = other.feed().await.unwrap();
+    assert_eq!(round.quorum, Some(true), "{:?}", round.asked);
     // And the first one, whose memory is old now, goes on.
     log.record(&decisions(run(1), 1001..1002)).await;
-    assert_eq!(feeder.feed().await.unwrap().quorum, Some(true));
+    let round = feeder.feed().await.unwrap();
+    assert_eq!(round.quorum, Some(true), "{:?}", round.asked);
 }
 
 #[tokio::test]
