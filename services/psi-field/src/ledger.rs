@@ -255,9 +255,9 @@ impl SwarmLedger {
         append(&ledger, swarm, &stored).await
     }
 
-    /// The field of the newest snapshot that was stored for the swarm in this life; with `at_most`, of the newest from which that window
-    /// can still be reached. What is named there and is no snapshot of it is passed over: whoever can post to the ledger
-    /// can name anything.
+    /// The field of the newest snapshot that was stored for the swarm in this life; with `at_most`, of the newest from which
+    /// that window can still be reached. What is named there and is no snapshot of it is passed over: whoever can post to
+    /// the ledger can name anything.
     ///
     /// # Errors
     /// The remembrancer is away.

@@ -19,7 +19,8 @@ use uuid::Uuid;
 
 use crate::serving;
 
-/// Calls that are remembered with all that was answered; of others the ledger tells what was decided.
+/// Decisions of calls that are remembered with all that was answered; of others the ledger tells what was decided. A call has
+/// up to 1,000, and each may say of every provider why not: calls alone would be no bound.
 const MOST_REMEMBERED: usize = 10_000;
 
 /// What tells a call from others.
@@ -36,6 +37,7 @@ pub(super) struct Keyed {
 pub(super) struct Remembered {
     by_key: HashMap<String, (Hash, DeploymentDecisions)>,
     in_order: VecDeque<String>,
+    decisions: usize,
 }
 
 impl Remembered {
@@ -46,13 +48,16 @@ impl Remembered {
 
     /// Remembers one more.
     pub(super) fn insert(&mut self, Keyed { key, request_sha256 }: Keyed, answer: DeploymentDecisions) {
-        if self.by_key.insert(key.clone(), (request_sha256, answer)).is_none() {
-            self.in_order.push_back(key);
+        self.decisions += answer.decisions.len();
+        match self.by_key.insert(key.clone(), (request_sha256, answer)) {
+            None => self.in_order.push_back(key),
+            Some((_, before)) => self.decisions -= before.decisions.len(),
         }
-        while self.in_order.len() > MOST_REMEMBERED
+        while self.decisions > MOST_REMEMBERED
             && let Some(oldest) = self.in_order.pop_front()
         {
-            self.by_key.remove(&oldest);
+            let forgotten = self.by_key.remove(&oldest);
+            self.decisions -= forgotten.map_or(0, |(_, answer)| answer.decisions.len());
         }
     }
 }
@@ -133,23 +138,33 @@ impl Asked<'_> {
 
 #[cfg(test)]
 mod tests {
+    use api::policies::ServedDecision;
+
     use super::*;
 
     #[test]
-    fn the_last_calls_are_remembered_and_no_more() {
+    fn as_many_calls_are_remembered_as_have_so_many_decisions() {
+        let served: ServedDecision = serde_json::from_value(serde_json::json!({
+            "id": Uuid::nil(), "action": "hold", "reason": "held", "propensity": 1.0, "wait_ms": 0.0, "deferred": false,
+            "agent": 0, "alternatives": [], "sequence": 0, "log_index": 0, "evidence_url": ""
+        }))
+        .unwrap();
         let mut remembered = Remembered::default();
-        let answer = DeploymentDecisions {
+        let answer = |decisions: usize| DeploymentDecisions {
             deployment: "gateway".into(),
             run: Hash([0; 32]),
             window: 0,
-            decisions: Vec::new(),
+            decisions: vec![served.clone(); decisions],
         };
-        let keyed = |number: usize| Keyed { key: number.to_string(), request_sha256: Hash([1; 32]) };
-        for number in 0..=MOST_REMEMBERED {
-            remembered.insert(keyed(number), answer.clone());
-        }
-        assert_eq!((remembered.by_key.len(), remembered.in_order.len()), (MOST_REMEMBERED, MOST_REMEMBERED));
-        assert_eq!(remembered.get("0"), None);
-        assert_eq!(remembered.get("1"), Some((Hash([1; 32]), answer)));
+        let keyed = |key: &str| Keyed { key: key.to_owned(), request_sha256: Hash([1; 32]) };
+        let known = |remembered: &Remembered| ["a", "b", "c"].map(|key| remembered.get(key).is_some());
+        remembered.insert(keyed("a"), answer(1_000));
+        remembered.insert(keyed("b"), answer(MOST_REMEMBERED - 1_000));
+        assert_eq!(known(&remembered), [true, true, false]);
+        remembered.insert(keyed("b"), answer(MOST_REMEMBERED - 1_000));
+        assert_eq!(known(&remembered), [true, true, false], "the same one again takes no more room");
+        remembered.insert(keyed("c"), answer(1));
+        assert_eq!(known(&remembered), [false, true, true], "the oldest goes");
+        assert_eq!(remembered.get("c"), Some((Hash([1; 32]), answer(1))));
     }
 }
