@@ -21,6 +21,7 @@ use client::{Endpoint, Trainer};
 use routing_env::{Choice, Environment, Episode, Preset, Request};
 use service_kit::HttpConfig;
 use test_support::{FakePsiField, FakeRemembrancer};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -41,11 +42,15 @@ struct Settings {
 async fn main() -> Result<(), Error> {
     let settings = Settings::read()?;
     let shutdown = CancellationToken::new();
-    let _stop = shutdown.clone().drop_guard();
+    let mut own = None;
     let (ledger, field) = (FakeRemembrancer::start().await, FakePsiField::start().await);
     let url = match &settings.trainer {
         Some(url) => url.clone(),
-        None => start(&ledger, &field, shutdown).await?,
+        None => {
+            let (url, service) = start(&ledger, &field, shutdown.clone()).await?;
+            own = Some(service);
+            url
+        }
     };
     let trainer = Trainer::new(Endpoint::new(url))?;
     test_support::eventually("the trainer is ready", async || trainer.ready().await).await;
@@ -69,6 +74,11 @@ async fn main() -> Result<(), Error> {
             }
             println!("{}", bounds.row(*late, settings.missing, &rewards));
         }
+    }
+    // what works in the background ends before the runtime does
+    shutdown.cancel();
+    if let Some(service) = own {
+        service.await??;
     }
     Ok(())
 }
@@ -107,7 +117,7 @@ async fn start(
     ledger: &FakeRemembrancer,
     field: &FakePsiField,
     shutdown: CancellationToken,
-) -> Result<String, Error> {
+) -> Result<(String, JoinHandle<std::io::Result<()>>), Error> {
     let config = trainer::Config {
         http: HttpConfig::on_port(0),
         remembrancer_url: ledger.url().to_owned(),
@@ -117,8 +127,7 @@ async fn start(
     let (listener, deadlines) = (service_kit::listen(&config.http).await?, config.http.deadlines());
     let url = format!("http://{}", listener.local_addr()?);
     let app = trainer::build(config, shutdown.clone()).await?;
-    tokio::spawn(service_kit::serve(listener, app, deadlines, shutdown));
-    Ok(url)
+    Ok((url, tokio::spawn(service_kit::serve(listener, app, deadlines, shutdown))))
 }
 
 /// A deployment that is asked over HTTP.
