@@ -36,7 +36,9 @@ async fn a_key_is_shown_once_lets_in_who_has_it_as_far_as_its_scopes_go_and_is_t
     let tables = ["psi-field", "trainer", "remembrancer", "evaluator"]
         .map(|service| format!("[{service}.http]\napi_key_file = \"keys.toml\"\n"));
     std::fs::write(folder.join("stack.toml"), tables.concat()).unwrap();
-    let up = Up::with(folder, &database, &["--config", "stack.toml"]);
+    let log = folder.join("log");
+    let to_log = std::fs::File::create(&log).unwrap().into();
+    let up = Up::run(folder, &database, &["--config", "stack.toml"], "info", to_log);
     let runs = |key: &str| mesh(folder, &["runs", "--trainer", &up.trainer, "--api-key", key]);
     assert_eq!(runs("nobody").code, 3);
     assert_eq!(runs(&secret).code, 0, "{}", runs(&secret).stderr);
@@ -56,6 +58,17 @@ async fn a_key_is_shown_once_lets_in_who_has_it_as_far_as_its_scopes_go_and_is_t
         if now.status == api::trainer::RunStatus::Completed { Ok(()) } else { Err(now.status) }
     })
     .await;
+
+    let log = std::fs::read_to_string(log).unwrap();
+    let keys_of = |status: u64| -> std::collections::BTreeSet<String> {
+        let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let answers = lines.filter(|line| line["path"] == "/v1/runs" && line["status"] == status);
+        answers.map(|line| line["span"]["key"].to_string()).collect()
+    };
+    for (status, key) in [(401, "null"), (403, "\"reader\""), (202, "\"ci\"")] {
+        assert_eq!(Vec::from_iter(keys_of(status)), [key], "who got {status} for /v1/runs:\n{log}");
+    }
+    assert!(!log.contains(&secret), "{log}");
 
     assert_eq!(keys(&["revoke", "--name", "ci"]).code, 0);
     test_support::eventually("the key is refused", async || {

@@ -72,7 +72,14 @@ impl Up {
         Self::run(folder, database, &[], level, log)
     }
 
-    fn run(folder: &Path, database: &TestDatabase, more: &[&str], level: &str, log: Stdio) -> Self {
+    /// With more flags, and JSON lines of a level, to somewhere.
+    pub(crate) fn run(
+        folder: &Path,
+        database: &TestDatabase,
+        more: &[&str],
+        level: &str,
+        log: Stdio,
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mesh"))
             .args([
                 "up",
