@@ -194,21 +194,22 @@ async fn the_end_says_plainly_who_wins_in_80_columns_and_all_else_on_demand() {
     let learned = result["policies"].as_array().unwrap().iter().find(|p| p["learned"] == true).unwrap();
     let difference = &learned["versus_best_rule"]["reward"];
     let (low, high) = (difference["ci_low"].as_f64().unwrap(), difference["ci_high"].as_f64().unwrap());
-    let words = if high < 0.0 {
-        ["WORSE", "is worse than"]
+    // so few seeds may be chance, whatever the interval of one comparison says
+    let (words, verdict) = if high < 0.0 {
+        (["WORSE", "BEHIND"], "is worse than")
     } else if low > 0.0 {
-        ["BETTER", "is better than"]
+        (["BETTER", "AHEAD"], "is better than")
     } else {
-        ["EVEN", "no difference"]
+        (["EVEN"; 2], "no difference")
     };
     let line = ran.stdout.lines().find(|line| line.contains("against the best rule")).unwrap();
-    assert!(line.contains(words[0]), "{low} to {high}: {line}");
+    assert!(words.iter().any(|word| line.contains(word)), "{low} to {high}: {line}");
 
     let policy = ["evaluate", "--ai-agents", "out/swarm_final.json", "--steps", "8", "--seeds", "3"];
     let data = format!("data-{}", database.name());
     let stack = ["--database-url", database.url(), "--data-dir", &data, "--details"];
     let details = mesh(folder.path(), &[&policy[..], &stack].concat());
-    for part in ["GPU-h fill", "cost index", "[95 %]", "physical limit", words[1]] {
+    for part in ["GPU-h fill", "cost index", "[95 %]", "physical limit", verdict] {
         assert!(details.stdout.contains(part), "{part} is missing in {}", details.stdout);
     }
 }

@@ -41,21 +41,26 @@ pub fn headline(report: &Report) -> Option<String> {
     let baseline = super::baseline(report)?;
     let policy = &report.policies[subject];
     let name = short_name(report, subject);
-    let than = |role: &str, other: usize, differences: &Estimates| {
+    let than = |role: &str, other: usize, versus: Versus, differences: &Estimates| {
         let difference = differences.get(Figure::Reward)?;
         let by = gain(&difference, reward(report, other));
         let other = short_name(report, other);
-        Some(match side(&difference) {
-            Side::Above => format!("is better than {role}, {other} (reward {by})"),
-            Side::Below => format!("is worse than {role}, {other} (reward {by})"),
-            Side::Undecided => format!("shows no difference to {role}, {other}"),
+        let made = report.comparisons.iter().find(|made| made.policy == subject && made.versus == versus);
+        Some(match word(&difference, made.is_some_and(|made| made.holds)) {
+            "BETTER" => format!("is better than {role}, {other} (reward {by})"),
+            "WORSE" => format!("is worse than {role}, {other} (reward {by})"),
+            "AHEAD" => format!("is ahead of {role}, {other} (reward {by}, which may be chance)"),
+            "BEHIND" => format!("is behind {role}, {other} (reward {by}, which may be chance)"),
+            _ => format!("shows no difference to {role}, {other}"),
         })
     };
     let best = best_rule(report).filter(|best| *best != subject && *best != baseline);
-    let said: Vec<String> = than("your rule", baseline, &policy.versus_baseline)
+    let said: Vec<String> = than("your rule", baseline, Versus::Baseline, &policy.versus_baseline)
         .filter(|_| subject != baseline)
         .into_iter()
-        .chain(best.and_then(|best| than("the best hand rule", best, &policy.versus_best_rule)))
+        .chain(best.and_then(|best| {
+            than("the best hand rule", best, Versus::BestRule, &policy.versus_best_rule)
+        }))
         .collect();
     let gap = policy.gap_closed.filter(|_| subject != baseline).map(|share| {
         format!("; it goes {:.0} % of the way from your rule to the physical limit", 100.0 * share.mean)
@@ -71,7 +76,7 @@ fn standings(report: &Report, subject: usize) -> Vec<Standing> {
         let difference = differences.get(Figure::Reward)?;
         Some(Standing {
             label: format!("{label}, {}", short_name(report, comparison.other)),
-            word: word(&difference).into(),
+            word: word(&difference, comparison.holds).into(),
             by: format!("reward {}", gain(&difference, reward(report, comparison.other))),
             detail: certainty(&difference, comparison.holds),
         })
@@ -98,9 +103,9 @@ fn standings(report: &Report, subject: usize) -> Vec<Standing> {
         standings.push(Standing {
             label: "training".into(),
             word: match side(&difference) {
-                Side::Above => "ADDS",
-                Side::Below => "HARMS",
-                Side::Undecided => "EVEN",
+                Side::Above if made.holds => "ADDS",
+                Side::Below if made.holds => "HARMS",
+                _ => word(&difference, made.holds),
             }
             .into(),
             by: format!("reward {}", gain(&difference, reward(report, made.other))),
@@ -110,10 +115,13 @@ fn standings(report: &Report, subject: usize) -> Vec<Standing> {
     standings
 }
 
-fn word(difference: &Estimate) -> &'static str {
+/// Who is called better is so beyond doubt: `holds` says that it is not one of many comparisons that came out so.
+fn word(difference: &Estimate, holds: bool) -> &'static str {
     match side(difference) {
-        Side::Above => "BETTER",
-        Side::Below => "WORSE",
+        Side::Above if holds => "BETTER",
+        Side::Below if holds => "WORSE",
+        Side::Above => "AHEAD",
+        Side::Below => "BEHIND",
         Side::Undecided => "EVEN",
     }
 }

@@ -129,7 +129,14 @@ fn nothing_is_called_better_that_the_interval_or_the_number_of_comparisons_does_
     let undecided = told(0.02, 0.1, true);
     assert!(undecided.contains("weighted-score       EVEN    reward +0.1 %"), "{undecided}");
     assert!(undecided.contains("(not certain: +0.020, 95 % -0.080 to +0.12)"), "{undecided}");
-    assert!(told(1.0, 0.1, false).contains("(may be chance: +1.00, 95 % +0.90 to +1.10)"));
+    let chance = told(1.0, 0.1, false);
+    assert!(chance.contains("(may be chance: +1.00, 95 % +0.90 to +1.10)"), "{chance}");
+    assert!(chance.contains("weighted-score       AHEAD   reward +2.5 %"), "{chance}");
+    assert!(told(-1.0, 0.1, false).contains("weighted-score       BEHIND  reward -2.5 %"));
+    for uncertain in [told(1.0, 0.1, false), told(-1.0, 0.1, false)] {
+        let claims = ["BETTER", "WORSE", "ADDS", "HARMS"].map(|word| uncertain.contains(word));
+        assert_eq!(claims, [false; 4], "{uncertain}");
+    }
 }
 
 #[test]
@@ -171,6 +178,8 @@ fn a_page_begins_with_who_wins() {
         "adaptive is better than your rule, weighted-score (reward +3.9 %) and is better than the best hand rule, \
          bid-price-tuned (reward +3.8 %); it goes 95 % of the way from your rule to the physical limit."
     );
+    let chance = headline(&report(four(1.56, 0.05), false)).unwrap();
+    assert!(chance.starts_with("adaptive is ahead of your rule, weighted-score (reward +3.9 %, which may be chance)"));
     let alone = report(four(0.0, 0.1), true);
     assert!(headline(&alone).unwrap().contains("shows no difference to your rule"));
 }
