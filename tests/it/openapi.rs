@@ -278,6 +278,19 @@ fn every_reference_leads_somewhere_and_nothing_is_there_that_none_leads_to() {
     }
 }
 
+/// A class in C# and a constructor in other languages cannot have a member of its own name.
+#[test]
+fn no_schema_has_a_property_of_its_own_name() {
+    let letters = |name: &str| name.replace(['_', '-'], "").to_lowercase();
+    each_object(|pointer, _, schema| {
+        let Some((_, name)) = pointer.split_once("/components/schemas/") else { return };
+        let name = name.split('/').next().map(letters).unwrap_or_default();
+        for property in schema["properties"].as_object().into_iter().flatten() {
+            assert_ne!(letters(property.0), name, "{pointer}: {}", property.0);
+        }
+    });
+}
+
 /// Whoever checks an answer checks it against every part, so that a part that knows only its own fields refuses the others'.
 #[test]
 fn no_part_of_a_schema_refuses_the_fields_of_the_others() {

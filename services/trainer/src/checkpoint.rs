@@ -4,7 +4,7 @@
 use api::{
     Hash,
     psi_field::{Snapshot, Trial},
-    trainer::{Agent, EpisodeMetrics, Interventions, NewRun, PsiFieldMode},
+    trainer::{AgentState, EpisodeMetrics, Interventions, NewRun, PsiFieldMode},
 };
 use merkle_log::Frontier;
 use policy::{PolicyFile, Swarm, SwarmState};
@@ -58,7 +58,7 @@ pub struct CheckpointDocument {
     /// The figures of the episodes done.
     pub episodes: Vec<EpisodeMetrics>,
     /// The agents' figures.
-    pub agents: Vec<Agent>,
+    pub agents: Vec<AgentState>,
     /// False when the run went on without psi-field at some time.
     pub reproducible: bool,
     /// SHA-256 over the document as JSON without this field, by which a change is found; absent in what earlier versions
@@ -269,7 +269,7 @@ mod tests {
         })
         .unwrap();
         let agent =
-            Agent { agent: 0, q_table_size: 0, avg_reward: None, epsilon: 0.1, decisions: 0, trust: None };
+            AgentState { agent: 0, q_table_size: 0, avg_reward: None, epsilon: 0.1, decisions: 0, trust: None };
         let episode =
             EpisodeMetrics { avg_reward: Some(0.1 + 0.2), epsilon: 0.1, ..EpisodeMetrics::default() };
         CheckpointDocument {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use api::{
     psi_field::{AgentWindow, SwarmWindow, Window, WindowAnswer},
-    trainer::{Agent, EpisodeMetrics, WindowMetrics},
+    trainer::{AgentState, EpisodeMetrics, WindowMetrics},
 };
 use policy::{StepReport, Swarm};
 use routing_env::{Environment, Metrics};
@@ -141,7 +141,7 @@ impl EpisodeTally {
     }
 
     /// Writes each agent's mean reward in this episode.
-    pub fn write_rewards(&self, agents: &mut [Agent]) {
+    pub fn write_rewards(&self, agents: &mut [AgentState]) {
         for (agent, (reward, decisions)) in agents.iter_mut().zip(self.rewards.iter().zip(&self.decisions)) {
             agent.avg_reward = mean(*reward, *decisions);
         }
@@ -150,18 +150,18 @@ impl EpisodeTally {
 
 /// The agents of a swarm that has not decided anything yet.
 #[must_use]
-pub fn new_agents(swarm: &Swarm) -> Vec<Agent> {
+pub fn new_agents(swarm: &Swarm) -> Vec<AgentState> {
     (0..)
         .zip(0..swarm.agents())
         .map(|(agent, number)| {
             let (epsilon, q_table_size) = swarm.learning(number);
-            Agent { agent, q_table_size, avg_reward: None, epsilon, decisions: 0, trust: None }
+            AgentState { agent, q_table_size, avg_reward: None, epsilon, decisions: 0, trust: None }
         })
         .collect()
 }
 
 /// Brings the agents up to date after a step.
-pub fn update_agents(agents: &mut [Agent], swarm: &Swarm, report: &StepReport) {
+pub fn update_agents(agents: &mut [AgentState], swarm: &Swarm, report: &StepReport) {
     for (number, (agent, step)) in agents.iter_mut().zip(&report.agents).enumerate() {
         (agent.epsilon, agent.q_table_size) = swarm.learning(number);
         agent.decisions += step.decisions;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use api::trainer::{Agent, RunStatus, WindowMetrics};
+use api::trainer::{AgentState, RunStatus, WindowMetrics};
 use metrics::{Counter, Gauge};
 use service_kit::Metrics;
 use strum::VariantArray as _;
@@ -82,7 +82,7 @@ impl AppMetrics {
     }
 
     /// Shows a window. A figure without data leaves the one before.
-    pub fn window(&self, window: &WindowMetrics, agents: &[Agent], applied: usize) {
+    pub fn window(&self, window: &WindowMetrics, agents: &[AgentState], applied: usize) {
         let Handles { avg_reward, fill_rate, gpu_hours_fill, avg_cost_usd, avg_latency_seconds, .. } =
             &*self.0;
         let Handles { psi, continuity, prediction_error, .. } = &*self.0;

@@ -538,7 +538,7 @@ pub enum RunEvent {
 
 /// One agent of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Agent {
+pub struct AgentState {
     /// Its number, from 0.
     pub agent: u32,
     /// States in its table.

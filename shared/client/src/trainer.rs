@@ -2,7 +2,7 @@ use api::{
     Format, Hash, Page,
     psi_field::Intervention,
     trainer::{
-        Agent, Checkpoint, ComparisonFormat, ComparisonQuery, EpisodeMetrics, Exclusion, Federation,
+        AgentState, Checkpoint, ComparisonFormat, ComparisonQuery, EpisodeMetrics, Exclusion, Federation,
         GossipMessages, MetricsQuery, NewRewind, NewRun, ProvedContribution, Resolution, Run, RunComparison,
         RunPatch, RunQuery, WindowMetrics,
     },
@@ -150,7 +150,7 @@ impl Trainer {
     }
 
     /// `GET /v1/runs/{id}/agents`.
-    pub async fn agents(&self, id: Uuid, page: &PageQuery) -> Result<Page<Agent>, ClientError> {
+    pub async fn agents(&self, id: Uuid, page: &PageQuery) -> Result<Page<AgentState>, ClientError> {
         self.connection.get(&["v1", "runs", &id.to_string(), "agents"]).query(page).answer().await
     }
 

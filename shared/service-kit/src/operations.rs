@@ -37,7 +37,7 @@ pub(crate) struct Health {
 
 /// The service can serve.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Ready {
+pub(crate) struct ReadinessState {
     /// Always true: a service that is not ready answers 503.
     ready: bool,
 }
@@ -55,13 +55,13 @@ pub(crate) async fn get_health(State(service): State<&'static str>) -> Json<Heal
 ///
 /// Whether it can serve. If not, the problem's `detail` says what is missing. Never needs a key.
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()),
-    responses((status = 200, description = "It can serve.", body = Ready),
+    responses((status = 200, description = "It can serve.", body = ReadinessState),
         (status = 503, description = "`not_ready`: it cannot serve yet; `detail` says what is missing.",
             body = api::Problem, content_type = "application/problem+json")))]
-pub(crate) async fn get_readiness(State(readiness): State<Readiness>) -> Result<Json<Ready>, ApiError> {
+pub(crate) async fn get_readiness(State(readiness): State<Readiness>) -> Result<Json<ReadinessState>, ApiError> {
     let missing = missing(&readiness).await;
     if missing.is_empty() {
-        return Ok(Json(Ready { ready: true }));
+        return Ok(Json(ReadinessState { ready: true }));
     }
     let detail = format!("Not ready: {}.", missing.join("; "));
     Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail)

@@ -1,4 +1,4 @@
-use api::{Page, PageQuery, trainer::Agent};
+use api::{Page, PageQuery, trainer::AgentState};
 use axum::extract::State;
 use service_kit::{ApiResult, Json, Path, Query, page};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -16,13 +16,13 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[utoipa::path(get, path = "/v1/runs/{id}/agents", tag = "runs",
     params(("id" = Uuid, Path, description = "The run."), PageQuery),
     responses(
-        (status = 200, description = "The agents by number.", body = Page<Agent>),
+        (status = 200, description = "The agents by number.", body = Page<AgentState>),
         (status = 404, description = "`run_not_found`.")))]
 async fn list_run_agents(
     State(state): State<AppState>,
     Path(id): Path<Uuid>,
     Query(query): Query<PageQuery>,
-) -> ApiResult<Json<Page<Agent>>> {
+) -> ApiResult<Json<Page<AgentState>>> {
     let run = state.run(id).await?;
     let page = state
         .runs()

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use api::{
     psi_field::Intervention,
-    trainer::{Agent, EpisodeMetrics, WindowMetrics},
+    trainer::{AgentState, EpisodeMetrics, WindowMetrics},
 };
 
 /// The newest windows that are kept of a run.
@@ -21,7 +21,7 @@ pub struct History {
     /// The newest windows, the oldest first.
     pub windows: VecDeque<WindowMetrics>,
     /// The agents.
-    pub agents: Vec<Agent>,
+    pub agents: Vec<AgentState>,
     /// The newest interventions, the oldest first.
     pub interventions: VecDeque<Intervention>,
 }
