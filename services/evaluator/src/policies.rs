@@ -61,7 +61,7 @@ pub(crate) fn read(
         }
     })?;
     let mut swarm = swarms.into_iter().next().ok_or_else(|| invalid(&"nothing is wanted of it"))?;
-    if is_constrained && !wanted.iter().all(|wanted| swarm.reprice(*wanted)) {
+    if is_constrained && !wanted.iter().all(|wanted| swarm.reprice(&(*wanted).into())) {
         return Err(invalid(&format!(
             "what {} learns are the values of what it was trained for, so that no price of a constraint changes what it does: \
              expected a policy of adaptive or cem, or no constraint",

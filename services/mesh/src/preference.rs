@@ -53,7 +53,7 @@ pub(crate) struct ConstraintArgs {
     /// may be given several times
     #[arg(long, value_name = "FIGURE=VALUE")]
     at_most: Vec<Bound>,
-    /// The same with at least this: fill_rate=0.97, gpu_hours_fill=0.9
+    /// The same with at least this: fill_rate=0.97, gpu_hours_fill=0.9, worst_tenant_gpu_hours_fill=0.8
     #[arg(long, value_name = "FIGURE=VALUE")]
     at_least: Vec<Bound>,
 }

@@ -268,8 +268,14 @@ mod tests {
             ..NewRun::default()
         })
         .unwrap();
-        let agent =
-            AgentState { agent: 0, q_table_size: 0, avg_reward: None, epsilon: 0.1, decisions: 0, trust: None };
+        let agent = AgentState {
+            agent: 0,
+            q_table_size: 0,
+            avg_reward: None,
+            epsilon: 0.1,
+            decisions: 0,
+            trust: None,
+        };
         let episode =
             EpisodeMetrics { avg_reward: Some(0.1 + 0.2), epsilon: 0.1, ..EpisodeMetrics::default() };
         CheckpointDocument {

@@ -67,4 +67,7 @@ pub struct LowestFigures {
     /// GPU-hours served / requested; above 0.
     #[schema(exclusive_minimum = 0, maximum = 1)]
     pub gpu_hours_fill: Option<f64>,
+    /// The same of the tenant of whom the least share is served; above 0.
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    pub worst_tenant_gpu_hours_fill: Option<f64>,
 }

@@ -1,6 +1,6 @@
 //! Whether constraints were met, by how much they were missed, and at which price.
 
-use routing_env::{Constraint, TOLERANCE};
+use routing_env::{Constraint, Sums, TOLERANCE};
 
 use crate::{constrained_limit::ConstrainedLimit, episodes::Played};
 
@@ -26,7 +26,8 @@ pub struct Kept {
     pub missed_by: f64,
     /// The same in the worst of them.
     pub worst_missed_by: f64,
-    /// The mean price, in points a unit of what it is about; `None` of what was not played under prices.
+    /// The mean price, in points a unit of what it is about: of what is about every tenant, that of the dearest; `None` of
+    /// what was not played under prices.
     pub price: Option<f64>,
 }
 
@@ -56,8 +57,7 @@ pub(crate) fn reports(
     let report = |(i, constraint): (usize, &Constraint)| {
         let of_policy = |played: &Played| {
             let episodes = || played.iter().flatten();
-            let tallies = episodes().map(|episode| &episode.metrics.overall);
-            let missed = tallies.map(|tally| constraint.missed_by(&tally.outcome(), tally.requested()));
+            let missed = episodes().map(|episode| constraint.missed_by(&Sums::of(&episode.metrics)));
             Kept::of(missed, episodes().filter_map(|episode| episode.prices.get(i).copied()))
         };
         // at the highest price that is sought nobody can keep them, whatever they would be worth

@@ -7,7 +7,7 @@
 
 use limit::{AllocationError, Demand, Prices, StepProblem, Use};
 use rayon::prelude::*;
-use routing_env::{Constraint, Environment, Outcome, Preference, Requested};
+use routing_env::{Constraint, Environment, Outcome, Preference, Sums, Term};
 
 use crate::{bounds::Sample, progress::Progress};
 
@@ -17,7 +17,7 @@ const CLOSE: f64 = 1e-4;
 /// Prices that are tried; the bound holds with fewer, but may be less tight.
 const MOST_ROUNDS: usize = 16;
 
-/// No price is above so many unit prices ([`Constraint::unit_price`]): whoever misses a constraint at such prices cannot
+/// No price is above so many unit prices ([`Term::unit_price`]): whoever misses a constraint at such prices cannot
 /// meet it.
 const HIGHEST_PRICE: f64 = 100.0;
 
@@ -30,7 +30,7 @@ pub struct ConstrainedLimit {
     /// The highest sum of rewards by the preference alone, of those who meet the constraints; where nobody can, of one who
     /// misses them by the least.
     pub reward: f64,
-    /// The price of each constraint: how many points a unit of its excess would be worth.
+    /// The price of each constraint: how many points a unit of its excess would be worth; of several terms the highest.
     pub prices: Vec<f64>,
     /// By which share of its bound each constraint is missed at best; 0 where it can be met.
     pub missed_by: Vec<f64>,
@@ -43,7 +43,7 @@ struct Column {
     missed_by: Vec<f64>,
 }
 
-/// The limits of these seeds, in which so much is requested; `None` when it was cancelled, as `progress` tells.
+/// The limits of these seeds, in which so much is requested (what came of it does not matter); `None` when it was cancelled, as `progress` tells.
 ///
 /// # Errors
 /// When the solver fails.
@@ -51,13 +51,18 @@ pub fn solve(
     env: &Environment,
     preference: Preference,
     constraints: &[Constraint],
-    seeds: &[(u64, Requested)],
+    seeds: &[(u64, Sums)],
     progress: &Progress,
 ) -> Option<Result<Vec<ConstrainedLimit>, AllocationError>> {
-    let of_seed = |(seed, requested): &(u64, Requested)| {
+    let of_seed = |(seed, asked): &(u64, Sums)| {
         let problems: Vec<StepProblem> = Sample::all(env).problems(env, preference, *seed).collect();
-        let units = constraints.iter().map(|constraint| constraint.unit_price(preference, env)).collect();
-        let search = Search { problems, preference, constraints, units, requested: *requested };
+        let of = |(i, constraint): (usize, &Constraint)| {
+            constraint.terms(asked.tenants.len()).map(move |term| (i, term))
+        };
+        let (constraint_of, terms): (Vec<usize>, Vec<Term>) =
+            constraints.iter().enumerate().flat_map(of).unzip();
+        let units = terms.iter().map(|term| term.unit_price(preference, env)).collect();
+        let search = Search { problems, preference, constraints, terms, constraint_of, units, asked };
         search.run(progress)
     };
     let solved: Vec<Option<Result<ConstrainedLimit, AllocationError>>> =
@@ -70,25 +75,29 @@ struct Search<'a> {
     problems: Vec<StepProblem>,
     preference: Preference,
     constraints: &'a [Constraint],
+    /// What they come to, and of which each is.
+    terms: Vec<Term>,
+    constraint_of: Vec<usize>,
+    /// Of each term.
     units: Vec<f64>,
-    requested: Requested,
+    asked: &'a Sums,
 }
 
 impl Search<'_> {
     /// `None` when it was cancelled.
     fn run(&self, progress: &Progress) -> Option<Result<ConstrainedLimit, AllocationError>> {
         let mut columns: Vec<Column> = Vec::new();
-        let mut prices = vec![0.0; self.constraints.len()];
+        let mut prices = vec![0.0; self.terms.len()];
         let mut best = (f64::INFINITY, prices.clone());
         for _ in 0..MOST_ROUNDS {
-            let (bound, outcome) = match self.at(&prices, progress)? {
+            let (bound, sums) = match self.at(&prices, progress)? {
                 Ok(found) => found,
                 Err(error) => return Some(Err(error)),
             };
             if bound < best.0 {
                 best = (bound, prices.clone());
             }
-            columns.push(self.column(&outcome));
+            columns.push(self.column(&sums));
             let mixed = match self.mixed(&columns) {
                 Ok(mixed) => mixed,
                 Err(error) => return Some(Err(error)),
@@ -102,44 +111,60 @@ impl Search<'_> {
         Some(Ok(self.judged(bound, prices, &columns)))
     }
 
-    /// At these prices: what nobody earns more than who meets the constraints, and the outcome of who earns the most when
-    /// excess is paid for.
-    fn at(&self, prices: &[f64], progress: &Progress) -> Option<Result<(f64, Outcome), AllocationError>> {
-        let priced = Constraint::all_priced(self.constraints, prices, self.preference);
+    /// At these prices: what nobody earns more than who meets the constraints, and what comes of it for who earns the most
+    /// when excess is paid for.
+    fn at(&self, prices: &[f64], progress: &Progress) -> Option<Result<(f64, Sums), AllocationError>> {
+        let priced = Term::all_priced(&self.terms, prices, self.preference);
         let mut sum = limit::Best::default();
         for problem in &self.problems {
             if progress.is_cancelled() {
                 return None;
             }
-            match problem.clone().with_preference(priced).best() {
+            match problem.clone().with_preference(priced.clone()).best() {
                 Ok(best) => sum.merge(&best),
                 Err(error) => return Some(Err(error)),
             }
         }
         // the weights say what excess is saved beside who serves nothing
-        let idle = self.excesses(&Outcome::default());
+        let idle = self.excesses(&self.came_to(Outcome::default(), &[]));
         let paid: f64 = prices.iter().zip(&idle).map(|(price, excess)| price * excess).sum();
-        Some(Ok((sum.reward - paid, sum.outcome)))
+        Some(Ok((sum.reward - paid, self.came_to(sum.outcome, &sum.tenant_gpu_hours))))
     }
 
-    fn column(&self, outcome: &Outcome) -> Column {
-        let missed_by = |constraint: &Constraint| constraint.missed_by(outcome, self.requested).max(0.0);
+    /// This outcome of what is requested, with the GPU-hours that are served by tenant.
+    fn came_to(&self, outcome: Outcome, tenant_gpu_hours: &[f64]) -> Sums {
+        let served = tenant_gpu_hours.iter().copied().chain(std::iter::repeat(0.0));
+        let tenants = served.zip(&self.asked.tenants).map(|(served, (_, requested))| (served, *requested));
+        Sums { outcome, requested: self.asked.requested, tenants: tenants.collect() }
+    }
+
+    fn column(&self, sums: &Sums) -> Column {
+        let missed_by = |constraint: &Constraint| constraint.missed_by(sums).max(0.0);
         Column {
-            reward: self.preference.reward(outcome),
-            excesses: self.excesses(outcome),
+            reward: self.preference.reward(&sums.outcome),
+            excesses: self.excesses(sums),
             missed_by: self.constraints.iter().map(missed_by).collect(),
         }
     }
 
-    fn excesses(&self, outcome: &Outcome) -> Vec<f64> {
-        self.constraints.iter().map(|constraint| constraint.excess(outcome, self.requested)).collect()
+    fn excesses(&self, sums: &Sums) -> Vec<f64> {
+        self.terms.iter().map(|term| term.excess(sums)).collect()
+    }
+
+    /// The prices of the constraints, where these are of the terms.
+    fn of_constraints(&self, prices: &[f64]) -> Vec<f64> {
+        let mut highest = vec![0.0; self.constraints.len()];
+        for (constraint, price) in self.constraint_of.iter().zip(prices) {
+            highest[*constraint] = f64::max(highest[*constraint], *price);
+        }
+        highest
     }
 
     /// The best mixture of these allocations, and of serving nothing, that meets the constraints, and their prices there.
     fn mixed(&self, columns: &[Column]) -> Result<(f64, Vec<f64>), AllocationError> {
         let scales: Vec<f64> =
             self.units.iter().map(|unit| unit * HIGHEST_PRICE / HIGHEST_OF_PROGRAM).collect();
-        let idle = self.excesses(&Outcome::default());
+        let idle = self.excesses(&self.came_to(Outcome::default(), &[]));
         let limits: Vec<f64> = idle.iter().zip(&scales).map(|(excess, scale)| -excess * scale).collect();
         let option = |column: &Column| Use {
             value: column.reward,
@@ -153,7 +178,8 @@ impl Search<'_> {
     fn judged(&self, bound: f64, prices: Vec<f64>, columns: &[Column]) -> ConstrainedLimit {
         let highest = self.units.iter().map(|unit| unit * HIGHEST_PRICE);
         if prices.iter().zip(highest).all(|(price, highest)| *price < highest * 0.999) {
-            return ConstrainedLimit { reward: bound, missed_by: vec![0.0; prices.len()], prices };
+            let missed_by = vec![0.0; self.constraints.len()];
+            return ConstrainedLimit { reward: bound, missed_by, prices: self.of_constraints(&prices) };
         }
         let missed = |column: &Column| -> f64 {
             column.excesses.iter().zip(&self.units).map(|(excess, unit)| excess.max(0.0) * unit).sum()
@@ -163,7 +189,7 @@ impl Search<'_> {
         ConstrainedLimit {
             reward: least.map_or(bound, |column| column.reward),
             missed_by: least.map_or_else(Vec::new, |column| column.missed_by.clone()),
-            prices,
+            prices: self.of_constraints(&prices),
         }
     }
 }
@@ -171,7 +197,7 @@ impl Search<'_> {
 #[cfg(test)]
 mod tests {
     use limit::{Best, Limit};
-    use routing_env::{ConstrainedFigure, Episode, Preset, Reward};
+    use routing_env::{ConstrainedFigure, Episode, Preferences, Preset, Reward};
 
     use super::*;
     use crate::bounds;
@@ -183,21 +209,28 @@ mod tests {
         Environment::built_in(Preset::Contended).with_steps(4)
     }
 
-    fn requested(env: &Environment) -> Requested {
+    /// What is requested.
+    fn asked(env: &Environment) -> Sums {
         let mut episode = Episode::new(env, SEED, Reward::EXCESS_COST);
-        let mut requested = Requested::default();
+        let tenants = vec![(0.0, 0.0); env.workloads().tenants.len()];
+        let mut asked = Sums { tenants, ..Sums::default() };
         while episode.begin_step() {
-            let requests = episode.outcome().requests;
-            requested.requests += requests.len() as f64;
-            requested.gpu_hours += requests.iter().map(|request| request.hours).sum::<f64>();
+            for request in episode.outcome().requests {
+                asked.requested.requests += 1.0;
+                asked.requested.gpu_hours += request.hours;
+                asked.tenants[request.tenant].1 += request.hours;
+            }
         }
-        requested
+        asked
     }
 
     fn limit(constraints: &[Constraint]) -> ConstrainedLimit {
-        let env = env();
-        let seeds = [(SEED, requested(&env))];
-        solve(&env, USUAL, constraints, &seeds, &Progress::default()).unwrap().unwrap().remove(0)
+        limit_in(&env(), constraints)
+    }
+
+    fn limit_in(env: &Environment, constraints: &[Constraint]) -> ConstrainedLimit {
+        let seeds = [(SEED, asked(env))];
+        solve(env, USUAL, constraints, &seeds, &Progress::default()).unwrap().unwrap().remove(0)
     }
 
     /// The best by these weights.
@@ -205,6 +238,15 @@ mod tests {
         let env = env();
         let all = Sample::all(&env);
         bounds::best(&env, wanted, &all, &[SEED], &Progress::default()).unwrap().unwrap().remove(0)
+    }
+
+    /// The same where the GPU-hours of tenants are worth something of their own.
+    fn best_of_tenants(env: &Environment, wanted: &Preferences) -> Best {
+        let mut sum = Best::default();
+        for problem in StepProblem::of_episode(env, SEED) {
+            sum.merge(&problem.with_preference(wanted.clone()).best().unwrap());
+        }
+        sum
     }
 
     #[test]
@@ -225,7 +267,8 @@ mod tests {
         let mean = free.latency_ms / free.served;
         let constraint = Constraint { figure: ConstrainedFigure::AvgLatencyMs, bound: 0.97 * mean };
         let found = limit(&[constraint]);
-        let at = |price: f64| best(constraint.priced(price, USUAL)).reward;
+        let terms: Vec<Term> = constraint.terms(4).collect();
+        let at = |price: f64| best(Term::all_priced(&terms, &[price], USUAL).all).reward;
         let least = (0..40).map(|i| at(0.01 * f64::from(i))).fold(f64::INFINITY, f64::min);
         assert!(
             found.reward <= least * (1.0 + 1e-4) && found.reward >= least * (1.0 - 1e-3),
@@ -247,11 +290,39 @@ mod tests {
         assert!(found.reward < best(USUAL).reward);
     }
 
+    /// The dual function again, with a price for each tenant: that of the worst one alone is searched, because the others
+    /// have room. On `contended` each is bound by its own budget, and no price would change anything.
+    #[test]
+    fn the_limit_under_a_constraint_on_the_worst_tenant_is_its_dual_too() {
+        let env = Environment::built_in(Preset::Overloaded).with_steps(4);
+        let asked = asked(&env);
+        let free = best_of_tenants(&env, &USUAL.into());
+        let share = |best: &Best, tenant: usize| best.tenant_gpu_hours[tenant] / asked.tenants[tenant].1;
+        let mut shares: Vec<(usize, f64)> = (0..asked.tenants.len()).map(|t| (t, share(&free, t))).collect();
+        shares.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let (worst, next) = (shares[0], shares[1].1);
+        let bound = 1.03 * worst.1;
+        assert!(bound < next, "{shares:?}");
+        let constraint = Constraint { figure: ConstrainedFigure::WorstTenantGpuHoursFill, bound };
+        let found = limit_in(&env, &[constraint]);
+        assert_eq!(found.missed_by, [0.0]);
+        let at = |price: f64| {
+            let mut tenants = vec![0.0; asked.tenants.len()];
+            tenants[worst.0] = price;
+            best_of_tenants(&env, &Preferences { all: USUAL, tenants }).reward
+                - price * bound * asked.tenants[worst.0].1
+        };
+        let least = (0..60).map(|i| at(0.25 * f64::from(i))).fold(f64::INFINITY, f64::min);
+        assert!(found.reward <= least + 1e-4 * least.abs(), "{found:?} {least}");
+        assert!(found.reward >= least - 1e-3 * least.abs(), "{found:?} {least}");
+        assert!(found.reward < free.reward * (1.0 - 1e-4) && found.prices[0] > 0.0, "{found:?} {free:?}");
+    }
+
     #[test]
     fn a_cancelled_search_is_none() {
         let cancelled = Progress::default();
         cancelled.cancel();
         let any = [Constraint { figure: ConstrainedFigure::FillRate, bound: 0.5 }];
-        assert!(solve(&env(), USUAL, &any, &[(SEED, Requested::default())], &cancelled).is_none());
+        assert!(solve(&env(), USUAL, &any, &[(SEED, Sums::default())], &cancelled).is_none());
     }
 }

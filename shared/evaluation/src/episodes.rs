@@ -167,7 +167,7 @@ impl Contestant {
             if let Policy::Swarm { swarms, constrained, .. } = policy {
                 let original = &mut swarms.get_mut().unwrap_or_else(PoisonError::into_inner).original;
                 *constrained = original
-                    .reprice(wanted)
+                    .reprice(&wanted.into())
                     .then(|| Constrained::rehearsed(wanted, constraints.to_vec(), original, env));
             }
         }

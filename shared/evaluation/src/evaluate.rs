@@ -2,7 +2,7 @@
 
 use limit::{AllocationError, Limit};
 use rayon::prelude::*;
-use routing_env::{Preference, Requested};
+use routing_env::{Preference, Sums};
 
 use crate::{
     analysis::analyse,
@@ -123,8 +123,8 @@ fn under_constraints(
     }
     // the same is requested of everybody
     let anybody = achieved.iter().flatten().next().into_iter().flatten();
-    let requested = anybody.map(|episode| episode.metrics.overall.requested());
-    let seeds: Vec<(u64, Requested)> = plan.seeds.iter().copied().zip(requested).collect();
+    let sums = anybody.map(|episode| Sums::of(&episode.metrics));
+    let seeds: Vec<(u64, Sums)> = plan.seeds.iter().copied().zip(sums).collect();
     constrained_limit::solve(&plan.environment, preference, &plan.constraints, &seeds, progress)
 }
 

@@ -21,7 +21,7 @@ pub struct Limit {
 }
 
 /// The best that is possible for those who want something, summed over the steps that were solved.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Best {
     /// Requests in them.
     pub requests: u64,
@@ -29,6 +29,8 @@ pub struct Best {
     pub reward: f64,
     /// What comes of the requests where that is attained.
     pub outcome: Outcome,
+    /// The GPU-hours of it by tenant, in file order.
+    pub tenant_gpu_hours: Vec<f64>,
     /// What is paid for it in all, in USD.
     pub cost_usd: f64,
 }
@@ -44,6 +46,8 @@ impl Best {
         own.excess_cost = ExcessCost::of_bill(own.excess_cost.usd() + others.excess_cost.usd(), 0.0);
         own.latency_ms += others.latency_ms;
         self.cost_usd += other.cost_usd;
+        self.tenant_gpu_hours.resize(other.tenant_gpu_hours.len(), 0.0);
+        self.tenant_gpu_hours.iter_mut().zip(&other.tenant_gpu_hours).for_each(|(own, other)| *own += other);
     }
 }
 

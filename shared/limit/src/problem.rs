@@ -1,6 +1,8 @@
 //! One step as an allocation problem: requests in classes, and what each class could be offered.
 
-use routing_env::{Environment, Episode, Market, Physics, Preference, Request, Reward, Truth, physics};
+use routing_env::{
+    Environment, Episode, Market, Physics, Preference, Preferences, Request, Reward, Truth, physics,
+};
 use sha2::{Digest as _, Sha256};
 
 /// One step of an episode: all its requests, and the providers and budgets that they meet.
@@ -8,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 pub struct StepProblem {
     pub(crate) requests: u64,
     pub(crate) physics: Physics,
-    pub(crate) preference: Preference,
+    pub(crate) wanted: Preferences,
     pub(crate) budgets: Vec<f64>,
     pub(crate) providers: Vec<Provider>,
     pub(crate) classes: Vec<Class>,
@@ -55,7 +57,7 @@ impl StepProblem {
         let mut problem = Self {
             requests: requests.len() as u64,
             physics: env.physics(),
-            preference: Preference::EXCESS_COST,
+            wanted: Preference::EXCESS_COST.into(),
             budgets: market.budgets().to_vec(),
             providers: market
                 .providers()
@@ -131,8 +133,8 @@ impl StepProblem {
 
     /// The same step where people want something else than [`Preference::EXCESS_COST`].
     #[must_use]
-    pub fn with_preference(self, preference: Preference) -> Self {
-        Self { preference, ..self }
+    pub fn with_preference(self, wanted: impl Into<Preferences>) -> Self {
+        Self { wanted: wanted.into(), ..self }
     }
 
     /// SHA-256 of all that the limit depends on: equal keys, equal limits, so it can name a cached one.
@@ -145,11 +147,12 @@ impl StepProblem {
             hash.update((values.len() as u64).to_le_bytes());
             values.iter().for_each(|value| hash.update(value.to_bits().to_le_bytes()));
         };
-        if self.preference != Preference::EXCESS_COST {
+        let Preferences { all, tenants } = &self.wanted;
+        if *all != Preference::EXCESS_COST || !tenants.is_empty() {
             // without it the key is the one that limits were kept under when there was no other preference; no list
             // that comes first has four figures, so that the two cannot be taken for each other
-            let Preference { request, gpu_hour, cost, latency } = self.preference;
-            list(&mut [request, gpu_hour, cost, latency].into_iter());
+            let Preference { request, gpu_hour, cost, latency } = *all;
+            list(&mut [request, gpu_hour, cost, latency].into_iter().chain(tenants.iter().copied()));
         }
         list(&mut [self.requests as f64, self.physics.congestion(), self.physics.surge()].into_iter());
         if self.is_hidden() {

@@ -146,24 +146,31 @@ impl StepProblem {
         let demands: Vec<Demand> = parts.iter().map(|part| program.demand(part)).collect();
         let shares = allocate(&program.limits, &demands)?;
         // a reward is linear in what is wanted: where only one thing is, it says how much of that there is
-        let sum = |goal: Goal, wanted: Preference| {
+        let by_part = |goal: Goal, wanted: Preference| -> Vec<f64> {
             let problem = self.clone().with_preference(wanted);
             let program = Program::new(&problem, goal, None);
             let of_part = |(part, shares): (&Part, &Vec<f64>)| {
                 let options = program.demand(part).options;
                 options.iter().zip(shares).map(|(option, share)| option.value * share).sum::<f64>()
             };
-            parts.iter().zip(&shares).map(of_part).sum::<f64>()
+            parts.iter().zip(&shares).map(of_part).collect()
         };
+        let sum = |goal: Goal, wanted: Preference| by_part(goal, wanted).into_iter().sum::<f64>();
         let none = Preference::NOTHING;
         let of = |wanted: Preference| sum(Goal::Reward, wanted);
+        let hours = by_part(Goal::Reward, Preference { gpu_hour: 1.0, ..none });
+        let mut tenant_gpu_hours = vec![0.0; self.budgets.len()];
+        for (part, hours) in parts.iter().zip(&hours) {
+            tenant_gpu_hours[self.classes[part.class].tenant] += hours;
+        }
         let outcome = Outcome {
             served: of(Preference { request: 1.0, ..none }),
-            gpu_hours: of(Preference { gpu_hour: 1.0, ..none }),
+            gpu_hours: hours.iter().sum(),
             excess_cost: ExcessCost::of_bill(-of(Preference { cost: 1.0, ..none }), 0.0),
             latency_ms: -of(Preference { latency: 1.0, ..none }),
         };
-        Ok(Best { requests: self.requests, reward: bound, outcome, cost_usd: -sum(Goal::Cost, none) })
+        let cost_usd = -sum(Goal::Cost, none);
+        Ok(Best { requests: self.requests, reward: bound, outcome, tenant_gpu_hours, cost_usd })
     }
 
     fn first_parts(&self) -> Vec<Part> {
@@ -327,7 +334,7 @@ impl<'a> Program<'a> {
             Goal::Fill => 1.0,
             Goal::Cost => -offer.price * hours,
             Goal::Latency => -latency_ms,
-            Goal::Reward => self.problem.preference.reward(&Outcome {
+            Goal::Reward => self.problem.wanted.of(class.tenant).reward(&Outcome {
                 served: 1.0,
                 gpu_hours: hours,
                 excess_cost: ExcessCost::of_offer(offer.price, class.list_price, hours),
@@ -346,7 +353,7 @@ impl<'a> Program<'a> {
             Goal::Fill => 0.0,
             Goal::Cost => cost,
             Goal::Latency => latency_ms,
-            Goal::Reward => -self.problem.preference.reward(&Outcome {
+            Goal::Reward => -self.problem.wanted.all.reward(&Outcome {
                 excess_cost: ExcessCost::of_bill(cost, 0.0),
                 latency_ms,
                 ..Outcome::default()
@@ -359,7 +366,7 @@ impl<'a> Program<'a> {
         match self.goal {
             Goal::Fill | Goal::Cost => 0.0,
             Goal::Latency => latency_ms,
-            Goal::Reward => -self.problem.preference.reward(&Outcome { latency_ms, ..Outcome::default() }),
+            Goal::Reward => -self.problem.wanted.all.reward(&Outcome { latency_ms, ..Outcome::default() }),
         }
     }
 

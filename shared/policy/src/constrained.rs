@@ -14,7 +14,7 @@
 
 use std::ops::ControlFlow;
 
-use routing_env::{Constraint, Environment, Episode, Preference, Reward, Tally};
+use routing_env::{Constraint, Environment, Episode, Metrics, Preference, Reward, Sums, Term};
 
 use crate::{step_report::StepReport, swarm::Swarm};
 
@@ -30,7 +30,7 @@ const FOLDING_SHARE: f64 = 1.0 / 30.0;
 /// cost more than it is worth.
 const LEAST_TIME: f64 = 0.1;
 
-/// Where prices grow from, in unit prices ([`Constraint::unit_price`]): a price of 0 would stay one.
+/// Where prices grow from, in unit prices ([`Term::unit_price`]): a price of 0 would stay one.
 const GROWS_FROM: f64 = 0.1;
 
 /// No price is above so many unit prices; beside it nothing else counts.
@@ -41,6 +41,8 @@ const HIGHEST_PRICE: f64 = 100.0;
 pub struct Constrained {
     preference: Preference,
     constraints: Vec<Constraint>,
+    /// What they come to, in their order, and the price that each begins with.
+    terms: Vec<Term>,
     first_prices: Vec<f64>,
 }
 
@@ -53,19 +55,38 @@ impl Constrained {
         swarm: &Swarm,
         env: &Environment,
     ) -> Self {
-        let first_prices = vec![0.0; constraints.len()];
-        let mut constrained = Self { preference, constraints, first_prices };
+        let tenants = env.workloads().tenants.len();
+        let terms: Vec<Term> = constraints.iter().flat_map(|constraint| constraint.terms(tenants)).collect();
+        let first_prices = vec![0.0; terms.len()];
+        let mut constrained = Self { preference, constraints, terms, first_prices };
         let (mut swarm, mut found) = (swarm.clone(), Vec::new());
         for seed in REHEARSED_SEEDS {
-            found.extend(constrained.play(&mut swarm, env, seed, |_| ControlFlow::Continue(())));
+            found.extend(constrained.play_terms(&mut swarm, env, seed, |_| ControlFlow::Continue(())));
             constrained.first_prices = medians(&found);
         }
         constrained
     }
 
     /// Plays the episode with this seed and shows every step to `watch`, which may break it off: then it is `None`, and the
-    /// swarm of no further use. The mean price of each constraint. Rewards are by the preference without any price.
+    /// swarm of no further use. The mean price of each constraint, of those that are about every tenant that of the dearest.
+    /// Rewards are by the preference without any price.
     pub fn play(
+        &self,
+        swarm: &mut Swarm,
+        env: &Environment,
+        seed: u64,
+        watch: impl FnMut(&StepReport) -> ControlFlow<()>,
+    ) -> Option<Vec<f64>> {
+        let mut prices = self.play_terms(swarm, env, seed, watch)?.into_iter();
+        let tenants = env.workloads().tenants.len();
+        let dearest = |constraint: &Constraint| {
+            prices.by_ref().take(constraint.terms(tenants).count()).fold(0.0, f64::max)
+        };
+        Some(self.constraints.iter().map(dearest).collect())
+    }
+
+    /// The same with the mean price of each term.
+    fn play_terms(
         &self,
         swarm: &mut Swarm,
         env: &Environment,
@@ -75,17 +96,17 @@ impl Constrained {
         let reward = Reward::Preference(self.preference);
         let mut episode = Episode::new(env, seed, reward);
         let mut report = StepReport::new(env);
-        let mut sum = vec![0.0; self.constraints.len()];
-        let mut so_far = Tally::default();
+        let mut sum = vec![0.0; self.terms.len()];
+        let mut so_far = Metrics::new(env);
         swarm.begin_episode(seed);
         for step in 0..env.steps() {
             let prices = self.prices(&so_far, step, env);
-            swarm.reprice(Constraint::all_priced(&self.constraints, &prices, self.preference));
+            swarm.reprice(&Term::all_priced(&self.terms, &prices, self.preference));
             if !swarm.run_step(&mut episode, reward, &mut report) {
                 break;
             }
             sum.iter_mut().zip(prices).for_each(|(sum, price)| *sum += price);
-            so_far.merge(&report.metrics.overall);
+            so_far.merge(&report.metrics);
             if watch(&report).is_break() {
                 return None;
             }
@@ -94,29 +115,30 @@ impl Constrained {
         Some(sum.into_iter().map(|sum| sum / f64::from(env.steps())).collect())
     }
 
-    /// What each constraint is priced after so many steps in which this happened.
-    fn prices(&self, so_far: &Tally, steps: u32, env: &Environment) -> Vec<f64> {
+    /// What each term is priced after so many steps in which this happened.
+    fn prices(&self, so_far: &Metrics, steps: u32, env: &Environment) -> Vec<f64> {
         let (all, steps) = (f64::from(env.steps()), f64::from(steps));
         let left = (all - steps).max(all * LEAST_TIME);
-        let price = |(constraint, first): (&Constraint, &f64)| {
-            let missed = constraint.missed_by(&so_far.outcome(), so_far.requested()) * steps / left;
-            let unit = constraint.unit_price(self.preference, env);
+        let so_far = Sums::of(so_far);
+        let price = |(term, first): (&Term, &f64)| {
+            let missed = term.missed_by(&so_far) * steps / left;
+            let unit = term.unit_price(self.preference, env);
             let from = GROWS_FROM * unit;
             ((first + from) * (missed / FOLDING_SHARE).exp() - from).clamp(0.0, HIGHEST_PRICE * unit)
         };
-        self.constraints.iter().zip(&self.first_prices).map(price).collect()
+        self.terms.iter().zip(&self.first_prices).map(price).collect()
     }
 }
 
-/// Of each constraint's prices the median; of an even number the lower one of the two in the middle.
+/// Of each term's prices the median; of an even number the lower one of the two in the middle.
 fn medians(episodes: &[Vec<f64>]) -> Vec<f64> {
-    let constraints = episodes.first().map_or(0, Vec::len);
-    let median = |constraint: usize| {
-        let mut prices: Vec<f64> = episodes.iter().map(|prices| prices[constraint]).collect();
+    let terms = episodes.first().map_or(0, Vec::len);
+    let median = |term: usize| {
+        let mut prices: Vec<f64> = episodes.iter().map(|prices| prices[term]).collect();
         prices.sort_by(f64::total_cmp);
         prices[(prices.len() - 1) / 2]
     };
-    (0..constraints).map(median).collect()
+    (0..terms).map(median).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The interface: what every learner and every hand rule is to the team that it plays in.
 
-use routing_env::{Candidate, Choice, Environment, Observation, Preference, Request, StepOutcome, Truth};
+use routing_env::{Candidate, Choice, Environment, Observation, Preferences, Request, StepOutcome, Truth};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -129,7 +129,7 @@ pub(crate) trait Agent: Clone + Send + 'static {
 
     /// Decides for those who want this from now on; `false` where it does not heed it, because what it has learned are the
     /// values of what it was trained for.
-    fn prefer(&mut self, _wanted: Preference) -> bool {
+    fn prefer(&mut self, _wanted: &Preferences) -> bool {
         false
     }
 

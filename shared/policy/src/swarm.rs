@@ -3,7 +3,7 @@
 mod window;
 
 use routing_env::{
-    Candidate, Environment, Episode, Metrics, Observation, Preference, Resolution, Reward, Turn,
+    Candidate, Environment, Episode, Metrics, Observation, Preference, Preferences, Resolution, Reward, Turn,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -198,14 +198,14 @@ impl Swarm {
                 if let Some(guard) = &mut self.guard {
                     guard.twin().prefer(wanted, env);
                 }
-                self.team.prefer(wanted)
+                self.team.prefer(&wanted.into())
             }
         }
     }
 
     /// The same from the next step of an episode on, where only prices have changed: what was found for the preference
     /// before stays. `false` where it does not heed it.
-    pub fn reprice(&mut self, wanted: Preference) -> bool {
+    pub fn reprice(&mut self, wanted: &Preferences) -> bool {
         self.team.prefer(wanted)
     }
 

@@ -1,6 +1,6 @@
 //! A team: agents of one kind, and what they tell each other.
 
-use routing_env::{Candidate, Observation, Preference, Request, StepOutcome, Truth};
+use routing_env::{Candidate, Observation, Preferences, Request, StepOutcome, Truth};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ pub(crate) trait Team: Send {
     fn freeze(&mut self);
 
     /// Decides for those who want this from now on; `false` where it does not heed it.
-    fn prefer(&mut self, wanted: Preference) -> bool;
+    fn prefer(&mut self, wanted: &Preferences) -> bool;
 
     fn forget(&mut self, agent: usize, kept: f64);
 
@@ -205,7 +205,7 @@ impl<A: Agent> Team for TeamOf<A> {
         self.agents.iter_mut().filter_map(Agent::learning_mut).for_each(|learning| learning.frozen = true);
     }
 
-    fn prefer(&mut self, wanted: Preference) -> bool {
+    fn prefer(&mut self, wanted: &Preferences) -> bool {
         let heeded: Vec<bool> = self.agents.iter_mut().map(|agent| agent.prefer(wanted)).collect();
         heeded.into_iter().all(|heeded| heeded)
     }

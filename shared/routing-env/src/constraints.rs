@@ -3,14 +3,16 @@
 //! Every figure that can be constrained is a ratio of sums over requests, so that the constraint says that a sum is not
 //! above zero: of latencies minus the bound, or of the bound's share of what was requested minus what was served. Such a sum is
 //! linear in outcomes, as a reward is. What a unit of it is worth, its price (Lagrange multiplier), is therefore a change of
-//! the weights of a [`Preference`], and whoever plays for any preference plays under a constraint too.
+//! the weights of a [`Preference`], and whoever plays for any preference plays under a constraint too. A constraint on the
+//! worst tenant is one such sum, a [`Term`], for each tenant.
 
 use std::collections::BTreeMap;
 
 use crate::{
     environment::Environment,
     input::{Checker, InputError, token},
-    preference::{Outcome, Preference},
+    metrics::Metrics,
+    preference::{Outcome, Preference, Preferences},
 };
 
 /// A constraint is met where it is missed by no more than this share of its bound.
@@ -28,6 +30,8 @@ pub enum ConstrainedFigure {
     FillRate,
     /// GPU-hours served / requested: at least.
     GpuHoursFill,
+    /// GPU-hours served / requested of the tenant of whom the least share is served: at least.
+    WorstTenantGpuHoursFill,
 }
 
 /// What was requested, served or not.
@@ -39,6 +43,30 @@ pub struct Requested {
     pub gpu_hours: f64,
 }
 
+/// What constraints are judged by: what came of what was requested, in all and of each tenant.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sums {
+    /// What came of all requests.
+    pub outcome: Outcome,
+    /// All that was requested.
+    pub requested: Requested,
+    /// GPU-hours by tenant, in file order: served and requested.
+    pub tenants: Vec<(f64, f64)>,
+}
+
+impl Sums {
+    /// Those of what was played.
+    #[must_use]
+    pub fn of(metrics: &Metrics) -> Self {
+        let tenants = metrics.tenants.iter().map(|tally| (tally.hours_served, tally.hours_requested));
+        Self {
+            outcome: metrics.overall.outcome(),
+            requested: metrics.overall.requested(),
+            tenants: tenants.collect(),
+        }
+    }
+}
+
 /// A figure of a whole episode, and what it must not pass.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Constraint {
@@ -48,9 +76,20 @@ pub struct Constraint {
     pub bound: f64,
 }
 
+/// A sum that must not be above zero: a constraint is as many of them as there are tenants where it is on the worst of
+/// them, and one otherwise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Term {
+    figure: ConstrainedFigure,
+    bound: f64,
+    /// Of whose requests alone.
+    tenant: Option<usize>,
+}
+
 impl ConstrainedFigure {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::AvgLatencyMs, Self::FillRate, Self::GpuHoursFill];
+    pub const ALL: [Self; 4] =
+        [Self::AvgLatencyMs, Self::FillRate, Self::GpuHoursFill, Self::WorstTenantGpuHoursFill];
 
     /// Its name in metrics and on the wire.
     #[must_use]
@@ -59,6 +98,7 @@ impl ConstrainedFigure {
             Self::AvgLatencyMs => "avg_latency_ms",
             Self::FillRate => "fill_rate",
             Self::GpuHoursFill => "gpu_hours_fill",
+            Self::WorstTenantGpuHoursFill => "worst_tenant_gpu_hours_fill",
         }
     }
 
@@ -72,7 +112,7 @@ impl ConstrainedFigure {
     fn highest_bound(self) -> f64 {
         match self {
             Self::AvgLatencyMs => MOST_LATENCY_MS,
-            Self::FillRate | Self::GpuHoursFill => 1.0,
+            Self::FillRate | Self::GpuHoursFill | Self::WorstTenantGpuHoursFill => 1.0,
         }
     }
 }
@@ -84,53 +124,77 @@ impl Constraint {
         if self.figure.is_at_most() { "at_most" } else { "at_least" }
     }
 
-    /// The sum that must not be above zero, where this came of what was requested: in ms, requests or GPU-hours.
-    #[must_use]
-    pub fn excess(&self, outcome: &Outcome, requested: Requested) -> f64 {
-        let Self { figure, bound } = *self;
-        match figure {
-            ConstrainedFigure::AvgLatencyMs => outcome.latency_ms - bound * outcome.served,
-            ConstrainedFigure::FillRate => bound * requested.requests - outcome.served,
-            ConstrainedFigure::GpuHoursFill => bound * requested.gpu_hours - outcome.gpu_hours,
-        }
-    }
-
-    /// What an excess is a share of: the sum that is just allowed.
-    fn allowed(&self, outcome: &Outcome, requested: Requested) -> f64 {
-        let of = match self.figure {
-            ConstrainedFigure::AvgLatencyMs => outcome.served,
-            ConstrainedFigure::FillRate => requested.requests,
-            ConstrainedFigure::GpuHoursFill => requested.gpu_hours,
-        };
-        self.bound * of
+    /// What it comes to among so many tenants.
+    pub fn terms(self, tenants: usize) -> impl Iterator<Item = Term> {
+        let is_of_each = self.figure == ConstrainedFigure::WorstTenantGpuHoursFill;
+        let of = move |tenant| Term { figure: self.figure, bound: self.bound, tenant };
+        (0..if is_of_each { tenants } else { 1 }).map(move |tenant| of(is_of_each.then_some(tenant)))
     }
 
     /// By which share of the bound it is missed; below 0 where there is room left, 0 where there is nothing to judge.
     #[must_use]
-    pub fn missed_by(&self, outcome: &Outcome, requested: Requested) -> f64 {
-        let allowed = self.allowed(outcome, requested);
-        if allowed > 0.0 { self.excess(outcome, requested) / allowed } else { 0.0 }
+    pub fn missed_by(&self, sums: &Sums) -> f64 {
+        let missed = self.terms(sums.tenants.len()).map(|term| term.missed_by(sums));
+        missed.reduce(f64::max).unwrap_or(0.0)
+    }
+}
+
+impl Term {
+    /// The sum that must not be above zero: in ms, requests or GPU-hours.
+    #[must_use]
+    pub fn excess(&self, sums: &Sums) -> f64 {
+        let Self { figure, bound, .. } = *self;
+        let Sums { outcome, requested, .. } = sums;
+        match figure {
+            ConstrainedFigure::AvgLatencyMs => outcome.latency_ms - bound * outcome.served,
+            ConstrainedFigure::FillRate => bound * requested.requests - outcome.served,
+            ConstrainedFigure::GpuHoursFill => bound * requested.gpu_hours - outcome.gpu_hours,
+            ConstrainedFigure::WorstTenantGpuHoursFill => {
+                let (served, requested) = self.of_tenant(sums);
+                bound * requested - served
+            }
+        }
     }
 
-    /// The weights of those who want this and pay so much for each unit of excess, in points: what a reward by them and
-    /// `preference` differ by is `−price·excess`, but for what does not depend on anybody's decisions.
-    ///
-    /// ```
-    /// use routing_env::{ConstrainedFigure, Constraint, Preference};
-    ///
-    /// let fast = Constraint { figure: ConstrainedFigure::AvgLatencyMs, bound: 300.0 };
-    /// let usual = Preference::EXCESS_COST;
-    /// assert_eq!(fast.priced(0.25, usual), Preference { request: 125.0, latency: 0.27, ..usual });
-    /// ```
+    /// What an excess is a share of: the sum that is just allowed.
+    fn allowed(&self, sums: &Sums) -> f64 {
+        let of = match self.figure {
+            ConstrainedFigure::AvgLatencyMs => sums.outcome.served,
+            ConstrainedFigure::FillRate => sums.requested.requests,
+            ConstrainedFigure::GpuHoursFill => sums.requested.gpu_hours,
+            ConstrainedFigure::WorstTenantGpuHoursFill => self.of_tenant(sums).1,
+        };
+        self.bound * of
+    }
+
+    fn of_tenant(&self, sums: &Sums) -> (f64, f64) {
+        self.tenant.and_then(|tenant| sums.tenants.get(tenant)).copied().unwrap_or_default()
+    }
+
+    /// By which share of the bound it is missed, as [`Constraint::missed_by`].
     #[must_use]
-    pub fn priced(&self, price: f64, preference: Preference) -> Preference {
-        let Preference { request, gpu_hour, latency, .. } = preference;
-        match self.figure {
-            ConstrainedFigure::AvgLatencyMs => {
-                Preference { request: request + price * self.bound, latency: latency + price, ..preference }
+    pub fn missed_by(&self, sums: &Sums) -> f64 {
+        let allowed = self.allowed(sums);
+        if allowed > 0.0 { self.excess(sums) / allowed } else { 0.0 }
+    }
+
+    /// Changes weights into those of who pays so much for each unit of excess, in points: what a reward by both differs by
+    /// is `−price·excess`, but for what does not depend on anybody's decisions.
+    fn charge(&self, price: f64, wanted: &mut Preferences) {
+        let all = &mut wanted.all;
+        match (self.figure, self.tenant) {
+            (ConstrainedFigure::AvgLatencyMs, _) => {
+                all.request += price * self.bound;
+                all.latency += price;
             }
-            ConstrainedFigure::FillRate => Preference { request: request + price, ..preference },
-            ConstrainedFigure::GpuHoursFill => Preference { gpu_hour: gpu_hour + price, ..preference },
+            (ConstrainedFigure::FillRate, _) => all.request += price,
+            (_, None) => all.gpu_hour += price,
+            (_, Some(tenant)) => {
+                if wanted.tenants.len() <= tenant {
+                    wanted.tenants.resize(tenant + 1, 0.0);
+                }
+                wanted.tenants[tenant] += price;
+            }
         }
     }
 
@@ -141,14 +205,28 @@ impl Constraint {
         match self.figure {
             ConstrainedFigure::AvgLatencyMs => of_request / self.bound,
             ConstrainedFigure::FillRate => of_request,
-            ConstrainedFigure::GpuHoursFill => of_request / env.mean_gpu_hours(),
+            ConstrainedFigure::GpuHoursFill | ConstrainedFigure::WorstTenantGpuHoursFill => {
+                of_request / env.mean_gpu_hours()
+            }
         }
     }
 
-    /// The weights under prices of several constraints, in their order.
+    /// The weights under the prices of terms, in their order.
+    ///
+    /// ```
+    /// use routing_env::{ConstrainedFigure, Constraint, Preference, Term};
+    ///
+    /// let fast = Constraint { figure: ConstrainedFigure::AvgLatencyMs, bound: 300.0 };
+    /// let terms: Vec<Term> = fast.terms(4).collect();
+    /// let usual = Preference::EXCESS_COST;
+    /// let priced = Term::all_priced(&terms, &[0.25], usual);
+    /// assert_eq!(priced, Preference { request: 125.0, latency: 0.27, ..usual }.into());
+    /// ```
     #[must_use]
-    pub fn all_priced(constraints: &[Self], prices: &[f64], preference: Preference) -> Preference {
-        constraints.iter().zip(prices).fold(preference, |p, (constraint, price)| constraint.priced(*price, p))
+    pub fn all_priced(terms: &[Self], prices: &[f64], preference: Preference) -> Preferences {
+        let mut wanted = Preferences::from(preference);
+        terms.iter().zip(prices).for_each(|(term, price)| term.charge(*price, &mut wanted));
+        wanted
     }
 }
 
@@ -184,21 +262,41 @@ mod tests {
     use super::*;
     use crate::preset::Preset;
 
-    const REQUESTED: Requested = Requested { requests: 10.0, gpu_hours: 40.0 };
+    fn sums() -> Sums {
+        Sums {
+            outcome: Outcome { served: 8.0, gpu_hours: 30.0, latency_ms: 2480.0, ..Outcome::default() },
+            requested: Requested { requests: 10.0, gpu_hours: 40.0 },
+            tenants: vec![(24.0, 30.0), (6.0, 10.0), (0.0, 0.0)],
+        }
+    }
 
-    fn outcome() -> Outcome {
-        Outcome { served: 8.0, gpu_hours: 30.0, latency_ms: 2480.0, ..Outcome::default() }
+    /// Where nothing is served of the same.
+    fn idle() -> Sums {
+        let tenants = sums().tenants.into_iter().map(|(_, requested)| (0.0, requested)).collect();
+        Sums { outcome: Outcome::default(), tenants, ..sums() }
     }
 
     #[test]
     fn what_is_missed_is_a_share_of_the_bound() {
-        let missed = |figure, bound| Constraint { figure, bound }.missed_by(&outcome(), REQUESTED);
+        let missed = |figure, bound| Constraint { figure, bound }.missed_by(&sums());
         assert!(missed(ConstrainedFigure::AvgLatencyMs, 310.0).abs() < 1e-12);
         assert!((missed(ConstrainedFigure::AvgLatencyMs, 248.0) - 0.25).abs() < 1e-12);
         assert!((missed(ConstrainedFigure::FillRate, 1.0) - 0.2).abs() < 1e-12);
         assert!((missed(ConstrainedFigure::GpuHoursFill, 0.5) + 0.5).abs() < 1e-12);
         let any = Constraint { figure: ConstrainedFigure::AvgLatencyMs, bound: 1.0 };
-        assert_eq!(any.missed_by(&Outcome::default(), REQUESTED), 0.0);
+        assert_eq!(any.missed_by(&Sums::default()), 0.0);
+    }
+
+    /// Of the second tenant six of ten hours are served; who has asked for nothing misses nothing.
+    #[test]
+    fn the_worst_tenant_is_the_one_of_whom_the_least_share_is_served() {
+        let missed = |bound| {
+            Constraint { figure: ConstrainedFigure::WorstTenantGpuHoursFill, bound }.missed_by(&sums())
+        };
+        assert!((missed(0.8) - 0.25).abs() < 1e-12, "{}", missed(0.8));
+        assert!(missed(0.6).abs() < 1e-12, "{}", missed(0.6));
+        // there is room at those who ask for something, and none at who asks for nothing
+        assert_eq!(missed(0.3), 0.0);
     }
 
     /// What no decision changes is left out of the weights: the share of what was requested.
@@ -209,11 +307,24 @@ mod tests {
             (ConstrainedFigure::AvgLatencyMs, 300.0),
             (ConstrainedFigure::FillRate, 0.9),
             (ConstrainedFigure::GpuHoursFill, 0.9),
+            (ConstrainedFigure::WorstTenantGpuHoursFill, 0.9),
         ] {
-            let constraint = Constraint { figure, bound };
-            let excess = |outcome| constraint.excess(&outcome, REQUESTED);
-            let difference = constraint.priced(0.3, usual).reward(&outcome()) - usual.reward(&outcome());
-            let expected = -0.3 * (excess(outcome()) - excess(Outcome::default()));
+            let terms: Vec<Term> = Constraint { figure, bound }.terms(3).collect();
+            let prices: Vec<f64> = (0..terms.len()).map(|i| 0.3 + i as f64).collect();
+            let excess = |sums: &Sums| -> f64 {
+                terms.iter().zip(&prices).map(|(term, price)| price * term.excess(sums)).sum()
+            };
+            let priced = Term::all_priced(&terms, &prices, usual);
+            // a reward is linear: the sum over all requests is that of their sums, and of each tenant's hours
+            let of_tenants: f64 = sums()
+                .tenants
+                .iter()
+                .enumerate()
+                .map(|(t, (served, _))| (priced.of(t).gpu_hour - priced.all.gpu_hour) * served)
+                .sum();
+            let reward = priced.all.reward(&sums().outcome) + of_tenants;
+            let difference = reward - usual.reward(&sums().outcome);
+            let expected = excess(&idle()) - excess(&sums());
             assert!((difference - expected).abs() < 1e-9, "{figure:?}: {difference} {expected}");
         }
     }
@@ -221,14 +332,19 @@ mod tests {
     #[test]
     fn at_its_unit_price_what_a_mean_request_is_allowed_is_worth_the_request() {
         let env = Environment::built_in(Preset::Contended);
-        let mean = Requested { requests: 1.0, gpu_hours: env.mean_gpu_hours() };
-        let served = Outcome { served: 1.0, gpu_hours: mean.gpu_hours, ..Outcome::default() };
-        for (figure, bound) in
-            [(ConstrainedFigure::AvgLatencyMs, 300.0), (ConstrainedFigure::GpuHoursFill, 1.0)]
-        {
-            let constraint = Constraint { figure, bound };
-            let worth =
-                constraint.unit_price(Preference::EXCESS_COST, &env) * constraint.allowed(&served, mean);
+        let hours = env.mean_gpu_hours();
+        let sums = Sums {
+            outcome: Outcome { served: 1.0, gpu_hours: hours, ..Outcome::default() },
+            requested: Requested { requests: 1.0, gpu_hours: hours },
+            tenants: vec![(hours, hours)],
+        };
+        for (figure, bound) in [
+            (ConstrainedFigure::AvgLatencyMs, 300.0),
+            (ConstrainedFigure::GpuHoursFill, 1.0),
+            (ConstrainedFigure::WorstTenantGpuHoursFill, 1.0),
+        ] {
+            let term = Constraint { figure, bound }.terms(1).next().unwrap();
+            let worth = term.unit_price(Preference::EXCESS_COST, &env) * term.allowed(&sums);
             assert!((worth - 50.0).abs() < 1e-9, "{figure:?}: {worth}");
         }
     }

@@ -35,7 +35,7 @@ mod workloads;
 pub const HOURS_OF_WEEK: u32 = 168;
 
 pub use catalog::{Catalog, GLOBAL_REGION, Provider, UNLISTED_PRICE_USD_PER_HOUR};
-pub use constraints::{ConstrainedFigure, Constraint, Requested, TOLERANCE};
+pub use constraints::{ConstrainedFigure, Constraint, Requested, Sums, TOLERANCE, Term};
 pub use environment::Environment;
 pub use episode::{Choice, Episode, MAX_WAITING, Observation, StepOutcome, Turn};
 pub use events::{Effect, Event};
@@ -43,7 +43,7 @@ pub use input::{InputError, OrderedMap};
 pub use market::{Candidate, Infeasible, Market, ProviderState};
 pub use metrics::{Fate, Metrics, Resolution, Routed, Tally, size_class};
 pub use physics::Physics;
-pub use preference::{ExcessCost, Outcome, Preference};
+pub use preference::{ExcessCost, Outcome, Preference, Preferences};
 pub use preset::{Preset, UnknownPreset};
 pub use random_files::RandomFiles;
 pub use request::Request;

@@ -120,3 +120,31 @@ impl Preference {
             - Self::EXCESS_COST.latency * latency_ms
     }
 }
+
+/// What is wanted where the GPU-hours of tenants are not worth the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preferences {
+    /// Of every request.
+    pub all: Preference,
+    /// Points for each GPU-hour of a tenant that is served, beside those of `all`, in file order; empty where nothing comes
+    /// beside them.
+    pub tenants: Vec<f64>,
+}
+
+impl Preferences {
+    /// What is wanted of the requests of a tenant.
+    #[inline]
+    #[must_use]
+    pub fn of(&self, tenant: usize) -> Preference {
+        match self.tenants.get(tenant) {
+            Some(points) => Preference { gpu_hour: self.all.gpu_hour + points, ..self.all },
+            None => self.all,
+        }
+    }
+}
+
+impl From<Preference> for Preferences {
+    fn from(all: Preference) -> Self {
+        Self { all, tenants: Vec::new() }
+    }
+}

@@ -195,7 +195,7 @@ mod tests {
             (
                 json!({"at_least": {"avg_latency_ms": 305}}),
                 "/at_least/avg_latency_ms",
-                "fill_rate or gpu_hours_fill",
+                "fill_rate or gpu_hours_fill or worst_tenant_gpu_hours_fill",
             ),
             (
                 json!({"at_most": {"worst_tenant_gpu_hours_fill": 1}}),

@@ -58,7 +58,9 @@ pub(crate) async fn get_health(State(service): State<&'static str>) -> Json<Heal
     responses((status = 200, description = "It can serve.", body = ReadinessState),
         (status = 503, description = "`not_ready`: it cannot serve yet; `detail` says what is missing.",
             body = api::Problem, content_type = "application/problem+json")))]
-pub(crate) async fn get_readiness(State(readiness): State<Readiness>) -> Result<Json<ReadinessState>, ApiError> {
+pub(crate) async fn get_readiness(
+    State(readiness): State<Readiness>,
+) -> Result<Json<ReadinessState>, ApiError> {
     let missing = missing(&readiness).await;
     if missing.is_empty() {
         return Ok(Json(ReadinessState { ready: true }));

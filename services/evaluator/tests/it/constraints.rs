@@ -47,6 +47,28 @@ async fn a_constraint_is_met_by_whoever_heeds_it_and_judged_beside_the_limit_und
 }
 
 #[tokio::test]
+async fn the_worst_tenant_gets_its_share_where_that_is_constrained() {
+    let ledger = FakeRemembrancer::start().await;
+    let evaluator = evaluator(ledger.url()).await;
+    let request = |preference| {
+        let environment = json!({"preset": "overloaded"});
+        json!({"rules": ["cheapest", "bid-price"], "environment": environment, "seeds": 2, "steps": 40, "preference": preference})
+    };
+    let free = evaluator.completed(&request(json!({}))).await.result.unwrap();
+    let worst = free.policies[2].metrics.worst_tenant_gpu_hours_fill.unwrap().mean;
+    let wanted = json!({"at_least": {"worst_tenant_gpu_hours_fill": 1.02 * worst}});
+    let result = evaluator.completed(&request(wanted)).await.result.unwrap();
+    let [constraint] = &result.constraints[..] else { panic!("{:?}", result.constraints) };
+    assert_eq!(constraint.figure, "worst_tenant_gpu_hours_fill");
+    let (cheapest, heeding) = (constraint.policies[1], constraint.policies[2]);
+    assert!(cheapest.price.is_none() && heeding.price.unwrap() > 0.0, "{cheapest:?} {heeding:?}");
+    assert_eq!((heeding.met_on, constraint.limit.unwrap().met_on), (2, 2), "{heeding:?}");
+    let served = result.policies[2].metrics.worst_tenant_gpu_hours_fill.unwrap().mean;
+    assert!(served > 1.01 * worst, "{served} of {worst}");
+    assert!(result.limit.unwrap().reward.unwrap().mean < free.limit.unwrap().reward.unwrap().mean);
+}
+
+#[tokio::test]
 async fn one_constraint_is_kept_by_whoever_heeds_it_alone() {
     let ledger = FakeRemembrancer::start().await;
     let request = json!({

@@ -55,13 +55,14 @@ pub fn headline(report: &Report) -> Option<String> {
         })
     };
     let best = best_rule(report).filter(|best| *best != subject && *best != baseline);
-    let said: Vec<String> = than("your rule", baseline, Versus::Baseline, &policy.versus_baseline)
-        .filter(|_| subject != baseline)
-        .into_iter()
-        .chain(best.and_then(|best| {
-            than("the best hand rule", best, Versus::BestRule, &policy.versus_best_rule)
-        }))
-        .collect();
+    let said: Vec<String> =
+        than("your rule", baseline, Versus::Baseline, &policy.versus_baseline)
+            .filter(|_| subject != baseline)
+            .into_iter()
+            .chain(best.and_then(|best| {
+                than("the best hand rule", best, Versus::BestRule, &policy.versus_best_rule)
+            }))
+            .collect();
     let gap = policy.gap_closed.filter(|_| subject != baseline).map(|share| {
         format!("; it goes {:.0} % of the way from your rule to the physical limit", 100.0 * share.mean)
     });

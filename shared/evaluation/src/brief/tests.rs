@@ -179,7 +179,11 @@ fn a_page_begins_with_who_wins() {
          bid-price-tuned (reward +3.8 %); it goes 95 % of the way from your rule to the physical limit."
     );
     let chance = headline(&report(four(1.56, 0.05), false)).unwrap();
-    assert!(chance.starts_with("adaptive is ahead of your rule, weighted-score (reward +3.9 %, which may be chance)"));
+    assert!(
+        chance.starts_with(
+            "adaptive is ahead of your rule, weighted-score (reward +3.9 %, which may be chance)"
+        )
+    );
     let alone = report(four(0.0, 0.1), true);
     assert!(headline(&alone).unwrap().contains("shows no difference to your rule"));
 }

@@ -18,8 +18,8 @@
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 use routing_env::{
-    Candidate, Choice, Environment, Episode, Market, Observation, Preference, Request, Reward, StepOutcome,
-    Stream, Turn, generator,
+    Candidate, Choice, Environment, Episode, Market, Observation, Preference, Preferences, Request, Reward,
+    StepOutcome, Stream, Turn, generator,
 };
 
 use crate::{
@@ -57,7 +57,7 @@ pub(crate) struct Adaptive {
     elsewhere: Worlds,
     learning: Learning,
     rng: Pcg64,
-    wanted: Preference,
+    wanted: Preferences,
     prices: BidPrices,
     /// What is believed of this step, once something of it has been seen.
     beliefs: Option<Beliefs>,
@@ -123,7 +123,7 @@ impl Adaptive {
     /// What each of the settings would have earned in a step of these requests, where it is to be rehearsed.
     fn rehearse(&self, market: &Market, requests: &[Request], unserved: u64, beliefs: &Beliefs) -> Vec<f64> {
         let Some(weight) = self.rehearsals().now().weight(unserved) else { return Vec::new() };
-        let weight = weight / self.wanted.scale(&self.env);
+        let weight = weight / self.wanted.all.scale(&self.env);
         let mut opening = None;
         let earned = |settings| weight * self.rehearsed(settings, market, requests, beliefs, &mut opening);
         self.rehearsals().now().all().map(earned).collect()
@@ -164,9 +164,10 @@ impl Adaptive {
         beliefs: &Beliefs,
         opening: &mut Option<Plan>,
     ) -> f64 {
-        let mut prices = BidPrices::new(settings, self.wanted);
+        let mut prices = BidPrices::new(settings, &self.wanted);
         let mut notes = Notes::at(opening.clone());
-        let reward = Reward::Preference(self.wanted);
+        // without what is paid for single tenants: it is the same for all settings that serve them
+        let reward = Reward::Preference(self.wanted.all);
         let mut episode = Episode::of_step(&self.env, market.clone(), requests.to_vec(), 0, reward);
         episode.begin_step();
         while let Some(turn) = episode.turn() {
@@ -226,7 +227,7 @@ impl Agent for Adaptive {
             shared.opening = Some(observation.market.clone());
         }
         let beliefs = beliefs.get_or_insert_with(|| {
-            *prices = BidPrices::new(rehearsals[*kind].now().leader(), *wanted);
+            *prices = BidPrices::new(rehearsals[*kind].now().leader(), wanted);
             model.beliefs(observation.hour_of_week)
         });
         let mut decision = match member {
@@ -310,9 +311,9 @@ impl Agent for Adaptive {
         }
     }
 
-    fn prefer(&mut self, wanted: Preference) -> bool {
-        self.wanted = wanted;
-        self.kind = kind(&self.env, wanted);
+    fn prefer(&mut self, wanted: &Preferences) -> bool {
+        self.wanted.clone_from(wanted);
+        self.kind = kind(&self.env, wanted.all);
         true
     }
 
@@ -401,8 +402,8 @@ impl Learner for Adaptive {
             beliefs: None,
             estimators: settings.estimators,
             model: Model::new(env, settings.estimators),
-            prices: BidPrices::new(rehearsals[0].now().leader(), Preference::EXCESS_COST),
-            wanted: Preference::EXCESS_COST,
+            prices: BidPrices::new(rehearsals[0].now().leader(), &Preference::EXCESS_COST.into()),
+            wanted: Preference::EXCESS_COST.into(),
             rehearsals,
             kind: 0,
             world: world(env),

@@ -20,8 +20,8 @@
 
 use rand_pcg::Pcg64;
 use routing_env::{
-    Candidate, Choice, Environment, Episode, Market, Observation, Preference, Request, Reward, StepOutcome,
-    Stream, Turn, generator,
+    Candidate, Choice, Environment, Episode, Market, Observation, Preference, Preferences, Request, Reward,
+    StepOutcome, Stream, Turn, generator,
 };
 use serde::{Deserialize, Serialize};
 
@@ -88,7 +88,7 @@ pub(crate) struct Cem {
     population: usize,
     /// ε of the configuration.
     noise: f64,
-    wanted: Preference,
+    wanted: Preferences,
     search: Search,
     /// What it draws from and acts on: its own, and the others' where it heeds any.
     distribution: Distribution,
@@ -126,7 +126,7 @@ impl Cem {
 
     /// What the mean would have earned in the step, by the catalog's word and in points per request.
     fn rehearsed(&self, opening: &Market, requests: &[Request]) -> f64 {
-        let kind = Reward::Preference(self.wanted);
+        let kind = Reward::Preference(self.wanted.all);
         let mut episode = Episode::of_step(&self.env, opening.clone(), requests.to_vec(), 0, kind);
         let mut notes = Notes::default();
         episode.begin_step();
@@ -154,7 +154,7 @@ impl Cem {
             _ => Pressure::new(&self.env, observation.market, &self.beliefs, observation.index, phase),
         };
         let pressure = notes.pressure.insert(pressure);
-        let chosen = score::choose(observation, pressure, phase, notes.waiting, (weights, self.wanted));
+        let chosen = score::choose(observation, pressure, phase, notes.waiting, (weights, &self.wanted));
         notes.waiting += usize::from(chosen.0 == Choice::Defer);
         chosen
     }
@@ -210,7 +210,9 @@ impl Agent for Cem {
     fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
         let phase = observation.phase;
         let pressure = Pressure::new(&self.env, observation.market, &self.beliefs, observation.index, phase);
-        Some(score::score(observation, candidate, &pressure, phase, (&self.distribution.mean, self.wanted)).0)
+        Some(
+            score::score(observation, candidate, &pressure, phase, (&self.distribution.mean, &self.wanted)).0,
+        )
     }
 
     fn observe_step(&mut self, outcome: &StepOutcome<'_>, shared: &mut Step) {
@@ -226,7 +228,7 @@ impl Agent for Cem {
             let requests = outcome.requests.len() as f64 / self.beliefs.demand.iter().flatten().sum::<f64>();
             let hours = outcome.requests.iter().map(|r| r.hours).sum::<f64>() / self.expected_hours;
             // where what is wanted changes from episode to episode, its scale must not
-            let scale = self.wanted.scale(&self.env);
+            let scale = self.wanted.all.scale(&self.env);
             let reward = reward / scale;
             let difficulty = [1.0, requests, hours, self.rehearsed(opening, outcome.requests) / scale];
             let member = &mut self.members[leads];
@@ -296,8 +298,8 @@ impl Agent for Cem {
         Ok(())
     }
 
-    fn prefer(&mut self, wanted: Preference) -> bool {
-        self.wanted = wanted;
+    fn prefer(&mut self, wanted: &Preferences) -> bool {
+        self.wanted.clone_from(wanted);
         true
     }
 
@@ -365,7 +367,7 @@ impl Learner for Cem {
             carried,
             population: carried * agents,
             noise: settings.epsilon,
-            wanted: Preference::EXCESS_COST,
+            wanted: Preference::EXCESS_COST.into(),
             learning: Learning::at_rate(distribution.relative_spread()),
             search: Search::default(),
             own: distribution.clone(),

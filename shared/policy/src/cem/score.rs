@@ -5,7 +5,7 @@
 //! same weights say something in every catalog; they are in points of `excess-cost`, and are scaled to what is wanted. A request goes where the score is highest, is held where that is below 0, and is
 //! set aside where that is below a threshold that is linear as well.
 
-use routing_env::{Candidate, Choice, MAX_WAITING, Observation, Preference};
+use routing_env::{Candidate, Choice, MAX_WAITING, Observation, Preferences};
 
 use super::pressure::Pressure;
 
@@ -91,10 +91,10 @@ pub(super) fn score(
     candidate: &Candidate,
     pressure: &Pressure,
     phase: f64,
-    (weights, wanted): (&[f64], Preference),
+    (weights, wanted): (&[f64], &Preferences),
 ) -> (f64, f64) {
     let Observation { env, market, request, candidates, .. } = *observation;
-    let reward = wanted.reward(&candidate.outcome(env, request));
+    let reward = wanted.of(request.tenant).reward(&candidate.outcome(env, request));
     if observation.waited_ms.is_some() {
         return (reward, 0.0); // nothing is to come that it could take anything from
     }
@@ -129,7 +129,7 @@ pub(super) fn score(
         candidate.latency_ms / 100.0,
         hours / candidates.len() as f64,
     ];
-    (reward - wanted.scale(env) * dot(&features, weights), demand)
+    (reward - wanted.all.scale(env) * dot(&features, weights), demand)
 }
 
 /// What these weights choose, and the score of the best candidate. `waiting` requests have been set aside.
@@ -138,7 +138,7 @@ pub(super) fn choose(
     pressure: &Pressure,
     phase: f64,
     waiting: usize,
-    (weights, wanted): (&[f64], Preference),
+    (weights, wanted): (&[f64], &Preferences),
 ) -> (Choice, f64) {
     let Observation { env, market, request, candidates, .. } = *observation;
     let mut best = (candidates[0].provider, f64::NEG_INFINITY, 0.0);
@@ -160,7 +160,7 @@ pub(super) fn choose(
             hours * rise(budget, 0.7, 1.4),
             hours * rise(demand, 0.7, 1.4),
         ];
-        if score < wanted.scale(env) * dot(&features, &weights[CHARGES..]) {
+        if score < wanted.all.scale(env) * dot(&features, &weights[CHARGES..]) {
             return (Choice::Defer, score);
         }
     }

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use limit::{Use, assign};
 use nalgebra::DVector;
-use routing_env::{Candidate, Choice, Environment, Observation, Outcome, Preference, Request, physics};
+use routing_env::{
+    Candidate, Choice, Environment, Observation, Outcome, Preference, Preferences, Request, physics,
+};
 
 use crate::{
     policy::{Decision, Shared},
@@ -123,7 +125,7 @@ impl Shared for Notes {
 #[derive(Clone)]
 pub(crate) struct BidPrices {
     settings: Settings,
-    preference: Preference,
+    wanted: Preferences,
     candidates: Vec<Candidate>,
     nets: Nets,
     /// What each candidate of the last decision was worth, where it was decided by that: providers and net values.
@@ -132,16 +134,17 @@ pub(crate) struct BidPrices {
 
 impl BidPrices {
     /// For those who want this.
-    pub(crate) fn new(settings: Settings, preference: Preference) -> Self {
+    pub(crate) fn new(settings: Settings, wanted: &Preferences) -> Self {
         let (candidates, nets, judged) = (Vec::new(), Nets::default(), Vec::new());
-        let mut prices = Self { settings, preference, candidates, nets, judged };
-        prices.prefer(preference);
+        let mut prices = Self { settings, wanted: wanted.clone(), candidates, nets, judged };
+        prices.prefer(wanted);
         prices
     }
 
     /// For those who want this from the next step on.
-    pub(crate) fn prefer(&mut self, wanted: Preference) {
-        self.preference = Preference { latency: wanted.latency * self.settings.latency_factor, ..wanted };
+    pub(crate) fn prefer(&mut self, wanted: &Preferences) {
+        self.wanted.clone_from(wanted);
+        self.wanted.all.latency *= self.settings.latency_factor;
     }
 
     /// Decides one request as these beliefs have it.
@@ -162,7 +165,7 @@ impl BidPrices {
         }
         let (candidate, net) = self.best(observation, beliefs, notes);
         let request = *observation.request;
-        let scale = self.preference.scale(observation.env);
+        let scale = self.wanted.all.scale(observation.env);
         let defer_below = self.settings.defer_below_per_hour * scale * request.hours;
         let choice = if observation.may_defer && net < defer_below {
             let wait_ms = physics::wait_ms(1.0 - observation.phase);
@@ -196,7 +199,7 @@ impl BidPrices {
         let plan = notes.plan.get_or_insert_with(|| Plan::new(env, self.settings.scenarios));
         if plan.part != Some(part) {
             let mut fluid =
-                Fluid::new(env, market, beliefs, self.preference, &notes.waiting, &mut self.candidates);
+                Fluid::new(env, market, beliefs, &self.wanted, &notes.waiting, &mut self.candidates);
             let count = plan.scenarios.len();
             plan.prices.fill(0.0);
             for (i, prices) in plan.scenarios.iter_mut().enumerate() {
@@ -221,7 +224,7 @@ impl BidPrices {
         beliefs: &Beliefs,
         notes: &mut Notes,
     ) -> (Candidate, f64) {
-        let preference = self.preference;
+        let preference = self.wanted.of(observation.request.tenant);
         let mut nets = std::mem::take(&mut self.nets);
         beliefs.nets(observation, preference, self.prices(observation, beliefs, notes), &mut nets);
         let candidates = observation.candidates.iter().zip(&nets.of);
@@ -295,8 +298,8 @@ impl BidPrices {
         request: &Request,
         wait_ms: f64,
     ) -> Vec<(usize, Use)> {
-        let preference = self.preference;
-        let scale = self.preference.scale(env);
+        let preference = self.wanted.of(request.tenant);
+        let scale = self.wanted.all.scale(env);
         let bonus = scale
             * self.settings.leftover.reward(&Outcome { gpu_hours: request.hours, ..Outcome::default() });
         let value = |candidate: &Candidate| beliefs.reward(env, preference, request, candidate);

@@ -2,7 +2,9 @@
 //! budgets (Gallego and van Ryzin 1997).
 
 use nalgebra::DVector;
-use routing_env::{Candidate, Environment, Market, Observation, Outcome, Preference, Request, physics};
+use routing_env::{
+    Candidate, Environment, Market, Observation, Outcome, Preference, Preferences, Request, physics,
+};
 
 use crate::{
     prices::duals::{Class, Program, Way, second_try},
@@ -30,7 +32,7 @@ pub(crate) struct Fluid<'a> {
     env: &'a Environment,
     market: &'a Market,
     beliefs: &'a Beliefs,
-    preference: Preference,
+    wanted: &'a Preferences,
     /// `[provider][segment]`: the square of the utilisation that stands for it.
     loads: Vec<Vec<f64>>,
     program: Program,
@@ -45,7 +47,7 @@ impl<'a> Fluid<'a> {
         env: &'a Environment,
         market: &'a Market,
         beliefs: &'a Beliefs,
-        preference: Preference,
+        wanted: &'a Preferences,
         waiting: &[Waiting],
         candidates: &mut Vec<Candidate>,
     ) -> Self {
@@ -64,9 +66,9 @@ impl<'a> Fluid<'a> {
                     .collect(),
             );
         }
-        let scale = preference.scale(env);
+        let scale = wanted.all.scale(env);
         let program = Program { limits, scale, ..Program::default() };
-        let mut fluid = Self { env, market, beliefs, preference, loads, program, expected: Vec::new() };
+        let mut fluid = Self { env, market, beliefs, wanted, loads, program, expected: Vec::new() };
         for (tenant, counts) in beliefs.demand.iter().enumerate() {
             for ((workload, _), requests) in env.mix(tenant).iter().zip(counts) {
                 let [low, high] = env.workload_hours(*workload);
@@ -103,7 +105,7 @@ impl<'a> Fluid<'a> {
 
     fn add_ways(&mut self, request: &Request, candidate: &Candidate, wait_ms: f64) {
         let physics = self.env.physics();
-        let preference = self.preference;
+        let preference = self.wanted.of(request.tenant);
         let provider = &self.market.providers()[candidate.provider];
         let idle_price = physics.idle_price(candidate.price, provider.utilisation_with(request.hours));
         let first = self.beliefs.demand.len() + candidate.provider * self.loads[candidate.provider].len();

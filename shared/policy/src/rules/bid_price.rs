@@ -1,6 +1,6 @@
 //! Bid prices as hand rules: from the catalog's word, from what was counted, or from the truth.
 
-use routing_env::{Candidate, Environment, Observation, Preference, StepOutcome, Truth};
+use routing_env::{Candidate, Environment, Observation, Preference, Preferences, StepOutcome, Truth};
 
 use crate::{
     policy::{Decision, Informed, Order},
@@ -46,7 +46,7 @@ impl BidPrice {
     }
 
     fn of(source: Source, settings: Settings, preference: Preference) -> Self {
-        Self { source, step: None, beliefs: None, prices: BidPrices::new(settings, preference) }
+        Self { source, step: None, beliefs: None, prices: BidPrices::new(settings, &preference.into()) }
     }
 
     fn beliefs_of(source: &Source, env: &Environment) -> Beliefs {
@@ -82,7 +82,7 @@ impl HandRule for BidPrice {
         matches!(self.source, Source::Truth(_)).then_some(self as &mut dyn Informed)
     }
 
-    fn prefer(&mut self, wanted: Preference) -> bool {
+    fn prefer(&mut self, wanted: &Preferences) -> bool {
         self.prices.prefer(wanted);
         true
     }

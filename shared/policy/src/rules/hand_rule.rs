@@ -1,6 +1,6 @@
 //! What a hand rule is: an agent that learns nothing.
 
-use routing_env::{Candidate, Observation, Preference, StepOutcome};
+use routing_env::{Candidate, Observation, Preferences, StepOutcome};
 
 use crate::{
     learning::Learning,
@@ -27,7 +27,7 @@ pub(crate) trait HandRule: Clone + Send + 'static {
     fn observe_step(&mut self, _outcome: &StepOutcome<'_>) {}
 
     /// See [`Agent::prefer`].
-    fn prefer(&mut self, _wanted: Preference) -> bool {
+    fn prefer(&mut self, _wanted: &Preferences) -> bool {
         false
     }
 
@@ -63,7 +63,7 @@ impl<R: HandRule> Agent for R {
         HandRule::observe_step(self, outcome);
     }
 
-    fn prefer(&mut self, wanted: Preference) -> bool {
+    fn prefer(&mut self, wanted: &Preferences) -> bool {
         HandRule::prefer(self, wanted)
     }
 

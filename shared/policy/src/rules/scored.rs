@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
-use routing_env::{Candidate, Choice, Observation, Preference, Stream, generator};
+use routing_env::{Candidate, Choice, Observation, Preference, Preferences, Stream, generator};
 
 use crate::{
     policy::{Decision, Order},
@@ -62,13 +62,13 @@ impl HandRule for Random {
 /// The highest reward.
 #[derive(Clone)]
 pub(crate) struct GreedyReward {
-    wanted: Preference,
+    wanted: Preferences,
 }
 
 impl GreedyReward {
     /// For those who want this.
     pub(crate) fn new(wanted: Preference) -> Self {
-        Self { wanted }
+        Self { wanted: wanted.into() }
     }
 }
 
@@ -77,23 +77,27 @@ impl HandRule for GreedyReward {
 
     const ORDER: Order = Order::Arrival;
 
-    fn prefer(&mut self, wanted: Preference) -> bool {
-        self.wanted = wanted;
+    fn prefer(&mut self, wanted: &Preferences) -> bool {
+        self.wanted.clone_from(wanted);
         true
     }
 
     fn decide(&mut self, observation: &Observation<'_>, (): &mut ()) -> Decision {
-        Decision::certain(greedy(observation, observation.candidates, self.wanted))
+        Decision::certain(greedy(observation, observation.candidates, &self.wanted))
     }
 
     fn score(&mut self, observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {
-        Some(reward(observation, candidate, self.wanted))
+        Some(reward(observation, candidate, &self.wanted))
     }
 }
 
 /// Routes to the highest reward among these candidates (at least one), for those who want this; holds when that is
 /// negative and holding is allowed.
-pub(crate) fn greedy(observation: &Observation<'_>, candidates: &[Candidate], wanted: Preference) -> Choice {
+pub(crate) fn greedy(
+    observation: &Observation<'_>,
+    candidates: &[Candidate],
+    wanted: &Preferences,
+) -> Choice {
     let chosen = best(candidates, |candidate| reward(observation, candidate, wanted));
     if observation.may_hold && reward(observation, &chosen, wanted) < 0.0 {
         Choice::Hold
@@ -103,8 +107,8 @@ pub(crate) fn greedy(observation: &Observation<'_>, candidates: &[Candidate], wa
 }
 
 /// What the candidate promises.
-fn reward(observation: &Observation<'_>, candidate: &Candidate, wanted: Preference) -> f64 {
-    wanted.reward(&candidate.outcome(observation.env, observation.request))
+fn reward(observation: &Observation<'_>, candidate: &Candidate, wanted: &Preferences) -> f64 {
+    wanted.of(observation.request.tenant).reward(&candidate.outcome(observation.env, observation.request))
 }
 
 /// The highest score, compared exactly; of equal ones the first in catalog order.

@@ -1,6 +1,6 @@
 //! The hand rules that know that one big job crowds out many small ones, which earn as much each.
 
-use routing_env::{Candidate, Choice, Environment, MAX_WAITING, Market, Observation, Preference};
+use routing_env::{Candidate, Choice, Environment, MAX_WAITING, Market, Observation, Preferences};
 
 use crate::{
     policy::{Decision, Order},
@@ -15,7 +15,7 @@ const LARGE_FROM_HOURS: f64 = 3.0;
 /// when the places left are more than the longer jobs that are still expected.
 #[derive(Clone)]
 pub(crate) struct DeferLarge {
-    wanted: Preference,
+    wanted: Preferences,
     beliefs: Option<Beliefs>,
     step: u32,
     waiting: usize,
@@ -23,7 +23,7 @@ pub(crate) struct DeferLarge {
 
 impl DeferLarge {
     /// For those who want this.
-    pub(crate) fn new(wanted: Preference) -> Self {
+    pub(crate) fn new(wanted: Preferences) -> Self {
         Self { wanted, beliefs: None, step: 0, waiting: 0 }
     }
 }
@@ -34,11 +34,11 @@ impl HandRule for DeferLarge {
     const ORDER: Order = Order::ShortestFirst;
 
     fn begin_episode(&mut self, _seed: u64, _agent: u32) {
-        *self = Self::new(self.wanted);
+        (self.beliefs, self.step, self.waiting) = (None, 0, 0);
     }
 
-    fn prefer(&mut self, wanted: Preference) -> bool {
-        self.wanted = wanted;
+    fn prefer(&mut self, wanted: &Preferences) -> bool {
+        self.wanted.clone_from(wanted);
         true
     }
 
@@ -56,7 +56,7 @@ impl HandRule for DeferLarge {
                 return Decision::certain(Choice::Defer);
             }
         }
-        Decision::certain(greedy(observation, observation.candidates, self.wanted))
+        Decision::certain(greedy(observation, observation.candidates, &self.wanted))
     }
 }
 
@@ -64,14 +64,14 @@ impl HandRule for DeferLarge {
 /// what the shorter jobs that are still expected leave over; else it is deferred, or held.
 #[derive(Clone)]
 pub(crate) struct Reserve {
-    wanted: Preference,
+    wanted: Preferences,
     beliefs: Option<Beliefs>,
     allowed: Vec<Candidate>,
 }
 
 impl Reserve {
     /// For those who want this.
-    pub(crate) fn new(wanted: Preference) -> Self {
+    pub(crate) fn new(wanted: Preferences) -> Self {
         Self { wanted, beliefs: None, allowed: Vec::new() }
     }
 }
@@ -85,8 +85,8 @@ impl HandRule for Reserve {
         self.beliefs = None;
     }
 
-    fn prefer(&mut self, wanted: Preference) -> bool {
-        self.wanted = wanted;
+    fn prefer(&mut self, wanted: &Preferences) -> bool {
+        self.wanted.clone_from(wanted);
         true
     }
 
@@ -116,8 +116,8 @@ impl HandRule for Reserve {
         Decision::certain(match self.allowed.as_slice() {
             [] if observation.may_defer => Choice::Defer,
             [] if observation.may_hold => Choice::Hold,
-            [] => greedy(observation, observation.candidates, self.wanted),
-            allowed => greedy(observation, allowed, self.wanted),
+            [] => greedy(observation, observation.candidates, &self.wanted),
+            allowed => greedy(observation, allowed, &self.wanted),
         })
     }
 }
