@@ -1,6 +1,6 @@
-//! Allocating scarce resources to demand: the linear program behind the limit, and the integer program of single requests.
+//! Allocating scarce resources to demand in any fractions: the linear program behind the limit.
 
-use microlp::{ComparisonOp, LinearExpr, OptimizationDirection, Problem, SolveOptions};
+use microlp::{ComparisonOp, LinearExpr, OptimizationDirection, Problem};
 
 /// Above this no price is sought: it keeps a program with an unattainable requirement bounded. The value of
 /// any prices is a bound, these included.
@@ -70,86 +70,6 @@ pub(crate) fn allocate(limits: &[f64], demands: &[Demand]) -> Result<Vec<Vec<f64
     let solution = outcome.solution().ok_or_else(|| failed(None))?;
     let values = |options: &Vec<_>| options.iter().map(|share| solution.var_value(*share)).collect();
     Ok(shares.iter().map(values).collect())
-}
-
-/// An assignment is good enough when none is better by more than this share.
-const ASSIGNMENT_GAP: f64 = 1e-4;
-
-/// The best assignment that has been found after so many nodes of the search is taken: a count and no time, so that it is
-/// the same on every machine.
-const ASSIGNMENT_NODES: u64 = 2000;
-
-/// Single demands, each whole: which of its options each is given in the best assignment, `None` where it is given none.
-///
-/// # Errors
-/// When the solver fails, or finds nothing in the nodes that it has.
-pub fn assign(limits: &[f64], demands: &[Vec<Use>]) -> Result<Vec<Option<usize>>, AllocationError> {
-    let is_scarce = scarce(limits, demands);
-    let mut program = Problem::new(OptimizationDirection::Maximize);
-    let mut taken = vec![LinearExpr::empty(); limits.len()];
-    let mut given = Vec::with_capacity(demands.len());
-    for options in demands {
-        let mut all = LinearExpr::empty();
-        let sensible = (0..options.len()).filter(|option| !is_dominated(options, *option, &is_scarce));
-        let chosen: Vec<_> = sensible
-            .map(|option| {
-                let chosen = program.add_binary_var(options[option].value);
-                all.add(chosen, 1.0);
-                let takes = options[option].takes.iter().filter(|(resource, _)| is_scarce[*resource]);
-                takes.for_each(|(resource, amount)| taken[*resource].add(chosen, *amount));
-                (option, chosen)
-            })
-            .collect();
-        program.add_constraint(all, ComparisonOp::Le, 1.0);
-        given.push(chosen);
-    }
-    for ((taken, limit), _) in
-        taken.into_iter().zip(limits).zip(&is_scarce).filter(|(_, is_scarce)| **is_scarce)
-    {
-        program.add_constraint(taken, ComparisonOp::Le, *limit);
-    }
-    let mut options = SolveOptions::default();
-    (options.mip_gap, options.node_limit) = (ASSIGNMENT_GAP, Some(ASSIGNMENT_NODES));
-    let failed = |source| AllocationError { demands: demands.len(), resources: limits.len(), source };
-    let outcome = program.solve_with(options).map_err(|error| failed(Some(error)))?;
-    let solution = outcome.solution().ok_or_else(|| failed(None))?;
-    let chosen = |options: &Vec<(usize, _)>| {
-        options.iter().find(|(_, option)| solution.var_value(*option) > 0.5).map(|(option, _)| *option)
-    };
-    Ok(given.iter().map(chosen).collect())
-}
-
-/// Which resources can run out, whatever is chosen. Most cannot, and a program without them is a fraction of the whole.
-fn scarce(limits: &[f64], demands: &[Vec<Use>]) -> Vec<bool> {
-    let mut most = vec![0.0; limits.len()];
-    for options in demands {
-        let mut of_demand = vec![0.0_f64; limits.len()];
-        for (resource, amount) in options.iter().flat_map(|option| &option.takes) {
-            of_demand[*resource] = of_demand[*resource].max(*amount);
-        }
-        most.iter_mut().zip(of_demand).for_each(|(most, of_demand)| *most += of_demand);
-    }
-    most.iter().zip(limits).map(|(most, limit)| most > limit).collect()
-}
-
-/// Whether another option of the demand earns as much and takes no more of what is scarce; of two that are alike the first
-/// one stays.
-fn is_dominated(options: &[Use], option: usize, is_scarce: &[bool]) -> bool {
-    let own = &options[option];
-    let taken = |of: &Use, resource: usize| -> f64 {
-        of.takes.iter().filter(|(other, _)| *other == resource).map(|(_, amount)| amount).sum()
-    };
-    let takes_no_more = |other: &Use| {
-        let mut scarce = other.takes.iter().filter(|(resource, _)| is_scarce[*resource]);
-        scarce.all(|(resource, amount)| *amount <= taken(own, *resource))
-    };
-    let alike = |other: &Use| {
-        let mut scarce = own.takes.iter().filter(|(resource, _)| is_scarce[*resource]);
-        other.value == own.value && scarce.all(|(resource, amount)| *amount <= taken(other, *resource))
-    };
-    options.iter().enumerate().any(|(i, other)| {
-        i != option && other.value >= own.value && takes_no_more(other) && (i < option || !alike(other))
-    })
 }
 
 impl Prices {

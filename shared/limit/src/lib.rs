@@ -5,10 +5,12 @@
 //! expected requests gives bid prices: [`Prices`]. Pure and deterministic.
 
 mod allocation;
+mod assignment;
 mod limit;
 mod problem;
 mod solve;
 
-pub use allocation::{AllocationError, Demand, Prices, Use, assign};
+pub use allocation::{AllocationError, Demand, Prices, Use};
+pub use assignment::assign;
 pub use limit::{Best, Limit};
 pub use problem::StepProblem;

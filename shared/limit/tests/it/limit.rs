@@ -114,7 +114,7 @@ proptest! {
         let given = || options.iter().zip(&chosen).filter_map(|(options, chosen)| chosen.map(|i| &options[i]));
         let attained: f64 = given().map(|option| option.value).sum();
         let best = by_enumeration(&limits, &demands);
-        prop_assert!((attained - best).abs() <= 1e-3 * best, "{attained} {best}");
+        prop_assert!((attained - best).abs() <= 1e-5 * best, "{attained} {best}");
         for (resource, limit) in limits.iter().enumerate() {
             let takes = given().flat_map(|option| &option.takes);
             let used: f64 = takes.filter(|(r, _)| *r == resource).map(|(_, amount)| amount).sum();
