@@ -14,7 +14,7 @@ fuzz_target!(|data: &[u8]| {
     let mut reader = csv::ReaderBuilder::new().from_reader(data);
     assert_eq!(episodes.len(), reader.records().count());
     if episodes.len() <= 40 {
-        for figure in plots::training_figures(&episodes) {
+        for figure in plots::training_figures(&episodes, None) {
             let svg = figure.svg().expect("a figure can be drawn");
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{} has a place that is none", figure.name);
         }

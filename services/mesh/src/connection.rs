@@ -195,7 +195,7 @@ impl StackArgs {
     /// The variables with what is secret, which a command that is to be repeated needs too.
     pub(crate) fn secrets(&self) -> Vec<&'static str> {
         let url = self.database_url.as_ref().is_some_and(|url| has_password(url));
-        let key = self.api_key.is_some();
+        let key = self.api_key.as_ref().is_some_and(|key| !key.is_empty());
         [url.then_some("MESH_DATABASE_URL"), key.then_some("MESH_API_KEY")].into_iter().flatten().collect()
     }
 }

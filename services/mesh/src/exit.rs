@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::output::Enough;
+use crate::{hints, output::Enough};
 
 /// The answer of a command that could do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(crate) fn code(result: anyhow::Result<Answer>) -> ExitCode {
         Ok(Answer::NotEvidence) => ExitCode::from(6),
         Err(error) => {
             // when standard error is closed, nobody is left to read it
-            let _ = writeln!(io::stderr(), "mesh: {}", line(&error));
+            let _ = writeln!(io::stderr(), "mesh: {}", hints::with_commands(&line(&error)));
             ExitCode::from(if error.chain().any(|cause| cause.is::<Usage>()) { 2 } else { 3 })
         }
     }

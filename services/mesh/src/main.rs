@@ -4,6 +4,8 @@ mod audit;
 #[cfg(test)]
 mod cli_document;
 mod commands;
+#[cfg(test)]
+mod compose_files;
 mod connection;
 mod detection;
 #[cfg(test)]
@@ -13,6 +15,7 @@ mod evaluation;
 mod exit;
 mod feeding;
 mod files;
+mod hints;
 mod interrupts;
 mod known_ledger;
 mod known_logs;

@@ -8,6 +8,8 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::hints;
+
 /// All bars of this process.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
@@ -19,7 +21,7 @@ pub(crate) fn bar(length: u64, style: ProgressStyle) -> ProgressBar {
 /// Writes a line to standard error, above the bars.
 pub(crate) fn note(text: &str) {
     // progress that nobody can see is no reason to stop
-    let _ = BARS.suspend(|| writeln!(io::stderr(), "{text}"));
+    let _ = BARS.suspend(|| writeln!(io::stderr(), "{}", hints::with_commands(text)));
 }
 
 /// A note that stays on one line where standard error is a terminal.

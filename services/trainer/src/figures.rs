@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::{
-    psi_field::{AgentWindow, SwarmWindow, Window, WindowAnswer},
+    psi_field::{AgentWindow, Intervention, InterventionKind, SwarmWindow, Window, WindowAnswer},
     trainer::{AgentState, EpisodeMetrics, WindowMetrics},
 };
 use policy::{StepReport, Swarm};
@@ -81,7 +81,8 @@ pub struct EpisodeTally {
     psi: Option<f64>,
     continuity: Option<f64>,
     prediction_error: Option<f64>,
-    interventions: u32,
+    nigredo: u32,
+    albedo: u32,
 }
 
 impl EpisodeTally {
@@ -96,12 +97,13 @@ impl EpisodeTally {
             psi: None,
             continuity: None,
             prediction_error: None,
-            interventions: 0,
+            nigredo: 0,
+            albedo: 0,
         }
     }
 
-    /// Counts a step, what psi-field said of it, and how many interventions were applied after it.
-    pub fn add(&mut self, report: &StepReport, answer: Option<&WindowAnswer>, applied: u32) {
+    /// Counts a step, what psi-field said of it, and which interventions were applied after it.
+    pub fn add(&mut self, report: &StepReport, answer: Option<&WindowAnswer>, applied: &[Intervention]) {
         self.metrics.merge(&report.metrics);
         for (agent, step) in report.agents.iter().enumerate() {
             self.rewards[agent] += step.reward;
@@ -112,12 +114,17 @@ impl EpisodeTally {
         self.continuity = state.and_then(|s| s.continuity);
         let surprise = state.and_then(|s| s.prediction_error);
         self.prediction_error = self.prediction_error.into_iter().chain(surprise).reduce(f64::max);
-        self.interventions += applied;
+        for intervention in applied {
+            match intervention.kind {
+                InterventionKind::Nigredo => self.nigredo += 1,
+                InterventionKind::Albedo => self.albedo += 1,
+            }
+        }
     }
 
-    /// The episode as the API shows it.
+    /// The episode as the API shows it, beside what the baseline earned in it.
     #[must_use]
-    pub fn metrics(&self, swarm: &Swarm) -> EpisodeMetrics {
+    pub fn metrics(&self, swarm: &Swarm, baseline_reward: Option<f64>) -> EpisodeMetrics {
         let overall = &self.metrics.overall;
         let learners = || (0..swarm.agents()).map(|agent| swarm.learning(agent));
         EpisodeMetrics {
@@ -132,11 +139,14 @@ impl EpisodeTally {
             psi: self.psi,
             continuity: self.continuity,
             prediction_error: self.prediction_error,
-            interventions: self.interventions,
+            interventions: self.nigredo + self.albedo,
             cost_index: overall.cost_index(),
             cost_per_gpu_hour_usd: overall.cost_per_gpu_hour_usd(),
             deferred_share: overall.deferred_share(),
             worst_tenant_gpu_hours_fill: self.metrics.worst_tenant_gpu_hours_fill(),
+            baseline_reward,
+            nigredo: Some(self.nigredo),
+            albedo: Some(self.albedo),
         }
     }
 
@@ -198,6 +208,14 @@ mod tests {
         }
     }
 
+    fn intervention(kind: &str) -> Intervention {
+        serde_json::from_value(serde_json::json!({
+            "id": uuid::Uuid::nil(), "kind": kind, "targets": [], "parameters": {}, "reason": "", "evidence": {},
+            "issued_at_window": 0, "expires_after_windows": 1, "by_operator": false,
+        }))
+        .unwrap()
+    }
+
     #[test]
     fn a_step_without_requests_has_no_figures_rather_than_zeros() {
         let env = Environment::built_in(Preset::Default);
@@ -232,12 +250,13 @@ mod tests {
         let mut report = StepReport::new(&env);
         report.agents = vec![AgentStep { decisions: 2, reward: 3.0, ..AgentStep::default() }];
         let mut tally = EpisodeTally::new(4, &env, 1);
-        tally.add(&report, Some(&answer(Some(0.9), Some(0.8))), 1);
-        tally.add(&report, Some(&answer(Some(0.5), None)), 0);
-        tally.add(&report, Some(&answer(Some(0.6), Some(0.2))), 2);
-        let metrics = tally.metrics(&swarm);
+        let (nigredo, albedo) = (intervention("nigredo"), intervention("albedo"));
+        tally.add(&report, Some(&answer(Some(0.9), Some(0.8))), std::slice::from_ref(&nigredo));
+        tally.add(&report, Some(&answer(Some(0.5), None)), &[]);
+        tally.add(&report, Some(&answer(Some(0.6), Some(0.2))), &[albedo, nigredo]);
+        let metrics = tally.metrics(&swarm, Some(1.25));
         assert_eq!((metrics.episode, metrics.psi, metrics.prediction_error), (4, Some(0.6), Some(0.8)));
-        assert_eq!(metrics.interventions, 3);
+        assert_eq!((metrics.interventions, metrics.nigredo, metrics.albedo), (3, Some(2), Some(1)));
         let mut agents = new_agents(&swarm);
         assert_eq!((agents[0].decisions, agents[0].avg_reward), (0, None));
         update_agents(&mut agents, &swarm, &report);

@@ -15,13 +15,14 @@ use merkle_log::{Frontier, canonical_leaf_hash};
 use policy::{StepReport, Swarm};
 use routing_env::Episode;
 
+mod baseline;
 mod beginning;
 mod checkpoint;
 mod end;
 mod evidence;
 mod interventions;
 
-use self::evidence::Others;
+use self::{baseline::Baseline, evidence::Others};
 use crate::{
     decisions::{Position, decisions},
     field_link::FieldLink,
@@ -46,6 +47,7 @@ pub(crate) struct Player<'a> {
     /// Its part in the federation, where it has one.
     others: Option<Others>,
     swarm: Swarm,
+    baseline: Baseline,
     frontier: Frontier,
     report: StepReport,
     episodes_done: u32,
@@ -96,13 +98,14 @@ impl<'a> Player<'a> {
             self.record_step()?;
             let answer = self.exchange()?;
             let applied = self.intervene(answer.as_ref(), &episode);
-            tally.add(&self.report, answer.as_ref(), applied.len() as u32);
+            tally.add(&self.report, answer.as_ref(), &applied);
             self.show_step(answer.as_ref(), applied);
             self.windows_done += 1;
         }
         self.swarm.end_episode();
+        let baseline_reward = self.baseline.play(seed, self.waiter)?;
+        let metrics = tally.metrics(&self.swarm, baseline_reward);
         self.episodes_done += 1;
-        let metrics = tally.metrics(&self.swarm);
         let mut state = self.run.state();
         state.episodes_done = self.episodes_done;
         state.step = 0;

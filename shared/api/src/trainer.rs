@@ -467,6 +467,15 @@ pub struct EpisodeMetrics {
     /// The worst tenant's GPU-hours fill.
     #[schema(required)]
     pub worst_tenant_gpu_hours_fill: Option<f64>,
+    /// Mean reward per request of the hand rule `weighted-score` in the same episode. Absent in what earlier versions played.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_reward: Option<f64>,
+    /// How many of the interventions were nigredo. Absent in what earlier versions played.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nigredo: Option<u32>,
+    /// How many of them were albedo. Absent in what earlier versions played.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub albedo: Option<u32>,
 }
 
 /// One window: a simulator step.

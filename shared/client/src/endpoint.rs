@@ -27,7 +27,7 @@ impl Endpoint {
     /// The same with this key, if any.
     #[must_use]
     pub fn with_api_key(mut self, key: Option<String>) -> Self {
-        self.api_key = key;
+        self.api_key = key.filter(|key| !key.is_empty()); // a variable that is set to nothing is none
         self
     }
 

@@ -14,9 +14,13 @@ use support::{Size, empty_episodes, episodes, estimate, evaluation, figures, onl
 fn main() {
     let folder = std::env::args().nth(1).expect("the folder to write to");
     for count in [1, 20, 2000] {
-        write(&folder, &format!("{count}-episodes"), plots::training_figures(&episodes(count)));
+        write(
+            &folder,
+            &format!("{count}-episodes"),
+            plots::training_figures(&episodes(count), Some(&evaluation(&Size::default()))),
+        );
     }
-    write(&folder, "without-data", vec![plots::training_curves(&empty_episodes(5))]);
+    write(&folder, "without-data", vec![plots::training_curves(&empty_episodes(5), None)]);
     let usual = Size::default();
     let large = Size { learned: 20, tenants: 60, seeds: 300, long_names: true, limit: Some(200) };
     let ten = Size { tenants: 10, long_names: true, limit: None, ..Size::default() };

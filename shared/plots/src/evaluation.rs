@@ -159,11 +159,8 @@ fn learning_curve(result: &EvaluationResult) -> Figure {
         let gain = policy.versus_baseline.reward?.mean;
         matches!(role, Role::BestRule | Role::Informed).then(|| line(line_label(policy, role), role, gain))
     }));
-    let reached = result.limit.as_ref().filter(|limit| limit.steps_solved == limit.steps_total);
-    let limit = reached.and_then(|limit| limit.reward).zip(baseline(result).and_then(|p| p.metrics.reward));
-    references.extend(limit.map(|(limit, baseline)| {
-        line(Role::Limit.label().to_owned(), Role::Limit, limit.mean - baseline.mean)
-    }));
+    let limit = limit_over_baseline(result);
+    references.extend(limit.map(|limit| line(Role::Limit.label().to_owned(), Role::Limit, limit)));
     let panel = CurvePanel {
         height: 320,
         references,
@@ -179,6 +176,12 @@ fn learning_curve(result: &EvaluationResult) -> Figure {
         ),
         blocks: vec![Block::Curves(Curves { x_title: "episodes of training".into(), panels: vec![panel] })],
     }
+}
+
+/// What the physical limit is above the baseline, where it was solved for all steps.
+pub(crate) fn limit_over_baseline(result: &EvaluationResult) -> Option<f64> {
+    let limit = result.limit.as_ref().filter(|limit| limit.steps_solved == limit.steps_total)?;
+    Some(limit.reward?.mean - baseline(result)?.metrics.reward?.mean)
 }
 
 /// What the best learned policy, the best hand rule and one that is told what is hidden gained over the baseline in

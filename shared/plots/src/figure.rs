@@ -2,6 +2,9 @@
 
 use crate::palette::{Colour, Role};
 
+/// The height of a lane, in pixels of a chart 900 wide.
+const LANE_HEIGHT: u32 = 22;
+
 /// A chart, described once and drawn as SVG or PNG.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
@@ -52,6 +55,8 @@ pub struct CurvePanel {
     pub references: Vec<Reference>,
     /// Places on the horizontal axis that are marked, and what they are.
     pub marks: Option<Marks>,
+    /// What happened, a lane for each kind. A panel with lanes has no vertical axis, and nothing else is drawn in it.
+    pub lanes: Vec<Lane>,
 }
 
 /// One line.
@@ -103,6 +108,25 @@ pub struct Marks {
     pub label: String,
     /// Where they are.
     pub at: Vec<f64>,
+}
+
+/// Events of one kind, each as a mark of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lane {
+    /// What they are; written at the right, with their number.
+    pub label: String,
+    pub colour: Colour,
+    /// The shape of a mark, so that colours are not all that tells kinds apart.
+    pub tip: Tip,
+    /// Where they are, from left to right; several may be at one place.
+    pub at: Vec<f64>,
+}
+
+/// Where a triangle points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tip {
+    Up,
+    Down,
 }
 
 /// Points with intervals, one row each.
@@ -252,7 +276,16 @@ impl CurvePanel {
     #[must_use]
     pub fn new(y_title: &str, curves: Vec<Curve>) -> Self {
         let (y_title, y_range, references, marks) = (y_title.to_owned(), None, Vec::new(), None);
-        Self { y_title, y_range, height: 100, curves, references, marks }
+        Self { y_title, y_range, height: 100, curves, references, marks, lanes: Vec::new() }
+    }
+}
+
+impl CurvePanel {
+    /// A panel of what happened.
+    #[must_use]
+    pub fn of_lanes(title: &str, lanes: Vec<Lane>) -> Self {
+        let height = LANE_HEIGHT * lanes.len() as u32;
+        Self { height, lanes, ..Self::new(title, Vec::new()) }
     }
 }
 

@@ -22,8 +22,8 @@ mod training;
 
 pub use evaluation::{compared_policies, evaluation_figures};
 pub use figure::{
-    BarSeries, Bars, Block, Curve, CurvePanel, Curves, Figure, Form, Interval, Marks, Point, Reference, Row,
-    RowPanel, Rows, Scatter, ScatterPanel, ScatterPoint, ScatterSeries,
+    BarSeries, Bars, Block, Curve, CurvePanel, Curves, Figure, Form, Interval, Lane, Marks, Point, Reference,
+    Row, RowPanel, Rows, Scatter, ScatterPanel, ScatterPoint, ScatterSeries,
 };
 pub use metrics_csv::{MetricsError, episodes};
 pub use page::Page;

@@ -99,6 +99,9 @@ impl Row<'_> {
             cost_per_gpu_hour_usd: self.figure("cost_per_gpu_hour_usd")?,
             deferred_share: self.figure("deferred_share")?,
             worst_tenant_gpu_hours_fill: self.figure("worst_tenant_gpu_hours_fill")?,
+            baseline_reward: self.figure("baseline_reward")?,
+            nigredo: self.get("nigredo")?,
+            albedo: self.get("albedo")?,
         })
     }
 

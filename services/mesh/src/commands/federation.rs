@@ -6,6 +6,7 @@ use client::Trainer;
 use crate::{
     audit::{Audit, Finding},
     exit::Answer,
+    hints,
     output::{note, say, say_json, table},
     remote::{RemoteArgs, trainer_error},
     runtime,
@@ -171,7 +172,7 @@ fn tell(trainer: &Trainer, federation: &Shown) -> anyhow::Result<()> {
     let url = &trainer.endpoint().url;
     say(&format!("this node   {}\nto others   --peer \"{}@{url}\"", federation.author, federation.author))?;
     if federation.peers.is_empty() {
-        say("peers       none: `mesh up --peer KEY@URL` names one")?;
+        say(&hints::with_commands("peers       none: `mesh up --peer KEY@URL` names one"))?;
     } else {
         let peers = federation.peers.iter().map(|peer| {
             let state = match (&peer.error, peer.answered_at) {

@@ -16,6 +16,7 @@ use crate::{
     environment::document,
     exit::{Answer, usage},
     files::{read, write},
+    hints,
     output::{note, say, say_json},
 };
 
@@ -119,7 +120,7 @@ impl MetaTrain {
         } else {
             say(&format!(
                 "A prior of {} from {} worlds in {} rounds of {} episodes, {:.0} s. It learns by {}, chosen in {} other \
-                 worlds.\nWritten: {} (SHA-256 {})\nUse it: mesh train --algorithm {} --prior {}",
+                 worlds.\nWritten: {} (SHA-256 {})\nUse it: {} --algorithm {} --prior {}",
                 prior.algorithm,
                 worlds.len(),
                 prior.meta_training.rounds,
@@ -129,6 +130,7 @@ impl MetaTrain {
                 validation.len(),
                 summary.file,
                 summary.sha256,
+                hints::command("train"),
                 prior.algorithm,
                 summary.file,
             ))?;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     exit::{Answer, usage},
+    hints,
     output::{figure, note, say, say_json, table, written},
     remote::{LedgerArgs, ledger_error},
     runtime,
@@ -153,7 +154,10 @@ impl Query {
         }
         say(&table(&header, page.items.iter().map(|record| record_row(record, query))))?;
         if let Some(run) = page.items.iter().find_map(digest) {
-            note(&format!("the decisions of a run: mesh query --decisions --run {run}"));
+            note(&format!(
+                "the decisions of a run: {}",
+                hints::command(&format!("query --decisions --run {run}"))
+            ));
         }
         self.more(page.next_cursor.is_some());
         Ok(())

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     exit::{Answer, usage},
+    hints,
     known_ledger::KnownLedger,
     output::{say, say_json},
     remote::{LedgerArgs, ledger_error},
@@ -226,10 +227,14 @@ fn sentences(receipt: &RecordReceipt, record: &NewRecord, evidence_url: &str, fi
         ));
     }
     match file {
-        Some(file) => lines.push(format!("  verify     mesh verify {}", quoted(&file.display().to_string()))),
+        Some(file) => lines.push(format!(
+            "  verify     {}",
+            hints::command(&format!("verify {}", quoted(&file.display().to_string())))
+        )),
         None => lines.push(format!(
-            "  verify     curl -s {} -o receipt.json && mesh verify receipt.json",
-            quoted(evidence_url)
+            "  verify     curl -s {} -o receipt.json && {}",
+            quoted(evidence_url),
+            hints::command("verify receipt.json")
         )),
     }
     lines.join("\n")

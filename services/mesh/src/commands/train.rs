@@ -16,6 +16,7 @@ use crate::{
     connection::{Connection, Needs, StackArgs, stack_failed},
     evaluation::{HeldOutArgs, evaluate, trainings_of},
     exit::{Answer, usage},
+    hints,
     interrupts::Interrupts,
     output::{note, say, say_json},
     runtime,
@@ -245,8 +246,7 @@ impl Train {
 
     fn resume_command(&self, files: &RunFiles) -> String {
         let checkpoint = files.checkpoint().map(|path| path.display().to_string()).unwrap_or_default();
-        let mut words: Vec<String> = ["mesh", "train", "--load"].map(str::to_owned).into();
-        words.push(checkpoint);
+        let mut words: Vec<String> = vec![checkpoint];
         words.extend(["--output".to_owned(), self.output.display().to_string()]);
         if let Some(url) = self.run.psi_field_url() {
             words.extend(["--psi-field".to_owned(), url]);
@@ -262,7 +262,8 @@ impl Train {
         }
         words.extend(self.held_out.to_flags());
         words.extend(self.stack.to_flags());
-        let command = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        let words = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        let command = hints::command(&format!("train --load {words}"));
         match self.stack.secrets().as_slice() {
             [] => command,
             // a comment, so that the line can be pasted as it is

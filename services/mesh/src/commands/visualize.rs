@@ -98,8 +98,8 @@ fn evaluation_beside(folder: &Path) -> anyhow::Result<Option<Evaluation>> {
 fn evaluation(content: &[u8]) -> Result<Evaluation, String> {
     let evaluation: Evaluation = json_input::from_slice(content).map_err(|error| {
         format!(
-            "this is no evaluation of this version: {error}; expected an evaluation.json as mesh train and mesh evaluate \
-             --output write it"
+            "this is no evaluation of this version: {error}; expected an evaluation.json as `mesh train` and \
+             `mesh evaluate --output` write it"
         )
     })?;
     if evaluation.result.is_none() {

@@ -68,6 +68,7 @@ pub(crate) fn chart(series: &Series, answers: &[WindowAnswer]) -> Figure {
             curves: vec![curve(name, Colour::Blue, &mut values)],
             references: Vec::new(),
             marks: Some(marks.clone()),
+            lanes: Vec::new(),
         });
     }
     let mut errors = answers.iter().map(|answer| answer.state.prediction_error);
@@ -78,6 +79,7 @@ pub(crate) fn chart(series: &Series, answers: &[WindowAnswer]) -> Figure {
         curves: vec![curve("PE", Colour::Vermillion, &mut errors)],
         references: vec![Reference { label: "surprise".into(), colour: Colour::Grey, value: SURPRISE }],
         marks: Some(marks),
+        lanes: Vec::new(),
     });
     Figure {
         name: "detection",

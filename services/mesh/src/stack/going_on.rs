@@ -4,6 +4,8 @@
 use api::trainer::{Run, RunQuery, RunStatus};
 use client::{ClientError, Trainer};
 
+use crate::hints;
+
 /// A line for each run that goes on by itself.
 ///
 /// # Errors
@@ -21,11 +23,12 @@ pub(crate) async fn going_on(trainer: &Trainer) -> Result<Vec<String>, ClientErr
 fn line(run: &Run, trainer: &str) -> String {
     let progress = &run.progress;
     format!(
-        "run {} of {} UTC goes on by itself, {} of {} episodes done; to end it: mesh runs cancel {} --trainer {trainer}",
+        "run {} of {} UTC goes on by itself, {} of {} episodes done; to end it: {} {} --trainer {trainer}",
         run.id,
         run.created_at.format("%Y-%m-%d %H:%M"),
         progress.episodes_done,
         progress.episodes_total,
+        hints::command("runs cancel"),
         run.id,
     )
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use api::trainer::{Run, RunStatus};
 
 use super::outcome::{RunFiles, quoted};
-use crate::{evaluation, stack::disk::size};
+use crate::{evaluation, hints, stack::disk::size};
 
 /// How a run has ended, for people.
 pub(crate) struct Ending<'a> {
@@ -80,7 +80,7 @@ impl Ending<'_> {
         let verified =
             if self.details { &receipts[..] } else { &receipts[receipts.len().saturating_sub(1)..] };
         for receipt in verified {
-            lines.push(line("verify", &format!("mesh verify {}", quoted(&shown(receipt)))));
+            lines.push(line("verify", &hints::command(&format!("verify {}", quoted(&shown(receipt))))));
         }
         match (self.run.status, &self.files.checkpoint) {
             (RunStatus::Completed, _) => {}

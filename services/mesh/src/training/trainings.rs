@@ -99,7 +99,7 @@ impl Trainings<'_> {
                 let why = run.error.unwrap_or_else(|| "it was stopped".into());
                 bail!(
                     "training {number} of {count} (run {}) did not complete: {why}. The first run is complete; its files \
-                     are in {}, and mesh evaluate judges its policy",
+                     are in {}, and `mesh evaluate` judges its policy",
                     run.id,
                     self.folder.display()
                 );

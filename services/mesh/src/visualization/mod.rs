@@ -48,8 +48,9 @@ pub(crate) fn draw_training(
     episodes: &[EpisodeMetrics],
     evaluation: Option<&Evaluation>,
 ) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = draw(folder, &training_figures(episodes))?;
-    let page = training_page::page(episodes, evaluation.and_then(|e| e.result.as_ref()))?;
+    let result = evaluation.and_then(|evaluation| evaluation.result.as_ref());
+    let mut files = draw(folder, &training_figures(episodes, result))?;
+    let page = training_page::page(episodes, result)?;
     let path = folder.join("training_report.html");
     write(&path, page.html()?.as_bytes())?;
     files.push(path);

@@ -16,7 +16,7 @@ pub(super) fn page(
     episodes: &[EpisodeMetrics],
     evaluation: Option<&EvaluationResult>,
 ) -> Result<Page, PlotError> {
-    let curves = training_curves(episodes);
+    let curves = training_curves(episodes, evaluation);
     let swarm = swarm_consciousness(episodes);
     let training = vec![Block::Table(summary(episodes)), Block::chart(&curves)?];
     let watched = if swarm.has_data() {
@@ -39,7 +39,7 @@ pub(super) fn page(
         None => sections.push(Section {
             heading: "Judged on held-out seeds".into(),
             blocks: vec![Block::Text(
-                "Not judged yet. What a run earned while it trained says little of its policy: mesh evaluate compares it \
+                "Not judged yet. What a run earned while it trained says little of its policy: `mesh evaluate` compares it \
                  with the hand rules on seeds that it was not trained on."
                     .into(),
             )],
@@ -59,8 +59,11 @@ type Line = (&'static str, usize, fn(&EpisodeMetrics) -> Option<f64>);
 
 /// First episode, last episode, and the mean over the last tenth.
 fn summary(episodes: &[EpisodeMetrics]) -> Table {
-    let rows: [Line; 11] = [
+    let rows: [Line; 12] = [
         ("reward per request", 3, |e| e.avg_reward),
+        ("reward minus that of weighted-score in the same episode", 3, |e| {
+            Some(e.avg_reward? - e.baseline_reward?)
+        }),
         ("fill, share of requests", 4, |e| e.fill_rate),
         ("fill, share of GPU-hours", 4, |e| e.gpu_hours_fill),
         ("worst tenant's GPU-hours fill", 4, |e| e.worst_tenant_gpu_hours_fill),

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use test_support::database;
 
-use crate::support::{Up, mesh};
+use crate::support::{Up, mesh, mesh_with};
 
 #[test]
 fn every_command_of_the_document_ends_as_it_says() {
@@ -26,6 +26,15 @@ fn every_command_of_the_document_ends_as_it_says() {
         assert!(said.contains(says), "{command}: {said}");
         assert!(what_to_do.len() > 3, "{row}");
     }
+}
+
+#[test]
+fn what_an_error_says_to_do_is_a_command_that_runs_as_the_program_was_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = ["runs", "--trainer", "http://127.0.0.1:9"];
+    assert!(mesh(folder.path(), &nobody).stderr.contains("start a stack with `mesh up`"));
+    let ran = mesh_with(folder.path(), &nobody, &[("CARGO", "/usr/bin/cargo")]);
+    assert!(ran.stderr.contains("start a stack with `cargo run --release -- up`"), "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@
 
 mod api_key;
 mod backup;
+mod compose;
 mod errors;
 mod federation;
 mod follow;

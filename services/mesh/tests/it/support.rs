@@ -38,6 +38,7 @@ pub(crate) fn mesh_with(folder: &Path, arguments: &[&str], variables: &[(&str, &
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MESH_")) {
         command.env_remove(name);
     }
+    command.env_remove("CARGO"); // which says that Cargo started it, as it did the tests
     command.env("MESH_KNOWN_LOGS", folder.join(KNOWN_LOGS));
     let Output { status, stdout, stderr } =
         command.args(arguments).envs(variables.iter().copied()).current_dir(folder).output().unwrap();

@@ -6,7 +6,7 @@ use api::{Hash, psi_field::Intervention, trainer::Recording};
 use merkle_log::Frontier;
 use policy::{Prior, StepReport, Swarm};
 
-use super::{Player, evidence::Others};
+use super::{Player, baseline::Baseline, evidence::Others};
 use crate::{
     checkpoint::CheckpointDocument,
     field_link::{FieldLink, Pending},
@@ -91,6 +91,7 @@ impl<'a> Player<'a> {
             slot,
             gauges: &outside.gauges,
             report: StepReport::new(&plan.environment),
+            baseline: Baseline::new(&plan.environment, plan.reward),
             plan,
             ledger,
             field,

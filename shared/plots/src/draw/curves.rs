@@ -1,8 +1,10 @@
 //! Lines over a shared horizontal axis.
 
+use std::borrow::Cow;
+
 use plotters::prelude::DrawingBackend;
 
-use super::{LABEL, MARGIN, TICK, WIDTH};
+use super::{LABEL, MARGIN, TICK, WIDTH, lanes};
 use crate::{
     canvas::{AXIS, Align, Canvas, Drawn, GRID, INK, Pixel, Stroke},
     figure::{Curve, CurvePanel, Curves, Form, Point},
@@ -17,7 +19,7 @@ const PANEL_GAP: f64 = 16.0;
 const X_AXIS: f64 = 38.0;
 /// Room for the labels at the lines' right ends, at most.
 const MOST_LABEL: f64 = 230.0;
-const LABEL_OFFSET: f64 = 14.0;
+pub(super) const LABEL_OFFSET: f64 = 14.0;
 const LABEL_HEIGHT: f64 = 14.0;
 const MARK: Colour = Colour::Orange;
 
@@ -63,7 +65,7 @@ impl Curves {
 
     fn label_room(&self) -> f64 {
         let labels = self.panels.iter().flat_map(CurvePanel::labels);
-        labels.map(|label| width(label, LABEL)).fold(0.0, f64::max).min(MOST_LABEL).ceil()
+        labels.map(|label| width(&label, LABEL)).fold(0.0, f64::max).min(MOST_LABEL).ceil()
     }
 
     fn x_range(&self) -> (f64, f64) {
@@ -81,10 +83,12 @@ impl Curves {
 
 impl CurvePanel {
     /// All that is written at the right.
-    fn labels(&self) -> impl Iterator<Item = &str> {
+    fn labels(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let curves = self.curves.iter().map(|c| c.label.as_str());
         let references = self.references.iter().map(|r| r.label.as_str());
-        curves.chain(references).chain(self.marks.iter().map(|m| m.label.as_str()))
+        let marks = self.marks.iter().map(|m| m.label.as_str());
+        let lanes = self.lanes.iter().map(|lane| lanes::label(lane).into());
+        curves.chain(references).chain(marks).map(Cow::Borrowed).chain(lanes)
     }
 
     fn draw<DB: DrawingBackend>(
@@ -96,6 +100,9 @@ impl CurvePanel {
     ) -> Drawn<DB> {
         let axis = Stroke::new(AXIS, 1.0);
         canvas.line((left, bottom), (right, bottom), axis)?;
+        if !self.lanes.is_empty() {
+            return lanes::draw(&self.lanes, canvas, x, (left, right), (top, bottom));
+        }
         canvas.line((left, top), (left, bottom), axis)?;
         let Some(range) = self.range() else {
             let middle = ((left + right) / 2.0, (top + bottom) / 2.0);

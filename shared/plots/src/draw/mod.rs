@@ -2,6 +2,7 @@
 
 mod bars;
 mod curves;
+mod lanes;
 mod legend;
 mod rows;
 mod scatter;

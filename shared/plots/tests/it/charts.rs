@@ -30,11 +30,12 @@ fn assert_shows(figure: &Figure, expected: &[&str]) {
 #[test]
 fn training_curves_name_every_series_and_every_axis_with_its_unit() {
     assert_shows(
-        &training_curves(&episodes(20)),
+        &training_curves(&episodes(20), None),
         &[
             "episode",
-            "Reward, per request",
-            "reward",
+            "Reward minus that of weighted-score in the same episode, per request",
+            "swarm",
+            "weighted-score: baseline",
             "Fill, share of what was asked for",
             "requests",
             "GPU-hours",
@@ -53,22 +54,68 @@ fn training_curves_name_every_series_and_every_axis_with_its_unit() {
 fn an_exploration_rate_that_stands_still_has_no_panel() {
     let mut rows = episodes(20);
     rows.iter_mut().for_each(|row| row.epsilon = 0.1);
-    let shown = texts(&training_curves(&rows).svg().unwrap());
+    let shown = texts(&training_curves(&rows, None).svg().unwrap());
     assert!(!shown.iter().any(|text| text.contains("Exploration")), "{shown:?}");
 }
 
 #[test]
-fn swarm_consciousness_marks_every_episode_with_an_intervention() {
+fn the_reward_is_beside_the_baselines_of_the_same_episodes_and_below_the_limit_of_the_evaluation() {
     let rows = episodes(20);
-    let figure = swarm_consciousness(&rows);
-    assert_shows(&figure, &["Ψ", "continuity C", "prediction error PE", "State, 0 to 1", "intervention"]);
+    let result = evaluation(&Size::default());
+    let figure = training_curves(&rows, Some(&result));
+    assert_shows(&figure, &["physical limit: held-out mean", "weighted-score: baseline", "swarm"]);
     let Block::Curves(curves) = &figure.blocks[0] else { panic!("{:?}", figure.blocks) };
-    let marks = curves.panels[0].marks.as_ref().unwrap();
-    let intervened: Vec<f64> =
-        rows.iter().filter(|e| e.interventions > 0).map(|e| f64::from(e.episode)).collect();
-    assert!(!intervened.is_empty());
-    assert_eq!(marks.at, intervened);
-    assert_eq!(figure.svg().unwrap().matches("#E69F00\" stroke-width=\"5\"").count(), intervened.len());
+    let shown = &curves.panels[0];
+    let expected = rows[7].avg_reward.unwrap() - rows[7].baseline_reward.unwrap();
+    assert_eq!(shown.curves[0].points[7].y, Some(expected));
+    let baseline = result.policies.iter().find(|p| p.name == "weighted-score").unwrap();
+    let limit = result.limit.as_ref().unwrap().reward.unwrap().mean - baseline.metrics.reward.unwrap().mean;
+    assert_eq!(shown.references.iter().map(|line| line.value).collect::<Vec<_>>(), [0.0, limit]);
+    assert!(figure.caption.contains("of the 20 held-out episodes"), "{}", figure.caption);
+    let of_some_steps = evaluation(&Size { limit: Some(200), ..Size::default() });
+    for unknown in [None, Some(&of_some_steps)] {
+        assert!(!training_curves(&rows, unknown).svg().unwrap().contains("physical limit"));
+    }
+}
+
+#[test]
+fn rows_of_an_earlier_version_show_the_reward_alone_and_interventions_of_unknown_kind() {
+    let mut rows = episodes(20);
+    for row in &mut rows {
+        (row.baseline_reward, row.nigredo, row.albedo) = (None, None, None);
+    }
+    let reward = training_curves(&rows, Some(&evaluation(&Size::default())));
+    assert_shows(&reward, &["Reward, per request", "reward"]);
+    assert!(!reward.svg().unwrap().contains("physical limit"));
+    let count: u32 = rows.iter().map(|row| row.interventions).sum();
+    assert_shows(&swarm_consciousness(&rows), &[&format!("of unknown kind: {count}")]);
+}
+
+#[test]
+fn swarm_consciousness_shows_every_intervention_once_by_its_kind_and_a_line_at_the_threshold() {
+    let mut rows = episodes(20);
+    rows[3].nigredo = Some(3);
+    let figure = swarm_consciousness(&rows);
+    let sum = |of: fn(&api::trainer::EpisodeMetrics) -> Option<u32>| rows.iter().filter_map(of).sum::<u32>();
+    let (nigredo, albedo) = (sum(|e| e.nigredo), sum(|e| e.albedo));
+    assert!(nigredo > 3 && albedo > 0 && nigredo != albedo);
+    assert_shows(
+        &figure,
+        &[
+            "Ψ",
+            "continuity C",
+            "prediction error PE",
+            "State, 0 to 1",
+            "0.7: Ψ below, PE above",
+            &format!("nigredo: {nigredo}"),
+            &format!("albedo: {albedo}"),
+        ],
+    );
+    let svg = figure.svg().unwrap();
+    assert_eq!(svg.matches("<polygon").count() as u32, nigredo + albedo);
+    assert_eq!(svg.matches("<polygon opacity=\"0.85\" fill=\"#D55E00\"").count() as u32, nigredo);
+    let Block::Curves(curves) = &figure.blocks[0] else { panic!("{:?}", figure.blocks) };
+    assert_eq!(curves.panels[0].references[0].value, 0.7);
 }
 
 #[test]
@@ -256,18 +303,19 @@ fn policies_of_the_same_training_make_no_learning_curve() {
 fn a_figure_without_data_is_a_gap_in_its_line_and_not_a_zero() {
     let mut rows = episodes(9);
     rows[4].avg_reward = None;
-    let lines = |rows: &[_]| training_curves(rows).svg().unwrap().matches("<polyline").count();
+    let lines = |rows: &[_]| training_curves(rows, None).svg().unwrap().matches("<polyline").count();
     assert_eq!(lines(&rows), lines(&episodes(9)) + 1);
-    let Block::Curves(curves) = &training_curves(&rows).blocks[0] else { panic!("curves") };
+    let Block::Curves(curves) = &training_curves(&rows, None).blocks[0] else { panic!("curves") };
     assert_eq!(curves.panels[0].curves[0].points[4].y, None);
 }
 
 #[test]
 fn columns_without_any_data_say_so_and_a_chart_without_any_is_left_out() {
     let empty = empty_episodes(5);
-    let no_data = texts(&training_curves(&empty).svg().unwrap()).iter().filter(|t| *t == "no data").count();
+    let no_data =
+        texts(&training_curves(&empty, None).svg().unwrap()).iter().filter(|t| *t == "no data").count();
     assert_eq!(no_data, 4, "reward, fill, cost and latency; ε stands still");
-    assert!(training_figures(&empty).is_empty());
+    assert!(training_figures(&empty, None).is_empty());
     assert!(texts(&swarm_consciousness(&empty).svg().unwrap()).contains(&"no data".to_owned()));
 }
 
@@ -275,7 +323,12 @@ fn columns_without_any_data_say_so_and_a_chart_without_any_is_left_out() {
 fn the_same_figures_give_the_same_bytes_and_a_png_of_twice_the_svgs_size() {
     let rows = episodes(20);
     let figures = || {
-        [training_figures(&rows), figures(&evaluation(&Size::default())), figures(&under_many(1))].concat()
+        [
+            training_figures(&rows, Some(&evaluation(&Size::default()))),
+            figures(&evaluation(&Size::default())),
+            figures(&under_many(1)),
+        ]
+        .concat()
     };
     for (one, two) in figures().iter().zip(&figures()) {
         let (svg, png) = (one.svg().unwrap(), one.png().unwrap());
@@ -313,14 +366,14 @@ fn figures_that_cannot_be_drawn_to_scale_are_left_out_and_break_nothing() {
         row.avg_reward = Some(extreme);
         row.fill_rate = Some(1e-310);
     }
-    let svg = training_curves(&rows).svg().unwrap();
+    let svg = training_curves(&rows, None).svg().unwrap();
     assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
-    training_curves(&rows).png().unwrap();
+    training_curves(&rows, None).png().unwrap();
 }
 
 #[test]
 fn thousands_of_episodes_are_drawn_as_means_with_bands_and_it_is_said() {
-    let figure = training_curves(&episodes(2000));
+    let figure = training_curves(&episodes(2000), None);
     assert!(figure.caption.contains("mean of 7 episodes"), "{}", figure.caption);
     let svg = figure.svg().unwrap();
     assert!(svg.len() < 200_000, "{} bytes", svg.len());

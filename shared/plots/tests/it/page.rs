@@ -5,7 +5,7 @@ use plots::page::{Block, Page, Section, Table};
 use crate::support::episodes;
 
 fn page() -> Page {
-    let figure = plots::training_curves(&episodes(3));
+    let figure = plots::training_curves(&episodes(3), None);
     let table = Table {
         caption: "Figures".into(),
         header: vec!["policy".into(), "reward".into()],

@@ -48,6 +48,9 @@ fn metrics(episode: u32, count: u32) -> EpisodeMetrics {
         cost_per_gpu_hour_usd: Some(2.1 - 0.1 * progress + 0.05 * noise(9)),
         deferred_share: Some(0.03),
         worst_tenant_gpu_hours_fill: Some(0.76),
+        baseline_reward: Some(39.8 + noise(0)),
+        nigredo: Some(u32::from(noise(8) > 0.35)),
+        albedo: Some(u32::from(noise(8) > 0.45)),
     }
 }
 

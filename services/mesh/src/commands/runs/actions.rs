@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::compare::Compare;
 use crate::{
     exit::{Answer, usage},
+    hints,
     output::{say, say_json},
     remote::{RemoteArgs, RunName, trainer_error},
     runtime,
@@ -156,7 +157,8 @@ impl Rewind {
             async |trainer, id| trainer.rewind_run(id, &rewind, Some(&key)).await,
             |run| {
                 let after = self.episodes_done;
-                format!("run {} starts after episode {after}; follow it with: mesh watch {}", run.id, run.id)
+                let watch = hints::command(&format!("watch {}", run.id));
+                format!("run {} starts after episode {after}; follow it with: {watch}", run.id)
             },
         )
     }

@@ -5,6 +5,7 @@ use clap::Args;
 
 use crate::{
     exit::Answer,
+    hints,
     output::{figure, say, say_json, table},
     remote::{RemoteArgs, RunName, trainer_error},
     runtime,
@@ -70,9 +71,9 @@ fn text(comparison: &RunComparison) -> String {
         row
     });
     lines.push(table(&header, rows));
-    lines.push(
-        "These figures describe two runs; `mesh evaluate` says with intervals which policy is better.".into(),
-    );
+    lines.push(hints::with_commands(
+        "These figures describe two runs; `mesh evaluate` says with intervals which policy is better.",
+    ));
     lines.join("\n")
 }
 

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The columns of `training_metrics.csv`; dashboards and scripts know the first twelve by their place.
-const EPISODE_COLUMNS: [&str; 16] = [
+const EPISODE_COLUMNS: [&str; 19] = [
     "episode",
     "avg_reward",
     "fill_rate",
@@ -26,6 +26,9 @@ const EPISODE_COLUMNS: [&str; 16] = [
     "cost_per_gpu_hour_usd",
     "deferred_share",
     "worst_tenant_gpu_hours_fill",
+    "baseline_reward",
+    "nigredo",
+    "albedo",
 ];
 
 const WINDOW_COLUMNS: [&str; 14] = [
@@ -50,6 +53,9 @@ pub(super) trait Row: Clone + Serialize + Send + Sync + 'static {
     /// The names of its fields, in the order in which they are written.
     const COLUMNS: &'static [&'static str];
 
+    /// The same with a value for each column, known or not.
+    fn cells(&self) -> impl Serialize;
+
     /// Its number.
     fn number(&self) -> u64;
 
@@ -73,6 +79,12 @@ pub(super) trait Row: Clone + Serialize + Send + Sync + 'static {
 impl Row for EpisodeMetrics {
     const COLUMNS: &'static [&'static str] = &EPISODE_COLUMNS;
 
+    fn cells(&self) -> impl Serialize {
+        // in JSON they are absent where they are not known, which would shift the cells
+        let always = Self { baseline_reward: None, nigredo: None, albedo: None, ..self.clone() };
+        (always, self.baseline_reward, self.nigredo, self.albedo)
+    }
+
     fn number(&self) -> u64 {
         self.episode.into()
     }
@@ -90,6 +102,10 @@ impl Row for EpisodeMetrics {
 
 impl Row for WindowMetrics {
     const COLUMNS: &'static [&'static str] = &WINDOW_COLUMNS;
+
+    fn cells(&self) -> impl Serialize {
+        self
+    }
 
     fn number(&self) -> u64 {
         self.window
@@ -117,7 +133,8 @@ mod tests {
 
     #[test]
     fn the_header_names_the_fields_in_the_order_in_which_they_are_written() {
-        let episode = r#"{"episode":0,"epsilon":0.1,"q_table_size":0,"interventions":0}"#;
+        let episode = r#"{"episode":0,"epsilon":0.1,"q_table_size":0,"interventions":0,"baseline_reward":1.0,"nigredo":0,
+            "albedo":0}"#;
         assert_eq!(columns::<EpisodeMetrics>(episode), EPISODE_COLUMNS);
         assert_eq!(columns::<WindowMetrics>(WINDOW), WINDOW_COLUMNS);
     }

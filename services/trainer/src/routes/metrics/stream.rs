@@ -111,7 +111,7 @@ fn encode<T: Row>(rows: &[T], lines: Lines, begins: bool) -> Result<Vec<u8>, Par
                 writer.write_record(T::COLUMNS)?;
             }
             for row in rows {
-                writer.serialize(row)?;
+                writer.serialize(row.cells())?;
             }
             writer.into_inner().map_err(|error| PartError::Flush(error.into_error()))
         }
