@@ -231,12 +231,11 @@ fn sentence(promise: &Promise, leaves: &[Leaf]) -> (Worth, String) {
         let what = if all == 1 { "1 decision".to_owned() } else { format!("{all} decisions") };
         return (Worth::Kept, format!("{what} of {}, in the log as promised", promise.deployment));
     }
-    let missing: Vec<_> = of(Found::NotShown).take(3).map(|leaf| leaf.sequence.to_string()).collect();
+    let first = of(Found::NotShown).next().map_or(0, |leaf| leaf.sequence);
     let reason = format!(
         "it was promised, and {kept} of {all} decisions are shown to be in the log. What became of the others is not known: give the \
-         evidence of what the log has there (`mesh prove --run {} --sequence {}`)",
-        Hash(promise.run),
-        missing.join(", ")
+         evidence of what the log has there, one file each (`mesh prove --run {} --sequence {first}`)",
+        Hash(promise.run)
     );
     (Worth::NotKnown, reason)
 }
