@@ -21,6 +21,10 @@ pub(crate) enum Answer {
     NotCanonical,
     /// The file is nothing that could be proved: 6.
     NotEvidence,
+    /// A promise was broken: 7.
+    Broken,
+    /// What became of a promise is not known: 8.
+    NotKnown,
 }
 
 /// The command was used wrongly: 2.
@@ -50,6 +54,8 @@ pub(crate) fn code(result: anyhow::Result<Answer>) -> ExitCode {
         Ok(Answer::UnknownKey) => ExitCode::from(4),
         Ok(Answer::NotCanonical) => ExitCode::from(5),
         Ok(Answer::NotEvidence) => ExitCode::from(6),
+        Ok(Answer::Broken) => ExitCode::from(7),
+        Ok(Answer::NotKnown) => ExitCode::from(8),
         Err(error) => {
             // when standard error is closed, nobody is left to read it
             let _ = writeln!(io::stderr(), "mesh: {}", hints::with_commands(&line(&error)));

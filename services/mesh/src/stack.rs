@@ -219,6 +219,7 @@ impl Stack {
             remembrancer_api_key: trainer.remembrancer_api_key.clone().or_else(|| ledger_key.clone()),
             psi_field_url,
             psi_field_api_key: psi_field_key,
+            data_dir: trainer.data_dir.clone().or_else(|| Some(self.data_dir.path().join("trainer"))),
             ..trainer
         };
         let stop = CancellationToken::new();

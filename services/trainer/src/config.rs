@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use service_kit::{ConfigError, HttpConfig, telemetry::LogConfig};
 use utoipa::ToSchema;
@@ -43,6 +45,13 @@ pub struct Config {
     pub peers_api_key: Option<String>,
     /// Seconds between two talks with one of them, 1 to 3600.
     pub gossip_seconds: u64,
+    /// The folder of what must not be lost before the ledger has it: the journals of deployments that promise decisions, and
+    /// the key that promises are signed with. No other trainer may use it; none means that this one promises nothing.
+    #[schema(value_type = Option<String>)]
+    pub data_dir: Option<PathBuf>,
+    /// Decisions and records of a deployment that may wait for the ledger while they are promised, 2000 to 10,000,000; one
+    /// more is refused for now.
+    pub promise_buffer: u64,
     /// What is logged, and how it looks.
     pub log: LogConfig,
 }
@@ -65,6 +74,8 @@ impl Default for Config {
             peers: Vec::new(),
             peers_api_key: None,
             gossip_seconds: 1,
+            data_dir: None,
+            promise_buffer: 100_000,
             log: LogConfig::default(),
         }
     }
@@ -80,6 +91,7 @@ impl Config {
             ("lease_seconds", self.lease_seconds, 1..=3600),
             ("gossip_seconds", self.gossip_seconds, 1..=3600),
             ("environment_idle_seconds", self.environment_idle_seconds, 1..=86_400),
+            ("promise_buffer", self.promise_buffer, 2000..=10_000_000),
         ];
         for (name, found, expected) in numbers {
             if !expected.contains(&found) {
@@ -110,6 +122,8 @@ impl std::fmt::Debug for Config {
             .field("environment_idle_seconds", &self.environment_idle_seconds)
             .field("peers", &self.peers)
             .field("gossip_seconds", &self.gossip_seconds)
+            .field("data_dir", &self.data_dir)
+            .field("promise_buffer", &self.promise_buffer)
             .field("log", &self.log)
             .finish_non_exhaustive()
     }

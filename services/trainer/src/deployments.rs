@@ -47,12 +47,17 @@ mod challenge;
 mod counters;
 mod creation;
 mod desk;
+mod drain;
 mod engine;
 mod error;
 mod event;
+mod journal;
+mod keeper;
 mod lifecycle;
 mod market;
+mod opening;
 mod outcomes;
+mod promising;
 mod replay;
 mod schedule;
 mod sequential;
@@ -66,6 +71,8 @@ mod trial;
 mod view;
 
 pub use error::{DeployError, TellError};
+pub use keeper::Keeper;
+use serve::damage;
 
 /// All deployments of the ledger. Cheap to clone; all clones are the same.
 #[derive(Clone)]
@@ -85,6 +92,8 @@ struct Inner {
     position: tokio::sync::Mutex<Option<u64>>,
     table: Mutex<HashMap<String, Arc<Entry>>>,
     counters: Counters,
+    /// What it promises decisions with, if it can.
+    keeper: Option<Keeper>,
 }
 
 /// A deployment of the ledger.
@@ -104,7 +113,7 @@ impl Deployments {
     pub fn new(
         (ledger, ledger_url): (Ledger, String),
         (policies, serving): (Policies, Serving),
-        lease: Duration,
+        (lease, keeper): (Duration, Option<Keeper>),
         (work, shutdown): (TaskTracker, CancellationToken),
         metrics: &Metrics,
     ) -> Self {
@@ -123,6 +132,7 @@ impl Deployments {
             position,
             table,
             counters,
+            keeper,
         }))
     }
 

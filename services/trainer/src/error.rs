@@ -294,6 +294,27 @@ impl From<DeployError> for ApiError {
                  its lease has run out.",
                 text,
             ),
+            DeployError::JournalElsewhere(why) => {
+                Self::unavailable("deployment_journal_elsewhere", format!("{why} Nothing was decided."), text)
+            }
+            DeployError::JournalDamaged(why) => conflict(
+                "deployment_journal_damaged",
+                format!("The journal of what was promised cannot be used: {why}."),
+            ),
+            DeployError::Journal(_) => Self::unavailable(
+                "journal_unavailable",
+                "What is promised is on the trainer's disk first, which did not take it. The trainer's log says why. Repeat the \
+                 request.",
+                text,
+            ),
+            DeployError::Full { most } => Self::unavailable(
+                "promises_full",
+                format!(
+                    "The ledger is away or behind, and {most} decisions and records wait for it: no more may \
+                     (`promise_buffer`). Nothing was decided. Repeat the request in a second."
+                ),
+                text,
+            ),
             DeployError::Busy => Self::unavailable(
                 "policy_busy",
                 "As many calls as may wait for this deployment do. Repeat the request in a second.",

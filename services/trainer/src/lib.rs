@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    deployments::Deployments,
+    deployments::{Deployments, Keeper},
     environments::{EnvironmentLimits, Environments},
     federation::Federation,
     metrics::AppMetrics,
@@ -100,10 +100,12 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, C
     let policies = Policies::new(ledger.clone(), runs.clone());
     let ledger_url = config.remembrancer_public_url.unwrap_or(config.remembrancer_url);
     let serving = Serving::new(ledger.clone(), ledger_url.clone(), policies.clone(), &metrics);
+    let keeper = config.data_dir.map(|folder| Keeper::open(&folder, config.promise_buffer));
+    let keeper = keeper.transpose().map_err(|error| ConfigError::new(format!("data_dir: {error}")))?;
     let deployments = Deployments::new(
         (ledger.clone(), ledger_url),
         (policies.clone(), serving.clone()),
-        Duration::from_secs(config.lease_seconds),
+        (Duration::from_secs(config.lease_seconds), keeper),
         (work.clone(), shutdown.clone()),
         &metrics,
     );
@@ -111,6 +113,7 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, C
     let environments = Environments::new(EnvironmentLimits { most: config.max_environments, idle }, &metrics);
     tokio::spawn(federation.clone().talk(config.peers_api_key, shutdown.clone()));
     tokio::spawn(policies.clone().recover(shutdown.clone()));
+    tokio::spawn(deployments.clone().keep_promises());
     tokio::spawn(recovery.clone().run(ledger, runs.clone(), shutdown));
     let state = AppState::new(
         recovery.clone(),

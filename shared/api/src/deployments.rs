@@ -13,6 +13,9 @@ use crate::{
 };
 
 mod challengers;
+mod promises;
+
+pub use promises::{Durability, PromiseStatus, PromisedDecisions};
 
 pub use challengers::{
     ArmFigures, Challenger, ChallengerMode, ChallengerState, ChallengerStatus, ChangeChampion, Comparison,
@@ -80,6 +83,10 @@ pub struct NewDeployment {
     #[serde(default, skip_serializing_if = "Promotion::is_automatic")]
     #[garde(skip)]
     pub promotion: Promotion,
+    /// When a call for decisions is answered: once they are in the ledger, or at once, with a signed promise that they will be.
+    #[serde(default, skip_serializing_if = "Durability::is_ledger")]
+    #[garde(skip)]
+    pub durability: Durability,
 }
 
 /// Whose clock a deployment goes by.
@@ -161,6 +168,9 @@ pub struct DeploymentStream {
     /// The challengers, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub challengers: Vec<ChallengerStatus>,
+    /// Where its promises stand, where it makes some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promises: Option<PromiseStatus>,
     /// SHA-256 over all that the next decisions are a function of, beside what the policy has seen of earlier windows: two
     /// trainers that continue the same records have the same.
     pub state_sha256: Hash,
@@ -252,7 +262,7 @@ pub struct DeployedRequest {
     pub id: Option<String>,
 }
 
-/// The decisions of one call, each of them in the ledger.
+/// The decisions of one call, each of them in the ledger, or promised.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DeploymentDecisions {
     /// The deployment.
@@ -264,6 +274,10 @@ pub struct DeploymentDecisions {
     /// One for each request, in the same order. One with the reason `deferred` waits for the end of the window: `GET
     /// /v1/deployments/{name}/decisions/{id}` tells then where it goes.
     pub decisions: Vec<ServedDecision>,
+    /// That they will be in the ledger, where the deployment answers before they are (`durability`). Absent too where the ledger
+    /// was asked what was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promise: Option<PromisedDecisions>,
 }
 
 /// What became of a request that was deferred.

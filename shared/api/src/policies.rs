@@ -290,8 +290,9 @@ pub struct ServedDecision {
     pub alternatives: Vec<Alternative>,
     /// Its sequence number in `run`.
     pub sequence: u64,
-    /// Its index in the log.
-    pub log_index: u64,
+    /// Its index in the log; absent where a deployment has promised that it will be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_index: Option<u64>,
     /// Where to get the evidence that `POST /v1/verify` and `mesh verify` check.
     #[schema(example = "http://127.0.0.1:8002/v1/log/evidence?run=…&sequence=0")]
     pub evidence_url: String,

@@ -11,6 +11,7 @@
 //! - [`cosignature`], [`witness`]: checkpoints that witnesses cosign, and when they do (C2SP tlog-cosignature, tlog-witness).
 //! - [`trust_policy`]: which logs are trusted, and which witnesses must have cosigned (C2SP tlog-policy).
 //! - [`tlog_proof`]: a proof as a file that other tools read (C2SP tlog-proof).
+//! - [`promise`]: leaves that will be in a log, signed before they are.
 //!
 //! Nothing here reads a clock, makes randomness or does I/O: keys and stored nodes are arguments.
 
@@ -23,6 +24,7 @@ pub mod cosignature;
 pub mod evidence;
 pub mod frontier;
 pub mod note;
+pub mod promise;
 pub mod proof;
 pub mod rotation;
 pub mod tile;

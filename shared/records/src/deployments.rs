@@ -27,6 +27,11 @@ const OPENED: Kind = Kind {
     description: "trainer that began to serve a deployment, or to continue it",
     formerly: None,
 };
+const DRAINED: Kind = Kind {
+    name: "deployment.drained",
+    description: "trainer that stopped serving a deployment, with all that it had promised in the log",
+    formerly: None,
+};
 const INPUTS: Kind = Kind {
     name: "deployment.inputs",
     description: "what was asked for beside what decisions show: limits of requests, second tries, the state of the market",
@@ -58,6 +63,7 @@ const STOPPED: Kind =
 pub(crate) const KINDS: &[Kind] = &[
     CREATED,
     OPENED,
+    DRAINED,
     INPUTS,
     MARKET,
     WINDOW,
@@ -113,6 +119,20 @@ pub struct Opened {
     /// The deployment.
     pub deployment_id: Uuid,
     /// This time.
+    pub session_id: Uuid,
+    /// The verifier key of the trainer that promises decisions before they are in the log, where it does: its journal may hold
+    /// some that are not, until a [`Drained`] of the session says that it holds none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promises: Option<String>,
+}
+
+/// All that was promised in a session is in the log, and the session has ended: another trainer may go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drained {
+    /// The deployment.
+    pub deployment_id: Uuid,
+    /// The opening that has ended.
     pub session_id: Uuid,
 }
 
@@ -331,6 +351,18 @@ impl Body for Opened {
 
     fn id(&self) -> String {
         format!("{}:opened:{}", self.deployment_id, self.session_id)
+    }
+
+    fn subject(&self) -> String {
+        subject(self.deployment_id)
+    }
+}
+
+impl Body for Drained {
+    const KIND: Kind = DRAINED;
+
+    fn id(&self) -> String {
+        format!("{}:drained:{}", self.deployment_id, self.session_id)
     }
 
     fn subject(&self) -> String {

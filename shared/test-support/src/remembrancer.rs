@@ -76,6 +76,7 @@ impl FakeRemembrancer {
             .route("/readyz", get(async || Json(json!({"ready": true}))))
             .route("/v1/decisions", post(decisions::append).get(decisions::list))
             .route("/v1/log/runs/{digest}", get(decisions::head))
+            .route("/v1/log/key", get(log::key))
             .route("/v1/log/checkpoint", get(log::checkpoint))
             .route("/v1/log/proofs/consistency", get(log::consistency))
             .route("/v1/log/evidence", get(decisions::evidence))

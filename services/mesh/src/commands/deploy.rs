@@ -1,5 +1,5 @@
 use api::{
-    deployments::{Clock, Explore, MarketUpdate, NewDeployment},
+    deployments::{Clock, Durability, Explore, MarketUpdate, NewDeployment},
     policies::{NewPolicy, ProviderNow, TenantNow},
     trainer::EnvironmentSpec,
 };
@@ -86,6 +86,9 @@ struct Create {
     /// How long an outcome is waited for, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     outcome_deadline: u32,
+    /// Answer calls before their decisions are in the ledger, with a signed promise that they will be (`mesh verify --promise`)
+    #[arg(long)]
+    promise: bool,
     #[command(flatten)]
     challengers: ChallengerArgs,
     #[command(flatten)]
@@ -217,6 +220,7 @@ impl Create {
                 challengers: self.challengers.challengers(),
                 guardrails: self.challengers.guardrails(),
                 promotion: self.challengers.promotion(),
+                durability: if self.promise { Durability::Promise } else { Durability::Ledger },
             };
             trainer.deploy(&deployment).await
         })?;

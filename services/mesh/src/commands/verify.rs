@@ -10,6 +10,8 @@ use merkle_log::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
+mod promise;
+
 use crate::{
     commands::witness::shown_time,
     exit::{Answer, usage},
@@ -31,6 +33,10 @@ use crate::{
 /// With --policy the checkpoint must also be cosigned by enough of the policy's witnesses, so that the log can have shown
 /// nobody another history. The logs that the policy names are known keys, and the only ones.
 ///
+/// With --promise it says of what a deployment promised before the ledger had it (`durability`: `promise`) whether that was kept, by
+/// evidence of what stands in the log there: one file for each decision. That another decision stands there proves that the
+/// promise was broken; that it is late cannot be proved, nor that nothing stands there.
+///
 /// A key is known when it is given with --key, or when the file of known logs has it: `mesh up` and `mesh train` remember
 /// those of your own stacks there, and a command that talks to a running stack the log that it first meets at that address. The
 /// key that a file brings along proves nothing. Of every known log the last checkpoint is remembered, and one that
@@ -44,7 +50,11 @@ use crate::{
   3  a file cannot be read
   4  UNKNOWN KEY: the proof holds, but nobody vouches for its key
   5  NOT CANONICAL: another program has written the record's JSON anew; the log has it in other characters
-  6  NOT EVIDENCE: the file is neither evidence nor a proof nor a checkpoint
+  6  NOT EVIDENCE: the file is neither evidence nor a proof nor a checkpoint, or no promise
+  7  BROKEN: something else stands in the log where a decision was promised to be
+  8  NOT KNOWN: the promise was given, and what is shown does not say what became of it
+
+With --promise, 0 is KEPT: all that was promised is in the log.
 
 Examples:
   mesh verify out/ledger_receipt.json
@@ -53,11 +63,19 @@ Examples:
   mesh verify evidence.json --policy witnesses.policy
   mesh verify record.tlog-proof --policy witnesses.policy
   mesh verify out/ledger_receipt.json --record claimed-record.json --json
-  mesh verify march.json april.json --proof consistency.json")]
+  mesh verify march.json april.json --proof consistency.json
+  mesh verify --promise answer.json decision.json --promise-key \"$(cat promise-key.pub)\"")]
 pub(crate) struct Verify {
     /// The evidence file, a proof, a checkpoint, or two checkpoints of one log
-    #[arg(required = true, num_args = 1..=2, value_name = "FILE")]
+    #[arg(required_unless_present = "promise", num_args = 1.., value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Verify this promise by the evidence: an answer of POST /v1/deployments/{name}/decisions, or the note in it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["record", "proof", "trust"])]
+    promise: Option<PathBuf>,
+    /// The verifier key that the promise is signed with, from a source that you trust; else the evidence of a record
+    /// `deployment.opened` has it
+    #[arg(long, value_name = "VERIFIER_KEY", requires = "promise")]
+    promise_key: Option<String>,
     /// The log's verifier key, `name+id+base64`, from a source that you trust
     #[arg(long, value_name = "VERIFIER_KEY")]
     key: Option<String>,
@@ -139,6 +157,9 @@ impl Verify {
                 "--key: the trust policy names the logs that are trusted; expected one of the two",
             ));
         }
+        if self.promise.is_none() && self.files.len() > 2 {
+            return Err(usage("expected one file, or two checkpoints of one log"));
+        }
         let contents = self.files.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?;
         let record = self.record.as_deref().map(read_text).transpose()?;
         let file = self.known.file()?;
@@ -163,6 +184,9 @@ impl Verify {
             first_use: self.trust,
             proof: proof.as_ref(),
         };
+        if let Some(promise) = &self.promise {
+            return self.promised(promise, contents, &judge);
+        }
         let mut judged = Vec::new();
         for (path, bytes) in self.files.iter().zip(&contents) {
             let judgement = match subject(bytes) {
@@ -217,6 +241,17 @@ impl Verify {
             }
         }
         self.tell(&verdict, path, &known)
+    }
+
+    /// Judges a promise.
+    fn promised(&self, promise: &Path, contents: Vec<Vec<u8>>, judge: &Judge<'_>) -> anyhow::Result<Answer> {
+        let key = self.promise_key.as_deref().map(|key| VerifierKey::parse(key.trim())).transpose();
+        let key = key.map_err(|error| usage(format!("--promise-key: {error}")))?;
+        let evidence: Vec<_> = self.files.iter().map(PathBuf::as_path).zip(contents).collect();
+        match promise::judge(&read(promise)?, key.as_ref(), &evidence, judge) {
+            Ok(verdict) => verdict.tell(promise, self.json),
+            Err((position, judged)) => self.tell(&judged, evidence[position].0, judge.known),
+        }
     }
 
     fn tell(&self, judged: &Judgement, path: &Path, known: &KnownLogs) -> anyhow::Result<Answer> {

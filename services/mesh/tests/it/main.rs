@@ -16,6 +16,7 @@ mod logs;
 mod pareto;
 mod policy_command;
 mod priors;
+mod promise;
 mod simulate;
 mod stack;
 mod support;

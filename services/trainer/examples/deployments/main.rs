@@ -11,7 +11,9 @@
 mod world;
 
 use api::{
-    deployments::{Clock, DeployedRequest, DeploymentRequest, MarketUpdate, NewDeployment, Promotion},
+    deployments::{
+        Clock, DeployedRequest, DeploymentRequest, Durability, MarketUpdate, NewDeployment, Promotion,
+    },
     policies::{NewPolicy, Outcome, ProviderNow, RoutingRequest, ServedDecision},
     remembrancer::Action,
     trainer::EnvironmentSpec,
@@ -157,6 +159,7 @@ impl<'a> OverHttp<'a> {
             challengers: Vec::new(),
             guardrails: None,
             promotion: Promotion::default(),
+            durability: Durability::default(),
         };
         trainer.deploy(&deployment).await?;
         Ok(Self { trainer, env, name })

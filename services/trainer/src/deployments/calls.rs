@@ -125,13 +125,14 @@ impl Asked<'_> {
         }
         let window = rows.last().map_or(0, |row| row.decision.step);
         let served = |row: &api::remembrancer::RecordedDecision| {
-            serving::served(self.ledger_url, &row.decision, Vec::new(), row.log_index)
+            serving::served(self.ledger_url, &row.decision, Vec::new(), Some(row.log_index))
         };
         Ok(Some(DeploymentDecisions {
             deployment: self.name.to_owned(),
             run: self.run,
             window,
             decisions: rows.iter().map(served).collect(),
+            promise: None,
         }))
     }
 }
@@ -155,6 +156,7 @@ mod tests {
             run: Hash([0; 32]),
             window: 0,
             decisions: vec![served.clone(); decisions],
+            promise: None,
         };
         let keyed = |key: &str| Keyed { key: key.to_owned(), request_sha256: Hash([1; 32]) };
         let known = |remembered: &Remembered| ["a", "b", "c"].map(|key| remembered.get(key).is_some());

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use api::{FieldError, deployments::NewDeployment};
+use api::{
+    FieldError,
+    deployments::{Durability, NewDeployment},
+};
 use records::{
     deployments::{Challenging, Created},
     serving::Configuration,
@@ -29,6 +32,11 @@ impl Deployments {
         if asked.settle_seconds >= asked.step_seconds {
             let detail = format!("expected less than `step_seconds`, {}", asked.step_seconds);
             return Err(wrong("/settle_seconds", detail));
+        }
+        if asked.durability == Durability::Promise && self.0.keeper.is_none() {
+            let detail = "expected `ledger`: to promise decisions a trainer needs a folder of its own (its setting `data_dir`), and \
+                          this one has none";
+            return Err(wrong("/durability", detail.to_owned()));
         }
         let mut policies = vec![self.deployable("/policy_id", asked.policy_id).await?];
         for (i, challenger) in asked.challengers.iter().enumerate() {

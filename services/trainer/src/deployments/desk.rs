@@ -1,54 +1,52 @@
 //! Whoever serves one deployment: it takes calls one group after the other, and answers each once the ledger has what it
-//! says.
+//! says, or the trainer's journal where the deployment promises ([`super::promising`]).
 //!
 //! The order in the log is the order in which things happen here: nothing is written while something else is, and what
 //! could not be written is written before anything else happens. So what is recorded gives the state again.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use api::{
     FieldError, Page,
     deployments::{
-        ChangeChampion, Clock, DeferredDecision, DeployedRequest, DeploymentDecisions, DeploymentRequest,
-        DeploymentStream, MarketUpdate, OpenDecision,
+        ChangeChampion, Clock, DeferredDecision, DeploymentDecisions, DeploymentRequest, DeploymentStream,
+        MarketUpdate, OpenDecision,
     },
     policies::{Outcome, ServedDecision},
-    remembrancer::{DecisionBatch, Receipt, RecordReceipt},
+    remembrancer::{Receipt, RecordReceipt},
 };
 use chrono::{DateTime, Utc};
-use client::{Ledger, LedgerError};
+use client::Ledger;
 use futures_util::future::join_all;
 use records::deployments::{
-    Called, Change, Inputs, Market, Outcome as Told, Promoted, RolledBack, Special, Stopped, WindowEnded,
+    Called, Change, Inputs, Market, Outcome as Told, Promoted, RolledBack, Stopped, WindowEnded,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
+
+mod asked;
+mod promises;
 
 use super::{
     DeployError,
     calls::{self, Keyed, Remembered},
     counters::Counters,
     engine::{Asked, Engine, Made},
+    journal::Entry,
     lifecycle::{Lifecycle, Step},
     market::Said,
+    promising::{Promising, WriteError, leaves},
     replay::Replayed,
     view,
 };
-use crate::{
-    ledger::REQUEST_DEADLINE,
-    policies::identity::{decision_id, parse_decision_id, stream_of},
-    serving::{self, request_of},
-};
+use crate::{ledger::REQUEST_DEADLINE, policies::identity::decision_id, serving};
 
 /// How many windows without any call are gone through one by one; the policy learns that nothing was asked for. What is
 /// beyond is skipped.
 const MOST_EMPTY_WINDOWS: u32 = 100;
 
-/// Wrong fields that an answer names.
-const MOST_REPORTED: usize = 20;
+/// How often the journal is looked at for what the ledger has by now.
+const LOOK_AT_JOURNAL: Duration = Duration::from_secs(1);
 
 /// Who is answered.
 pub(super) type Answer<T> = oneshot::Sender<Result<T, DeployError>>;
@@ -90,6 +88,8 @@ pub(super) struct Desk {
     lifecycle: Lifecycle,
     pub(super) is_stopped: bool,
     counters: Counters,
+    /// What it promises with, where it does.
+    promising: Option<Promising>,
     /// What could not be written yet.
     unwritten: Option<Write>,
     /// Decisions made since the last write, and what they were made from.
@@ -116,7 +116,7 @@ struct Owed {
 
 /// Something that is to be in the ledger before anything else happens.
 enum Write {
-    Decisions { inputs: Vec<Inputs>, calls: Vec<Called>, made: Vec<Made> },
+    Decisions { entry: Entry, made: Vec<Made> },
     Market { record: Market, said: Said },
     Window { next: u32, record: Option<WindowEnded> },
     Outcomes(Vec<Told>),
@@ -127,8 +127,7 @@ impl Desk {
     pub(super) fn new(
         (id, name, clock): (Uuid, String, Clock),
         session: Uuid,
-        ledger: Ledger,
-        ledger_url: String,
+        (ledger, ledger_url): (Ledger, String),
         (engine, lifecycle): (Engine, Lifecycle),
         (replayed, counters): (Replayed, Counters),
     ) -> Self {
@@ -143,6 +142,7 @@ impl Desk {
             lifecycle,
             is_stopped: replayed.is_stopped,
             counters,
+            promising: None,
             unwritten: None,
             made: Vec::new(),
             inputs: Vec::new(),
@@ -154,8 +154,19 @@ impl Desk {
         }
     }
 
+    /// The same, which promises what it answers, if it has what it needs for that.
+    pub(super) fn promising(self, promising: Option<Promising>) -> Self {
+        Self { promising, ..self }
+    }
+
     /// When something happens although nobody calls.
     pub(super) fn next_alarm(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let is_waiting = self.promising.as_ref().is_some_and(|promising| !promising.is_idle());
+        let look = is_waiting.then_some(LOOK_AT_JOURNAL);
+        self.next_window(now).into_iter().chain(look).min()
+    }
+
+    fn next_window(&self, now: DateTime<Utc>) -> Option<Duration> {
         if self.clock == Clock::Caller || self.is_stopped {
             return None;
         }
@@ -174,6 +185,12 @@ impl Desk {
 
     /// Does what is due.
     pub(super) async fn tick(&mut self, now: DateTime<Utc>) {
+        if let Some(promising) = &mut self.promising {
+            promising.trim();
+        }
+        if self.next_window(now).is_none_or(|time| time > Duration::ZERO) {
+            return;
+        }
         let due = async {
             self.catch_up().await?;
             self.advance(now).await?;
@@ -201,7 +218,7 @@ impl Desk {
             self.judge().await
         };
         if let Err(error) = caught_up.await {
-            let error = DeployError::away(&error);
+            let error = error.told();
             outcomes.into_iter().for_each(|(.., answer)| drop(answer.send(Err(error.again()))));
             others.into_iter().for_each(|call| call.refuse(&error));
             return;
@@ -219,7 +236,7 @@ impl Desk {
     }
 
     /// Does what is beyond doubt: what breaches its guardrails or earns less is rolled back, what earns more is promoted.
-    async fn judge(&mut self) -> Result<(), LedgerError> {
+    async fn judge(&mut self) -> Result<(), WriteError> {
         while !self.is_stopped
             && self.unwritten.is_none()
             && let Some((step, change)) = self.lifecycle.due(&self.engine)
@@ -238,14 +255,18 @@ impl Desk {
         if self.is_stopped {
             return Err(DeployError::Stopped(self.name.clone()));
         }
-        self.write_decisions().await.map_err(|error| DeployError::away(&error))?;
+        self.write_decisions().await.map_err(|error| error.told())?;
         let change = self.lifecycle.asked(&self.engine, step, asked)?;
-        self.write(Write::Change { step, change }).await.map_err(|error| DeployError::away(&error))
+        self.write(Write::Change { step, change }).await.map_err(|error| error.told())
     }
 
     async fn one(&mut self, call: Call, now: DateTime<Utc>) {
         if self.unwritten.is_some() {
             call.refuse(&DeployError::Away("something else is to be written first".to_owned()));
+            return;
+        }
+        if let Some(most) = self.is_full(&call) {
+            call.refuse(&DeployError::Full { most });
             return;
         }
         let call = match call {
@@ -270,14 +291,14 @@ impl Desk {
             Call::Decide(asked, keyed, answer) => self.decide(&asked, keyed, answer),
             Call::Market(update, answer) => {
                 let result = self.market(update).await;
-                _ = answer.send(result.map(|()| view::stream(&self.engine, &self.lifecycle)));
+                _ = answer.send(result.map(|()| self.stream()));
             }
             Call::Look(_, answer) => {
-                let written = self.write_decisions().await.map_err(|error| DeployError::away(&error));
-                _ = answer.send(written.map(|()| view::stream(&self.engine, &self.lifecycle)));
+                let written = self.write_decisions().await.map_err(|error| error.told());
+                _ = answer.send(written.map(|()| self.stream()));
             }
             Call::Deferred(deferral, _, answer) => {
-                let written = self.write_decisions().await.map_err(|error| DeployError::away(&error));
+                let written = self.write_decisions().await.map_err(|error| error.told());
                 let found = match written {
                     Ok(()) => self.deferred(deferral).await,
                     Err(error) => Err(error),
@@ -294,13 +315,15 @@ impl Desk {
             Call::Stop(reason, answer) => {
                 let stopped = async {
                     self.write_decisions().await?;
+                    self.drained().await?;
                     let record = Stopped { deployment_id: self.id, reason };
-                    self.ledger().append_body_once(&record).await
+                    self.ledger().append_body_once(&record).await.map_err(WriteError::from)
                 };
-                // Two who stop it at once say the same, whatever their reasons.
                 let result = match stopped.await {
-                    Err(error) if !error.is_conflict() => Err(DeployError::away(&error)),
-                    _ => Ok(()),
+                    // Two who stop it at once say the same, whatever their reasons.
+                    Err(WriteError::Ledger(error)) if error.is_conflict() => Ok(()),
+                    Err(error) => Err(error.told()),
+                    Ok(_) => Ok(()),
                 };
                 self.is_stopped |= result.is_ok();
                 _ = answer.send(result);
@@ -334,11 +357,11 @@ impl Desk {
         if self.is_stopped {
             return Ok(());
         }
-        self.advance(now).await.map_err(|error| DeployError::away(&error))
+        self.advance(now).await.map_err(|error| error.told())
     }
 
     /// Settles and ends windows up to this moment. A clock that goes back changes nothing.
-    async fn advance(&mut self, now: DateTime<Utc>) -> Result<(), LedgerError> {
+    async fn advance(&mut self, now: DateTime<Utc>) -> Result<(), WriteError> {
         let target = self.engine.schedule().window_at(now);
         let mut passed = 0;
         while self.engine.window().number() < target {
@@ -363,13 +386,15 @@ impl Desk {
     }
 
     /// What a call with this key was answered before.
-    async fn repeated(&self, keyed: &Keyed) -> Result<Option<DeploymentDecisions>, DeployError> {
+    async fn repeated(&mut self, keyed: &Keyed) -> Result<Option<DeploymentDecisions>, DeployError> {
         if self.owed.iter().any(|owed| owed.keyed.as_ref().is_some_and(|other| other.key == keyed.key)) {
             return Err(DeployError::KeyInUse);
         }
         let known = match self.remembered.get(&keyed.key) {
             Some(known) => Some(known),
             None => {
+                // perhaps on its way there
+                self.drained().await.map_err(|error| error.told())?;
                 let (ledger, ledger_url) = (&self.ledger(), self.ledger_url.as_str());
                 let (deployment_id, name, run) = (self.id, self.name.as_str(), self.engine.run());
                 calls::Asked { ledger, ledger_url, deployment_id, name, run }.earlier(&keyed.key).await?
@@ -421,67 +446,6 @@ impl Desk {
         self.owed.push(Owed { made: first..self.made.len(), keyed, answer: Some(answer) });
     }
 
-    fn checked(&self, asked: &DeploymentRequest) -> Result<(Said, Vec<Asked>), Vec<FieldError>> {
-        let (mut errors, mut retried) = (Vec::new(), HashSet::new());
-        let said = Said::of(&self.engine, &asked.providers, &asked.tenants)
-            .map_err(|wrong| errors.extend(wrong))
-            .unwrap_or_default();
-        let mut requests = Vec::with_capacity(asked.requests.len());
-        for (i, DeployedRequest { request, retry_of, .. }) in asked.requests.iter().enumerate() {
-            let request =
-                request_of(self.engine.env(), request, &format!("/requests/{i}/request"), &mut errors);
-            let retry_of = retry_of.map(|decision| self.retry(decision, &mut retried));
-            match (request, retry_of.transpose()) {
-                (Some(request), Ok(retry_of)) => requests.push(Asked { request, retry_of, arm: 0 }),
-                (_, Err(detail)) => {
-                    errors.push(FieldError { pointer: format!("/requests/{i}/retry_of"), detail });
-                }
-                (None, Ok(_)) => {}
-            }
-            if errors.len() >= MOST_REPORTED {
-                break;
-            }
-        }
-        if errors.is_empty() { Ok((said, requests)) } else { Err(errors) }
-    }
-
-    fn retry(&self, decision: Uuid, retried: &mut HashSet<u64>) -> Result<u64, String> {
-        let own = parse_decision_id(decision).filter(|(stream, _)| *stream == stream_of(&self.engine.run()));
-        let sequence = own.map(|(_, sequence)| sequence).ok_or("expected a decision of this deployment")?;
-        self.engine.check_retry(sequence).map_err(|why| why.to_string())?;
-        if !retried.insert(sequence) {
-            return Err("expected each decision once".to_owned());
-        }
-        Ok(sequence)
-    }
-
-    /// What decisions do not show of a call; `None` where they show all.
-    fn special(&self, asked: &DeploymentRequest, requests: &[Asked]) -> Option<Inputs> {
-        let special =
-            |(offset, (DeployedRequest { request, .. }, checked)): (usize, (&DeployedRequest, &Asked))| {
-                let special = Special {
-                    offset: offset as u64,
-                    max_latency_ms: request.max_latency_ms,
-                    min_reputation: request.min_reputation,
-                    retry_of: checked.retry_of,
-                };
-                (special != Special { offset: special.offset, ..Special::default() }).then_some(special)
-            };
-        let requests: Vec<_> = asked.requests.iter().zip(requests).enumerate().filter_map(special).collect();
-        let has_settled = self.engine.window().has_settled();
-        let is_special =
-            has_settled || !requests.is_empty() || !asked.providers.is_empty() || !asked.tenants.is_empty();
-        is_special.then(|| Inputs {
-            deployment_id: self.id,
-            session_id: self.session,
-            first_sequence: self.engine.next_sequence(),
-            has_settled,
-            providers: asked.providers.clone(),
-            tenants: asked.tenants.clone(),
-            requests,
-        })
-    }
-
     async fn market(&mut self, update: MarketUpdate) -> Result<(), DeployError> {
         let said =
             Said::of(&self.engine, &update.providers, &update.tenants).map_err(DeployError::Invalid)?;
@@ -498,7 +462,7 @@ impl Desk {
             let record = Market { deployment_id: self.id, number, providers, tenants };
             self.write(Write::Market { record, said }).await
         };
-        written.await.map_err(|error| DeployError::away(&error))
+        written.await.map_err(|error| error.told())
     }
 
     /// Records what became of decisions, and learns it in the log's order.
@@ -511,6 +475,12 @@ impl Desk {
             }
             let decision_id = decision_id(&self.engine.run(), sequence);
             heard.push((Told { deployment_id: self.id, decision_id, sequence, outcome }, answer));
+        }
+        // The log's order is the order in which things are learned.
+        if let Err(error) = self.drained().await {
+            let error = error.told();
+            heard.into_iter().for_each(|(_, answer)| drop(answer.send(Err(error.again()))));
+            return;
         }
         let ledger = self.ledger();
         let answers = join_all(heard.iter().map(|(told, _)| ledger.append_body_once(told))).await;
@@ -550,7 +520,7 @@ impl Desk {
             let log_index = self.log_indexes.get(&sequence).copied();
             let row = view::decision(&self.ledger(), self.engine.run(), sequence).await?;
             if let (Some(row), Some(log_index)) = (row, log_index) {
-                let served = serving::served(&self.ledger_url, &row, Vec::new(), log_index);
+                let served = serving::served(&self.ledger_url, &row, Vec::new(), Some(log_index));
                 self.decided.insert(deferral, served);
             }
         }
@@ -559,7 +529,7 @@ impl Desk {
     }
 
     /// Writes what could not be written.
-    async fn catch_up(&mut self) -> Result<(), LedgerError> {
+    async fn catch_up(&mut self) -> Result<(), WriteError> {
         match self.unwritten.take() {
             Some(write) => self.write(write).await,
             None => Ok(()),
@@ -567,46 +537,45 @@ impl Desk {
     }
 
     /// Writes the decisions that were made, and answers.
-    async fn write_decisions(&mut self) -> Result<(), LedgerError> {
+    async fn write_decisions(&mut self) -> Result<(), WriteError> {
         if self.made.is_empty() {
             return Ok(());
         }
         let (made, inputs) = (std::mem::take(&mut self.made), std::mem::take(&mut self.inputs));
         let calls = std::mem::take(&mut self.calls);
-        self.write(Write::Decisions { inputs, calls, made }).await
+        let decisions = made.iter().map(|made| made.decision.clone()).collect();
+        let entry = Entry::Decisions { inputs, calls, decisions };
+        self.write(Write::Decisions { entry, made }).await
     }
 
     /// Writes something and lets it happen; else it is written before anything else happens.
-    async fn write(&mut self, mut write: Write) -> Result<(), LedgerError> {
+    async fn write(&mut self, mut write: Write) -> Result<(), WriteError> {
         let result = self.try_write(&mut write).await;
         if let Err(error) = &result {
-            let error = DeployError::away(error);
+            let error = error.told();
             for owed in &mut self.owed {
-                owed.answer.take().map(|answer| answer.send(Err(error.again())));
+                if let Some(answer) = owed.answer.take() {
+                    drop(answer.send(Err(error.again())));
+                }
             }
             self.unwritten = Some(write);
         }
         result
     }
 
-    async fn try_write(&mut self, write: &mut Write) -> Result<(), LedgerError> {
-        let ledger = self.ledger();
+    async fn try_write(&mut self, write: &mut Write) -> Result<(), WriteError> {
         match write {
-            Write::Decisions { inputs, calls, made } => {
-                // What they were made from, and for, comes before them.
-                for recorded in join_all(inputs.iter().map(|inputs| ledger.append_body(inputs))).await {
-                    recorded?;
-                }
-                for recorded in join_all(calls.iter().map(|called| ledger.append_body(called))).await {
-                    recorded?;
-                }
-                let decisions = made.iter().map(|made| made.decision.clone()).collect();
-                let receipts = ledger.append_decisions(&DecisionBatch { decisions, frontier: None }).await?;
+            Write::Decisions { entry, made } => {
+                let promised = match &self.promising {
+                    Some(_) => leaves(made.iter().map(|made| &made.decision))?,
+                    None => Vec::new(),
+                };
+                let receipts = self.record(entry).await?;
                 let made = std::mem::take(made);
-                self.answer(made, &receipts.receipts);
+                self.answer(made, &receipts, &promised);
             }
             Write::Market { record, said } => {
-                ledger.append_body(record).await?;
+                self.record(&mut Entry::Market(record.clone())).await?;
                 said.tell(&mut self.engine);
                 self.engine.count_market_update();
             }
@@ -623,13 +592,15 @@ impl Desk {
                         record.insert(view::ended(self.id, number, &self.engine))
                     }
                 };
-                ledger.append_body(ended).await?;
+                let ended = ended.clone();
+                self.record(&mut Entry::Window(ended)).await?;
             }
             Write::Change { step, change } => {
-                match step {
-                    Step::Promote => ledger.append_body(&Promoted(change.clone())).await?,
-                    Step::RollBack => ledger.append_body(&RolledBack(change.clone())).await?,
+                let mut entry = match step {
+                    Step::Promote => Entry::Promoted(Promoted(change.clone())),
+                    Step::RollBack => Entry::RolledBack(RolledBack(change.clone())),
                 };
+                self.record(&mut entry).await?;
                 tracing::info!(deployment = self.name, arm = change.arm, cause = ?change.cause, ?step, "the policies change");
                 if let Err(error) = self.lifecycle.apply(&mut self.engine, *step, change) {
                     tracing::error!(deployment = self.name, %error, "what was recorded cannot be done");
@@ -637,13 +608,14 @@ impl Desk {
                 self.counters.changed(*step);
             }
             Write::Outcomes(outcomes) => {
+                let ledger = self.ledger();
                 let answers = join_all(outcomes.iter().map(|told| ledger.append_body_once(told))).await;
                 let mut heard = Vec::new();
                 for (told, answer) in outcomes.iter().zip(answers) {
                     match answer {
                         Ok((receipt, _)) => heard.push((receipt.log_index, told)),
                         Err(error) if error.is_conflict() => {} // another outcome was recorded
-                        Err(error) => return Err(error),
+                        Err(error) => return Err(error.into()),
                     }
                 }
                 heard.sort_by_key(|(log_index, _)| *log_index);
@@ -653,26 +625,40 @@ impl Desk {
         Ok(())
     }
 
+    /// Brings something where it is safe: into the ledger, or into the journal. The receipts of its decisions, if the ledger has
+    /// them.
+    async fn record(&mut self, entry: &mut Entry) -> Result<Vec<Receipt>, WriteError> {
+        match &mut self.promising {
+            None => Ok(entry.append_to(&self.ledger()).await?),
+            Some(promising) => promising.append(entry.clone()).map(|()| Vec::new()),
+        }
+    }
+
     /// Answers all who asked for these decisions.
-    fn answer(&mut self, made: Vec<Made>, receipts: &[Receipt]) {
+    fn answer(&mut self, made: Vec<Made>, receipts: &[Receipt], promised: &[(u64, merkle_log::Hash)]) {
         let window = made.last().map_or(0, |made| made.decision.step);
         let mut served: Vec<Option<ServedDecision>> = Vec::with_capacity(made.len());
         for Made { decision, alternatives, deferral } in made {
-            let log_index = view::log_index(receipts, &decision);
+            let log_index = self.promising.is_none().then(|| view::log_index(receipts, &decision));
             let answer = serving::served(&self.ledger_url, &decision, alternatives, log_index);
             if let Some(deferral) = deferral {
                 self.decided.insert(deferral, answer.clone());
             }
             served.push(Some(answer));
         }
+        let now = Utc::now();
         for Owed { made, keyed, answer } in std::mem::take(&mut self.owed) {
+            let promise = self.promise(promised.get(made.clone()).unwrap_or_default(), now);
             let decisions = served[made].iter_mut().filter_map(Option::take).collect();
             let (deployment, run) = (self.name.clone(), self.engine.run());
-            let decided = DeploymentDecisions { deployment, run, window, decisions };
-            if let Some(keyed) = keyed {
+            let decided =
+                promise.map(|promise| DeploymentDecisions { deployment, run, window, decisions, promise });
+            if let (Some(keyed), Ok(decided)) = (keyed, &decided) {
                 self.remembered.insert(keyed, decided.clone());
             }
-            answer.map(|answer| answer.send(Ok(decided)));
+            if let Some(answer) = answer {
+                drop(answer.send(decided));
+            }
         }
     }
 

@@ -30,6 +30,21 @@ pub enum DeployError {
     /// Another trainer serves it.
     #[error("another trainer serves the deployment")]
     Elsewhere,
+    /// Another trainer may have promised decisions that are not in the ledger yet.
+    #[error("{0}")]
+    JournalElsewhere(String),
+    /// The journal of what was promised is not as it was written.
+    #[error("{0}")]
+    JournalDamaged(String),
+    /// The journal cannot be written.
+    #[error("{0}")]
+    Journal(String),
+    /// As much was promised as may wait for the ledger.
+    #[error("{most} decisions and records wait for the ledger, and no more may")]
+    Full {
+        /// As many may.
+        most: u64,
+    },
     /// It has more calls than it can answer.
     #[error("the deployment has as many calls as may wait")]
     Busy,

@@ -18,6 +18,8 @@ use super::{
     desk::{Answer, Call, Desk},
     engine::Engine,
     lifecycle::Lifecycle,
+    opening::Opening,
+    promising::Promising,
     replay,
     schedule::Schedule,
 };
@@ -51,7 +53,7 @@ impl Deployments {
         }
     }
 
-    async fn desk(&self, entry: &Arc<Entry>) -> Result<mpsc::Sender<Call>, DeployError> {
+    pub(super) async fn desk(&self, entry: &Arc<Entry>) -> Result<mpsc::Sender<Call>, DeployError> {
         let mut desk = entry.desk.lock().await;
         if let Some(open) = desk.as_ref().filter(|desk| !desk.is_closed()) {
             return Ok(open.clone());
@@ -62,7 +64,11 @@ impl Deployments {
             Err(error) if error.is_lease_held() => return Err(DeployError::Elsewhere),
             Err(error) => return Err(error.into()),
         };
-        let made = match self.engine(&entry.created).await {
+        let made = async {
+            let opening = self.opening(&ledger, &entry.created).await?;
+            Ok((self.engine(&entry.created).await?, opening))
+        };
+        let (made, opening) = match made.await {
             Ok(made) => made,
             Err(error) => {
                 _ = lease.release().await;
@@ -75,10 +81,14 @@ impl Deployments {
         self.0.work.spawn_blocking(move || {
             let ledger = deployments.0.ledger.fenced(lease.fence());
             runtime.block_on(async {
+                let mut desk = None;
                 tokio::select! {
                     () = deployments.0.shutdown.cancelled() => {}
                     () = lease.lost().cancelled() => {}
-                    () = deployments.serve(&entry, ledger, made, calls) => {}
+                    () = deployments.serve(&entry, ledger, (made, opening), calls, &mut desk) => {}
+                }
+                if let Some(desk) = desk {
+                    desk.close(!lease.lost().is_cancelled()).await;
                 }
                 let given_back = tokio::time::timeout(GLANCE, lease.release()).await;
                 if given_back.is_err() {
@@ -94,10 +104,21 @@ impl Deployments {
         &self,
         entry: &Entry,
         ledger: Ledger,
-        (mut engine, mut lifecycle): (Engine, Lifecycle),
+        ((mut engine, mut lifecycle), mut opening): ((Engine, Lifecycle), Option<Opening>),
         mut calls: mpsc::Receiver<Call>,
+        place: &mut Option<Desk>,
     ) {
         let Created { deployment_id, settings, .. } = &entry.created;
+        if let Some(opening) = &mut opening
+            && let Err(error) = opening.recover(&ledger).await
+        {
+            tracing::error!(deployment = settings.name, %error, "what was promised cannot be appended");
+            if error.is_conflict() && !error.is_lease_lost() {
+                let what = format!("something else stands where a decision was promised to be ({error})");
+                *entry.damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+            }
+            return;
+        }
         let replayed = match replay::replay(&ledger, *deployment_id, &mut engine, &mut lifecycle).await {
             Ok(replayed) => replayed,
             Err(error) => {
@@ -110,7 +131,8 @@ impl Deployments {
         };
         lifecycle.is_live();
         let session_id = Uuid::now_v7();
-        let opened = Opened { deployment_id: *deployment_id, session_id };
+        let promises = opening.as_ref().map(|opening| opening.keeper.key());
+        let opened = Opened { deployment_id: *deployment_id, session_id, promises };
         if let Err(error) = ledger.append_body(&opened).await {
             tracing::error!(deployment = settings.name, %error, "the deployment cannot be opened");
             return;
@@ -120,10 +142,21 @@ impl Deployments {
             decisions = engine.next_sequence(),
             "the deployment is served here"
         );
-        let place = (*deployment_id, settings.name.clone(), settings.clock);
-        let known = (replayed, self.0.counters.clone());
+        let counters = self.0.counters.clone();
+        let promising =
+            match opening.map(|opening| Promising::begin(opening, &ledger, counters.promises.clone())) {
+                None => None,
+                Some(Ok(promising)) => Some(promising),
+                Some(Err(error)) => {
+                    tracing::error!(deployment = settings.name, %error, "the journal cannot be used");
+                    return;
+                }
+            };
+        let named = (*deployment_id, settings.name.clone(), settings.clock);
         let ledger_url = self.0.ledger_url.clone();
-        let mut desk = Desk::new(place, session_id, ledger, ledger_url, (engine, lifecycle), known);
+        let desk =
+            Desk::new(named, session_id, (ledger, ledger_url), (engine, lifecycle), (replayed, counters));
+        let desk = place.insert(desk.promising(promising));
         let mut group = Vec::with_capacity(GROUP);
         loop {
             let received = calls.recv_many(&mut group, GROUP);
@@ -135,6 +168,9 @@ impl Deployments {
                 0 => return,
                 usize::MAX => desk.tick(Utc::now()).await,
                 _ => desk.take(std::mem::take(&mut group), Utc::now()).await,
+            }
+            if desk.is_broken() {
+                return; // whoever calls next begins with what is on the disk
             }
         }
     }
@@ -171,6 +207,6 @@ impl Deployments {
     }
 }
 
-fn damage(entry: &Entry) -> Option<String> {
+pub(super) fn damage(entry: &Entry) -> Option<String> {
     entry.damage.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

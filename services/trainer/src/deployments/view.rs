@@ -50,6 +50,7 @@ pub(super) fn stream(engine: &Engine, lifecycle: &Lifecycle) -> DeploymentStream
             .collect(),
         champion: engine.arms().champion() as u32, // of few
         challengers: lifecycle.challengers(engine),
+        promises: None,
         state_sha256: engine.state_sha256(),
     }
 }

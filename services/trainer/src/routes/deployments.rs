@@ -75,9 +75,10 @@ async fn list_deployments(State(state): State<AppState>) -> ApiResult<Json<Page<
     responses(
         (status = 200, description = "The deployment.", body = Deployment),
         (status = 404, description = "`deployment_not_found`."),
-        (status = 409, description = "`deployment_cannot_continue`."),
+        (status = 409, description = "`deployment_cannot_continue`, `deployment_journal_damaged`."),
         (status = 422, description = "`invalid_request`: `now` where the deployment goes by the trainer's clock."),
-        (status = 503, description = "`deployment_elsewhere`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
+        (status = 503, description = "`deployment_elsewhere`, `deployment_journal_elsewhere`, \
+            `journal_unavailable`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
 async fn get_deployment(
     State(state): State<AppState>,
     Path(name): Path<String>,
@@ -91,7 +92,8 @@ async fn get_deployment(
 ///
 /// The requests are decided in order, on what the deployment remembers: what is left of capacities and budgets, what was
 /// told of earlier jobs, what waits. Each decision is in the ledger before it is answered, with the probability with which it
-/// was made. A request may be deferred to the end of its window. After 503 the requests may have been decided without anybody
+/// was made; or, with the `durability` `promise`, in a journal from which it gets there, as the answer's signed `promise` says.
+/// A request may be deferred to the end of its window. After 503 the requests may have been decided without anybody
 /// being told; asked again they are other requests, unless the call has an `Idempotency-Key`: then it gets the decisions that it
 /// got or would have got, also from a trainer that was started since (which does not tell any more why not the other
 /// providers).
@@ -102,10 +104,11 @@ async fn get_deployment(
     responses(
         (status = 200, description = "The decisions, in the order of the requests.", body = DeploymentDecisions),
         (status = 404, description = "`deployment_not_found`."),
-        (status = 409, description = "`deployment_stopped`, `deployment_cannot_continue`. `idempotency_key_in_use`: a call with \
+        (status = 409, description = "`deployment_stopped`, `deployment_cannot_continue`, `deployment_journal_damaged`. `idempotency_key_in_use`: a call with \
             the key is not answered yet. `idempotency_key_reused`: for other requests."),
         (status = 422, description = "`invalid_request`: each wrong element by its JSON pointer; none was decided."),
-        (status = 503, description = "`deployment_elsewhere`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
+        (status = 503, description = "`deployment_elsewhere`, `deployment_journal_elsewhere`, \
+            `journal_unavailable`, `promises_full`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
 async fn ask_deployment(
     State(state): State<AppState>,
     Path(name): Path<String>,
@@ -125,9 +128,10 @@ async fn ask_deployment(
     responses(
         (status = 200, description = "Whether it waits, or where it goes.", body = DeferredDecision),
         (status = 404, description = "`deployment_not_found`, `not_deferred`."),
-        (status = 409, description = "`deployment_cannot_continue`."),
+        (status = 409, description = "`deployment_cannot_continue`, `deployment_journal_damaged`."),
         (status = 422, description = "`invalid_request`: `now` where the deployment goes by the trainer's clock."),
-        (status = 503, description = "`deployment_elsewhere`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
+        (status = 503, description = "`deployment_elsewhere`, `deployment_journal_elsewhere`, \
+            `journal_unavailable`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
 async fn get_deferred_decision(
     State(state): State<AppState>,
     Path((name, id)): Path<(String, Uuid)>,
@@ -146,9 +150,10 @@ async fn get_deferred_decision(
     responses(
         (status = 200, description = "Where the stream stands.", body = DeploymentStream),
         (status = 404, description = "`deployment_not_found`."),
-        (status = 409, description = "`deployment_stopped`, `deployment_cannot_continue`."),
+        (status = 409, description = "`deployment_stopped`, `deployment_cannot_continue`, `deployment_journal_damaged`."),
         (status = 422, description = "`invalid_request`: each wrong field by its JSON pointer."),
-        (status = 503, description = "`deployment_elsewhere`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
+        (status = 503, description = "`deployment_elsewhere`, `deployment_journal_elsewhere`, \
+            `journal_unavailable`, `promises_full`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
 async fn put_market(
     State(state): State<AppState>,
     Path(name): Path<String>,
@@ -167,9 +172,10 @@ async fn put_market(
     responses(
         (status = 200, description = "A page of decisions.", body = Page<OpenDecision>),
         (status = 404, description = "`deployment_not_found`."),
-        (status = 409, description = "`deployment_cannot_continue`."),
+        (status = 409, description = "`deployment_cannot_continue`, `deployment_journal_damaged`."),
         (status = 422, description = "`invalid_request`: the cursor is none."),
-        (status = 503, description = "`deployment_elsewhere`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
+        (status = 503, description = "`deployment_elsewhere`, `deployment_journal_elsewhere`, \
+            `journal_unavailable`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
 async fn list_open_decisions(
     State(state): State<AppState>,
     Path(name): Path<String>,
@@ -192,9 +198,10 @@ async fn list_open_decisions(
         (status = 200, description = "The challenger is the champion.", body = Deployment),
         (status = 404, description = "`deployment_not_found`."),
         (status = 409, description = "`no_challenger`, `challenger_not_ready`, `deployment_stopped`, \
-                                      `deployment_cannot_continue`."),
+                                      `deployment_cannot_continue`, `deployment_journal_damaged`."),
         (status = 422, description = "`invalid_request`: which of several challengers."),
-        (status = 503, description = "`deployment_elsewhere`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
+        (status = 503, description = "`deployment_elsewhere`, `deployment_journal_elsewhere`, \
+            `journal_unavailable`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
 async fn promote_challenger(
     State(state): State<AppState>,
     Path(name): Path<String>,
@@ -214,9 +221,10 @@ async fn promote_challenger(
     responses(
         (status = 200, description = "It is rolled back.", body = Deployment),
         (status = 404, description = "`deployment_not_found`."),
-        (status = 409, description = "`no_challenger`, `deployment_stopped`, `deployment_cannot_continue`."),
+        (status = 409, description = "`no_challenger`, `deployment_stopped`, `deployment_cannot_continue`, `deployment_journal_damaged`."),
         (status = 422, description = "`invalid_request`: which of several challengers."),
-        (status = 503, description = "`deployment_elsewhere`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
+        (status = 503, description = "`deployment_elsewhere`, `deployment_journal_elsewhere`, \
+            `journal_unavailable`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
 async fn roll_back_challenger(
     State(state): State<AppState>,
     Path(name): Path<String>,
@@ -235,9 +243,10 @@ async fn roll_back_challenger(
     responses(
         (status = 200, description = "It is stopped.", body = Deployment),
         (status = 404, description = "`deployment_not_found`."),
-        (status = 409, description = "`deployment_cannot_continue`."),
+        (status = 409, description = "`deployment_cannot_continue`, `deployment_journal_damaged`."),
         (status = 422, description = "`invalid_request`."),
-        (status = 503, description = "`deployment_elsewhere`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
+        (status = 503, description = "`deployment_elsewhere`, `deployment_journal_elsewhere`, \
+            `journal_unavailable`, `policy_busy`, `remembrancer_unavailable`, `recovering`.")))]
 async fn stop_deployment(
     State(state): State<AppState>,
     Path(name): Path<String>,

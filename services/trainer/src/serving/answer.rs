@@ -21,7 +21,7 @@ pub(super) fn answer(
             let offset = decision.sequence.checked_sub(receipt.first_sequence)?;
             (offset < receipt.count).then_some(receipt.first_log_index + offset)
         })?;
-        Some(served(ledger_url, decision, alternatives, log_index))
+        Some(served(ledger_url, decision, alternatives, Some(log_index)))
     });
     let decisions = decisions.collect::<Option<_>>()?;
     Some(ServedDecisions { policy_id: policy.id, run: policy.digest, decisions })
@@ -32,7 +32,7 @@ pub(crate) fn served(
     ledger_url: &str,
     decision: &Decision,
     alternatives: Vec<Alternative>,
-    log_index: u64,
+    log_index: Option<u64>,
 ) -> ServedDecision {
     ServedDecision {
         id: decision_id(&decision.run, decision.sequence),

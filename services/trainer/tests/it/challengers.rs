@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use api::{
     deployments::{
         Challenger, ChallengerMode, ChallengerState, ChangeChampion, Clock, DeployedRequest, Deployment,
-        DeploymentRequest, DeploymentStream, Explore, Guardrails, MarketUpdate, NewDeployment, Promotion,
-        ShadowStatus,
+        DeploymentRequest, DeploymentStream, Durability, Explore, Guardrails, MarketUpdate, NewDeployment,
+        Promotion, ShadowStatus,
     },
     policies::{NewPolicy, Outcome, RoutingRequest, ServedDecision},
     remembrancer::Action,
@@ -52,6 +52,7 @@ fn settings(policy_id: Uuid, challengers: Vec<Challenger>) -> NewDeployment {
         challengers,
         guardrails: None,
         promotion: Promotion::default(),
+        durability: Durability::default(),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use api::{
     deployments::{
-        Clock, DeployedRequest, DeploymentDecisions, DeploymentRequest, DeploymentStatus, Explore,
-        MarketUpdate, NewDeployment, OpenDecisionQuery, Promotion,
+        Clock, DeployedRequest, DeploymentDecisions, DeploymentRequest, DeploymentStatus, Durability,
+        Explore, MarketUpdate, NewDeployment, OpenDecisionQuery, Promotion,
     },
     policies::{AlternativeReason, NewPolicy, Outcome, ProviderNow, RoutingRequest, ServedDecision},
     remembrancer::Action,
@@ -19,11 +19,11 @@ use uuid::Uuid;
 use crate::support::Stack;
 
 /// 2026-11-30 is a Monday.
-fn start() -> DateTime<Utc> {
+pub(crate) fn start() -> DateTime<Utc> {
     "2026-11-30T00:00:00Z".parse().unwrap()
 }
 
-fn at(window: i64, seconds: i64) -> Option<DateTime<Utc>> {
+pub(crate) fn at(window: i64, seconds: i64) -> Option<DateTime<Utc>> {
     Some(start() + TimeDelta::seconds(3600 * window + seconds))
 }
 
@@ -31,12 +31,12 @@ fn spec(preset: &str) -> EnvironmentSpec {
     serde_json::from_value(serde_json::json!({"preset": preset})).unwrap()
 }
 
-async fn import(trainer: &Trainer, rule: &str, preset: &str) -> Uuid {
+pub(crate) async fn import(trainer: &Trainer, rule: &str, preset: &str) -> Uuid {
     let policy = NewPolicy { rule: Some(rule.into()), environment: spec(preset), ..NewPolicy::default() };
     trainer.import_policy(&policy).await.unwrap().id
 }
 
-fn settings(name: &str, policy_id: Uuid) -> NewDeployment {
+pub(crate) fn settings(name: &str, policy_id: Uuid) -> NewDeployment {
     NewDeployment {
         name: name.into(),
         policy_id,
@@ -50,11 +50,12 @@ fn settings(name: &str, policy_id: Uuid) -> NewDeployment {
         challengers: Vec::new(),
         guardrails: None,
         promotion: Promotion::default(),
+        durability: Durability::default(),
     }
 }
 
 /// An A100 in eu-west-1: flux (1.7 $, 140 h), akash (1.8 $, 220 h) and aethir (2.5 $) serve it.
-fn inference(hours: f64) -> DeployedRequest {
+pub(crate) fn inference(hours: f64) -> DeployedRequest {
     let request = RoutingRequest {
         tenant: "tenant-research".into(),
         workload: "llm_inference".into(),
@@ -64,7 +65,7 @@ fn inference(hours: f64) -> DeployedRequest {
     DeployedRequest { request, retry_of: None, id: None }
 }
 
-fn call(now: Option<DateTime<Utc>>, requests: Vec<DeployedRequest>) -> DeploymentRequest {
+pub(crate) fn call(now: Option<DateTime<Utc>>, requests: Vec<DeployedRequest>) -> DeploymentRequest {
     DeploymentRequest { requests, now, ..DeploymentRequest::default() }
 }
 
@@ -83,11 +84,11 @@ async fn budget(trainer: &Trainer) -> f64 {
     stream.tenants.iter().find(|tenant| tenant.id == "tenant-research").unwrap().remaining_budget_usd
 }
 
-fn done(latency_ms: f64) -> Outcome {
+pub(crate) fn done(latency_ms: f64) -> Outcome {
     Outcome { succeeded: true, latency_ms: Some(latency_ms), ..Outcome::default() }
 }
 
-fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> String {
+pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> String {
     match result {
         Err(ClientError::Problem(problem)) => problem.code.clone(),
         other => panic!("expected a refusal, got {other:?}"),
@@ -113,6 +114,12 @@ async fn what_was_sent_somewhere_is_not_there_for_the_next_call_and_is_again_in_
     let next = one(&trainer, "gateway", at(1, 0), 60.0).await;
     assert_eq!(next.provider.as_deref(), Some("flux"));
     assert_eq!(stack.ledger.records_of("deployment.window").len(), 1);
+    // nothing is recorded that deployments without promises did not have before there were any
+    let opened = &stack.ledger.records_of("deployment.opened")[0].body;
+    assert_eq!(opened.keys().collect::<Vec<_>>(), ["deployment_id", "session_id"]);
+    assert!(
+        !stack.ledger.records_of("deployment.created")[0].body["settings"].to_string().contains("durability")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,7 +237,7 @@ async fn a_request_that_waits_is_decided_before_the_window_ends() {
 }
 
 /// A stream with everything that can be in one.
-async fn feed(trainer: &Trainer, windows: std::ops::Range<i64>) {
+pub(crate) async fn feed(trainer: &Trainer, windows: std::ops::Range<i64>) {
     for window in windows {
         let mut sent = Vec::new();
         for n in 0..12 {

@@ -15,6 +15,7 @@ mod pause;
 mod planted;
 mod policies;
 mod priors;
+mod promises;
 mod rewind;
 mod runs;
 mod support;

@@ -1,6 +1,6 @@
 //! A trainer in process, between a fake remembrancer and a fake psi-field.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use api::trainer::{EnvironmentSpec, Interventions, NewRun, Run, RunStatus};
 use client::{Endpoint, Trainer};
@@ -17,6 +17,8 @@ pub(crate) struct Stack {
     pub(crate) max_concurrent_runs: usize,
     pub(crate) max_environments: usize,
     pub(crate) environment_idle_seconds: u64,
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) promise_buffer: u64,
     trainer: Option<Running>,
 }
 
@@ -37,13 +39,15 @@ impl Stack {
 
     pub(crate) async fn without_trainer() -> Self {
         let (ledger, field) = (FakeRemembrancer::start().await, FakePsiField::start().await);
-        let Config { max_environments, environment_idle_seconds, .. } = Config::default();
+        let Config { max_environments, environment_idle_seconds, promise_buffer, .. } = Config::default();
         Self {
             ledger,
             field,
             max_concurrent_runs: 2,
             max_environments,
             environment_idle_seconds,
+            data_dir: None,
+            promise_buffer,
             trainer: None,
         }
     }
@@ -67,6 +71,8 @@ impl Stack {
             max_concurrent_runs: self.max_concurrent_runs,
             max_environments: self.max_environments,
             environment_idle_seconds: self.environment_idle_seconds,
+            data_dir: self.data_dir.clone(),
+            promise_buffer: self.promise_buffer,
             ..Config::default()
         };
         let shutdown = CancellationToken::new();
@@ -156,7 +162,7 @@ impl Running {
         self.client().run(id).await.unwrap()
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.shutdown.cancel();
         (&mut self.server).await.unwrap();
     }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use api::{
     Hash,
-    remembrancer::{Checkpoint, ConsistencyProof, ConsistencyQuery},
+    remembrancer::{Checkpoint, ConsistencyProof, ConsistencyQuery, LogKey},
 };
 use axum::{
     Json,
     extract::{Query, State},
     response::{IntoResponse, Response},
 };
+
+use merkle_log::note::NoteSigner;
 
 use super::{Ledger, Shared, lock};
 use crate::problem;
@@ -21,6 +23,12 @@ impl Ledger {
         let last = usize::try_from(size).ok()?.checked_sub(1)?;
         self.roots.get(last).copied()
     }
+}
+
+/// A key of the usual log's name, which signs nothing here.
+pub(super) async fn key() -> Json<LogKey> {
+    let signer = NoteSigner::new("ai-mesh/log", &[1; 32]).expect("it can be a key's name");
+    Json(LogKey { verifier_key: signer.verifier_key().to_string() })
 }
 
 pub(super) async fn checkpoint(State(shared): State<Arc<Shared>>) -> Json<Checkpoint> {
