@@ -111,6 +111,11 @@ impl Appends {
         Self { sequencer, queue: Arc::default() }
     }
 
+    /// The writer itself, for what is no append alone.
+    pub(crate) fn sequencer(&self) -> &Sequencer {
+        &self.sequencer
+    }
+
     /// Records what of the batch is not recorded yet. What is recorded already must be the same, byte for byte. Whoever
     /// stops waiting does not interrupt it.
     ///
@@ -221,7 +226,7 @@ async fn attempt(sequencer: &Sequencer, entries: &mut [Entry]) -> Result<Vec<Res
     let mut append = sequencer.begin().await?;
     let before = append.next_index();
     let answers = write(&mut append, entries).await?;
-    if append.next_index() > before {
+    if append.next_index() > before || append.writes() {
         append.commit().await?;
     }
     Ok(answers)

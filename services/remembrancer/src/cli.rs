@@ -72,10 +72,11 @@ async fn check(config: Config) -> Result<ExitCode, Box<dyn Error + Send + Sync>>
             // The exit code says it too; nobody need read this.
             let _ = writeln!(
                 io::stdout(),
-                "intact: {} leaves ({} decisions of {} runs, {} records), {} tiles, {} artifacts",
+                "intact: {} leaves ({} decisions of {} runs{}, {} records), {} tiles, {} artifacts",
                 report.leaves,
                 report.decisions,
                 report.runs,
+                report.deleted_in_words(),
                 report.records,
                 report.tiles,
                 report.artifacts

@@ -4,6 +4,7 @@
 //! type could only drift from it.
 
 mod batch;
+mod deletion;
 mod export;
 mod partitions;
 mod query;
@@ -11,6 +12,7 @@ mod rows;
 mod runs;
 
 pub use batch::Batch;
+pub use deletion::{Wish, delete, deleted_at, sweep};
 pub use export::Export;
 pub use partitions::{PARTITION_ROWS, ensure_partitions};
 pub use query::{Filter, at_index, in_range, list, locate, run_head};

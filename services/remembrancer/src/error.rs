@@ -94,6 +94,24 @@ pub enum LogError {
         /// The content's digest.
         actual: Hash,
     },
+    /// The decision was deleted; its hash is still there.
+    #[error("the decision at log index {index} was deleted")]
+    Deleted {
+        /// Its log index.
+        index: u64,
+        /// Its run's digest.
+        run: Hash,
+        /// The record that says so.
+        record: String,
+    },
+    /// Only what ended training runs decided can be deleted.
+    #[error("the decisions of the run {run} cannot be deleted: {why}")]
+    RunNotEnded {
+        /// The run's digest.
+        run: Hash,
+        /// What is missing.
+        why: String,
+    },
     /// There is no such thing.
     #[error("{0}")]
     NotFound(NotFound),
@@ -341,6 +359,22 @@ impl From<LogError> for ApiError {
                 "digest_mismatch",
                 format!(
                     "The content's SHA-256 is {actual}, expected {expected} as in the path. Nothing was stored."
+                ),
+            ),
+            LogError::Deleted { index, run, record } => ApiError::new(
+                StatusCode::GONE,
+                "decision_deleted",
+                format!(
+                    "The decision at log index {index} was deleted with all others of the run {run}; GET /v1/records/{record} \
+                     says when and why. Its hash is still in the log: GET /v1/log/proofs/inclusion proves it, for whoever has \
+                     a copy."
+                ),
+            ),
+            LogError::RunNotEnded { run, why } => conflict(
+                "run_not_ended",
+                format!(
+                    "The decisions of the run {run} cannot be deleted: {why}. Nothing was deleted. Only those of training \
+                     runs can be, once every run with this digest has ended."
                 ),
             ),
             LogError::NotFound(what) => not_found(&what),

@@ -5,7 +5,7 @@ mod runs;
 
 use merkle_log::{
     Frontier, Hash, canonical_leaf_hash, leaf_hash,
-    tile::{Edge, TILE_WIDTH, Tile, TileId, TileSet},
+    tile::{Edge, MissingHash, TILE_WIDTH, Tile, TileId, TileSet},
 };
 use sqlx::{PgConnection, PgPool};
 
@@ -28,10 +28,23 @@ pub struct Report {
     /// Leaves, which are decisions and records.
     pub leaves: u64,
     pub decisions: u64,
+    /// Decisions that were deleted: their hashes are part of all roots, and a record says that they were.
+    pub deleted: u64,
     pub records: u64,
     pub tiles: u64,
     pub runs: u64,
     pub artifacts: u64,
+}
+
+impl Report {
+    /// Behind the number of decisions, where some were deleted.
+    #[must_use]
+    pub fn deleted_in_words(&self) -> String {
+        match self.deleted {
+            0 => String::new(),
+            deleted => format!(" and {deleted} deleted ones"),
+        }
+    }
 }
 
 /// Why the log is not known to be intact.
@@ -125,7 +138,17 @@ impl Check {
                     self.record(&record)?;
                     leaf
                 }
-                (None, None) => return different(format!("log index {index} has no row")),
+                (None, None) => {
+                    self.runs.check_deleted(index)?;
+                    // what is left of it is its hash, which the roots below and those that were signed have in them
+                    let (id, positions) = TileId::of_node(0, index);
+                    let missing = |missing: MissingHash| FsckError::Difference(missing.to_string());
+                    let leaf = tree.hashes(id, positions).map_err(missing)?[0];
+                    self.frontier.push(leaf);
+                    self.runs.deleted(index, leaf, &self.frontier)?;
+                    self.report.deleted += 1;
+                    leaf
+                }
                 (Some(_), Some(_)) => return different(format!("log index {index} has two rows")),
             };
             leaves.push(leaf);
@@ -203,6 +226,7 @@ impl Check {
             return different(format!("there are {} tiles, expected {}", beyond.tiles, self.report.tiles));
         }
         self.runs.finish()?;
+        self.runs.deletions(&mut *db).await?;
         signed_head(&mut *db, self.head).await?;
         let wrong = sqlx::query_scalar!(
             "SELECT sha256 FROM artifacts WHERE sha256(bytes) <> sha256 OR length(bytes) <> size_bytes LIMIT 1"

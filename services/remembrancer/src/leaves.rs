@@ -8,7 +8,7 @@ use merkle_log::{
     canonical_json,
 };
 use serde_json::value::RawValue;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::{
     decisions,
@@ -50,7 +50,7 @@ pub async fn find(db: &PgPool, name: &LeafName, head: Head) -> Result<u64> {
 /// The canonical JSON that was hashed into the leaf, from the row.
 ///
 /// # Errors
-/// The database's; the row is gone.
+/// The database's; the decision was deleted.
 pub async fn text(db: &PgPool, index: u64) -> Result<String> {
     if let Some(row) = decisions::at_index(db, index).await? {
         let bytes =
@@ -59,14 +59,22 @@ pub async fn text(db: &PgPool, index: u64) -> Result<String> {
     }
     match records::at_index(db, index).await? {
         Some(record) => record.leaf_text(),
-        None => Err(LogError::Inconsistent(format!("the leaf {index} has no row"))),
+        None => Err(gone(&mut *db.acquire().await?, index).await?),
     }
+}
+
+/// Why a leaf has no row: its decision was deleted, or somebody removed it behind the service's back.
+async fn gone(db: &mut PgConnection, index: u64) -> Result<LogError> {
+    Ok(match decisions::deleted_at(db, index).await? {
+        Some((run, record)) => LogError::Deleted { index, run, record },
+        None => LogError::Inconsistent(format!("the leaf {index} has no row")),
+    })
 }
 
 /// The entries of these log indexes as a bundle of C2SP tlog-tiles.
 ///
 /// # Errors
-/// The database's; the log is not that long; an entry is too long for a bundle.
+/// The database's; the log is not that long; an entry is too long for a bundle, or was deleted.
 pub async fn bundle(db: &PgPool, indexes: Range<u64>) -> Result<Vec<u8>> {
     let mut db = db.acquire().await?;
     if indexes.end > log::head(&mut *db).await?.size {
@@ -87,7 +95,7 @@ pub async fn bundle(db: &PgPool, indexes: Range<u64>) -> Result<Vec<u8>> {
                 canonical_json(&row.decision).map_err(|error| LogError::Inconsistent(error.to_string()))?
             }
             (None, Some(record)) => record.leaf_text()?.into_bytes(),
-            (None, None) => return Err(LogError::Inconsistent(format!("the leaf {index} has no row"))),
+            (None, None) => return Err(gone(&mut db, index).await?),
         };
         entries.push(entry);
     }

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::remembrancer::{BatchReceipts, Cosignatures, Fence};
+use api::remembrancer::{BatchReceipts, Cosignatures, DeletedDecisions, Fence};
 use merkle_log::{
     checkpoint::Checkpoint,
     note::{KeyError, VerifierKey},
@@ -20,7 +20,7 @@ use crate::{
     appends::Appends,
     config::Config,
     cosignatures, database,
-    decisions::Batch,
+    decisions::{self, Batch, Wish},
     error::{LogError, Result},
     log::{self, Head, Sequencer},
     metrics::{self, AppMetrics},
@@ -134,6 +134,7 @@ impl AppState {
         }
         state.work.spawn(state.clone().sign_what_grows());
         state.work.spawn(state.clone().index_earlier_records());
+        state.work.spawn(state.clone().sweep_deleted());
         Ok(state)
     }
 
@@ -313,6 +314,43 @@ impl AppState {
             Ok(recorded)
         };
         tokio::spawn(work).await.map_err(|error| LogError::Interrupted(error.to_string()))?
+    }
+
+    /// Deletes a run's decisions. A caller that goes away does not interrupt it half way; the rows are removed afterwards.
+    ///
+    /// # Errors
+    /// As [`decisions::delete`].
+    pub(crate) async fn delete_decisions(&self, wish: Wish) -> Result<DeletedDecisions> {
+        let state = self.clone();
+        let work = async move {
+            let db = state.db()?;
+            let deleted = decisions::delete(db, state.appends.sequencer(), wish, log::now()).await?;
+            if deleted.decisions > 0 {
+                state.grown_to(log::head(db).await?.size);
+                state.metrics.records.increment(1);
+                state.work.spawn(state.clone().sweep_deleted());
+            }
+            Ok(deleted)
+        };
+        tokio::spawn(work).await.map_err(|error| LogError::Interrupted(error.to_string()))?
+    }
+
+    /// Removes what was deleted, also by a process that died before it had removed it.
+    async fn sweep_deleted(self) {
+        loop {
+            let swept = async { decisions::sweep(self.db()?).await };
+            let pause = match self.shutdown.run_until_cancelled(swept).await {
+                None | Some(Ok(())) => return,
+                Some(Err(LogError::NotOpen(_))) => REOPEN_EVERY,
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "deleted decisions cannot be removed yet");
+                    10 * REOPEN_EVERY
+                }
+            };
+            if self.shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
+        }
     }
 
     fn grown_to(&self, size: u64) {

@@ -180,6 +180,37 @@ pub struct RunHead {
     pub next_sequence: u64,
     /// RFC 6962 root over all of the run's decisions so far, in order.
     pub run_root: Hash,
+    /// The record that says that decisions of it were deleted; absent where all are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<String>,
+}
+
+/// A run's decisions were deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeletedDecisions {
+    /// The run's digest.
+    pub run: Hash,
+    /// How many were deleted now; 0 when all had been deleted before.
+    pub decisions: u64,
+    /// The record about it: who wanted it, when, and why.
+    pub record_id: String,
+    /// RFC 6962 root over the run's decisions, which it keeps.
+    pub run_root: Hash,
+}
+
+/// Why decisions are to be deleted.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams, Validate)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DeletionQuery {
+    /// Why. It is recorded.
+    #[garde(length(bytes, min = 1, max = 1000))]
+    #[param(example = "its disk is full")]
+    pub reason: String,
+    /// Who wants it, in the caller's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(inner(length(bytes, min = 1, max = 200)))]
+    pub by: Option<String>,
 }
 
 /// A decision with its index in the log.

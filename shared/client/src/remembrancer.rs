@@ -4,9 +4,10 @@ use api::{
     Format, Hash, Page,
     remembrancer::{
         Artifact, BatchReceipts, Checkpoint, ConsistencyProof, ConsistencyQuery, Cosignatures,
-        CosignedCheckpoint, DecisionBatch, DecisionQuery, Evidence, Fence, FenceQuery, InclusionProof,
-        LeafQuery, Lease, LeaseClaim, LeaseQuery, LeaseRelease, LeaseRenewal, LogKey, NewRecord, Record,
-        RecordQuery, RecordReceipt, RecordedDecision, RunHead, TrustQuery, Verdict,
+        CosignedCheckpoint, DecisionBatch, DecisionQuery, DeletedDecisions, DeletionQuery, Evidence, Fence,
+        FenceQuery, InclusionProof, LeafQuery, Lease, LeaseClaim, LeaseQuery, LeaseRelease, LeaseRenewal,
+        LogKey, NewRecord, Record, RecordQuery, RecordReceipt, RecordedDecision, RunHead, TrustQuery,
+        Verdict,
     },
 };
 use bytes::Bytes;
@@ -68,6 +69,16 @@ impl Remembrancer {
     pub(crate) async fn post_encoded_decisions(&self, batch: Bytes) -> Result<BatchReceipts, ClientError> {
         let call = self.connection.post(&["v1", "decisions"]).query(&self.fence);
         call.body("application/json", batch).answer().await
+    }
+
+    /// `DELETE /v1/log/runs/{digest}/decisions`. May be repeated.
+    pub async fn delete_decisions(
+        &self,
+        run: &Hash,
+        query: &DeletionQuery,
+    ) -> Result<DeletedDecisions, ClientError> {
+        let run = run.to_string();
+        self.connection.delete(&["v1", "log", "runs", &run, "decisions"]).query(query).answer().await
     }
 
     /// `GET /v1/decisions`.

@@ -45,10 +45,11 @@ impl Fsck {
         let (text, json, answer) = match checked {
             Ok(report) => (
                 format!(
-                    "intact: {} leaves ({} decisions of {} runs, {} records), {} tiles, {} artifacts",
+                    "intact: {} leaves ({} decisions of {} runs{}, {} records), {} tiles, {} artifacts",
                     report.leaves,
                     report.decisions,
                     report.runs,
+                    report.deleted_in_words(),
                     report.records,
                     report.tiles,
                     report.artifacts
@@ -57,6 +58,7 @@ impl Fsck {
                     "intact": true,
                     "leaves": report.leaves,
                     "decisions": report.decisions,
+                    "deleted_decisions": report.deleted,
                     "records": report.records,
                     "tiles": report.tiles,
                     "runs": report.runs,

@@ -13,6 +13,7 @@ use crate::{
 
 mod actions;
 mod compare;
+pub(crate) mod deletion;
 
 /// List the runs of a running stack, newest first, or act on one of them
 #[derive(Debug, Args)]
@@ -28,7 +29,10 @@ mod compare;
   mesh runs pause last
   mesh runs label last --name \"without replay\" --tag paper --tag ablation
   mesh runs rewind last --episodes-done 10 --learning-rate 0.05
-  mesh runs compare 01936c1e-5f6a last"
+  mesh runs compare 01936c1e-5f6a last
+  mesh runs delete 01936c1e-5f6a --reason \"its disk is full\"
+  mesh runs prune --older-than 30d --reason \"older than we keep\"
+  mesh runs prune --keep-gb 20 --dry-run --reason \"its disk is full\""
 )]
 pub(crate) struct Runs {
     #[command(subcommand)]

@@ -13,6 +13,7 @@ use client::{Remembrancer, Trainer};
 use uuid::Uuid;
 
 use crate::{
+    commands::runs::deletion::BYTES_PER_DECISION,
     connection::{Connection, Needs, StackArgs, stack_failed},
     evaluation::{HeldOutArgs, evaluate, trainings_of},
     exit::{Answer, usage},
@@ -105,9 +106,6 @@ fn after_help() -> String {
 
 /// Trainings when nobody says how many: the fewest of which the spread says something.
 const DEFAULT_TRAININGS: u32 = 3;
-
-/// A decision in the ledger takes about this many bytes, its share of indexes and tree included.
-const BYTES_PER_DECISION: f64 = 300.0;
 
 /// From here on it is said how much a run will write.
 const LARGE_RUN_BYTES: f64 = 5e9;

@@ -5,6 +5,7 @@
 mod api_key;
 mod backup;
 mod compose;
+mod deletion;
 mod errors;
 mod federation;
 mod follow;

@@ -30,6 +30,9 @@ pub(crate) async fn write(append: &mut Append, entries: &mut [Entry]) -> Result<
     let plans = plan(append, entries, &claims, &mut runs, &mut drafts).await?;
 
     runs.copy(append.db()).await?;
+    if runs.restores() {
+        append.has_written();
+    }
     for (entry, plan) in entries.iter_mut().zip(&plans) {
         match (entry, plan) {
             (Entry::Decisions { batch, .. }, Plan::Decisions(taken)) if taken.recorded() > 0 => {

@@ -10,6 +10,11 @@ use crate::error::Result;
 /// log of a billion leaves has a few hundred.
 pub const PARTITION_ROWS: u64 = 1 << 22;
 
+/// The table of a partition.
+pub(super) fn name(partition: u64) -> String {
+    format!("decisions_p{partition:06}")
+}
+
 /// Makes the partitions for these log indexes, as far as they are not there. The caller holds the log's
 /// head, so nobody else makes them at the same time.
 ///
@@ -17,7 +22,7 @@ pub const PARTITION_ROWS: u64 = 1 << 22;
 /// The database's.
 pub async fn ensure_partitions(db: &mut PgConnection, indexes: Range<u64>) -> Result<()> {
     for partition in indexes.start / PARTITION_ROWS..indexes.end.div_ceil(PARTITION_ROWS) {
-        let name = format!("decisions_p{partition:06}");
+        let name = name(partition);
         let there = sqlx::query_scalar!(r#"SELECT to_regclass($1) IS NOT NULL AS "there!""#, &name)
             .fetch_one(&mut *db)
             .await?;

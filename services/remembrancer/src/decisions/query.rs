@@ -146,7 +146,10 @@ pub async fn run_head(db: &PgPool, run: api::Hash) -> Result<RunHead> {
             .ok_or(NotFound::Run(run))?;
     let next_sequence = unsigned(row.next_sequence)?;
     let run_root = api::Hash(frontier_of(next_sequence, &row.frontier)?.root());
-    Ok(RunHead { run, first_sequence: unsigned(row.first_sequence)?, next_sequence, run_root })
+    let deletion =
+        sqlx::query_scalar("SELECT deletion FROM runs WHERE digest = $1 AND deleted_until IS NOT NULL");
+    let deletion = deletion.bind(&run.0[..]).fetch_optional(db).await?;
+    Ok(RunHead { run, first_sequence: unsigned(row.first_sequence)?, next_sequence, run_root, deletion })
 }
 
 /// The query for what matches, in the log's order, after the words of a statement that it is for; none when nothing
@@ -180,12 +183,13 @@ pub(super) async fn matching(
     Ok(Some(query))
 }
 
-/// A query that [`rows::from_row`] can read, after the words of a statement that it is for.
+/// A query that [`rows::from_row`] can read, of what is not deleted, after the words of a statement that it is for.
 fn select(from: &str, statement: &str) -> QueryBuilder<Postgres> {
     let columns = rows::COLUMNS.replace("action", "action::text AS action");
     let columns: Vec<_> = columns.split(", ").map(|column| format!("d.{column}")).collect();
     QueryBuilder::new(format!(
-        "{statement}SELECT {}, r.digest FROM {from} JOIN runs r ON r.id = d.run_id",
+        "{statement}SELECT {}, r.digest FROM {from} JOIN runs r ON r.id = d.run_id \
+         AND (r.deleted_until IS NULL OR d.sequence < r.deleted_from OR d.sequence >= r.deleted_until)",
         columns.join(", ")
     ))
 }

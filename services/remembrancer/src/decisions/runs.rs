@@ -25,6 +25,8 @@ struct Run {
     frontier: Frontier,
     /// The lease that its last decisions came under, and its token.
     fence: Option<Fence>,
+    /// The sequence numbers whose decisions were deleted.
+    deleted: Option<Range<u64>>,
     is_changed: bool,
 }
 
@@ -33,6 +35,17 @@ pub(crate) struct Runs {
     runs: HashMap<api::Hash, Run>,
     /// What is new, in the log's order.
     new: Vec<New>,
+    /// What had been deleted and is there again.
+    restored: Vec<Restored>,
+}
+
+/// Decisions that had been deleted, at their places in the log.
+struct Restored {
+    run: api::Hash,
+    decisions: Arc<Vec<Decision>>,
+    /// Which of them.
+    positions: Range<usize>,
+    first_log_index: u64,
 }
 
 /// New decisions of one batch.
@@ -75,14 +88,19 @@ impl Runs {
         if !digests.is_empty() {
             let digests: Vec<Vec<u8>> = digests.iter().map(|digest| digest.0.to_vec()).collect();
             let rows = sqlx::query!(
-                r#"SELECT digest, id, first_sequence, first_frontier, next_sequence, frontier, lease, lease_token
+                r#"SELECT digest, id, first_sequence, first_frontier, next_sequence, frontier, lease, lease_token, deleted_from,
+                          deleted_until
                    FROM runs WHERE digest = ANY($1) ORDER BY digest FOR UPDATE"#,
                 &digests
             );
             for row in rows.fetch_all(db).await? {
                 let next_sequence = unsigned(row.next_sequence)?;
                 let token = unsigned(row.lease_token)?;
+                let deleted = row.deleted_from.zip(row.deleted_until);
                 let run = Run {
+                    deleted: deleted
+                        .map(|(from, until)| Ok::<_, LogError>(unsigned(from)?..unsigned(until)?))
+                        .transpose()?,
                     fence: row.lease.map(|lease| Fence { lease, token }),
                     id: row.id,
                     first_sequence: unsigned(row.first_sequence)?,
@@ -94,7 +112,7 @@ impl Runs {
                 runs.insert(api::Hash(digest(&row.digest)?), run);
             }
         }
-        Ok(Self { runs, new: Vec::new() })
+        Ok(Self { runs, new: Vec::new(), restored: Vec::new() })
     }
 
     /// Gives what of the batch is not recorded yet its place, the first of it at `first_index`. What is recorded already, or
@@ -148,19 +166,67 @@ impl Runs {
             }
             self.push(batch, joined, first_index, fence);
         }
+        self.restore(batch, &earlier);
         let first = pending.first().copied().unwrap_or(self.new.len() - usize::from(is_new));
         Ok(Ok(Taken::of(batch, earlier, first..self.new.len(), (batch.decisions.len() - joined) as u64)))
     }
 
-    /// Writes the rows of all that is new.
+    /// Brings back what was deleted of these decisions, which have the leaves of those that are recorded: from the first
+    /// deleted one on, so that what stays deleted is a range.
+    fn restore(&mut self, batch: &Batch, earlier: &[Commit]) {
+        let Some(run) = self.runs.get_mut(&batch.run) else { return };
+        for commit in earlier {
+            let Some(deleted) = run.deleted.clone() else { return };
+            let end = commit.end().min(batch.end_sequence()).min(deleted.end);
+            if batch.first_sequence.max(commit.first_sequence) > deleted.start || end <= deleted.start {
+                continue;
+            }
+            let position = |sequence: u64| (sequence - batch.first_sequence) as usize;
+            self.restored.push(Restored {
+                run: batch.run,
+                decisions: batch.decisions.clone(),
+                positions: position(deleted.start)..position(end),
+                first_log_index: commit.first_log_index + (deleted.start - commit.first_sequence),
+            });
+            run.deleted = (end < deleted.end).then_some(end..deleted.end);
+        }
+    }
+
+    /// Whether rows are written although nothing is new.
+    pub(crate) fn restores(&self) -> bool {
+        !self.restored.is_empty()
+    }
+
+    /// Writes the rows of all that is new, and of what is there again.
     ///
     /// # Errors
     /// The database's.
     pub(crate) async fn copy(&self, db: &mut PgConnection) -> Result<()> {
-        let (Some(first), Some(last)) = (self.new.first(), self.new.last()) else { return Ok(()) };
-        let last_index = last.commit.first_log_index + last.commit.count;
-        ensure_partitions(db, first.commit.first_log_index..last_index).await?;
-        let mut parts = Vec::with_capacity(self.new.len());
+        if let (Some(first), Some(last)) = (self.new.first(), self.new.last()) {
+            let last_index = last.commit.first_log_index + last.commit.count;
+            ensure_partitions(db, first.commit.first_log_index..last_index).await?;
+        }
+        if self.new.is_empty() && self.restored.is_empty() {
+            return Ok(());
+        }
+        let mut parts = Vec::with_capacity(self.new.len() + self.restored.len());
+        for restored in &self.restored {
+            let Some(run) = self.runs.get(&restored.run) else { continue };
+            let count = restored.positions.len() as u64;
+            // those that nobody had removed yet
+            sqlx::query("DELETE FROM decisions WHERE log_index >= $1 AND log_index < $2")
+                .bind(signed(restored.first_log_index))
+                .bind(signed(restored.first_log_index + count))
+                .execute(&mut *db)
+                .await?;
+            parts.push((restored.first_log_index, run.id, &restored.decisions[restored.positions.clone()]));
+            sqlx::query("UPDATE runs SET deleted_from = $2, deleted_until = $3 WHERE id = $1")
+                .bind(run.id)
+                .bind(run.deleted.as_ref().map(|range| signed(range.start)))
+                .bind(run.deleted.as_ref().map(|range| signed(range.end)))
+                .execute(&mut *db)
+                .await?;
+        }
         for new in &self.new {
             if let Some(run) = self.runs.get(&new.run) {
                 parts.push((new.commit.first_log_index, run.id, &new.decisions[new.joined..]));
@@ -455,6 +521,7 @@ async fn start_run(db: &mut PgConnection, batch: &Batch) -> Result<Result<Run>> 
         next_sequence: sequence,
         frontier,
         fence: None,
+        deleted: None,
         is_changed: false,
     }))
 }

@@ -33,6 +33,8 @@ pub struct Append {
     /// What was added.
     added: Vec<Hash>,
     cached: OwnedMutexGuard<Option<Edge>>,
+    /// Whether rows were written without a leaf being added.
+    writes: bool,
 }
 
 impl Sequencer {
@@ -60,7 +62,7 @@ impl Sequencer {
         if frontier.root() != head.root {
             return Err(LogError::Inconsistent("the tiles do not give the head's root".into()));
         }
-        Ok(Append { transaction, edge, frontier, added: Vec::new(), cached })
+        Ok(Append { transaction, edge, frontier, added: Vec::new(), cached, writes: false })
     }
 }
 
@@ -75,6 +77,17 @@ impl Append {
     #[must_use]
     pub fn next_index(&self) -> u64 {
         self.frontier.len()
+    }
+
+    /// Says that rows were written, whether or not a leaf is added.
+    pub fn has_written(&mut self) {
+        self.writes = true;
+    }
+
+    /// Whether rows were written without a leaf.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.writes
     }
 
     /// Where the rows of the leaves are written.

@@ -1,8 +1,8 @@
 use api::{
     Hash, Page,
     remembrancer::{
-        BatchReceipts, DecisionBatch, DecisionExportQuery, DecisionQuery, FenceQuery, RecordedDecision,
-        RunHead,
+        BatchReceipts, DecisionBatch, DecisionExportQuery, DecisionQuery, DeletedDecisions, DeletionQuery,
+        FenceQuery, RecordedDecision, RunHead,
     },
 };
 use axum::{
@@ -16,7 +16,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{export, leases, page};
 use crate::{
-    decisions::{self, Batch, Filter},
+    decisions::{self, Batch, Filter, Wish},
+    error::LogError,
     state::AppState,
 };
 
@@ -29,6 +30,7 @@ pub(super) fn routes(body_limit: usize) -> OpenApiRouter<AppState> {
         .routes(routes!(get_decisions_csv))
         .routes(routes!(get_decisions_ndjson))
         .routes(routes!(get_run_head))
+        .routes(routes!(delete_decisions))
 }
 
 /// Record decisions
@@ -139,6 +141,34 @@ async fn all(state: &AppState, query: DecisionQuery, lines: Lines) -> ApiResult<
         (status = 503, description = "`database_unavailable`.")))]
 async fn get_run_head(State(state): State<AppState>, Path(digest): Path<Hash>) -> ApiResult<Json<RunHead>> {
     Ok(Json(decisions::run_head(state.db()?, digest).await?))
+}
+
+/// Delete a run's decisions
+///
+/// Of a training run that has ended, as all others with its digest have: what its decisions say is gone for good, and the room
+/// on the disk is given back soon after. Their hashes stay, so that the log's and the run's roots, every checkpoint and every
+/// proof of what remains are as before; a record says who deleted them, when, and why. Whoever records the same decisions
+/// again brings them back.
+#[utoipa::path(delete, path = "/v1/log/runs/{digest}/decisions", tag = "decisions",
+    params(("digest" = Hash, Path, description = "The run's digest.",
+        example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"), DeletionQuery),
+    responses(
+        (status = 200, description = "They are deleted, now or before.", body = DeletedDecisions),
+        (status = 404, description = "`run_not_found`: no decision of it is recorded here."),
+        (status = 409, description = "`run_not_ended`: a run with this digest has not ended, or it is none of a training run."),
+        (status = 422, description = "`invalid_request`: the reason is missing or too long."),
+        (status = 503, description = "`database_unavailable`, `disk_full`: send it again.")))]
+async fn delete_decisions(
+    State(state): State<AppState>,
+    Path(run): Path<Hash>,
+    Query(DeletionQuery { reason, by }): Query<DeletionQuery>,
+) -> ApiResult<Json<DeletedDecisions>> {
+    for (pointer, text) in [("?reason", Some(&reason)), ("?by", by.as_ref())] {
+        if text.is_some_and(|text| text.contains('\0')) {
+            return Err(LogError::invalid(pointer, "expected text without NUL characters").into());
+        }
+    }
+    Ok(Json(state.delete_decisions(Wish { run, reason, by }).await?))
 }
 
 fn filter(query: DecisionQuery, from_index: u64) -> Filter {

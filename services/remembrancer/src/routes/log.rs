@@ -110,6 +110,7 @@ async fn get_consistency_proof(
         (status = 200, description = "Record, audit path, signed checkpoint and key.", body = Evidence),
         (status = 404, description = "`leaf_not_found`, `record_not_found`, `decision_not_found`: it is not in that tree. \
             `quorum_not_found`: no checkpoint has enough cosignatures."),
+        (status = 410, description = "`decision_deleted`: its hash is all that is left of it."),
         (status = 422, description = "`invalid_request`: no leaf is named, or more than one, or the tree is smaller."),
         (status = 503, description = "`database_unavailable`.")))]
 async fn get_evidence(
@@ -128,6 +129,7 @@ async fn get_evidence(
         (status = 200, description = "The proof.", body = String, content_type = "text/plain"),
         (status = 404, description = "`leaf_not_found`, `record_not_found`, `decision_not_found`: it is not in that tree. \
             `quorum_not_found`: no checkpoint has enough cosignatures."),
+        (status = 410, description = "`decision_deleted`: its hash is all that is left of it."),
         (status = 422, description = "`invalid_request`: no leaf is named, or more than one, or the tree is smaller."),
         (status = 503, description = "`database_unavailable`.")))]
 async fn get_tlog_proof(

@@ -5,6 +5,7 @@
 mod artifacts;
 mod cosignatures;
 mod decisions;
+mod deletion;
 mod exact;
 mod export;
 mod feeder;

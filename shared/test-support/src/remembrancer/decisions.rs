@@ -187,6 +187,7 @@ pub(super) async fn head(State(shared): State<Arc<Shared>>, Path(digest): Path<H
     match lock(&shared.ledger).runs.get(&digest) {
         None => problem(404, "run_not_found", format!("There is nothing of the run {digest}.")),
         Some(run) => Json(RunHead {
+            deletion: None,
             run: digest,
             first_sequence: run.first_sequence,
             next_sequence: run.next_sequence(),

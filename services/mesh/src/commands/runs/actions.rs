@@ -5,7 +5,10 @@ use clap::{Args, Subcommand};
 use client::Trainer;
 use uuid::Uuid;
 
-use super::compare::Compare;
+use super::{
+    compare::Compare,
+    deletion::{Delete, Prune},
+};
 use crate::{
     exit::{Answer, usage},
     hints,
@@ -28,6 +31,11 @@ pub(super) enum Action {
     Label(Label),
     /// Compare two runs: configuration, metrics, and where their decisions part
     Compare(Compare),
+    /// Delete what ended runs decided, for good; their hashes, figures, checkpoints and policies stay, and so does every proof
+    /// of what remains
+    Delete(Delete),
+    /// Delete what the oldest runs decided: those that ended long ago, or as many as it takes until what is left is small enough
+    Prune(Prune),
 }
 
 /// One run.
@@ -114,6 +122,8 @@ impl Action {
             Self::Rewind(rewind) => rewind.run(),
             Self::Label(label) => label.run(),
             Self::Compare(compare) => compare.run(),
+            Self::Delete(delete) => delete.run(),
+            Self::Prune(prune) => prune.run(),
         }
     }
 }
