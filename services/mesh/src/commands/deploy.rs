@@ -86,7 +86,7 @@ struct Create {
     /// How long an outcome is waited for, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     outcome_deadline: u32,
-    /// Answer calls before their decisions are in the ledger, with a signed promise that they will be (`mesh verify --promise`)
+    /// Answer calls before their decisions are in the ledger, with a signed promise that they will be, which `mesh verify --promise promise.json` checks
     #[arg(long)]
     promise: bool,
     #[command(flatten)]
