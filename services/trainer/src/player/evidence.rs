@@ -2,6 +2,7 @@
 
 use federation::Stream;
 use policy::{Knowledge, Swarm};
+use uuid::Uuid;
 
 use super::Player;
 use crate::{
@@ -52,8 +53,16 @@ impl Others {
                 federation.taken_in(ledger, run.digest, last, stream).await
             }
         })?;
-        swarm.heed(taken_in.as_ref()).map_err(|error| Halt::Failed(format!("what others have seen: {error}")))
+        heed(swarm, taken_in.as_ref(), run.id)
     }
+}
+
+/// Lets a swarm act on what others have seen. A learner knows what its evidence may say better than the fold does: what it
+/// cannot act on is passed over, whole, because no other node may end a run. Whoever repeats the run does the same.
+fn heed(swarm: &mut Swarm, others: Option<&Knowledge>, run: Uuid) -> Result<(), Halt> {
+    let Err(error) = swarm.heed(others) else { return Ok(()) };
+    tracing::warn!(%run, %error, "what others have seen cannot be acted on and is passed over");
+    swarm.heed(None).map_err(|error| Halt::Failed(format!("what others have seen: {error}")))
 }
 
 impl Player<'_> {
@@ -84,9 +93,34 @@ impl Player<'_> {
             federation.take_in(ledger, run, episodes_done, stream, unlearned).await
         })?;
         if !is_over {
-            let heeded = self.swarm.heed(taken_in.as_ref());
-            heeded.map_err(|error| Halt::Failed(format!("what others have seen: {error}")))?;
+            heed(&mut self.swarm, taken_in.as_ref(), self.run.id)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::SwarmConfig;
+    use routing_env::{Environment, Preset, Reward};
+    use serde_json::json;
+
+    use super::*;
+
+    /// Found by a fuzzer: a table of a q-learning swarm that names what this catalog does not have.
+    #[test]
+    fn no_evidence_of_another_node_ends_a_run() {
+        let env = Environment::built_in(Preset::Contended).with_steps(10);
+        let config = SwarmConfig::new("q-learning", &json!({}), 1).unwrap();
+        let mut swarm = Swarm::new(config, &env).unwrap();
+        swarm.play(&env, 1, Reward::EXCESS_COST);
+        let mut evidence = swarm.gathered().unwrap();
+        let cells = evidence.learned["cells"].as_array_mut().unwrap();
+        cells[0][0][0] = json!(200);
+        assert!(swarm.clone().heed(Some(&evidence)).is_err());
+        let mut alone = swarm.clone();
+        assert!(heed(&mut swarm, Some(&evidence), Uuid::nil()).is_ok());
+        let [told, untold] = [&mut swarm, &mut alone].map(|swarm| swarm.play(&env, 2, Reward::EXCESS_COST));
+        assert_eq!(told, untold, "it goes on as if nobody had told it anything");
     }
 }
