@@ -41,6 +41,8 @@ impl Training {
         let child = Command::new(env!("CARGO_BIN_EXE_mesh"))
             .args(TRAIN)
             .env("MESH_LOG", "info,service_kit=debug")
+            // what it prints is run as a shell would, without Cargo
+            .env_remove("CARGO")
             .env("MESH_KNOWN_LOGS", folder.join(KNOWN_LOGS))
             .current_dir(folder)
             .stdout(Stdio::piped())
