@@ -61,6 +61,7 @@ pub fn ordinary_windows(first: u64) -> Vec<Window> {
             time: Some(300 * i as i64),
             channels: BTreeMap::from([("open".to_owned(), wave)]),
             acknowledged: Vec::new(),
+            trials: Vec::new(),
         }
     };
     (0..24).map(window).collect()
@@ -115,7 +116,7 @@ fn window(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Window> {
     let channels =
         names.map(|name| number(bytes).map(|value| (name.to_owned(), value))).collect::<Result<_, _>>()?;
     let time = if bytes.arbitrary()? { Some(bytes.arbitrary()?) } else { None };
-    Ok(Window { number: 0, time, agents, swarm, channels, acknowledged: Vec::new() })
+    Ok(Window { number: 0, time, agents, swarm, channels, acknowledged: Vec::new(), trials: Vec::new() })
 }
 
 fn option(

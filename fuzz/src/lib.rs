@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use merkle_log::{Hash, checkpoint::Checkpoint, leaf_hash, node_hash, note::NoteSigner};
 
+pub mod federation;
 pub mod field;
 pub mod markets;
 pub mod naive;

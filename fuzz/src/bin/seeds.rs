@@ -4,16 +4,22 @@ use std::{fs, io, ops::Range, path::Path};
 
 use ai_mesh_fuzz::{
     RECORDS, SIGNER, evidence,
+    federation::{ByName, author, contribution, node, swarm, unlearned},
     field::ordinary_windows,
     head, leaves,
     markets::{CATALOG, SMALL, WORKLOADS, learners, train},
     naive,
 };
-use api::trainer::{Agent, EpisodeMetrics};
+use api::trainer::{AgentState, EpisodeMetrics};
+use federation::{Advised, Exclusion, Gossip, Message, gossip::roots};
 use merkle_log::{
-    cosignature::Cosigner, proof::consistency_ranges, tlog_proof::TlogProof, witness::AddCheckpoint,
+    canonical_json, cosignature::Cosigner, proof::consistency_ranges, tlog_proof::TlogProof,
+    witness::AddCheckpoint,
 };
-use policy::{PolicyFile, Rule, Swarm, SwarmConfig, Training};
+use policy::{
+    MetaTraining, PRIOR_FORMAT, PolicyFile, Prior, Rule, Swarm, SwarmConfig, Training, WorldRange,
+    registry::LEARNERS,
+};
 use psi::{Field, Settings};
 use routing_env::{Catalog, Workloads};
 use serde_json::{Value, json};
@@ -28,11 +34,14 @@ fn main() -> io::Result<()> {
         ("add_checkpoint", add_checkpoints()),
         ("canonical_json", RECORDS.map(str::to_owned).into()),
         ("catalog", vec![CATALOG.to_owned(), text(&Catalog::built_in())]),
+        ("contribution", contributions()),
         ("evidence", (0..RECORDS.len()).map(evidence).collect()),
+        ("gossip", messages()),
         ("log_checkpoint", vec![head().to_text(), note(), format!("{}extension\n", head().to_text())]),
         ("metrics_csv", vec![metrics_csv()]),
         ("note", vec![note(), SIGNER.to_secret_text(), SIGNER.verifier_key().to_string()]),
         ("policy_file", policy_files()),
+        ("prior", priors()),
         ("run_checkpoint", run_checkpoints()),
         ("run_request", run_requests().iter().map(Value::to_string).collect()),
         ("snapshot", snapshots()),
@@ -85,6 +94,72 @@ fn trust_policy() -> String {
         text.push_str(&format!("witness {name} {}\n", cosigner.witness_key()));
     }
     text + "group X 2 X1 X2 X3\ngroup Y any Y1 Y2 Y3\ngroup both all X Y\nquorum both\n"
+}
+
+/// What each learner has seen, and what the adaptive one would have seen of nothing.
+fn contributions() -> Vec<String> {
+    let sealed = LEARNERS.iter().map(|learner| contribution(author(2), learner.name, 1));
+    let mut texts: Vec<String> =
+        sealed.map(|sealed| String::from_utf8_lossy(sealed.bytes()).into_owned()).collect();
+    let mut of_nothing: Value = serde_json::from_str(&texts[0]).expect("JSON");
+    of_nothing["knowledge"] = serde_json::to_value(unlearned("adaptive")).expect("JSON");
+    texts.push(text(&of_nothing));
+    // canonical, as they are taken
+    let canonical = |text: &String| {
+        let value: Value = serde_json::from_str(text).expect("JSON");
+        String::from_utf8_lossy(&canonical_json(&value).expect("it has canonical JSON")).into_owned()
+    };
+    texts.iter().map(canonical).collect()
+}
+
+/// One of each kind, as two nodes tell each other.
+fn messages() -> Vec<String> {
+    let held = [contribution(author(1), "cem", 1), contribution(author(2), "cem", 3)];
+    let (mut one, mut other) = (node(author(1), &held[..1]), node(author(2), &held[1..]));
+    let exclusion = Exclusion { author: author(3), from_sequence: 1, reason: "it lies".into() };
+    other.advise(Advised { by: author(2), version: 1, exclusion, stands: true }, json!(author(2)));
+    let mut messages = vec![Message::Roots { roots: roots(&other), answer: false }];
+    messages.push(Message::Heads {
+        entries: other.heads().entries().collect(),
+        advice: other.proved_advice().collect(),
+        answer: false,
+    });
+    let (mut gossip, mut replies) = (Gossip::new(vec![author(2)]), Vec::new());
+    for message in messages.clone() {
+        gossip.receive(&mut one, &author(2), message, &ByName, &mut replies);
+    }
+    messages.extend(replies.into_iter().map(|(_, message)| message));
+    let wanted = Message::Want { artifact: held[1].name(), have: vec![] };
+    let mut answers = Vec::new();
+    Gossip::new(vec![author(1)]).receive(&mut other, &author(1), wanted, &ByName, &mut answers);
+    messages.extend(answers.into_iter().map(|(_, message)| message));
+    messages.iter().map(text).collect()
+}
+
+/// Of every learner that can pool what it learned.
+fn priors() -> Vec<String> {
+    let prior = |learner: &policy::registry::Learner| {
+        let mut swarm = swarm(learner.name)?;
+        train(&mut swarm, &SMALL);
+        let known = swarm.knowledge().pop()?;
+        let worlds = WorldRange { first_seed: 0, count: 1 };
+        let prior = Prior {
+            format: PRIOR_FORMAT.into(),
+            algorithm: learner.name.into(),
+            start: learner.pool(&[(&SMALL, &known)]).ok()?,
+            learning: learner.ways().into_iter().next()?,
+            meta_training: MetaTraining {
+                worlds,
+                validation: worlds,
+                seed: 1,
+                rounds: 1,
+                episodes: 3,
+                steps_per_episode: 3,
+            },
+        };
+        Some(text(&prior))
+    };
+    LEARNERS.iter().filter_map(prior).collect()
 }
 
 fn metrics_csv() -> String {
@@ -170,7 +245,7 @@ fn run_checkpoints() -> Vec<String> {
         let plan = RunPlan::new(&serde_json::from_value(run).expect("a run")).expect("a valid run");
         let mut swarm = Swarm::new(plan.swarm.clone(), &plan.environment).expect("a small catalog");
         swarm.play(&plan.environment, plan.run.seed, plan.reward);
-        let agent = |agent| Agent {
+        let agent = |agent| AgentState {
             agent,
             q_table_size: 0,
             avg_reward: None,
@@ -188,6 +263,8 @@ fn run_checkpoints() -> Vec<String> {
             swarm: swarm.state(),
             field: None,
             pending_acknowledgements: vec![],
+            pending_trials: vec![],
+            windows_tried: 0,
             episodes: vec![EpisodeMetrics::default()],
             agents: (0..plan.run.agents).map(agent).collect(),
             reproducible: true,
