@@ -45,13 +45,13 @@ pub fn headline(report: &Report) -> Option<String> {
         let difference = differences.get(Figure::Reward)?;
         let by = gain(&difference, reward(report, other));
         let other = short_name(report, other);
-        let made = report.comparisons.iter().find(|made| made.policy == subject && made.versus == versus);
-        Some(match word(&difference, made.is_some_and(|made| made.holds)) {
-            "BETTER" => format!("is better than {role}, {other} (reward {by})"),
-            "WORSE" => format!("is worse than {role}, {other} (reward {by})"),
-            "AHEAD" => format!("is ahead of {role}, {other} (reward {by}, which may be chance)"),
-            "BEHIND" => format!("is behind {role}, {other} (reward {by}, which may be chance)"),
-            _ => format!("shows no difference to {role}, {other}"),
+        let holds = comparison(report, subject, versus).is_some_and(|made| made.holds);
+        Some(match Place::of(&difference, holds) {
+            Place::Better => format!("is better than {role}, {other} (reward {by})"),
+            Place::Worse => format!("is worse than {role}, {other} (reward {by})"),
+            Place::Ahead => format!("is ahead of {role}, {other} (reward {by}, which may be chance)"),
+            Place::Behind => format!("is behind {role}, {other} (reward {by}, which may be chance)"),
+            Place::Even => format!("shows no difference to {role}, {other}"),
         })
     };
     let best = best_rule(report).filter(|best| *best != subject && *best != baseline);
@@ -72,14 +72,14 @@ pub fn headline(report: &Report) -> Option<String> {
 fn standings(report: &Report, subject: usize) -> Vec<Standing> {
     let policy = &report.policies[subject];
     let mut standings = Vec::new();
-    let of = |versus| report.comparisons.iter().find(|c| c.policy == subject && c.versus == versus);
-    let against = |label: &str, comparison: &Comparison, differences: &Estimates| {
+    let of = |versus| comparison(report, subject, versus);
+    let against = |label: &str, made: &Comparison, differences: &Estimates| {
         let difference = differences.get(Figure::Reward)?;
         Some(Standing {
-            label: format!("{label}, {}", short_name(report, comparison.other)),
-            word: word(&difference, comparison.holds).into(),
-            by: format!("reward {}", gain(&difference, reward(report, comparison.other))),
-            detail: certainty(&difference, comparison.holds),
+            label: format!("{label}, {}", short_name(report, made.other)),
+            word: Place::of(&difference, made.holds).word().into(),
+            by: format!("reward {}", gain(&difference, reward(report, made.other))),
+            detail: certainty(&difference, made.holds),
         })
     };
     standings.extend(
@@ -103,10 +103,10 @@ fn standings(report: &Report, subject: usize) -> Vec<Standing> {
     {
         standings.push(Standing {
             label: "training".into(),
-            word: match side(&difference) {
-                Side::Above if made.holds => "ADDS",
-                Side::Below if made.holds => "HARMS",
-                _ => word(&difference, made.holds),
+            word: match Place::of(&difference, made.holds) {
+                Place::Better => "ADDS",
+                Place::Worse => "HARMS",
+                place => place.word(),
             }
             .into(),
             by: format!("reward {}", gain(&difference, reward(report, made.other))),
@@ -116,15 +116,44 @@ fn standings(report: &Report, subject: usize) -> Vec<Standing> {
     standings
 }
 
-/// Who is called better is so beyond doubt: `holds` says that it is not one of many comparisons that came out so.
-fn word(difference: &Estimate, holds: bool) -> &'static str {
-    match side(difference) {
-        Side::Above if holds => "BETTER",
-        Side::Below if holds => "WORSE",
-        Side::Above => "AHEAD",
-        Side::Below => "BEHIND",
-        Side::Undecided => "EVEN",
+/// How one stands to another.
+#[derive(Clone, Copy)]
+enum Place {
+    Better,
+    /// Better on these seeds, which may be chance.
+    Ahead,
+    Even,
+    /// Worse on these seeds, which may be chance.
+    Behind,
+    Worse,
+}
+
+impl Place {
+    /// Who is called better is so beyond doubt: `holds` says that it is not one of many comparisons that came out so.
+    fn of(difference: &Estimate, holds: bool) -> Self {
+        match side(difference) {
+            Side::Above if holds => Self::Better,
+            Side::Below if holds => Self::Worse,
+            Side::Above => Self::Ahead,
+            Side::Below => Self::Behind,
+            Side::Undecided => Self::Even,
+        }
     }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Better => "BETTER",
+            Self::Ahead => "AHEAD",
+            Self::Even => "EVEN",
+            Self::Behind => "BEHIND",
+            Self::Worse => "WORSE",
+        }
+    }
+}
+
+/// What a policy was compared with.
+fn comparison(report: &Report, subject: usize, versus: Versus) -> Option<&Comparison> {
+    report.comparisons.iter().find(|made| made.policy == subject && made.versus == versus)
 }
 
 /// A difference of rewards as a share of what the other earns; as it is, where that is no gain.
