@@ -43,7 +43,8 @@ struct Column {
     missed_by: Vec<f64>,
 }
 
-/// The limits of these seeds, in which so much is requested (what came of it does not matter); `None` when it was cancelled, as `progress` tells.
+/// The limits of these seeds, in which so much is requested (what came of it does not matter); `None` when it was
+/// cancelled, as `progress` tells.
 ///
 /// # Errors
 /// When the solver fails.
@@ -56,13 +57,9 @@ pub fn solve(
 ) -> Option<Result<Vec<ConstrainedLimit>, AllocationError>> {
     let of_seed = |(seed, asked): &(u64, Sums)| {
         let problems: Vec<StepProblem> = Sample::all(env).problems(env, preference, *seed).collect();
-        let of = |(i, constraint): (usize, &Constraint)| {
-            constraint.terms(asked.tenants.len()).map(move |term| (i, term))
-        };
-        let (constraint_of, terms): (Vec<usize>, Vec<Term>) =
-            constraints.iter().enumerate().flat_map(of).unzip();
+        let terms = Term::of_all(constraints, asked.tenants.len());
         let units = terms.iter().map(|term| term.unit_price(preference, env)).collect();
-        let search = Search { problems, preference, constraints, terms, constraint_of, units, asked };
+        let search = Search { problems, preference, constraints, terms, units, asked };
         search.run(progress)
     };
     let solved: Vec<Option<Result<ConstrainedLimit, AllocationError>>> =
@@ -75,9 +72,8 @@ struct Search<'a> {
     problems: Vec<StepProblem>,
     preference: Preference,
     constraints: &'a [Constraint],
-    /// What they come to, and of which each is.
+    /// What they come to.
     terms: Vec<Term>,
-    constraint_of: Vec<usize>,
     /// Of each term.
     units: Vec<f64>,
     asked: &'a Sums,
@@ -153,11 +149,7 @@ impl Search<'_> {
 
     /// The prices of the constraints, where these are of the terms.
     fn of_constraints(&self, prices: &[f64]) -> Vec<f64> {
-        let mut highest = vec![0.0; self.constraints.len()];
-        for (constraint, price) in self.constraint_of.iter().zip(prices) {
-            highest[*constraint] = f64::max(highest[*constraint], *price);
-        }
-        highest
+        Term::dearest(self.constraints, self.asked.tenants.len(), prices)
     }
 
     /// The best mixture of these allocations, and of serving nothing, that meets the constraints, and their prices there.

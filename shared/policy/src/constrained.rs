@@ -55,8 +55,7 @@ impl Constrained {
         swarm: &Swarm,
         env: &Environment,
     ) -> Self {
-        let tenants = env.workloads().tenants.len();
-        let terms: Vec<Term> = constraints.iter().flat_map(|constraint| constraint.terms(tenants)).collect();
+        let terms = Term::of_all(&constraints, env.workloads().tenants.len());
         let first_prices = vec![0.0; terms.len()];
         let mut constrained = Self { preference, constraints, terms, first_prices };
         let (mut swarm, mut found) = (swarm.clone(), Vec::new());
@@ -77,12 +76,8 @@ impl Constrained {
         seed: u64,
         watch: impl FnMut(&StepReport) -> ControlFlow<()>,
     ) -> Option<Vec<f64>> {
-        let mut prices = self.play_terms(swarm, env, seed, watch)?.into_iter();
-        let tenants = env.workloads().tenants.len();
-        let dearest = |constraint: &Constraint| {
-            prices.by_ref().take(constraint.terms(tenants).count()).fold(0.0, f64::max)
-        };
-        Some(self.constraints.iter().map(dearest).collect())
+        let prices = self.play_terms(swarm, env, seed, watch)?;
+        Some(Term::dearest(&self.constraints, env.workloads().tenants.len(), &prices))
     }
 
     /// The same with the mean price of each term.

@@ -211,6 +211,22 @@ impl Term {
         }
     }
 
+    /// Those of all constraints, in their order.
+    #[must_use]
+    pub fn of_all(constraints: &[Constraint], tenants: usize) -> Vec<Self> {
+        constraints.iter().flat_map(|constraint| constraint.terms(tenants)).collect()
+    }
+
+    /// The price of each constraint, where these are of [`Term::of_all`]: that of its dearest term.
+    #[must_use]
+    pub fn dearest(constraints: &[Constraint], tenants: usize, prices: &[f64]) -> Vec<f64> {
+        let mut prices = prices.iter().copied();
+        let dearest = |constraint: &Constraint| {
+            prices.by_ref().take(constraint.terms(tenants).count()).fold(0.0, f64::max)
+        };
+        constraints.iter().map(dearest).collect()
+    }
+
     /// The weights under the prices of terms, in their order.
     ///
     /// ```
