@@ -1,9 +1,9 @@
 //! What the hand rule that all are compared with earns in the run's own episodes.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
-use policy::{Rule, StepReport, Swarm};
-use routing_env::{Environment, Episode, Metrics, Preference, Reward};
+use policy::{Rule, Swarm};
+use routing_env::{Environment, Metrics, Preference, Reward};
 
 use crate::run_waiter::{Halt, RunWaiter};
 
@@ -13,7 +13,6 @@ pub(super) struct Baseline {
     environment: Arc<Environment>,
     reward: Reward,
     swarm: Swarm,
-    report: StepReport,
 }
 
 impl Baseline {
@@ -24,7 +23,6 @@ impl Baseline {
             environment: Arc::clone(environment),
             reward,
             swarm: Swarm::of_rule_for(Rule::WeightedScore, environment, wanted),
-            report: StepReport::new(environment),
         }
     }
 
@@ -34,14 +32,13 @@ impl Baseline {
     /// # Errors
     /// The trainer shuts down, or another one has the run.
     pub(super) fn play(&mut self, seed: u64, waiter: &RunWaiter) -> Result<Option<f64>, Halt> {
-        self.swarm.begin_episode(seed);
-        let mut episode = Episode::new(&self.environment, seed, self.reward);
-        let mut metrics = Metrics::new(&self.environment);
-        while self.swarm.run_step(&mut episode, self.reward, &mut self.report) {
-            waiter.check()?;
-            metrics.merge(&self.report.metrics);
-        }
-        self.swarm.end_episode();
+        let (mut metrics, mut checked) = (Metrics::new(&self.environment), Ok(()));
+        let _ = self.swarm.play_watched(&self.environment, seed, self.reward, |step| {
+            metrics.merge(&step.metrics);
+            checked = waiter.check();
+            if checked.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        checked?;
         Ok(metrics.overall.avg_reward())
     }
 }
