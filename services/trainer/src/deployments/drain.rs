@@ -11,9 +11,6 @@ use tokio::{
 
 use super::journal::Entry;
 
-/// Decisions that go to the ledger at once.
-const BATCH: usize = 4000;
-
 /// Entries that are taken from the queue at once.
 const GROUP: usize = 1024;
 
@@ -61,7 +58,7 @@ pub(super) async fn drain(
             let mut dues = vec![(due, entry.leaves())];
             while let Some(Queued { entry: later, due }) = waiting.pop_front() {
                 let leaves = later.leaves();
-                match entry.join(later, BATCH) {
+                match entry.join(later) {
                     None => dues.push((due, leaves)),
                     Some(entry) => {
                         waiting.push_front(Queued { entry, due });

@@ -21,9 +21,6 @@ use super::{
 };
 use crate::ledger::FILE_DEADLINE;
 
-/// Decisions that are appended at once.
-const BATCH: usize = 4000;
-
 /// How often it is looked for journals of which nobody takes care.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -42,19 +39,16 @@ impl Opening {
     pub(super) async fn recover(&mut self, ledger: &Ledger) -> Result<(), LedgerError> {
         let count = self.entries.len();
         let mut entries = std::mem::take(&mut self.entries).into_iter();
-        while let Some(mut entry) = entries.next() {
+        let Some(mut entry) = entries.next() else { return Ok(()) };
+        for later in entries {
             // one post for as many as it may have
-            for later in entries.by_ref() {
-                if let Some(later) = entry.join(later, BATCH) {
-                    entry.append_to(&ledger.within(FILE_DEADLINE)).await?;
-                    entry = later;
-                }
+            if let Some(later) = entry.join(later) {
+                entry.append_to(&ledger.within(FILE_DEADLINE)).await?;
+                entry = later;
             }
-            entry.append_to(&ledger.within(FILE_DEADLINE)).await?;
         }
-        if count > 0 {
-            tracing::info!(entries = count, "what was promised before this start is in the ledger");
-        }
+        entry.append_to(&ledger.within(FILE_DEADLINE)).await?;
+        tracing::info!(entries = count, "what was promised before this start is in the ledger");
         Ok(())
     }
 }

@@ -20,6 +20,9 @@ pub(crate) enum Entry {
     RolledBack(RolledBack),
 }
 
+/// Decisions that go to the ledger at once.
+const MOST_DECISIONS: usize = 4000;
+
 /// Records that go to the ledger beside one batch of decisions, each by itself: a try must come to its end.
 const MOST_RECORDS: usize = 200;
 
@@ -55,13 +58,13 @@ impl Entry {
         }
     }
 
-    /// Takes the decisions of a later entry in, if both are of decisions and come to at most so many; else gives it back.
-    pub(crate) fn join(&mut self, later: Self, most: usize) -> Option<Self> {
+    /// Takes the decisions of a later entry in, if both are of decisions and one post holds both; else gives it back.
+    pub(crate) fn join(&mut self, later: Self) -> Option<Self> {
         match (self, later) {
             (
                 Self::Decisions { inputs, calls, decisions },
                 Self::Decisions { inputs: more, calls: others, decisions: following },
-            ) if decisions.len() + following.len() <= most
+            ) if decisions.len() + following.len() <= MOST_DECISIONS
                 && inputs.len() + calls.len() + more.len() + others.len() <= MOST_RECORDS =>
             {
                 inputs.extend(more);
