@@ -87,7 +87,7 @@ async fn check(config: Config) -> Result<ExitCode, Box<dyn Error + Send + Sync>>
             let _ = writeln!(io::stdout(), "NOT intact: {difference}");
             Ok(ExitCode::from(1))
         }
-        Err(FsckError::Unreadable(error)) => Err(error.into()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -134,11 +134,9 @@ pub async fn try_out(url: &str) -> std::result::Result<(), Unusable> {
         return Err(Unusable::Refused(format!("it does not answer within {} s", TRY_LIMIT.as_secs())));
     };
     let mut db = connected.map_err(refused)?;
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let known = known_schema();
     // a new database has no such table yet
-    let applied: std::result::Result<Option<i64>, _> =
-        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&mut db).await;
-    let newer = match applied {
+    let newer = match schema(&mut db).await {
         Ok(Some(found)) if found > known => {
             let by = signature(&mut db).await.ok().flatten();
             Some(Unusable::Newer { by: by.unwrap_or_else(|| "a newer version".into()), found, known })
@@ -147,6 +145,16 @@ pub async fn try_out(url: &str) -> std::result::Result<(), Unusable> {
     };
     let _ = db.close().await; // it was only tried
     newer.map_or(Ok(()), Err)
+}
+
+/// The number of the newest schema that this program knows.
+pub(crate) fn known_schema() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
+/// The number of a database's schema.
+pub(crate) async fn schema(db: &mut PgConnection) -> std::result::Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(db).await
 }
 
 /// How long a database may take to answer when it is tried.

@@ -11,7 +11,7 @@ use sqlx::{PgConnection, PgPool};
 
 use self::runs::Runs;
 use crate::{
-    database::begin,
+    database::{begin, known_schema, schema},
     decisions,
     error::{LogError, Result},
     log::{Head, digest, head, load_tiles, root_at, signed, unsigned},
@@ -53,6 +53,17 @@ pub enum FsckError {
     /// What is stored is not what was recorded: the first difference.
     #[error("{0}")]
     Difference(String),
+    /// Its schema is that of an earlier version, which is not changed by looking at it.
+    #[error(
+        "the database has the schema {found} of an earlier version, and this one checks the schema {known}: start the services \
+         once, which brings it up to date, or check it with the version that used it last"
+    )]
+    Older {
+        /// Its schema's number.
+        found: i64,
+        /// The one that is known here.
+        known: i64,
+    },
     /// It could not be read.
     #[error(transparent)]
     Unreadable(LogError),
@@ -82,6 +93,12 @@ impl From<sqlx::Error> for FsckError {
 /// # Errors
 /// The first difference, or that the database cannot be read.
 pub async fn fsck(db: &PgPool) -> std::result::Result<Report, FsckError> {
+    let known = known_schema();
+    if let Ok(Some(found)) = schema(&mut *db.acquire().await?).await
+        && found < known
+    {
+        return Err(FsckError::Older { found, known });
+    }
     let mut transaction = begin(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     sqlx::query!("SELECT set_config('statement_timeout', '0', true)").fetch_one(&mut *transaction).await?;
     let head = head(&mut *transaction).await?;

@@ -71,7 +71,7 @@ impl Fsck {
                 json!({"intact": false, "difference": difference}),
                 Answer::No,
             ),
-            Err(FsckError::Unreadable(error)) => return Err(error.into()),
+            Err(error) => return Err(error.into()),
         };
         if self.json {
             say_json(&json)?

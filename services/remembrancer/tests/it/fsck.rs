@@ -54,6 +54,20 @@ async fn a_log_longer_than_one_part_is_intact() {
     assert_eq!((report.leaves, report.tiles), (21_000, 83 + 1));
 }
 
+/// As after an upgrade, before the new version was started.
+#[tokio::test]
+async fn a_database_of_an_earlier_version_is_told_apart_from_a_damaged_one() {
+    let fixture = filled().await;
+    let db = fixture.sql().await;
+    sqlx::query("DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)")
+        .execute(&db)
+        .await
+        .unwrap();
+    let error = fsck(&db).await.unwrap_err();
+    assert!(matches!(error, FsckError::Older { found, known } if found < known), "{error}");
+    assert!(error.to_string().contains("start the services once"), "{error}");
+}
+
 /// Each change in one row behind the service's back, and what must be said of it.
 #[tokio::test]
 async fn every_change_behind_the_services_back_is_found_and_named() {
