@@ -234,7 +234,7 @@ fn sentence(promise: &Promise, leaves: &[Leaf]) -> (Worth, String) {
     let first = of(Found::NotShown).next().map_or(0, |leaf| leaf.sequence);
     let reason = format!(
         "it was promised, and {kept} of {all} decisions are shown to be in the log. What became of the others is not known: give the \
-         evidence of what the log has there, one file each (`mesh prove --run {} --sequence {first}`)",
+         evidence of what the log has there, one file each (`mesh prove --run {} --sequence {first} --out decision.json`)",
         Hash(promise.run)
     );
     (Worth::NotKnown, reason)
