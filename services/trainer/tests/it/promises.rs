@@ -54,6 +54,18 @@ impl Promising {
         promising
     }
 
+    /// Killed while the ledger was away: its journal of two calls, and what that holds.
+    async fn killed_with_a_journal() -> (Self, PathBuf, String) {
+        let mut promising = Self::start().await;
+        promising.stack.ledger.faults().set(Fault::Refuse);
+        promising.ask(2).await;
+        promising.ask(1).await;
+        promising.kill().await;
+        let journal = promising.journal();
+        let text = fs::read_to_string(&journal).unwrap();
+        (promising, journal, text)
+    }
+
     async fn ask(&mut self, requests: usize) {
         let asked = call(at(0, 1), vec![inference(0.001); requests]);
         self.answers.push(self.stack.client().ask_deployment("gateway", &asked, None).await.unwrap());
@@ -244,13 +256,7 @@ async fn an_outcome_stands_after_its_decision_and_a_call_with_a_key_is_one_call(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_last_line_of_the_journal_that_is_not_whole_is_dropped_and_nobody_misses_it() {
-    let mut promising = Promising::start().await;
-    promising.stack.ledger.faults().set(Fault::Refuse);
-    promising.ask(2).await;
-    promising.ask(1).await;
-    promising.kill().await;
-    let journal = promising.journal();
-    let text = fs::read_to_string(&journal).unwrap();
+    let (mut promising, journal, text) = Promising::killed_with_a_journal().await;
     let line = text.lines().last().unwrap();
     fs::write(&journal, format!("{text}{}", &line[..line.len() / 2])).unwrap();
     promising.start_again().await;
@@ -261,13 +267,7 @@ async fn a_last_line_of_the_journal_that_is_not_whole_is_dropped_and_nobody_miss
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_that_was_changed_is_refused_with_the_place_and_nothing_is_appended() {
-    let mut promising = Promising::start().await;
-    promising.stack.ledger.faults().set(Fault::Refuse);
-    promising.ask(2).await;
-    promising.ask(1).await;
-    promising.kill().await;
-    let journal = promising.journal();
-    let text = fs::read_to_string(&journal).unwrap();
+    let (mut promising, journal, text) = Promising::killed_with_a_journal().await;
     fs::write(&journal, text.replacen("\"propensity\":1.0", "\"propensity\":0.5", 1)).unwrap();
     promising.start_again().await;
     let asked = call(at(0, 1), vec![inference(1.0)]);
