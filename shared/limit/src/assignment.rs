@@ -22,12 +22,6 @@ const NODES: u32 = 20_000;
 /// When the linear program has no optimum, which finite figures do not come to.
 pub fn assign(limits: &[f64], demands: &[Vec<Use>]) -> Result<Vec<Option<usize>>, AllocationError> {
     let is_scarce = scarce(limits, demands);
-    let sensible = |options: &Vec<Use>| -> Vec<usize> {
-        let is_sensible =
-            |option: &usize| options[*option].value > 0.0 && !is_dominated(options, *option, &is_scarce);
-        (0..options.len()).filter(is_sensible).collect()
-    };
-    let sensible: Vec<Vec<usize>> = demands.iter().map(sensible).collect();
     let resources: Vec<usize> = (0..limits.len()).filter(|resource| is_scarce[*resource]).collect();
     let limits: Vec<f64> = resources.iter().map(|resource| limits[*resource]).collect();
     let takes = |option: &Use| -> Vec<f64> {
@@ -36,18 +30,17 @@ pub fn assign(limits: &[f64], demands: &[Vec<Use>]) -> Result<Vec<Option<usize>>
         };
         resources.iter().map(amount).collect()
     };
-    let branches: Vec<Vec<Branch>> = demands
-        .iter()
-        .zip(&sensible)
-        .map(|(options, sensible)| {
-            let branch = |option: &usize| {
-                let used = &options[*option];
-                Branch { option: Some(*option), value: used.value, takes: takes(used), loss: 0.0 }
-            };
-            let none = Branch { option: None, value: 0.0, takes: vec![0.0; resources.len()], loss: 0.0 };
-            sensible.iter().map(branch).chain([none]).collect()
-        })
-        .collect();
+    let branches = |options: &Vec<Use>| -> Vec<Branch> {
+        let is_sensible =
+            |option: &usize| options[*option].value > 0.0 && !is_dominated(options, *option, &is_scarce);
+        let branch = |option: usize| {
+            let used = &options[option];
+            Branch { option: Some(option), value: used.value, takes: takes(used), loss: 0.0 }
+        };
+        let none = Branch { option: None, value: 0.0, takes: vec![0.0; resources.len()], loss: 0.0 };
+        (0..options.len()).filter(is_sensible).map(branch).chain([none]).collect()
+    };
+    let branches: Vec<Vec<Branch>> = demands.iter().map(branches).collect();
     let prices = prices(&limits, &branches)?;
     Ok(Search::new(limits, branches, &prices).run())
 }
@@ -55,8 +48,11 @@ pub fn assign(limits: &[f64], demands: &[Vec<Use>]) -> Result<Vec<Option<usize>>
 /// The prices of the program in fractions; none where all demands can have what earns most at once.
 fn prices(limits: &[f64], branches: &[Vec<Branch>]) -> Result<Vec<f64>, AllocationError> {
     let mut left = limits.to_vec();
-    let first = |branches: &Vec<Branch>| branches.iter().max_by(|a, b| a.value.total_cmp(&b.value)).cloned();
-    if branches.iter().filter_map(first).all(|best| best.take(&mut left)) {
+    let can_have_most = |branches: &Vec<Branch>| {
+        let most = branches.iter().max_by(|a, b| a.value.total_cmp(&b.value));
+        most.is_none_or(|most| most.take(&mut left))
+    };
+    if branches.iter().all(can_have_most) {
         return Ok(vec![0.0; limits.len()]);
     }
     let used = |branch: &Branch| Use {
@@ -72,7 +68,6 @@ fn prices(limits: &[f64], branches: &[Vec<Branch>]) -> Result<Vec<f64>, Allocati
 }
 
 /// What a demand may be given.
-#[derive(Clone, Debug)]
 struct Branch {
     /// The option; nothing at all, when absent.
     option: Option<usize>,

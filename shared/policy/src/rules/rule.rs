@@ -105,7 +105,7 @@ impl Rule {
             Self::Cheapest => scored(|_, candidate| -candidate.price),
             Self::Fastest => scored(|_, candidate| -candidate.latency_ms),
             Self::Random => Box::new(TeamOf::new(name, Random::new(), agents)),
-            Self::GreedyReward => Box::new(TeamOf::new(name, GreedyReward::new(wanted), agents)),
+            Self::GreedyReward => Box::new(TeamOf::new(name, GreedyReward::new(wanted.into()), agents)),
             Self::Reserve => Box::new(TeamOf::new(name, Reserve::new(wanted.into()), agents)),
             Self::DeferLarge => Box::new(TeamOf::new(name, DeferLarge::new(wanted.into()), agents)),
             Self::BidPrice => priced(BidPrice::new(Settings::OF_REWARD, wanted)),

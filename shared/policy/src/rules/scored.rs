@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
-use routing_env::{Candidate, Choice, Observation, Preference, Preferences, Stream, generator};
+use routing_env::{Candidate, Choice, Observation, Preferences, Stream, generator};
 
 use crate::{
     policy::{Decision, Order},
@@ -67,8 +67,8 @@ pub(crate) struct GreedyReward {
 
 impl GreedyReward {
     /// For those who want this.
-    pub(crate) fn new(wanted: Preference) -> Self {
-        Self { wanted: wanted.into() }
+    pub(crate) fn new(wanted: Preferences) -> Self {
+        Self { wanted }
     }
 }
 
