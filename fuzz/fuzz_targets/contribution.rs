@@ -7,7 +7,7 @@ use ai_mesh_fuzz::{
     federation::{ByName, author, contribution, node, swarm, unlearned},
     markets::{SMALL, play},
 };
-use federation::{LearnersLaw, Sealed};
+use federation::{Sealed, TwinsLaw};
 use libfuzzer_sys::fuzz_target;
 use merkle_log::canonical_json;
 use serde_json::{Value, json};
@@ -35,14 +35,12 @@ fuzz_target!(|data: &[u8]| {
     let once = replica.clone();
     replica.admit(&canonical, json!(told.author), &ByName).expect("its author said it");
     assert_eq!(replica, once, "what is known changes nothing");
-    let folded = replica.fold(told.stream, &[], &LearnersLaw, &nothing).expect("figures that were checked");
+    let mut swarm = swarm(&nothing.algorithm).expect("there is such a learner");
+    let folded =
+        replica.fold(told.stream, &[], &TwinsLaw(&swarm), &nothing).expect("figures that were checked");
     let heard = folded.heeded.iter().any(|(author, _)| *author == told.author);
     let left_out = folded.left_out.iter().any(|left| left.author == told.author);
     assert!(heard != left_out, "every author is heeded or left out, and told so");
-    let mut swarm = swarm(&nothing.algorithm).expect("there is such a learner");
-    // a fold knows less of what evidence may say than the learner, who may refuse it and is then as it was
-    if swarm.heed(Some(&folded.knowledge)).is_err() {
-        swarm.heed(None).expect("nobody has to be heeded");
-    }
+    swarm.heed(Some(&folded.knowledge)).expect("what was folded was tried");
     play(&SMALL, &mut swarm);
 });

@@ -21,7 +21,7 @@ use metrics::Gauge;
 use service_kit::Metrics;
 use tokio::sync::{Mutex, MutexGuard};
 
-pub use exchange::{Published, stream_of};
+pub use exchange::{Published, Unlearned, stream_of};
 pub use gossip::NotUnderstood;
 pub use peers::{Peer, PeerError};
 pub use view::ExcludeError;

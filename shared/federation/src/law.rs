@@ -1,6 +1,6 @@
 //! What a fold has to know of what it folds: what evidence claims, and how two are brought together.
 
-use policy::Knowledge;
+use policy::{Knowledge, Swarm};
 use serde_json::{Number, Value};
 
 use crate::guard::{Claim, Kind};
@@ -54,6 +54,26 @@ impl Law for LearnersLaw {
 
     fn merge(&self, all: &mut Knowledge, other: &Knowledge) -> Result<(), String> {
         all.merge(other).map_err(|error| error.to_string())
+    }
+}
+
+/// The laws of the learners of `policy`, where a twin of who acts is at hand, which has learned nothing: evidence that it
+/// cannot act on (a table with a state that its catalog does not have) is unfit, and its author alone is left out.
+#[derive(Clone, Copy)]
+pub struct TwinsLaw<'a>(pub &'a Swarm);
+
+impl Law for TwinsLaw<'_> {
+    fn claims(&self, evidence: &Knowledge) -> Result<Vec<Claim>, String> {
+        self.0.clone().heed(Some(evidence)).map_err(|error| error.to_string())?;
+        LearnersLaw.claims(evidence)
+    }
+
+    fn with_claims(&self, evidence: &Knowledge, claims: &[Claim]) -> Result<Knowledge, String> {
+        LearnersLaw.with_claims(evidence, claims)
+    }
+
+    fn merge(&self, all: &mut Knowledge, other: &Knowledge) -> Result<(), String> {
+        LearnersLaw.merge(all, other)
     }
 }
 

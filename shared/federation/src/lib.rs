@@ -37,6 +37,6 @@ pub use fold::{Fold, FoldError, LeftOut, Reason, fold, fold_of_others};
 pub use gossip::{Gossip, Message, News, Roots, Transport};
 pub use guard::{Claim, Figure, Kind, Verdict, judge};
 pub use heads::{Head, Heads, HeadsOf, Standing, supersedes};
-pub use law::{Law, LearnersLaw};
+pub use law::{Law, LearnersLaw, TwinsLaw};
 pub use names::{Author, Digest, Stream, StreamId};
 pub use replica::{Admitted, Held, Proofs, ProvedAdvice, Refused, Replica};

@@ -7,7 +7,7 @@ use api::{
     trainer::{FederationContribution, LeftOut, NewRun},
 };
 use client::Ledger;
-use federation::{CONTRIBUTION_FORMAT, Contribution, Digest, LearnersLaw, Stream, StreamId};
+use federation::{CONTRIBUTION_FORMAT, Contribution, Digest, Stream, StreamId, TwinsLaw};
 use merkle_log::canonical_json;
 use policy::{Knowledge, Swarm};
 use records::{
@@ -42,18 +42,27 @@ pub struct Published {
     pub unlearned: Knowledge,
 }
 
-/// What runs of this plan learn about, and what an agent of it knows that has seen nothing.
+/// Who has seen nothing yet: what a fold begins with, and who tries evidence before it is folded.
+#[derive(Clone)]
+pub struct Unlearned {
+    /// What an agent of it knows.
+    pub knowledge: Knowledge,
+    /// A swarm of the run's plan.
+    pub twin: Swarm,
+}
+
+/// What runs of this plan learn about, and who begins to.
 ///
 /// # Errors
 /// Says why such runs cannot learn with others.
-pub fn stream_of(plan: &RunPlan) -> Result<(Stream, Knowledge), String> {
-    let mut ignorant =
+pub fn stream_of(plan: &RunPlan) -> Result<(Stream, Unlearned), String> {
+    let mut twin =
         Swarm::new(plan.swarm.clone(), &plan.environment).map_err(|error| error.to_string())?;
     let algorithm = &plan.swarm.algorithm;
     if algorithm.settings().get("regions").is_some_and(|regions| regions["enabled"] == true) {
         return Err("expected no regions: their agents learn of each other by a board already".into());
     }
-    let nothing = ignorant.gathered().ok_or_else(|| {
+    let knowledge = twin.gathered().ok_or_else(|| {
         format!("expected a learner: the hand rule {} has nothing to exchange", algorithm.name())
     })?;
     let mut settings = algorithm.settings().clone();
@@ -65,9 +74,9 @@ pub fn stream_of(plan: &RunPlan) -> Result<(Stream, Knowledge), String> {
         settings: Value::Object(settings),
         catalog: Digest::of(world.as_bytes()).to_string(),
         preference: json!({"reward": plan.run.reward, "preference": plan.run.preference}),
-        version: nothing.version,
+        version: knowledge.version,
     };
-    Ok((stream, nothing))
+    Ok((stream, Unlearned { knowledge, twin }))
 }
 
 impl Federation {
@@ -164,7 +173,7 @@ impl Federation {
         run: Hash,
         episodes_done: u32,
         stream: &Stream,
-        nothing: &Knowledge,
+        unlearned: &Unlearned,
     ) -> Result<Option<Knowledge>, FederationError> {
         let damaged = |error: &dyn std::fmt::Display| FederationError::Damaged(format!("a merge: {error}"));
         let stream = stream.id().map_err(|error| damaged(&error))?;
@@ -175,8 +184,9 @@ impl Federation {
             let mut guard = self.node(ledger).await?;
             let node = there(&mut guard)?;
             let (own, exclusions) = (node.replica.own().clone(), node.exclusions());
-            let fold = node.replica.fold(stream, &exclusions, &LearnersLaw, nothing)?;
-            let of_others = node.replica.fold_of_others(stream, &exclusions, &LearnersLaw, nothing)?;
+            let Unlearned { knowledge: nothing, twin } = unlearned;
+            let fold = node.replica.fold(stream, &exclusions, &TwinsLaw(twin), nothing)?;
+            let of_others = node.replica.fold_of_others(stream, &exclusions, &TwinsLaw(twin), nothing)?;
             let others: Vec<_> = fold.heeded.iter().filter(|(author, _)| *author != own).collect();
             self.0.left_out.set(fold.left_out.len() as f64);
             let mut heads = Vec::with_capacity(others.len());

@@ -5,17 +5,25 @@ use std::collections::BTreeMap;
 use api::{
     Hash,
     remembrancer::{LeafQuery, Record, RecordKind, RecordQuery},
+    trainer::NewRun,
 };
 use client::Ledger;
-use federation::{Author, Digest, Exclusion, Gossip, Replica, Sealed, StreamId, exclusion::Advised};
+use federation::{Author, Contribution, Digest, Exclusion, Gossip, Replica, Sealed, StreamId, exclusion::Advised};
 use policy::Knowledge;
 use records::{
     Body as _,
     federation::{Contributed, Excluded},
 };
+use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::{FederationError, gossip::PeerState, view::ShownFold};
+use super::{
+    FederationError,
+    exchange::{Unlearned, stream_of},
+    gossip::PeerState,
+    view::ShownFold,
+};
+use crate::run_config::RunPlan;
 
 /// All records about the federation.
 const FEDERATION: RecordKind = RecordKind::from_static("federation");
@@ -44,9 +52,8 @@ pub(super) struct OwnStream {
     pub(super) sequence: u64,
     /// What each of its runs has seen, by the run's digest.
     pub(super) runs: BTreeMap<Hash, OwnRun>,
-    /// What an agent knows that has seen nothing.
-    pub(super) unlearned: Option<Knowledge>,
-    unlearned_sha256: Hash,
+    /// Who begins to learn about it; `None` where no run of this version does.
+    pub(super) unlearned: Option<Unlearned>,
 }
 
 /// What a run has published.
@@ -117,7 +124,6 @@ impl Node {
                 sequence: 0,
                 runs: BTreeMap::new(),
                 unlearned: None,
-                unlearned_sha256: contributed.unlearned_sha256,
             });
             // numbers are given one after the other: what has another one was planted
             if contributed.sequence != own.sequence + 1 {
@@ -189,10 +195,18 @@ impl Node {
         if let Some(own) = self.own.get_mut(&stream)
             && own.unlearned.is_none()
         {
-            own.unlearned = Some(knowledge(ledger, &own.unlearned_sha256).await?);
+            let contribution = self.replica.held(Digest(name.0)).map(|held| held.sealed.contribution());
+            own.unlearned = contribution.and_then(|contribution| unlearned(contribution, stream));
         }
         Ok(())
     }
+}
+
+/// Who begins to learn about a stream, as the run that made a contribution to it did.
+fn unlearned(contribution: &Contribution, stream: StreamId) -> Option<Unlearned> {
+    let run = NewRun::deserialize(contribution.made_by.get("config")?).ok()?;
+    let (about, unlearned) = stream_of(&RunPlan::of_record(&run).ok()?).ok()?;
+    (about.id() == Ok(stream)).then_some(unlearned)
 }
 
 /// An exclusion as other nodes are told of it.

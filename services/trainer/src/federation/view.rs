@@ -8,12 +8,17 @@ use api::{
     },
 };
 use client::LedgerError;
-use federation::{Author, Digest, LearnersLaw, Standing, StreamId};
+use federation::{Author, Digest, Standing, StreamId, TwinsLaw};
 use merkle_log::note::KeyError;
 use records::federation::Excluded;
 use uuid::Uuid;
 
-use super::{Federation, FederationError, exchange::left_out, own::Node, there};
+use super::{
+    Federation, FederationError,
+    exchange::{Unlearned, left_out},
+    own::Node,
+    there,
+};
 use crate::ledger::REQUEST_DEADLINE;
 
 /// What a stream came to.
@@ -166,8 +171,9 @@ fn shown_fold(node: &mut Node, id: StreamId) -> ShownFold {
         return known.clone();
     }
     let unlearned = node.own.get(&id).and_then(|own| own.unlearned.as_ref());
-    let fold =
-        unlearned.and_then(|unlearned| node.replica.fold(id, &exclusions, &LearnersLaw, unlearned).ok());
+    let fold = unlearned.and_then(|Unlearned { knowledge, twin }| {
+        node.replica.fold(id, &exclusions, &TwinsLaw(twin), knowledge).ok()
+    });
     let out = fold.iter().flat_map(|fold| &fold.left_out).filter_map(|out| left_out(out).ok()).collect();
     let shown =
         ShownFold { root, exclusions, sha256: fold.as_ref().map(|fold| Hash(fold.sha256.0)), left_out: out };

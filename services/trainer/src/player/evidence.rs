@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Player;
 use crate::{
-    federation::{Federation, Published, stream_of},
+    federation::{Federation, Published, Unlearned, stream_of},
     ledger::RunLedger,
     run::Run,
     run_config::RunPlan,
@@ -17,7 +17,7 @@ use crate::{
 pub(super) struct Others {
     federation: Federation,
     stream: Stream,
-    unlearned: Knowledge,
+    unlearned: Unlearned,
     every: u32,
 }
 
@@ -57,8 +57,9 @@ impl Others {
     }
 }
 
-/// Lets a swarm act on what others have seen. A learner knows what its evidence may say better than the fold does: what it
-/// cannot act on is passed over, whole, because no other node may end a run. Whoever repeats the run does the same.
+/// Lets a swarm act on what others have seen. Evidence that it cannot act on was left out before it was folded; should the
+/// fold come to something else that it cannot act on, that is passed over, whole, because no other node may end a run.
+/// Whoever repeats the run does the same.
 fn heed(swarm: &mut Swarm, others: Option<&Knowledge>, run: Uuid) -> Result<(), Halt> {
     let Err(error) = swarm.heed(others) else { return Ok(()) };
     tracing::warn!(%run, %error, "what others have seen cannot be acted on and is passed over");
@@ -82,7 +83,7 @@ impl Player<'_> {
             episodes_done: self.episodes_done,
             decisions: self.frontier.len(),
             knowledge,
-            unlearned: unlearned.clone(),
+            unlearned: unlearned.knowledge.clone(),
         };
         let (run, episodes_done) = (self.plan.digest, self.episodes_done);
         let taken_in = self.ledger.federate("exchanging with other nodes", async |ledger| {

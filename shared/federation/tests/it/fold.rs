@@ -1,4 +1,4 @@
-use federation::{Claim, Exclusion, Fold, Kind, Law, LearnersLaw, Reason, Replica, Standing};
+use federation::{Claim, Exclusion, Fold, Kind, Law, LearnersLaw, Reason, Replica, Standing, TwinsLaw};
 use policy::{Knowledge, StepReport, Swarm, SwarmConfig};
 use rand::SeedableRng as _;
 use rand_pcg::Pcg64Mcg;
@@ -153,4 +153,27 @@ fn figures_that_nobody_can_have_seen_are_unfit() {
         assert!(matches!(&fold.left_out[0].reason, Reason::Unfit { .. }), "{pointer} {figure}");
         assert_eq!(fold.knowledge, nothing);
     }
+}
+
+/// Found by a fuzzer: a table of q-learning with a state that the catalog does not have.
+#[test]
+fn whose_evidence_cannot_be_acted_on_is_left_out_alone() {
+    let env = Environment::built_in(Preset::Contended).with_steps(10);
+    let new = || Swarm::new(SwarmConfig::new("q-learning", &json!({}), 1).unwrap(), &env).unwrap();
+    let seen = |seed| {
+        let mut swarm = new();
+        swarm.play(&env, seed, Reward::EXCESS_COST);
+        swarm.gathered().unwrap()
+    };
+    let (good, mut bad) = (seen(1), seen(2));
+    bad.learned["cells"][0][0][0] = json!(200);
+    let mut twin = new();
+    let nothing = twin.gathered().unwrap();
+    let fold = |of: Vec<(u8, Knowledge)>| replica(of).fold(stream(), &[], &TwinsLaw(&twin), &nothing).unwrap();
+    let told = fold(vec![(1, good.clone()), (2, bad)]);
+    assert_eq!(told.sha256, fold(vec![(1, good)]).sha256, "the other one is heeded as ever");
+    let [out] = told.left_out.as_slice() else { panic!("{:?}", told.left_out) };
+    assert_eq!(out.author, author(2));
+    assert!(matches!(&out.reason, Reason::Unfit { what } if what.contains("200")), "{:?}", out.reason);
+    assert_eq!(twin.heed(Some(&told.knowledge)), Ok(()));
 }
