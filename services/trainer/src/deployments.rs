@@ -142,6 +142,7 @@ impl Deployments {
     /// Fields are wrong, another deployment has the name, the remembrancer is away.
     pub async fn create(&self, mut asked: NewDeployment) -> Result<(Deployment, bool), DeployError> {
         self.glance().await?;
+        asked.preference = self.weights(&asked).await?;
         if let Some(known) = self.known(&asked.name) {
             asked.starts_at = asked.starts_at.or(known.created.settings.starts_at);
             if known.created.settings == asked {

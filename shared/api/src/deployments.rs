@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -83,6 +84,12 @@ pub struct NewDeployment {
     #[serde(default, skip_serializing_if = "Promotion::is_automatic")]
     #[garde(skip)]
     pub promotion: Promotion,
+    /// What is wanted of its decisions: the name of a preference, or weights, as they are shown. What the champion was trained
+    /// for when absent; hand rules and policies of adaptive and cem can be asked for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[garde(skip)]
+    #[schema(value_type = Option<crate::PreferenceSpec>)]
+    pub preference: Option<Value>,
     /// When a call for decisions is answered: once they are in the ledger, or at once, with a signed promise that they will be.
     #[serde(default, skip_serializing_if = "Durability::is_ledger")]
     #[garde(skip)]

@@ -74,7 +74,14 @@ impl Ledger {
             }
             (None, None) => return Err(unusable("it does not say by what it decides")),
         };
-        let (own, reward) = Box::pin(self.contestant(source, &env, None)).await?;
+        let wanted = created.settings.preference.as_ref();
+        let wanted = wanted.map(|wanted| Preference::asked(wanted, &env).map(Reward::Preference)).transpose();
+        let wanted = wanted.map_err(|_| unusable("what it decides for is no preference of this version"))?;
+        let (mut own, trained_for) = Box::pin(self.contestant(source, &env, wanted)).await?;
+        let reward = wanted.unwrap_or(trained_for);
+        if let Some(preference) = wanted.and_then(Reward::preference) {
+            own.swarm.prefer(preference, &env);
+        }
         let mut others = Vec::with_capacity(asked.policies.len());
         for named in &asked.policies {
             let source = Box::pin(self.source(named)).await?;

@@ -14,6 +14,7 @@ use self::{
 use crate::{
     exit::{Answer, usage},
     output::{say, say_json, table},
+    preference::PreferenceArgs,
     remote::{RemoteArgs, trainer_error},
     runtime,
 };
@@ -57,6 +58,7 @@ enum Action {
 #[command(after_help = "Examples:
   mesh deploy create gateway --rule bid-price --preset contended
   mesh deploy create gateway --policy 1fcb0350-dd98-567b-8e27-2cbd7cecde9d --window 600 --epsilon 0.02
+  mesh deploy create gateway --rule bid-price --preset contended --preference cheap
   mesh deploy create gateway --policy 1fcb0350-dd98-567b-8e27-2cbd7cecde9d --canary f2f233f8-0939-522b-98c7-6b83d771f591=0.1 --max-failure-rate 0.05")]
 struct Create {
     /// The deployment's name: lowercase letters, digits and hyphens
@@ -91,6 +93,8 @@ struct Create {
     promise: bool,
     #[command(flatten)]
     challengers: ChallengerArgs,
+    #[command(flatten)]
+    preference: PreferenceArgs,
     #[command(flatten)]
     shown: Shown,
 }
@@ -220,6 +224,7 @@ impl Create {
                 challengers: self.challengers.challengers(),
                 guardrails: self.challengers.guardrails(),
                 promotion: self.challengers.promotion(),
+                preference: self.preference.on_the_wire(),
                 durability: if self.promise { Durability::Promise } else { Durability::Ledger },
             };
             trainer.deploy(&deployment).await

@@ -159,6 +159,7 @@ impl<'a> OverHttp<'a> {
             challengers: Vec::new(),
             guardrails: None,
             promotion: Promotion::default(),
+            preference: None,
             durability: Durability::default(),
         };
         trainer.deploy(&deployment).await?;

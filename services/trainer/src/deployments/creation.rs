@@ -10,21 +10,37 @@ use records::{
     deployments::{Challenging, Created},
     serving::Configuration,
 };
+use routing_env::Preference;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{DeployError, Deployments, challenge};
-use crate::policies::{Policy, identity::Identity};
+use crate::{
+    policies::{Policy, identity::Identity},
+    run_config::of_preference,
+    serving::ServeError,
+};
 
 /// The format and version of what a stream's digest is over.
 const STREAM_FORMAT: &str = "ai-mesh-deployment/1";
 
 impl Deployments {
+    /// What is wanted, as it is recorded: weights, whatever a name comes to mean.
+    ///
+    /// # Errors
+    /// There is no such preference, or no such policy.
+    pub(super) async fn weights(&self, asked: &NewDeployment) -> Result<Option<Value>, DeployError> {
+        let Some(preference) = &asked.preference else { return Ok(None) };
+        let policy = self.existing("/policy_id", asked.policy_id).await?;
+        let environment = policy.environment().map_err(DeployError::Invalid)?;
+        let preference = Preference::asked(preference, &environment);
+        let preference = preference.map_err(|error| DeployError::Invalid(vec![of_preference(error)]))?;
+        Ok(Some(json!(preference)))
+    }
+
     /// # Errors
     /// A field is wrong.
     pub(super) async fn check(&self, asked: &NewDeployment) -> Result<Vec<Arc<Policy>>, DeployError> {
-        let wrong = |pointer: &str, detail: String| {
-            DeployError::Invalid(vec![FieldError { pointer: pointer.to_owned(), detail }])
-        };
         let errors = challenge::check(asked);
         if !errors.is_empty() {
             return Err(DeployError::Invalid(errors));
@@ -38,10 +54,11 @@ impl Deployments {
                           this one has none";
             return Err(wrong("/durability", detail.to_owned()));
         }
-        let mut policies = vec![self.deployable("/policy_id", asked.policy_id).await?];
+        let wanted = asked.preference.as_ref();
+        let mut policies = vec![self.deployable("/policy_id", asked.policy_id, wanted).await?];
         for (i, challenger) in asked.challengers.iter().enumerate() {
             let pointer = format!("/challengers/{i}/policy_id");
-            let policy = self.deployable(&pointer, challenger.policy_id).await?;
+            let policy = self.deployable(&pointer, challenger.policy_id, wanted).await?;
             if policy.environment_sha256 != policies[0].environment_sha256 {
                 let detail = "expected a policy that was imported with the champion's environment";
                 return Err(wrong(&pointer, detail.to_owned()));
@@ -51,20 +68,32 @@ impl Deployments {
         Ok(policies)
     }
 
-    /// A policy that can decide a stream, which stands at this place of what was asked.
-    async fn deployable(&self, pointer: &str, id: Uuid) -> Result<Arc<Policy>, DeployError> {
-        let wrong =
-            |detail: String| DeployError::Invalid(vec![FieldError { pointer: pointer.to_owned(), detail }]);
-        let policy = self
-            .policy(id)
-            .await?
-            .ok_or_else(|| wrong("there is no such policy: `GET /v1/policies` lists them".to_owned()))?;
-        let made = self.0.serving.made(&policy).await;
-        let (_, swarm, _) = made.map_err(|error| wrong(format!("it cannot be made: {error}")))?;
+    /// A policy that stands at this place of what was asked.
+    async fn existing(&self, pointer: &str, id: Uuid) -> Result<Arc<Policy>, DeployError> {
+        let missing = || wrong(pointer, "there is no such policy: `GET /v1/policies` lists them".to_owned());
+        self.policy(id).await?.ok_or_else(missing)
+    }
+
+    /// One that can decide a stream, for those who want this.
+    async fn deployable(
+        &self,
+        pointer: &str,
+        id: Uuid,
+        wanted: Option<&Value>,
+    ) -> Result<Arc<Policy>, DeployError> {
+        let policy = self.existing(pointer, id).await?;
+        let (_, swarm, _) = match self.0.serving.made(&policy, wanted).await {
+            Err(ServeError::Invalid(_)) => {
+                let detail = "expected a policy that can decide for any `preference`: a hand rule, or one of adaptive or cem; \
+                              what others have learned are the values of what they were trained for";
+                return Err(wrong(pointer, detail.to_owned()));
+            }
+            made => made.map_err(|error| wrong(pointer, format!("it cannot be made: {error}")))?,
+        };
         if !swarm.decides_one_by_one() {
             let detail = "expected a policy whose agents take requests in turn: agents of regions (`regions`) divide a \
                           step's requests beforehand, which a stream's are not known";
-            return Err(wrong(detail.to_owned()));
+            return Err(wrong(pointer, detail.to_owned()));
         }
         Ok(policy)
     }
@@ -76,6 +105,10 @@ impl Deployments {
         self.0.policies.glance().await;
         Ok(self.0.policies.get(id))
     }
+}
+
+fn wrong(pointer: &str, detail: String) -> DeployError {
+    DeployError::Invalid(vec![FieldError { pointer: pointer.to_owned(), detail }])
 }
 
 /// What is recorded of a new deployment.

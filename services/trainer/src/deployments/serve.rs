@@ -7,6 +7,7 @@ use client::Ledger;
 use policy::{Exploration, Swarm};
 use records::deployments::{Created, Opened, subject};
 use routing_env::{Environment, Reward};
+use serde_json::Value;
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
@@ -178,7 +179,8 @@ impl Deployments {
     /// A stream of which nothing was asked.
     async fn engine(&self, created: &Created) -> Result<(Engine, Lifecycle), DeployError> {
         let settings = &created.settings;
-        let (env, swarm, reward) = self.made(settings.policy_id).await?;
+        let wanted = settings.preference.as_ref();
+        let (env, swarm, reward) = self.made(settings.policy_id, wanted).await?;
         let starts_at = settings.starts_at.unwrap_or_default();
         let schedule = Schedule::new(settings, starts_at);
         let seed = u64::from(u32::from_be_bytes([
@@ -192,18 +194,22 @@ impl Deployments {
         let mut engine = Engine::new(env, swarm, reward, created.digest, schedule, exploration);
         let mut swarms = Vec::with_capacity(settings.challengers.len());
         for challenger in &settings.challengers {
-            swarms.push(self.made(challenger.policy_id).await?.1);
+            swarms.push(self.made(challenger.policy_id, wanted).await?.1);
         }
         let failures = &self.0.counters.shadow_failures;
         let shadows = challenge::begin(&mut engine, settings, swarms, failures);
         Ok((engine, Lifecycle::new(created, shadows)))
     }
 
-    /// A policy, with its environment and what it is for.
-    async fn made(&self, policy: Uuid) -> Result<(Environment, Swarm, Reward), DeployError> {
+    /// A policy, with its environment and what it decides for.
+    async fn made(
+        &self,
+        policy: Uuid,
+        wanted: Option<&Value>,
+    ) -> Result<(Environment, Swarm, Reward), DeployError> {
         let missing = || DeployError::Damaged(format!("its policy {policy} is not in the ledger any more"));
         let policy = self.policy(policy).await?.ok_or_else(missing)?;
-        self.0.serving.made(&policy).await.map_err(|error| DeployError::Internal(error.to_string()))
+        self.0.serving.made(&policy, wanted).await.map_err(|error| DeployError::Internal(error.to_string()))
     }
 }
 

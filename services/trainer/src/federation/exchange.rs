@@ -56,8 +56,7 @@ pub struct Unlearned {
 /// # Errors
 /// Says why such runs cannot learn with others.
 pub fn stream_of(plan: &RunPlan) -> Result<(Stream, Unlearned), String> {
-    let mut twin =
-        Swarm::new(plan.swarm.clone(), &plan.environment).map_err(|error| error.to_string())?;
+    let mut twin = Swarm::new(plan.swarm.clone(), &plan.environment).map_err(|error| error.to_string())?;
     let algorithm = &plan.swarm.algorithm;
     if algorithm.settings().get("regions").is_some_and(|regions| regions["enabled"] == true) {
         return Err("expected no regions: their agents learn of each other by a board already".into());

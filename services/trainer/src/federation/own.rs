@@ -8,7 +8,9 @@ use api::{
     trainer::NewRun,
 };
 use client::Ledger;
-use federation::{Author, Contribution, Digest, Exclusion, Gossip, Replica, Sealed, StreamId, exclusion::Advised};
+use federation::{
+    Author, Contribution, Digest, Exclusion, Gossip, Replica, Sealed, StreamId, exclusion::Advised,
+};
 use policy::Knowledge;
 use records::{
     Body as _,

@@ -74,7 +74,7 @@ fn decide_step(
 
 impl Desk {
     /// Decides for those who want this from now on; for what the policy was trained for where nothing is said.
-    fn prefer(&mut self, asked: Option<&Value>) -> Result<(), FieldError> {
+    pub(super) fn prefer(&mut self, asked: Option<&Value>) -> Result<(), FieldError> {
         let wanted = match asked {
             Some(asked) => {
                 Reward::Preference(Preference::asked(asked, &self.environment).map_err(of_preference)?)

@@ -6,6 +6,7 @@ use api::remembrancer::RecordQuery;
 use policy::{PolicyFile, Swarm};
 use records::{Body as _, policy::subject, serving::Session as SessionRecord};
 use routing_env::{Environment, Reward};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{ServeError, Serving, TRIES};
@@ -138,13 +139,19 @@ impl Serving {
 }
 
 impl Serving {
-    /// What a policy decides in, what decides, and what it was trained for.
+    /// What a policy decides in, what decides, and what it decides for: what is asked, or else what it was trained for.
+    ///
+    /// # Errors
+    /// It cannot be made again, or cannot decide for what is asked.
     pub(crate) async fn made(
         &self,
         policy: &Arc<Policy>,
+        preference: Option<&Value>,
     ) -> Result<(Environment, Swarm, Reward), ServeError> {
-        let Desk { environment, swarm, reward, .. } = self.desk(policy).await?;
-        Ok((environment, swarm, reward))
+        let mut desk = self.desk(policy).await?;
+        desk.prefer(preference).map_err(|wrong| ServeError::Invalid(vec![wrong]))?;
+        let Desk { environment, swarm, wanted, .. } = desk;
+        Ok((environment, swarm, wanted))
     }
 }
 

@@ -52,6 +52,7 @@ fn settings(policy_id: Uuid, challengers: Vec<Challenger>) -> NewDeployment {
         challengers,
         guardrails: None,
         promotion: Promotion::default(),
+        preference: None,
         durability: Durability::default(),
     }
 }

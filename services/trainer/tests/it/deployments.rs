@@ -1,5 +1,7 @@
 //! Deployments over HTTP: what they remember, what they learn, and that the ledger alone gives their state.
 
+use std::collections::BTreeMap;
+
 use api::{
     deployments::{
         Clock, DeployedRequest, DeploymentDecisions, DeploymentRequest, DeploymentStatus, Durability,
@@ -13,6 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use client::{ClientError, Trainer};
 use futures_util::future::join_all;
 use records::{Body as _, deployments::Called};
+use serde_json::{Value, json};
 use test_support::Fault;
 use uuid::Uuid;
 
@@ -50,6 +53,7 @@ pub(crate) fn settings(name: &str, policy_id: Uuid) -> NewDeployment {
         challengers: Vec::new(),
         guardrails: None,
         promotion: Promotion::default(),
+        preference: None,
         durability: Durability::default(),
     }
 }
@@ -120,6 +124,40 @@ async fn what_was_sent_somewhere_is_not_there_for_the_next_call_and_is_again_in_
     assert!(
         !stack.ledger.records_of("deployment.created")[0].body["settings"].to_string().contains("durability")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_decides_for_what_is_wanted_of_it_also_after_a_restart() {
+    let mut stack = Stack::start().await;
+    let trainer = stack.client();
+    let policy = import(&trainer, "greedy-reward", "default").await;
+    let wanting = |name: &str, preference: Value| NewDeployment {
+        preference: Some(preference),
+        ..settings(name, policy)
+    };
+    let weights = json!({"request": 15.0, "gpu_hour": 0.0, "cost": 3.0, "latency": 0.02});
+    let mut sent = BTreeMap::new();
+    for (name, preference) in [("cheap", json!("cheap")), ("fast", json!("fast")), ("balanced", weights)] {
+        trainer.deploy(&wanting(name, preference)).await.unwrap();
+        sent.insert(name, one(&trainer, name, at(0, 5), 1.0).await.provider);
+    }
+    assert_ne!(sent["cheap"], sent["fast"]);
+    assert_eq!(sent["fast"].as_deref(), Some("aethir"), "it is the nearest");
+    trainer.deploy(&wanting("fast", json!("fast"))).await.unwrap();
+    let other = trainer.deploy(&wanting("fast", json!("cheap"))).await;
+    assert_eq!(code(other), "deployment_exists");
+
+    stack.kill_trainer().await;
+    stack.start_trainer().await;
+    stack.ready().await;
+    let trainer = stack.client();
+    assert_eq!(one(&trainer, "fast", at(0, 6), 1.0).await.provider, sent["fast"]);
+    let shown = trainer.deployment("fast", None).await.unwrap().settings.preference.unwrap();
+    assert!(shown["latency"].as_f64() > Some(0.02), "its weights are shown: {shown}");
+
+    let unknown = trainer.deploy(&wanting("another", json!("bold"))).await.unwrap_err();
+    let ClientError::Problem(problem) = unknown else { panic!("{unknown:?}") };
+    assert_eq!(problem.errors[0].pointer, "/preference");
 }
 
 #[tokio::test(flavor = "multi_thread")]

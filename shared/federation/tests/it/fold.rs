@@ -169,7 +169,8 @@ fn whose_evidence_cannot_be_acted_on_is_left_out_alone() {
     bad.learned["cells"][0][0][0] = json!(200);
     let mut twin = new();
     let nothing = twin.gathered().unwrap();
-    let fold = |of: Vec<(u8, Knowledge)>| replica(of).fold(stream(), &[], &TwinsLaw(&twin), &nothing).unwrap();
+    let fold =
+        |of: Vec<(u8, Knowledge)>| replica(of).fold(stream(), &[], &TwinsLaw(&twin), &nothing).unwrap();
     let told = fold(vec![(1, good.clone()), (2, bad)]);
     assert_eq!(told.sha256, fold(vec![(1, good)]).sha256, "the other one is heeded as ever");
     let [out] = told.left_out.as_slice() else { panic!("{:?}", told.left_out) };

@@ -15,7 +15,10 @@ pub(super) fn status(status: DeploymentStatus) -> &'static str {
 }
 
 pub(super) fn shown(deployment: &Deployment) -> String {
-    let head = format!("{} ({}), {}", deployment.name, deployment.algorithm, status(deployment.status));
+    let mut head = format!("{} ({}), {}", deployment.name, deployment.algorithm, status(deployment.status));
+    if let Some(preference) = &deployment.settings.preference {
+        head += &format!(", decides for {preference}");
+    }
     let stream = deployment.stream.as_ref().map(stream_shown);
     stream.map_or_else(|| head.clone(), |stream| format!("{head}\n{stream}"))
 }
