@@ -6,12 +6,13 @@ use api::{
     FieldError,
     deployments::{Durability, NewDeployment},
 };
+use merkle_log::canonical_json;
 use records::{
     deployments::{Challenging, Created},
     serving::Configuration,
 };
 use routing_env::Preference;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{DeployError, Deployments, challenge};
@@ -35,7 +36,10 @@ impl Deployments {
         let environment = policy.environment().map_err(DeployError::Invalid)?;
         let preference = Preference::asked(preference, &environment);
         let preference = preference.map_err(|error| DeployError::Invalid(vec![of_preference(error)]))?;
-        Ok(Some(json!(preference)))
+        // spelled as the ledger has it, so that it is equal to what is read from there
+        let weights = canonical_json(&preference).map(|weights| serde_json::from_slice(&weights));
+        let weights = weights.map_err(|error| DeployError::Internal(error.to_string()))?;
+        weights.map(Some).map_err(|error| DeployError::Internal(error.to_string()))
     }
 
     /// # Errors
