@@ -2,8 +2,12 @@
 
 use api::{Hash, psi_field};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::{Body, Kind};
+
+/// A record's id may have so many bytes.
+const MAX_ID_BYTES: usize = 200;
 
 const SNAPSHOT: Kind = Kind {
     name: "psi.snapshot",
@@ -164,7 +168,11 @@ impl Body for Trace {
     const KIND: Kind = TRACE;
 
     fn id(&self) -> String {
-        format!("psi-trace:{}:{}", self.trace_type, self.trace_hash)
+        let id = format!("psi-trace:{}:{}", self.trace_type, self.trace_hash);
+        if id.len() <= MAX_ID_BYTES {
+            return id;
+        }
+        format!("psi-trace:{}:sha256:{}", self.trace_type, Hash(Sha256::digest(&self.trace_hash).into()))
     }
 
     fn subject(&self) -> String {

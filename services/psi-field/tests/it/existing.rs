@@ -202,6 +202,11 @@ async fn a_trace_is_recorded_once_and_not_under_another_account_of_it() {
         assert_eq!((status, told), (200, json!({"status": "recorded", "trace_hash": "9f86d0"})));
     }
     assert_eq!(ledger.records_of("psi.trace").len(), 1);
+    let longest = json!({"trace_type": "t".repeat(100), "trace_hash": "0".repeat(200), "metadata": {}});
+    let (status, told) = service.post("/record", &longest).await;
+    assert_eq!((status, &told["trace_hash"]), (200, &longest["trace_hash"]), "{told}");
+    let ids: Vec<_> = ledger.records_of("psi.trace").iter().map(|record| record.id.len()).collect();
+    assert!(ids.iter().all(|id| *id <= 200), "a ledger refuses longer ids: {ids:?}");
     let other = json!({"trace_type": "memory", "trace_hash": "9f86d0", "metadata": {"step": 4}});
     let (status, told) = service.post("/record", &other).await;
     assert_eq!((status, &told["code"]), (409, &json!("record_conflict")), "{told}");
