@@ -44,7 +44,7 @@ from trainer.api.policies import ask_policy, report_outcome
 from trainer.api.runs import create_run, get_run, get_run_comparison, get_run_comparison_csv, get_run_events
 from trainer.api.runs import get_run_metrics_csv, get_run_metrics_ndjson, list_run_agents, list_run_metrics, list_runs
 from trainer.api.runs import update_run
-from trainer.models import AgentPage, DecisionRequest, EnvironmentSpec, EnvironmentTurn, EpisodeMetrics
+from trainer.models import AgentStatePage, DecisionRequest, EnvironmentSpec, EnvironmentTurn, EpisodeMetrics
 from trainer.models import EpisodeMetricsPage, NewEnvironment, NewRun, NewTurn, Outcome, PlayedEnvironment, Preset
 from trainer.models import Problem, QLearningAlgorithm, QLearningAlgorithmName, RecordedOutcome, Resolution, RoutingRequest
 from trainer.models import Run, RunComparison, RunPage, RunPatch, RunStatus, ServedDecisions, WindowMetricsPage
@@ -107,7 +107,7 @@ table = list(csv.DictReader(io.StringIO(expect(str, get_run_metrics_csv.sync_det
 assert [int(row["episode"]) for row in table] == [row.episode for row in rows] == list(range(EPISODES))
 lines = expect(str, get_run_metrics_ndjson.sync_detailed(run.id, client=training)).splitlines()
 assert [EpisodeMetrics.from_dict(json.loads(line)) for line in lines] == rows
-agents = expect(AgentPage, list_run_agents.sync_detailed(run.id, client=training, limit=1))
+agents = expect(AgentStatePage, list_run_agents.sync_detailed(run.id, client=training, limit=1))
 assert agents.items[0].agent == 0 and agents.next_cursor == "1"
 same = expect(RunComparison, get_run_comparison.sync_detailed(client=training, a=run.id, b=run.id))
 assert same.same_digest
