@@ -33,6 +33,7 @@ fn main() {
     let mut number = |name| option(&mut arguments, name).map(|value| value.parse::<u64>().unwrap());
     let trainings = number("--training-seeds").unwrap_or(1);
     let first_seed = number("--first-seed").unwrap_or(FIRST_HELD_OUT_SEED);
+    let limit_steps = number("--limit-steps").map(|steps| u32::try_from(steps).unwrap());
     let against = option(&mut arguments, "--against");
     let only = option(&mut arguments, "--rules");
     let asked = option(&mut arguments, "--preference");
@@ -61,13 +62,16 @@ fn main() {
     contestants.extend(untrained.into_values());
 
     let progress = Progress::default();
-    let sample = Sample::all(&env);
+    let sample = match limit_steps {
+        Some(steps) => Sample::new(&env, count, Some(steps)).unwrap(),
+        None => Sample::all(&env),
+    };
     let achieved =
         play(&env, Reward::Preference(wanted), &contestants, &seeds, Some(&sample), &progress).unwrap();
     let limits = solve(&env, wanted, &sample, &seeds, &progress).unwrap().unwrap();
 
     println!(
-        "`{name}`, {count} paired held-out seeds from {first_seed}, {trainings} trainings of each learner\n"
+        "`{name}`, {count} paired held-out seeds from {first_seed}, {trainings} trainings of each learner; limit of {sample}\n"
     );
     print!("{}", pooled::table(&env, &contestants, &achieved, &limits).unwrap().markdown());
     if let Some(against) = against {
