@@ -13,9 +13,14 @@ const REQUESTS: usize = 40;
 async fn deploy(stack: &Stack, name: &str, epsilon: f64) {
     let policy = json!({"rule": "cheapest", "environment": {"preset": "default"}});
     let (_, policy) = stack.post(&format!("{}/v1/policies", stack.trainer), &policy).await;
+    deploy_policy(stack, name, &policy["id"], epsilon, &Value::Null).await;
+}
+
+async fn deploy_policy(stack: &Stack, name: &str, policy: &Value, epsilon: f64, preference: &Value) {
     let deployment = json!({
-        "name": name, "policy_id": policy["id"], "clock": "caller", "starts_at": "2026-03-02T00:00:00Z",
+        "name": name, "policy_id": policy, "clock": "caller", "starts_at": "2026-03-02T00:00:00Z",
         "explore": {"epsilon": epsilon, "cost_guard": 10.0}, "outcome_deadline_seconds": 7200,
+        "preference": preference,
     });
     let (status, answer) = stack.post(&format!("{}/v1/deployments", stack.trainer), &deployment).await;
     assert_eq!(status, 201, "{answer}");
@@ -151,6 +156,27 @@ async fn a_log_that_does_not_explore_says_nothing_of_who_decides_otherwise() {
         (same["doubly_robust"]["mean"].as_f64().unwrap() - same["logged"]["mean"].as_f64().unwrap()).abs()
             < 1e-9
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_judged_from_a_log_decides_for_what_its_deployment_is_for() {
+    let database = database().await;
+    let stack = Stack::start(&database).await;
+    let run = json!({"agents": 1, "algorithm": "cem", "episodes": 1, "seed": 3,
+        "steps_per_episode": 10, "environment": {"preset": "default"}});
+    let (_, run) = stack.post(&format!("{}/v1/runs", stack.trainer), &run).await;
+    stack.ended(&format!("{}/v1/runs/{}", stack.trainer, run["id"].as_str().unwrap())).await;
+    // it was trained for `balanced`, which is not what is wanted here
+    deploy_policy(&stack, "gateway", &run["id"], 0.0, &json!("fast")).await;
+    ask(&stack, "gateway").await;
+    let request = json!({"logged": "gateway", "policies": [run["id"], "cheapest"]});
+    let (evaluation, _) = evaluated(&stack, &request).await;
+    let [own, same, cheapest] = evaluation["result"]["logged"]["policies"].as_array().unwrap().as_slice()
+    else {
+        panic!("{evaluation}")
+    };
+    assert_eq!((&same["largest_weight"], &same["estimates"]), (&json!(1.0), &own["estimates"]));
+    assert!(cheapest["refusal"].is_string(), "{cheapest}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

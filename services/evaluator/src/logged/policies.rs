@@ -77,11 +77,7 @@ impl Ledger {
         let wanted = created.settings.preference.as_ref();
         let wanted = wanted.map(|wanted| Preference::asked(wanted, &env).map(Reward::Preference)).transpose();
         let wanted = wanted.map_err(|_| unusable("what it decides for is no preference of this version"))?;
-        let (mut own, trained_for) = Box::pin(self.contestant(source, &env, wanted)).await?;
-        let reward = wanted.unwrap_or(trained_for);
-        if let Some(preference) = wanted.and_then(Reward::preference) {
-            own.swarm.prefer(preference, &env);
-        }
+        let (own, reward) = Box::pin(self.contestant(source, &env, wanted)).await?;
         let mut others = Vec::with_capacity(asked.policies.len());
         for named in &asked.policies {
             let source = Box::pin(self.source(named)).await?;
@@ -140,7 +136,8 @@ impl Ledger {
         Ok(file.map(Source::File).zip(config.map(|config| config.environment)))
     }
 
-    /// A policy, ready to decide in this environment: a rule for those who want this; and what it was trained for.
+    /// A policy, ready to decide in this environment for those who want this, where it can; by default for what it was trained
+    /// for. And what that is.
     async fn contestant(
         &self,
         source: Source,
@@ -149,10 +146,11 @@ impl Ledger {
     ) -> Result<(Contestant, Reward), EvaluationError> {
         let file = match source {
             Source::Rule(rule) => {
-                let wanted = wanted.and_then(Reward::preference).unwrap_or(Preference::EXCESS_COST);
-                let swarm = Swarm::of_rule_for(rule, env, wanted);
+                let reward = wanted.unwrap_or_default();
+                let preference = reward.preference().unwrap_or(Preference::EXCESS_COST);
+                let swarm = Swarm::of_rule_for(rule, env, preference);
                 let name = rule.name().to_owned();
-                return Ok((Contestant { name, file: None, swarm }, Reward::default()));
+                return Ok((Contestant { name, file: None, swarm }, reward));
             }
             Source::File(file) => file,
         };
@@ -160,23 +158,32 @@ impl Ledger {
         let bytes = bytes.ok_or(EvaluationError::PolicyNotFound(file))?;
         let env = env.clone();
         // a large policy takes a while to parse
-        let made = tokio::task::spawn_blocking(move || made(file, &bytes, &env)).await;
+        let made = tokio::task::spawn_blocking(move || made(file, &bytes, &env, wanted)).await;
         made.map_err(|panic| EvaluationError::InvalidPolicy(file, format!("reading it failed: {panic}")))?
     }
 }
 
-fn made(sha256: Hash, bytes: &[u8], env: &Environment) -> Result<(Contestant, Reward), EvaluationError> {
+fn made(
+    sha256: Hash,
+    bytes: &[u8],
+    env: &Environment,
+    wanted: Option<Reward>,
+) -> Result<(Contestant, Reward), EvaluationError> {
     let invalid = |reason: &dyn ToString| EvaluationError::InvalidPolicy(sha256, reason.to_string());
     let file = PolicyFile::parse(bytes).map_err(|error| invalid(&error))?;
-    let swarm =
+    let mut swarm =
         file.swarm(env).map_err(|error| EvaluationError::PolicyMismatch(sha256, error.to_string()))?;
     if !swarm.decides_one_by_one() {
         return Err(invalid(
             &"its agents are of regions, which divide a step's requests beforehand: a stream's are not known",
         ));
     }
+    if let Some(preference) = wanted.and_then(Reward::preference) {
+        // one that cannot heed it is judged as it was trained
+        swarm.prefer(preference, env);
+    }
     let named = file.training.reward.parse().unwrap_or_default();
-    let reward = file.training.preference.map_or(named, Reward::Preference);
+    let trained_for = file.training.preference.map_or(named, Reward::Preference);
     let name = format!("{} {}", file.swarm.algorithm.name(), &sha256.to_string()[..8]);
-    Ok((Contestant { name, file: Some(sha256), swarm }, reward))
+    Ok((Contestant { name, file: Some(sha256), swarm }, wanted.unwrap_or(trained_for)))
 }
