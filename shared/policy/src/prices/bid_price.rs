@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use limit::{Use, assign};
 use nalgebra::DVector;
 use routing_env::{
-    Candidate, Choice, Environment, Observation, Outcome, Preference, Preferences, Request, physics,
+    Candidate, Choice, Environment, MAX_WAITING, Observation, Outcome, Preference, Preferences, Request,
+    physics,
 };
 
 use crate::{
     policy::{Decision, Shared},
-    prices::fluid::{Fluid, Nets, Waiting, resources},
+    prices::fluid::{Cut, Early, Fluid, Nets, Waiting, cuts, resources},
     prices::forecast::Beliefs,
 };
 
@@ -23,6 +24,10 @@ use crate::{
 /// that of [`Settings::OF_REWARD`]. All that is in points here is so at the scale of `excess-cost` ([`Preference::scale`]).
 pub(crate) const DEFER_BELOW_PER_HOUR: [f64; 8] = [0.5, 0.75, 1.0, 1.5, 2.0, 2.75, 3.5, 5.0];
 pub(crate) const FIRST_THRESHOLD: usize = 5;
+
+/// Where waiting keeps a provider free for others, a request waits also if it earns less then by this share of the threshold:
+/// whoever decides last knows more.
+const CAUTION: f64 = 0.1;
 
 /// How its prices are made and used.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,12 +79,14 @@ pub(crate) struct Plan {
     /// Those of each scenario, from which the next ones are sought.
     scenarios: Vec<DVector<f64>>,
     prices: DVector<f64>,
+    /// How what was left of each provider was cut.
+    cuts: Vec<Cut>,
 }
 
 impl Plan {
     fn new(env: &Environment, scenarios: usize) -> Self {
         let none = DVector::zeros(resources(env));
-        Self { part: None, scenarios: vec![none.clone(); scenarios], prices: none }
+        Self { part: None, scenarios: vec![none.clone(); scenarios], prices: none, cuts: Vec::new() }
     }
 }
 
@@ -167,7 +174,9 @@ impl BidPrices {
         let request = *observation.request;
         let scale = self.wanted.all.scale(observation.env);
         let defer_below = self.settings.defer_below_per_hour * scale * request.hours;
-        let choice = if observation.may_defer && net < defer_below {
+        let waits = observation.may_defer
+            && (net < defer_below || self.is_better_late(observation, beliefs, notes, [net, defer_below]));
+        let choice = if waits {
             let wait_ms = physics::wait_ms(1.0 - observation.phase);
             notes.waiting.push(Waiting { index: observation.index, request, wait_ms });
             Choice::Defer
@@ -198,23 +207,67 @@ impl BidPrices {
             if has_waited { u32::MAX } else { (beliefs.phase(index) * self.settings.solutions) as u32 };
         let plan = notes.plan.get_or_insert_with(|| Plan::new(env, self.settings.scenarios));
         if plan.part != Some(part) {
-            let mut fluid =
-                Fluid::new(env, market, beliefs, &self.wanted, &notes.waiting, &mut self.candidates);
+            plan.cuts = cuts(env, market, beliefs);
             let count = plan.scenarios.len();
-            plan.prices.fill(0.0);
-            for (i, prices) in plan.scenarios.iter_mut().enumerate() {
-                let left = if has_waited {
-                    vec![0.0; beliefs.demand.len()]
-                } else {
+            let left: Vec<Vec<f64>> = (0..count)
+                .map(|i| {
+                    if has_waited {
+                        return vec![0.0; beliefs.demand.len()];
+                    }
                     let probability = (i as f64 + 0.5) / count as f64;
                     beliefs.still_to_come_at(env, index, probability, self.settings.spread_factor)
-                };
-                fluid.price(&left, prices);
+                })
+                .collect();
+            let mut solved = |early: Early| {
+                let cuts = (early, plan.cuts.as_slice());
+                let mut fluid = Fluid::new(
+                    env,
+                    market,
+                    beliefs,
+                    &self.wanted,
+                    cuts,
+                    &notes.waiting,
+                    &mut self.candidates,
+                );
+                let mut scenarios = plan.scenarios.clone();
+                let value = |(prices, left): (&mut DVector<f64>, &Vec<f64>)| fluid.price(left, prices);
+                let value: f64 = scenarios.iter_mut().zip(&left).map(value).sum();
+                (value, scenarios)
+            };
+            let mut best = solved(Early::GoElsewhere);
+            if !has_waited && plan.cuts.iter().any(Cut::ends_early) {
+                let places = MAX_WAITING.saturating_sub(notes.waiting.len()) as f64;
+                // whoever comes at any time of the rest waits for half of it in the mean
+                let wait_ms = physics::wait_ms((1.0 - observation.phase) / 2.0);
+                let kept_free = solved(Early::AreKeptFreeFor { places, wait_ms });
+                if kept_free.0 > best.0 {
+                    best = kept_free;
+                }
+            }
+            plan.scenarios = best.1;
+            plan.prices.fill(0.0);
+            for prices in &plan.scenarios {
                 plan.prices.axpy(1.0 / count as f64, prices, 1.0);
             }
             plan.part = Some(part);
         }
         &plan.prices
+    }
+
+    /// Whether a request earns more than this when it waits, and goes where it keeps nobody out then.
+    fn is_better_late(
+        &self,
+        observation: &Observation<'_>,
+        beliefs: &Beliefs,
+        notes: &Notes,
+        [net, defer_below]: [f64; 2],
+    ) -> bool {
+        let Some(plan) = notes.plan.as_ref().filter(|plan| plan.cuts.iter().any(Cut::ends_early)) else {
+            return false;
+        };
+        let preference = self.wanted.of(observation.request.tenant);
+        let waiting = beliefs.net_of_waiting(observation, preference, &plan.cuts, &plan.prices);
+        waiting.is_some_and(|waiting| waiting + CAUTION * defer_below > net)
     }
 
     /// The best provider and its net value.

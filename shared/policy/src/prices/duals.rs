@@ -48,12 +48,15 @@ pub(crate) struct Way {
     pub(crate) success: f64,
     /// What the time that was lost here takes from what a second try earns.
     pub(crate) time_lost: f64,
+    /// The resource of which it takes one place, where it is to wait for the end of the step. No second try does.
+    pub(crate) place: Option<usize>,
 }
 
 /// The best second try of a job that fails on the way `first`: which way it goes, and what it earns beyond what it takes.
 /// `nets` are those of the first tries. `None` where none is worth it.
 pub(crate) fn second_try(ways: &[Way], nets: &[f64], first: &Way) -> Option<(usize, f64)> {
-    let others = ways.iter().enumerate().filter(|(_, way)| way.provider != first.provider);
+    let may_be_next = |way: &Way| way.provider != first.provider && way.place.is_none();
+    let others = ways.iter().enumerate().filter(|(_, way)| may_be_next(way));
     let net = |(i, way): (usize, &Way)| (i, nets[i] - way.success * first.time_lost);
     let better = |best: Option<(usize, f64)>, next: (usize, f64)| {
         if next.1 > best.map_or(0.0, |best| best.1) { Some(next) } else { best }
@@ -94,15 +97,20 @@ impl Default for Program {
 struct Taken {
     /// Of the class's budget.
     charge: f64,
-    /// Hours of resources: those of the first try, and of the second one.
-    of: [(usize, f64); 2],
-    /// How many of the two there are.
+    /// Of resources: the hours of the first try, a place, and the hours of the second one.
+    of: [(usize, f64); 3],
+    /// How many of them there are.
     resources: usize,
 }
 
 impl Taken {
     fn resources(&self) -> &[(usize, f64)] {
         &self.of[..self.resources]
+    }
+
+    fn add(&mut self, resource: usize, amount: f64) {
+        self.of[self.resources] = (resource, amount);
+        self.resources += 1;
     }
 }
 
@@ -114,26 +122,27 @@ struct Point {
 }
 
 impl Program {
-    /// Improves the prices until every resource that has one is used up and no other is over-used.
-    pub(crate) fn solve(&self, prices: &mut DVector<f64>) {
+    /// Improves the prices until every resource that has one is used up and no other is over-used. What all is worth at them.
+    pub(crate) fn solve(&self, prices: &mut DVector<f64>) -> f64 {
         let count = self.limits.len();
         let mut at = self.at(prices);
         for _ in 0..MAX_STEPS {
             // a price of 0 that would have to fall stays; all others take part
             let free: Vec<usize> = (0..count).filter(|j| prices[*j] > 0.0 || at.gradient[*j] < 0.0).collect();
             if free.iter().all(|j| at.gradient[*j].abs() <= TOLERANCE * self.limits[*j].max(1.0)) {
-                return;
+                break;
             }
             let gradient = DVector::from_iterator(free.len(), free.iter().map(|j| -at.gradient[*j]));
             let damping = DAMPING * (1.0 + at.hessian.diagonal().max());
             let hessian = DMatrix::from_fn(free.len(), free.len(), |i, j| {
                 at.hessian[(free[i], free[j])] + if i == j { damping } else { 0.0 }
             });
-            let Some(factors) = hessian.cholesky() else { return };
+            let Some(factors) = hessian.cholesky() else { break };
             let step = factors.solve(&gradient);
-            let Some(next) = self.line_search(prices, &free, &step, &at) else { return };
+            let Some(next) = self.line_search(prices, &free, &step, &at) else { break };
             (*prices, at) = next;
         }
+        at.value
     }
 
     fn line_search(
@@ -181,20 +190,25 @@ impl Program {
             }
             let budget = prices[class.budget];
             nets.clear();
-            nets.extend(ways.iter().map(|w| w.value - w.hours * prices[w.resource] - w.charge * budget));
+            let place = |way: &Way| way.place.map_or(0.0, |place| prices[place]);
+            nets.extend(
+                ways.iter().map(|w| w.value - w.hours * prices[w.resource] - w.charge * budget - place(w)),
+            );
             shares.clone_from(&nets);
             taken.clear();
             for (way, share) in ways.iter().zip(&mut shares) {
                 let mut takes =
-                    Taken { charge: way.charge, of: [(way.resource, way.hours); 2], resources: 1 };
+                    Taken { charge: way.charge, of: [(way.resource, way.hours); 3], resources: 1 };
+                if let Some(place) = way.place {
+                    takes.add(place, 1.0);
+                }
                 if way.success < 1.0
                     && let Some((second, net)) = second_try(ways, &nets, way)
                 {
                     let failure = 1.0 - way.success;
                     *share += failure * net;
                     takes.charge += failure * ways[second].charge;
-                    takes.of[1] = (ways[second].resource, failure * ways[second].hours);
-                    takes.resources = 2;
+                    takes.add(ways[second].resource, failure * ways[second].hours);
                 }
                 taken.push(takes);
             }
@@ -265,7 +279,16 @@ mod tests {
 
     /// A way on which no job fails.
     fn sure(resource: usize, hours: f64, charge: f64) -> Way {
-        Way { provider: resource, value: 0.0, resource, hours, charge, success: 1.0, time_lost: 0.0 }
+        Way {
+            provider: resource,
+            value: 0.0,
+            resource,
+            hours,
+            charge,
+            success: 1.0,
+            time_lost: 0.0,
+            place: None,
+        }
     }
 
     /// Two classes of one-hour jobs, 10 of each, on one resource of 10 hours: one earns 80, the other 50.

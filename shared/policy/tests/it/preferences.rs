@@ -54,6 +54,26 @@ fn hours_are_served_where_hours_are_wanted() {
     }
 }
 
+/// `tenant-gaming` can go to aethir alone, which is too slow for it from 55 % of its capacity on; all others can wait, and go
+/// there afterwards. When hours are wanted they are worth the same whoever asks, and what is full of others is lost to it.
+#[test]
+fn those_who_can_wait_leave_a_provider_to_those_for_whom_it_would_become_too_slow() {
+    let env = Environment::built_in(Preset::Congested).with_steps(12);
+    let hours = Preference { request: 0.0, gpu_hour: 31.4, ..USUAL };
+    let gaming = env.workloads().tenants.iter().position(|tenant| tenant.id == "tenant-gaming").unwrap();
+    let fill = |mut swarm: Swarm| {
+        swarm.prefer(hours, &env);
+        swarm.freeze();
+        let of = (7..10).map(|seed| swarm.play(&env, seed, Reward::Preference(hours)).tenants[gaming]);
+        of.map(|tally| tally.gpu_hours_fill().unwrap()).sum::<f64>() / 3.0
+    };
+    let careless = fill(Swarm::of_rule(Rule::GreedyReward, &env));
+    for planner in [Swarm::of_rule(Rule::BidPrice, &env), swarm("adaptive", &env)] {
+        let planned = fill(planner);
+        assert!(planned > careless + 0.05, "{planned} {careless}");
+    }
+}
+
 /// Points have no unit: twice as many for everything are the same wish.
 #[test]
 fn twice_as_many_points_for_everything_change_nothing_that_is_decided() {
