@@ -218,33 +218,26 @@ impl BidPrices {
                     beliefs.still_to_come_at(env, index, probability, self.settings.spread_factor)
                 })
                 .collect();
-            let mut solved = |early: Early| {
+            let mut program = |early: Early| {
                 let cuts = (early, plan.cuts.as_slice());
-                let mut fluid = Fluid::new(
-                    env,
-                    market,
-                    beliefs,
-                    &self.wanted,
-                    cuts,
-                    &notes.waiting,
-                    &mut self.candidates,
-                );
-                let mut scenarios = plan.scenarios.clone();
-                let value = |(prices, left): (&mut DVector<f64>, &Vec<f64>)| fluid.price(left, prices);
-                let value: f64 = scenarios.iter_mut().zip(&left).map(value).sum();
-                (value, scenarios)
+                Fluid::new(env, market, beliefs, &self.wanted, cuts, &notes.waiting, &mut self.candidates)
             };
-            let mut best = solved(Early::GoElsewhere);
+            let mut fluid = program(Early::GoElsewhere);
             if !has_waited && plan.cuts.iter().any(Cut::ends_early) {
                 let places = MAX_WAITING.saturating_sub(notes.waiting.len()) as f64;
                 // whoever comes at any time of the rest waits for half of it in the mean
                 let wait_ms = physics::wait_ms((1.0 - observation.phase) / 2.0);
-                let kept_free = solved(Early::AreKeptFreeFor { places, wait_ms });
-                if kept_free.0 > best.0 {
-                    best = kept_free;
+                let mut kept_free = program(Early::AreKeptFreeFor { places, wait_ms });
+                // the scenario in the middle says which of the two is worth more
+                let (prices, left) = (&mut plan.scenarios[count / 2], &left[count / 2]);
+                let mut of_kept_free = prices.clone();
+                if kept_free.price(left, &mut of_kept_free) > fluid.price(left, prices) {
+                    (fluid, *prices) = (kept_free, of_kept_free);
                 }
             }
-            plan.scenarios = best.1;
+            for (prices, left) in plan.scenarios.iter_mut().zip(&left) {
+                fluid.price(left, prices);
+            }
             plan.prices.fill(0.0);
             for prices in &plan.scenarios {
                 plan.prices.axpy(1.0 / count as f64, prices, 1.0);
