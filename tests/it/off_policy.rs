@@ -166,8 +166,9 @@ async fn who_is_judged_from_a_log_decides_for_what_its_deployment_is_for() {
         "steps_per_episode": 10, "environment": {"preset": "default"}});
     let (_, run) = stack.post(&format!("{}/v1/runs", stack.trainer), &run).await;
     stack.ended(&format!("{}/v1/runs/{}", stack.trainer, run["id"].as_str().unwrap())).await;
-    // it was trained for `balanced`, which is not what is wanted here
-    deploy_policy(&stack, "gateway", &run["id"], 0.0, &json!("fast")).await;
+    // it was trained for `balanced`, which is not what is wanted here, and least by the tenant that asks
+    let wanted = json!({"cost": 8.0, "tenants": {"tenant-research": "fast"}});
+    deploy_policy(&stack, "gateway", &run["id"], 0.0, &wanted).await;
     ask(&stack, "gateway").await;
     let request = json!({"logged": "gateway", "policies": [run["id"], "cheapest"]});
     let (evaluation, _) = evaluated(&stack, &request).await;

@@ -78,14 +78,9 @@ impl ConstraintArgs {
         if self.at_most.is_empty() && self.at_least.is_empty() {
             return preference;
         }
-        let named = |name: &str| NAMED_PREFERENCES.into_iter().find(|(known, ..)| *known == name);
-        let mut asked = match preference {
-            None => Map::new(),
-            Some(Value::Object(weights)) => weights,
-            Some(other) => match other.as_str().and_then(named).map(|(_, weights, _)| json!(weights)) {
-                Some(Value::Object(weights)) => weights,
-                _ => return Some(other), // no preference: it is refused with what was expected
-            },
+        let mut asked = match spelled(preference) {
+            Ok(weights) => weights,
+            Err(other) => return Some(other), // it is refused with what was expected
         };
         for (side, bounds) in [("at_most", &self.at_most), ("at_least", &self.at_least)] {
             if !bounds.is_empty() {
@@ -93,6 +88,59 @@ impl ConstraintArgs {
                 asked.insert(side.into(), bounds.collect::<Map<_, _>>().into());
             }
         }
+        Some(asked.into())
+    }
+}
+
+/// A preference as weights; as it is where it is none.
+fn spelled(preference: Option<Value>) -> Result<Map<String, Value>, Value> {
+    let named = |name: &str| NAMED_PREFERENCES.into_iter().find(|(known, ..)| *known == name);
+    match preference {
+        None => Ok(Map::new()),
+        Some(Value::Object(weights)) => Ok(weights),
+        Some(other) => match other.as_str().and_then(named).map(|(_, weights, _)| json!(weights)) {
+            Some(Value::Object(weights)) => Ok(weights),
+            _ => Err(other),
+        },
+    }
+}
+
+/// The flag that says what single tenants want.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct TenantPreferenceArgs {
+    /// What a tenant wants for itself, as in tenant-gaming=fast or tenant-dao=cost=8,latency=.08: a weight that is left out is that of
+    /// --preference; may be given several times
+    #[arg(long = "tenant-preference", value_name = "TENANT=NAME|WEIGHTS")]
+    tenants: Vec<OfTenant>,
+}
+
+/// A tenant, and what it wants.
+#[derive(Clone, Debug, PartialEq)]
+struct OfTenant(String, Asked);
+
+impl FromStr for OfTenant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (tenant, asked) = text
+            .split_once('=')
+            .ok_or_else(|| format!("expected TENANT=NAME or TENANT=WEIGHTS, found `{text}`"))?;
+        Ok(Self(tenant.to_owned(), asked.parse()?))
+    }
+}
+
+impl TenantPreferenceArgs {
+    /// The preference with those of tenants, as it stands on the wire: one of a name is then told by its weights.
+    pub(crate) fn on_the_wire(&self, preference: Option<Value>) -> Option<Value> {
+        if self.tenants.is_empty() {
+            return preference;
+        }
+        let mut asked = match spelled(preference) {
+            Ok(weights) => weights,
+            Err(other) => return Some(other), // it is refused with what was expected
+        };
+        let tenants = self.tenants.iter().map(|OfTenant(tenant, asked)| (tenant.clone(), asked.0.clone()));
+        asked.insert("tenants".into(), tenants.collect::<Map<_, _>>().into());
         Some(asked.into())
     }
 }
@@ -134,6 +182,21 @@ mod tests {
         assert_eq!(asked("relative_to_prices=true"), Ok(json!({"relative_to_prices": true})));
         assert!(asked("cost=8,latency").unwrap_err().contains("`latency`"));
         assert!(asked("cost=much").unwrap_err().contains("`much`"));
+    }
+
+    #[test]
+    fn what_tenants_want_is_told_beside_what_all_want() {
+        let flags = |tenants: &[&str]| {
+            let tenants = tenants.iter().map(|tenant| tenant.parse().unwrap()).collect();
+            TenantPreferenceArgs { tenants }
+        };
+        let both = flags(&["tenant-gaming=fast", "tenant-dao=cost=8,latency=.08"]);
+        let own = json!({"tenant-gaming": "fast", "tenant-dao": {"cost": 8, "latency": 0.08}});
+        assert_eq!(both.on_the_wire(None), Some(json!({"tenants": own})));
+        let cheap = both.on_the_wire(Some(json!("cheap"))).unwrap();
+        assert_eq!((&cheap["cost"], &cheap["tenants"]), (&json!(8.0), &own));
+        assert_eq!(flags(&[]).on_the_wire(Some(json!("cheap"))), Some(json!("cheap")));
+        assert!("tenant-gaming".parse::<OfTenant>().unwrap_err().contains("TENANT=NAME"));
     }
 
     #[test]

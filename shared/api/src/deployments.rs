@@ -84,8 +84,9 @@ pub struct NewDeployment {
     #[serde(default, skip_serializing_if = "Promotion::is_automatic")]
     #[garde(skip)]
     pub promotion: Promotion,
-    /// What is wanted of its decisions: the name of a preference, or weights, as they are shown. What the champion was trained
-    /// for when absent; hand rules and policies of adaptive and cem can be asked for any.
+    /// What is wanted of its decisions: the name of a preference, or weights, as they are shown, with preferences of single
+    /// tenants among them. What the champion was trained for when absent; hand rules and policies of adaptive and cem can be
+    /// asked for any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     #[schema(value_type = Option<crate::PreferenceSpec>)]

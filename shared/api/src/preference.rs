@@ -1,5 +1,7 @@
 //! What is wanted, on the wire.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -46,6 +48,11 @@ pub struct PreferenceWeights {
     /// What they must reach. Evaluations only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_least: Option<LowestFigures>,
+    /// What is wanted of the requests of single tenants, by their ids: where a weight is left out there, it is as here.
+    /// Deployments only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(no_recursion, example = json!({"tenant-gaming": "fast"}))]
+    pub tenants: Option<BTreeMap<String, PreferenceSpec>>,
 }
 
 /// The highest figures that meet a constraint.

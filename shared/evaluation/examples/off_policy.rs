@@ -171,7 +171,7 @@ impl<'a> World<'a> {
         let exploration = Exploration::new(seed, settings.epsilon, COST_GUARD);
         let mut own = Swarm::of_rule(OWN, env);
         let others = JUDGED.map(|rule| Swarm::of_rule(rule, env)).into();
-        let terms = Terms { hold_windows: 1, outcome_windows: 1, exploration, reward: REWARD };
+        let terms = Terms { hold_windows: 1, outcome_windows: 1, exploration, rewards: REWARD.into() };
         let replay = Replay::new(env.clone(), terms, own.clone(), others, (seed, 0));
         own.freeze();
         own.begin_episode(seed);

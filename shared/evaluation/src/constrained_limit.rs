@@ -299,8 +299,8 @@ mod tests {
         let found = limit_in(&env, &[constraint]);
         assert_eq!(found.missed_by, [0.0]);
         let at = |price: f64| {
-            let mut tenants = vec![0.0; asked.tenants.len()];
-            tenants[worst.0] = price;
+            let mut tenants = vec![USUAL; asked.tenants.len()];
+            tenants[worst.0].gpu_hour += price;
             best_of_tenants(&env, &Preferences { all: USUAL, tenants }).reward
                 - price * bound * asked.tenants[worst.0].1
         };

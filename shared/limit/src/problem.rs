@@ -150,9 +150,12 @@ impl StepProblem {
         let Preferences { all, tenants } = &self.wanted;
         if *all != Preference::EXCESS_COST || !tenants.is_empty() {
             // without it the key is the one that limits were kept under when there was no other preference; no list
-            // that comes first has four figures, so that the two cannot be taken for each other
-            let Preference { request, gpu_hour, cost, latency } = *all;
-            list(&mut [request, gpu_hour, cost, latency].into_iter().chain(tenants.iter().copied()));
+            // that comes first has four figures a preference, so that the two cannot be taken for each other
+            let weights = |wanted: &Preference| {
+                let Preference { request, gpu_hour, cost, latency } = *wanted;
+                [request, gpu_hour, cost, latency]
+            };
+            list(&mut std::iter::once(all).chain(tenants).flat_map(weights));
         }
         list(&mut [self.requests as f64, self.physics.congestion(), self.physics.surge()].into_iter());
         if self.is_hidden() {

@@ -181,19 +181,24 @@ impl Term {
     /// Changes weights into those of who pays so much for each unit of excess, in points: what a reward by both differs by
     /// is `−price·excess`, but for what does not depend on anybody's decisions.
     fn charge(&self, price: f64, wanted: &mut Preferences) {
-        let all = &mut wanted.all;
-        match (self.figure, self.tenant) {
-            (ConstrainedFigure::AvgLatencyMs, _) => {
-                all.request += price * self.bound;
-                all.latency += price;
+        let Preferences { all, tenants } = wanted;
+        if let Some(tenant) = self.tenant {
+            if tenants.len() <= tenant {
+                tenants.resize(tenant + 1, *all);
             }
-            (ConstrainedFigure::FillRate, _) => all.request += price,
-            (_, None) => all.gpu_hour += price,
-            (_, Some(tenant)) => {
-                if wanted.tenants.len() <= tenant {
-                    wanted.tenants.resize(tenant + 1, 0.0);
+            tenants[tenant].gpu_hour += price;
+            return;
+        }
+        for weights in std::iter::once(all).chain(tenants) {
+            match self.figure {
+                ConstrainedFigure::AvgLatencyMs => {
+                    weights.request += price * self.bound;
+                    weights.latency += price;
                 }
-                wanted.tenants[tenant] += price;
+                ConstrainedFigure::FillRate => weights.request += price,
+                ConstrainedFigure::GpuHoursFill | ConstrainedFigure::WorstTenantGpuHoursFill => {
+                    weights.gpu_hour += price;
+                }
             }
         }
     }

@@ -47,7 +47,7 @@ pub use preference::{ExcessCost, Outcome, Preference, Preferences};
 pub use preset::{Preset, UnknownPreset};
 pub use random_files::RandomFiles;
 pub use request::Request;
-pub use reward::{Reward, UnknownReward};
+pub use reward::{Reward, Rewards, UnknownReward};
 pub use spec::{Document, EnvironmentSpec};
 pub use streams::{Stream, generator};
 pub use trace::Trace;

@@ -121,14 +121,13 @@ impl Preference {
     }
 }
 
-/// What is wanted where the GPU-hours of tenants are not worth the same.
+/// What is wanted where tenants do not all want the same.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preferences {
-    /// Of every request.
+    /// Of the requests of tenants that have no preference of their own.
     pub all: Preference,
-    /// Points for each GPU-hour of a tenant that is served, beside those of `all`, in file order; empty where nothing comes
-    /// beside them.
-    pub tenants: Vec<f64>,
+    /// Each tenant's own, in file order; where it ends, the tenants have none.
+    pub tenants: Vec<Preference>,
 }
 
 impl Preferences {
@@ -136,10 +135,7 @@ impl Preferences {
     #[inline]
     #[must_use]
     pub fn of(&self, tenant: usize) -> Preference {
-        match self.tenants.get(tenant) {
-            Some(points) => Preference { gpu_hour: self.all.gpu_hour + points, ..self.all },
-            None => self.all,
-        }
+        self.tenants.get(tenant).copied().unwrap_or(self.all)
     }
 }
 

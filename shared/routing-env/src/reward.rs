@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     metrics::Resolution,
-    preference::{ExcessCost, Outcome, Preference},
+    preference::{ExcessCost, Outcome, Preference, Preferences},
 };
 
 /// What is learned from.
@@ -122,6 +122,44 @@ impl Rest {
                 )
             }
         }
+    }
+}
+
+/// What requests are paid by where tenants may want something of their own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rewards {
+    /// Of the requests of tenants that have no preference of their own.
+    pub all: Reward,
+    /// Each tenant's own preference, in file order; where it ends, the tenants have none.
+    pub tenants: Vec<Preference>,
+}
+
+impl Rewards {
+    /// A request's own reward.
+    #[must_use]
+    pub fn of_request(&self, resolution: &Resolution) -> f64 {
+        let own = self.tenants.get(resolution.tenant).copied().map(Reward::Preference);
+        own.unwrap_or(self.all).of_request(resolution)
+    }
+}
+
+impl Rewards {
+    /// What is wanted by them; `None` where a reward has no weights.
+    #[must_use]
+    pub fn preferences(&self) -> Option<Preferences> {
+        Some(Preferences { all: self.all.preference()?, tenants: self.tenants.clone() })
+    }
+}
+
+impl From<Preferences> for Rewards {
+    fn from(Preferences { all, tenants }: Preferences) -> Self {
+        Self { all: Reward::Preference(all), tenants }
+    }
+}
+
+impl From<Reward> for Rewards {
+    fn from(all: Reward) -> Self {
+        Self { all, tenants: Vec::new() }
     }
 }
 

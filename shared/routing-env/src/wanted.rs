@@ -4,15 +4,18 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     constraints::{Constraint, constraints},
     environment::Environment,
-    input::{Checker, InputError, from_value},
-    preference::Preference,
+    input::{Checker, InputError, from_value, token},
+    preference::{Preference, Preferences},
     preset::Preset,
 };
+
+/// Where tenants have preferences of their own.
+const TENANTS: &str = "tenants";
 
 /// No weight is above this.
 const MOST: f64 = 1e6;
@@ -73,6 +76,12 @@ pub struct Wanted {
 }
 
 impl Preference {
+    /// The weights with their names.
+    fn weights(self) -> [(&'static str, f64); 4] {
+        let Self { request, gpu_hour, cost, latency } = self;
+        [("request", request), ("gpu_hour", gpu_hour), ("cost", cost), ("latency", latency)]
+    }
+
     /// What mistakes in a preference are told as in [`InputError::file`].
     pub const FILE: &'static str = "preference";
 
@@ -90,6 +99,70 @@ impl Preference {
             )),
         }
     }
+}
+
+impl Preferences {
+    /// The preferences that are asked for: what [`Preference::asked`] takes, and `tenants`, an object of the same by tenant
+    /// where a weight that is left out is that of all.
+    ///
+    /// # Errors
+    /// Says what was expected.
+    pub fn asked(asked: &Value, env: &Environment) -> Result<Self, InputError> {
+        let check = Checker { file: Preference::FILE };
+        let mut all = asked.clone();
+        let Some(own) = all.as_object_mut().and_then(|weights| weights.remove(TENANTS)) else {
+            return Ok(Preference::asked(asked, env)?.into());
+        };
+        let all = Preference::asked(&all, env)?;
+        let own: BTreeMap<String, Value> =
+            from_value(Preference::FILE, &own).map_err(|error| within(TENANTS, error))?;
+        let mut tenants = vec![all; env.workloads().tenants.len()];
+        for (id, asked) in &own {
+            let known = env.workloads().tenants.iter().position(|tenant| tenant.id == *id);
+            let Some(tenant) = known else {
+                let ids: Vec<&str> =
+                    env.workloads().tenants.iter().map(|tenant| tenant.id.as_str()).collect();
+                let expected = format!("there is no such tenant: expected one of {}", ids.join(", "));
+                return Err(check.error(format!("/{TENANTS}/{}", token(id)), expected));
+            };
+            let mut asked = asked.clone();
+            if let Some(weights) = asked.as_object_mut() {
+                // the weights of all stand in for those that are left out, whatever they are relative to
+                let relative = weights.get("relative_to_prices").and_then(Value::as_bool).unwrap_or_default();
+                for (name, weight) in all.weights() {
+                    if !(relative && name == "cost") {
+                        weights.entry(name).or_insert_with(|| weight.into());
+                    }
+                }
+            }
+            tenants[tenant] = Preference::asked(&asked, env)
+                .map_err(|error| within(&format!("{TENANTS}/{}", token(id)), error))?;
+        }
+        Ok(Self { all, tenants })
+    }
+
+    /// As it can be asked for again: weights, and those of the tenants that have some of their own.
+    #[must_use]
+    pub fn spelled(&self, env: &Environment) -> Value {
+        let object = |preference: &Preference| {
+            let weights = preference.weights().into_iter();
+            weights.map(|(name, weight)| (name.to_owned(), weight.into())).collect::<Map<String, Value>>()
+        };
+        let mut spelled = object(&self.all);
+        let own = env.workloads().tenants.iter().zip(&self.tenants).filter(|(_, own)| **own != self.all);
+        let own: Map<String, Value> =
+            own.map(|(tenant, own)| (tenant.id.clone(), object(own).into())).collect();
+        if !own.is_empty() {
+            spelled.insert(TENANTS.to_owned(), own.into());
+        }
+        spelled.into()
+    }
+}
+
+/// The same mistake, where it is within this.
+fn within(what: &str, mut error: InputError) -> InputError {
+    error.pointer = format!("/{what}{}", error.pointer);
+    error
 }
 
 impl Wanted {
@@ -116,6 +189,9 @@ impl Wanted {
             let expected = "expected the name of a preference, or an object of weights";
             return Err(check.error(String::new(), expected));
         }
+        check.require(asked.get(TENANTS).is_none(), &format!("/{TENANTS}"), || {
+            "expected no preferences of tenants here: only a deployment has some".into()
+        })?;
         let asked: Weights = from_value(Preference::FILE, asked)?;
         let usual = Preference::EXCESS_COST;
         let mut preference = Preference {
@@ -124,9 +200,8 @@ impl Wanted {
             cost: asked.cost.unwrap_or(usual.cost),
             latency: asked.latency.unwrap_or(usual.latency),
         };
-        let Preference { request, gpu_hour, cost, latency } = preference;
-        let named = [("request", request), ("gpu_hour", gpu_hour), ("cost", cost), ("latency", latency)];
-        for (name, weight) in named {
+        let Preference { request, gpu_hour, .. } = preference;
+        for (name, weight) in preference.weights() {
             check.within(weight, 0.0, MOST, &format!("/{name}"))?;
         }
         check.require(request > 0.0 || gpu_hour > 0.0, "", || {
@@ -162,6 +237,29 @@ mod tests {
         assert_eq!(asked(json!({"cost": 8})), Ok(Preference { cost: 8.0, ..Preference::EXCESS_COST }));
         assert_eq!(asked(json!({})), asked(json!("balanced")));
         assert_eq!(asked(json!("cheap")), asked(json!({"cost": 8.0})));
+    }
+
+    #[test]
+    fn a_tenant_may_want_something_of_its_own_and_is_as_all_others_elsewhere() {
+        let env = Environment::built_in(Preset::Default);
+        let wanted =
+            json!({"cost": 8, "tenants": {"tenant-gaming": {"latency": 0.08}, "tenant-dao": "cheap"}});
+        let wanted = Preferences::asked(&wanted, &env).unwrap();
+        let all = Preference { cost: 8.0, ..Preference::EXCESS_COST };
+        let gaming = Preference { latency: 0.08, ..all };
+        assert_eq!(wanted, Preferences { all, tenants: vec![all, gaming, all, all] });
+        assert_eq!(wanted.of(1), gaming);
+        assert_eq!(Preferences::asked(&wanted.spelled(&env), &env), Ok(wanted.clone()));
+        assert_eq!(wanted.spelled(&env)["tenants"].as_object().unwrap().len(), 1, "cheap is what all want");
+        for (wrong, pointer) in [
+            (json!({"tenants": {"tenant-x": "fast"}}), "/tenants/tenant-x"),
+            (json!({"tenants": {"tenant-dao": "bold"}}), "/tenants/tenant-dao"),
+            (json!({"tenants": {"tenant-dao": {"cost": -1}}}), "/tenants/tenant-dao/cost"),
+            (json!({"tenants": 3}), "/tenants"),
+        ] {
+            assert_eq!(Preferences::asked(&wrong, &env).unwrap_err().pointer, pointer);
+        }
+        assert_eq!(asked(json!({"tenants": {"tenant-dao": "fast"}})).unwrap_err().0, "/tenants");
     }
 
     #[test]

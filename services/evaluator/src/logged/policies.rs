@@ -8,7 +8,7 @@ use records::{
     policy::{Imported, subject as policy_subject},
     run,
 };
-use routing_env::{Environment, Preference, Reward};
+use routing_env::{Environment, Preference, Preferences, Reward, Rewards};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ pub(crate) struct Prepared {
     /// The index of the leaf that says so.
     pub(crate) first_leaf: u64,
     pub(crate) env: Environment,
-    pub(crate) reward: Reward,
+    pub(crate) rewards: Rewards,
     /// The deployment's own policy.
     pub(crate) own: Contestant,
     pub(crate) others: Vec<Contestant>,
@@ -75,15 +75,15 @@ impl Ledger {
             (None, None) => return Err(unusable("it does not say by what it decides")),
         };
         let wanted = created.settings.preference.as_ref();
-        let wanted = wanted.map(|wanted| Preference::asked(wanted, &env).map(Reward::Preference)).transpose();
+        let wanted = wanted.map(|wanted| Preferences::asked(wanted, &env)).transpose();
         let wanted = wanted.map_err(|_| unusable("what it decides for is no preference of this version"))?;
-        let (own, reward) = Box::pin(self.contestant(source, &env, wanted)).await?;
+        let (own, rewards) = Box::pin(self.contestant(source, &env, wanted)).await?;
         let mut others = Vec::with_capacity(asked.policies.len());
         for named in &asked.policies {
             let source = Box::pin(self.source(named)).await?;
-            others.push(Box::pin(self.contestant(source, &env, Some(reward))).await?.0);
+            others.push(Box::pin(self.contestant(source, &env, rewards.preferences())).await?.0);
         }
-        Ok(Prepared { created, first_leaf, env, reward, own, others })
+        Ok(Prepared { created, first_leaf, env, rewards, own, others })
     }
 
     /// A deployment and the index of its first leaf.
@@ -142,15 +142,17 @@ impl Ledger {
         &self,
         source: Source,
         env: &Environment,
-        wanted: Option<Reward>,
-    ) -> Result<(Contestant, Reward), EvaluationError> {
+        wanted: Option<Preferences>,
+    ) -> Result<(Contestant, Rewards), EvaluationError> {
         let file = match source {
             Source::Rule(rule) => {
-                let reward = wanted.unwrap_or_default();
-                let preference = reward.preference().unwrap_or(Preference::EXCESS_COST);
-                let swarm = Swarm::of_rule_for(rule, env, preference);
+                let wanted = wanted.unwrap_or(Preference::EXCESS_COST.into());
+                let mut swarm = Swarm::of_rule_for(rule, env, wanted.all);
+                if !wanted.tenants.is_empty() {
+                    swarm.reprice(&wanted);
+                }
                 let name = rule.name().to_owned();
-                return Ok((Contestant { name, file: None, swarm }, reward));
+                return Ok((Contestant { name, file: None, swarm }, wanted.into()));
             }
             Source::File(file) => file,
         };
@@ -167,8 +169,8 @@ fn made(
     sha256: Hash,
     bytes: &[u8],
     env: &Environment,
-    wanted: Option<Reward>,
-) -> Result<(Contestant, Reward), EvaluationError> {
+    wanted: Option<Preferences>,
+) -> Result<(Contestant, Rewards), EvaluationError> {
     let invalid = |reason: &dyn ToString| EvaluationError::InvalidPolicy(sha256, reason.to_string());
     let file = PolicyFile::parse(bytes).map_err(|error| invalid(&error))?;
     let mut swarm =
@@ -178,12 +180,15 @@ fn made(
             &"its agents are of regions, which divide a step's requests beforehand: a stream's are not known",
         ));
     }
-    if let Some(preference) = wanted.and_then(Reward::preference) {
+    if let Some(wanted) = &wanted {
         // one that cannot heed it is judged as it was trained
-        swarm.prefer(preference, env);
+        swarm.prefer(wanted.all, env);
+        if !wanted.tenants.is_empty() {
+            swarm.reprice(wanted);
+        }
     }
     let named = file.training.reward.parse().unwrap_or_default();
     let trained_for = file.training.preference.map_or(named, Reward::Preference);
     let name = format!("{} {}", file.swarm.algorithm.name(), &sha256.to_string()[..8]);
-    Ok((Contestant { name, file: Some(sha256), swarm }, wanted.unwrap_or(trained_for)))
+    Ok((Contestant { name, file: Some(sha256), swarm }, wanted.map_or(trained_for.into(), Rewards::from)))
 }

@@ -77,7 +77,7 @@ impl Reader {
 
 /// The log before anything is read.
 fn replay(prepared: &Prepared) -> Replay {
-    let Prepared { created, env, reward, own, others, .. } = prepared;
+    let Prepared { created, env, rewards, own, others, .. } = prepared;
     let windows = Windows::of(created);
     let (epsilon, cost_guard) =
         created.settings.explore.map_or((0.0, 0.0), |explore| (explore.epsilon, explore.cost_guard));
@@ -85,7 +85,7 @@ fn replay(prepared: &Prepared) -> Replay {
         hold_windows: windows.of_seconds(created.settings.hold_seconds.unwrap_or(windows.step_seconds)),
         outcome_windows: windows.of_seconds(created.settings.outcome_deadline_seconds),
         exploration: Exploration::new(0, epsilon, cost_guard), // nothing is drawn again
-        reward: *reward,
+        rewards: rewards.clone(),
     };
     // as the trainer has it: what is random in the policy is drawn from the stream's digest
     let [a, b, c, d, e, f, g, h, ..] = created.digest.0;

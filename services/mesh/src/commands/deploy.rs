@@ -14,7 +14,7 @@ use self::{
 use crate::{
     exit::{Answer, usage},
     output::{say, say_json, table},
-    preference::PreferenceArgs,
+    preference::{PreferenceArgs, TenantPreferenceArgs},
     remote::{RemoteArgs, trainer_error},
     runtime,
 };
@@ -95,6 +95,8 @@ struct Create {
     challengers: ChallengerArgs,
     #[command(flatten)]
     preference: PreferenceArgs,
+    #[command(flatten)]
+    tenants: TenantPreferenceArgs,
     #[command(flatten)]
     shown: Shown,
 }
@@ -224,7 +226,7 @@ impl Create {
                 challengers: self.challengers.challengers(),
                 guardrails: self.challengers.guardrails(),
                 promotion: self.challengers.promotion(),
-                preference: self.preference.on_the_wire(),
+                preference: self.tenants.on_the_wire(self.preference.on_the_wire()),
                 durability: if self.promise { Durability::Promise } else { Durability::Ledger },
             };
             trainer.deploy(&deployment).await

@@ -222,7 +222,7 @@ impl Arms {
         compared
             .map(|(canary, choice)| {
                 let share = self.share(*canary) / (self.share(*canary) + self.share(champion));
-                Unit::new(*canary, arm == *canary, share, (champions, *choice), observation, self.pay)
+                Unit::new(*canary, arm == *canary, share, (champions, *choice), observation, &self.pay)
             })
             .collect()
     }
@@ -299,16 +299,16 @@ impl Arms {
     }
 
     fn earned(&mut self, arm: usize, units: &[Unit], resolution: &Resolution) {
-        let points = self.pay.reward.of_request(resolution);
+        let points = self.pay.rewards.of_request(resolution);
         self.trials_of(arm).for_each(|(by_canary, trial)| trial.earn(by_canary, points));
         self.compare(units, points);
     }
 
     fn compare(&mut self, units: &[Unit], points: f64) {
-        let pay = self.pay;
+        let pay = self.pay.clone();
         for unit in units {
             if let Some((_, trial)) = self.trials_mut().find(|(number, _)| *number == unit.canary) {
-                trial.compare(unit, points, pay);
+                trial.compare(unit, points, &pay);
             }
         }
     }

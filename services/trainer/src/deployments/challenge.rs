@@ -72,7 +72,7 @@ pub(super) fn begin(
         }
         canaries.push(None);
         begin_stream(&mut swarm, &engine.run());
-        let shadow = Shadow::new(engine.env().clone(), swarm, engine.reward(), *engine.schedule());
+        let shadow = Shadow::new(engine.env().clone(), swarm, engine.rewards().clone(), *engine.schedule());
         let thread = ShadowThread::begin(shadow, failures.clone());
         engine.listen(thread.listener());
         shadows.insert(arm, thread);

@@ -11,7 +11,7 @@ use records::{
     deployments::{Challenging, Created},
     serving::Configuration,
 };
-use routing_env::Preference;
+use routing_env::Preferences;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -34,10 +34,11 @@ impl Deployments {
         let Some(preference) = &asked.preference else { return Ok(None) };
         let policy = self.existing("/policy_id", asked.policy_id).await?;
         let environment = policy.environment().map_err(DeployError::Invalid)?;
-        let preference = Preference::asked(preference, &environment);
-        let preference = preference.map_err(|error| DeployError::Invalid(vec![of_preference(error)]))?;
+        let wanted = Preferences::asked(preference, &environment);
+        let wanted = wanted.map_err(|error| DeployError::Invalid(vec![of_preference(error)]))?;
         // spelled as the ledger has it, so that it is equal to what is read from there
-        let weights = canonical_json(&preference).map(|weights| serde_json::from_slice(&weights));
+        let weights =
+            canonical_json(&wanted.spelled(&environment)).map(|weights| serde_json::from_slice(&weights));
         let weights = weights.map_err(|error| DeployError::Internal(error.to_string()))?;
         weights.map(Some).map_err(|error| DeployError::Internal(error.to_string()))
     }

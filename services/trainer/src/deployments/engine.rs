@@ -14,7 +14,8 @@ use api::{
 };
 use policy::{DecidedRequest, Decision as Decided, Exploration, Swarm, Told};
 use routing_env::{
-    Choice, Environment, Fate, Market, Preference, ProviderState, Request, Resolution, Reward, Window,
+    Choice, Environment, Fate, Market, Preference, ProviderState, Request, Resolution, Reward, Rewards,
+    Window,
 };
 use serde::Serialize;
 
@@ -37,7 +38,7 @@ const WINDOWS_REMEMBERED: u32 = 2;
 pub(crate) struct Engine {
     env: Environment,
     arms: Arms,
-    reward: Reward,
+    rewards: Rewards,
     run: Hash,
     schedule: Schedule,
     exploration: Option<Exploration>,
@@ -125,7 +126,7 @@ impl Engine {
     pub(crate) fn new(
         env: Environment,
         mut swarm: Swarm,
-        reward: Reward,
+        rewards: Rewards,
         run: Hash,
         schedule: Schedule,
         exploration: Option<Exploration>,
@@ -133,12 +134,12 @@ impl Engine {
         let base: Vec<_> =
             (0..env.catalog().providers.len()).map(|provider| env.base_state(provider)).collect();
         begin_stream(&mut swarm, &run);
-        let window = window(&env, &base, &BTreeMap::new(), (0, &schedule), 0, reward);
-        let pay = Pay { reward, worth: worth(reward, &env) };
+        let window = window(&env, &base, &BTreeMap::new(), (0, &schedule), 0, rewards.all);
+        let pay = Pay { worth: worth(rewards.all, &env), rewards: rewards.clone() };
         Self {
             arms: Arms::of_champion(swarm, pay),
             env,
-            reward,
+            rewards,
             run,
             schedule,
             exploration,
@@ -208,8 +209,8 @@ impl Engine {
         self.run
     }
 
-    pub(crate) fn reward(&self) -> Reward {
-        self.reward
+    pub(crate) fn rewards(&self) -> &Rewards {
+        &self.rewards
     }
 
     pub(crate) fn schedule(&self) -> &Schedule {
@@ -373,7 +374,8 @@ impl Engine {
         });
         self.counts.missing += missing;
         self.decided.retain(|_, (window, _)| next - *window < WINDOWS_REMEMBERED);
-        self.window = window(&self.env, &self.base, &self.jobs, (next, &self.schedule), arrival, self.reward);
+        self.window =
+            window(&self.env, &self.base, &self.jobs, (next, &self.schedule), arrival, self.rewards.all);
         self.arms.swarms_mut().for_each(|swarm| swarm.begin_window(next));
         let jobs = &self.jobs;
         self.arms.begin_window(|sequence| jobs.contains_key(&sequence));
@@ -476,7 +478,7 @@ impl Engine {
             request,
             resolution: resolution.unwrap_or(waits),
             wait_ms: self.window.wait_ms(index),
-            reward: resolution.map_or(0.0, |resolution| self.reward.of_request(&resolution)),
+            reward: resolution.map_or(0.0, |resolution| self.rewards.of_request(&resolution)),
             explored: decided.is_some_and(|decided| decided.explored),
             propensity: decided.map_or(1.0, |decided| decided.propensity),
             value: decided.and_then(|decided| decided.value),
@@ -564,7 +566,7 @@ mod tests {
         let settings: NewDeployment =
             serde_json::from_value(serde_json::json!({"name": "x", "policy_id": uuid::Uuid::nil()})).unwrap();
         let schedule = Schedule::new(&settings, "2026-11-30T00:00:00Z".parse().unwrap());
-        Engine::new(env, swarm, Reward::EXCESS_COST, RUN, schedule, exploration)
+        Engine::new(env, swarm, Reward::EXCESS_COST.into(), RUN, schedule, exploration)
     }
 
     /// An A100 for the research tenant: flux, akash and aethir serve it.

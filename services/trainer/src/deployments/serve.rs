@@ -6,7 +6,7 @@ use chrono::Utc;
 use client::Ledger;
 use policy::{Exploration, Swarm};
 use records::deployments::{Created, Opened, subject};
-use routing_env::{Environment, Reward};
+use routing_env::{Environment, Rewards};
 use serde_json::Value;
 use tokio::{
     runtime::Handle,
@@ -180,7 +180,7 @@ impl Deployments {
     async fn engine(&self, created: &Created) -> Result<(Engine, Lifecycle), DeployError> {
         let settings = &created.settings;
         let wanted = settings.preference.as_ref();
-        let (env, swarm, reward) = self.made(settings.policy_id, wanted).await?;
+        let (env, swarm, rewards) = self.made(settings.policy_id, wanted).await?;
         let starts_at = settings.starts_at.unwrap_or_default();
         let schedule = Schedule::new(settings, starts_at);
         let seed = u64::from(u32::from_be_bytes([
@@ -191,7 +191,7 @@ impl Deployments {
         ]));
         let exploration =
             settings.explore.map(|explore| Exploration::new(seed, explore.epsilon, explore.cost_guard));
-        let mut engine = Engine::new(env, swarm, reward, created.digest, schedule, exploration);
+        let mut engine = Engine::new(env, swarm, rewards, created.digest, schedule, exploration);
         let mut swarms = Vec::with_capacity(settings.challengers.len());
         for challenger in &settings.challengers {
             swarms.push(self.made(challenger.policy_id, wanted).await?.1);
@@ -206,7 +206,7 @@ impl Deployments {
         &self,
         policy: Uuid,
         wanted: Option<&Value>,
-    ) -> Result<(Environment, Swarm, Reward), DeployError> {
+    ) -> Result<(Environment, Swarm, Rewards), DeployError> {
         let missing = || DeployError::Damaged(format!("its policy {policy} is not in the ledger any more"));
         let policy = self.policy(policy).await?.ok_or_else(missing)?;
         self.0.serving.made(&policy, wanted).await.map_err(|error| DeployError::Internal(error.to_string()))

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::{deployments::ShadowStatus, policies::Outcome};
 use policy::{Swarm, Told};
-use routing_env::{Environment, ProviderState, Request, Resolution, Reward, Window};
+use routing_env::{Environment, ProviderState, Request, Resolution, Rewards, Window};
 
 use super::{
     engine::{Job, window},
@@ -21,7 +21,7 @@ use crate::digest::sha256;
 pub(crate) struct Shadow {
     env: Environment,
     swarm: Swarm,
-    reward: Reward,
+    rewards: Rewards,
     schedule: Schedule,
     base: Vec<ProviderState>,
     window: Window,
@@ -59,14 +59,14 @@ struct Figures {
 
 impl Shadow {
     /// One that begins with the deployment. The swarm was made one of this stream ([`super::engine::begin_stream`]).
-    pub(crate) fn new(env: Environment, swarm: Swarm, reward: Reward, schedule: Schedule) -> Self {
+    pub(crate) fn new(env: Environment, swarm: Swarm, rewards: Rewards, schedule: Schedule) -> Self {
         let base: Vec<_> =
             (0..env.catalog().providers.len()).map(|provider| env.base_state(provider)).collect();
-        let window = window(&env, &base, &BTreeMap::new(), (0, &schedule), 0, reward);
+        let window = window(&env, &base, &BTreeMap::new(), (0, &schedule), 0, rewards.all);
         Self {
             env,
             swarm,
-            reward,
+            rewards,
             schedule,
             base,
             window,
@@ -177,7 +177,7 @@ impl Shadow {
             let figures = &mut self.figures;
             figures.compared += 1;
             figures.disagreements += u64::from(!agrees);
-            figures.reward += self.reward.of_request(&own) - real.reward;
+            figures.reward += self.rewards.of_request(&own) - real.reward;
             if let (Some(routed), Some(cost), Some(latency)) = (routed, real.cost_usd, real.latency_ms) {
                 figures.both_sent += 1;
                 figures.cost_usd += routed.cost - cost;
@@ -240,7 +240,8 @@ impl Shadow {
         self.jobs.retain(|_, job| !job.is_told && next - job.window <= deadline);
         self.agreed.retain(|decision| self.jobs.contains_key(decision));
         self.requests.clear();
-        self.window = window(&self.env, &self.base, &self.jobs, (next, &self.schedule), arrival, self.reward);
+        self.window =
+            window(&self.env, &self.base, &self.jobs, (next, &self.schedule), arrival, self.rewards.all);
         self.swarm.begin_window(next);
     }
 

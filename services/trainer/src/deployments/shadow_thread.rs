@@ -191,7 +191,7 @@ mod tests {
             serde_json::from_value(serde_json::json!({"name": "x", "policy_id": uuid::Uuid::nil()})).unwrap();
         let schedule = Schedule::new(&settings, "2026-11-30T00:00:00Z".parse().unwrap());
         let failures = Metrics::new().counter("failures_total", "Failures.", &[]);
-        ShadowThread::begin(Shadow::new(env, swarm, Reward::EXCESS_COST, schedule), failures)
+        ShadowThread::begin(Shadow::new(env, swarm, Reward::EXCESS_COST.into(), schedule), failures)
     }
 
     #[test]

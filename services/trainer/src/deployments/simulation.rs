@@ -41,7 +41,7 @@ impl Stream {
         }))
         .unwrap();
         let schedule = Schedule::new(&settings, "2025-12-01T00:00:00Z".parse().unwrap());
-        Self { engine: Engine::new(env.clone(), policy, REWARD, Hash([7; 32]), schedule, None) }
+        Self { engine: Engine::new(env.clone(), policy, REWARD.into(), Hash([7; 32]), schedule, None) }
     }
 
     fn decided(&self, made: &Made) -> Decided<u64> {

@@ -6,7 +6,7 @@
 //! expected, and hardly scatters where that was right.
 
 use api::deployments::{Comparison, Guardrails, RewardDifference};
-use routing_env::{Candidate, Choice, Fate, Observation, Resolution, Reward, Routed};
+use routing_env::{Candidate, Choice, Fate, Observation, Resolution, Rewards, Routed};
 
 use super::{
     sequential::{ALPHA, AboveLimit, MeanSequence},
@@ -38,9 +38,9 @@ pub(crate) enum Verdict {
 const LOWEST: f64 = 0.0;
 
 /// How decisions are paid.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Pay {
-    pub(crate) reward: Reward,
+    pub(crate) rewards: Rewards,
     /// What a request that is served for nothing and at once is worth, in points.
     pub(crate) worth: f64,
 }
@@ -60,7 +60,7 @@ impl Pay {
             let Candidate { provider, price, latency_ms } = *candidate;
             let fate = Fate::Routed(Routed { provider, price, cost, list_cost, latency_ms });
             let (tenant, hours) = (request.tenant, request.hours);
-            self.share(self.reward.of_request(&Resolution { tenant, hours, deferred: false, fate }))
+            self.share(self.rewards.of_request(&Resolution { tenant, hours, deferred: false, fate }))
         };
         let candidates = observation.candidates.iter();
         match choice {
@@ -98,7 +98,7 @@ impl Unit {
         share: f64,
         (champions, canarys): (Choice, Choice),
         observation: &Observation<'_>,
-        pay: Pay,
+        pay: &Pay,
     ) -> Self {
         // two that wait may go to different places in the end
         let is_agreed = champions == canarys && champions != Choice::Defer;
@@ -176,7 +176,7 @@ impl Trial {
     }
 
     /// What a decision that was drawn tells of the difference.
-    pub(crate) fn compare(&mut self, unit: &Unit, points: f64, pay: Pay) {
+    pub(crate) fn compare(&mut self, unit: &Unit, points: f64, pay: &Pay) {
         let (difference, ends) = unit.difference(pay.share(points));
         self.difference.add(difference, ends);
         self.disagreements += u64::from(!unit.is_agreed);

@@ -8,7 +8,7 @@ use api::{
     remembrancer::Decision,
 };
 use policy::StepReport;
-use routing_env::{Episode, Preference, Reward};
+use routing_env::{Episode, Preference, Preferences, Reward, Rewards};
 use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 
@@ -75,26 +75,42 @@ fn decide_step(
 impl Desk {
     /// Decides for those who want this from now on; for what the policy was trained for where nothing is said.
     pub(super) fn prefer(&mut self, asked: Option<&Value>) -> Result<(), FieldError> {
-        let wanted = match asked {
-            Some(asked) => {
-                Reward::Preference(Preference::asked(asked, &self.environment).map_err(of_preference)?)
-            }
-            None => self.reward,
-        };
+        let wanted = asked.map(|asked| Preference::asked(asked, &self.environment)).transpose();
+        self.decide_for(wanted.map_err(of_preference)?)
+    }
+
+    /// Decides for those who want this in a deployment, where tenants may want something of their own: what is paid there.
+    pub(super) fn prefer_by_tenant(&mut self, asked: Option<&Value>) -> Result<Rewards, FieldError> {
+        let wanted = asked.map(|asked| Preferences::asked(asked, &self.environment)).transpose();
+        let wanted = wanted.map_err(of_preference)?;
+        self.decide_for(wanted.as_ref().map(|wanted| wanted.all))?;
+        let wanted = wanted.filter(|wanted| !wanted.tenants.is_empty());
+        if wanted.as_ref().is_some_and(|wanted| !self.swarm.reprice(wanted)) {
+            return Err(self.heeds_none());
+        }
+        Ok(Rewards { all: self.wanted, tenants: wanted.map(|wanted| wanted.tenants).unwrap_or_default() })
+    }
+
+    fn decide_for(&mut self, wanted: Option<Preference>) -> Result<(), FieldError> {
+        let wanted = wanted.map_or(self.reward, Reward::Preference);
         if wanted == self.wanted {
             return Ok(());
         }
         let preference = wanted.preference().unwrap_or(Preference::EXCESS_COST);
         if !self.swarm.prefer(preference, &self.environment) && wanted != self.reward {
-            let detail = format!(
-                "expected none, because what this policy has learned are the values of what it was trained for ({}): ask a \
-                 hand rule or a policy of adaptive or cem, or train one for it",
-                self.reward
-            );
-            return Err(FieldError { pointer: "/preference".into(), detail });
+            return Err(self.heeds_none());
         }
         self.wanted = wanted;
         Ok(())
+    }
+
+    fn heeds_none(&self) -> FieldError {
+        let detail = format!(
+            "expected none, because what this policy has learned are the values of what it was trained for ({}): ask a \
+             hand rule or a policy of adaptive or cem, or train one for it",
+            self.reward
+        );
+        FieldError { pointer: "/preference".into(), detail }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::remembrancer::RecordQuery;
 use policy::{PolicyFile, Swarm};
 use records::{Body as _, policy::subject, serving::Session as SessionRecord};
-use routing_env::{Environment, Reward};
+use routing_env::{Environment, Reward, Rewards};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -147,11 +147,11 @@ impl Serving {
         &self,
         policy: &Arc<Policy>,
         preference: Option<&Value>,
-    ) -> Result<(Environment, Swarm, Reward), ServeError> {
+    ) -> Result<(Environment, Swarm, Rewards), ServeError> {
         let mut desk = self.desk(policy).await?;
-        desk.prefer(preference).map_err(|wrong| ServeError::Invalid(vec![wrong]))?;
-        let Desk { environment, swarm, wanted, .. } = desk;
-        Ok((environment, swarm, wanted))
+        let rewards = desk.prefer_by_tenant(preference).map_err(|wrong| ServeError::Invalid(vec![wrong]))?;
+        let Desk { environment, swarm, .. } = desk;
+        Ok((environment, swarm, rewards))
     }
 }
 

@@ -155,6 +155,20 @@ async fn a_deployment_decides_for_what_is_wanted_of_it_also_after_a_restart() {
     let shown = trainer.deployment("fast", None).await.unwrap().settings.preference.unwrap();
     assert!(shown["latency"].as_f64() > Some(0.02), "its weights are shown: {shown}");
 
+    let own = json!({"cost": 8.0, "tenants": {"tenant-research": "fast"}});
+    trainer.deploy(&wanting("of-tenants", own)).await.unwrap();
+    let dao = RoutingRequest { tenant: "tenant-dao".into(), ..inference(1.0).request };
+    let dao = DeployedRequest { request: dao, ..inference(1.0) };
+    let decided = ask(&trainer, "of-tenants", call(at(0, 7), vec![dao, inference(1.0)])).await;
+    let sent_to = |decision: &ServedDecision| decision.provider.clone();
+    assert_eq!([sent_to(&decided[0]), sent_to(&decided[1])], [sent["cheap"].clone(), sent["fast"].clone()]);
+    let nobodys = json!({"tenants": {"tenant-x": "fast"}});
+    let ClientError::Problem(problem) = trainer.deploy(&wanting("another", nobodys)).await.unwrap_err()
+    else {
+        panic!("there is no such tenant")
+    };
+    assert_eq!(problem.errors[0].pointer, "/preference/tenants/tenant-x");
+
     let unknown = trainer.deploy(&wanting("another", json!("bold"))).await.unwrap_err();
     let ClientError::Problem(problem) = unknown else { panic!("{unknown:?}") };
     assert_eq!(problem.errors[0].pointer, "/preference");

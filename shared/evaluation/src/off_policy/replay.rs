@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use policy::{Decision, Exploration, Swarm, Told};
 use routing_env::{
-    Candidate, Choice, Environment, Fate, Market, Observation, ProviderState, Request, Resolution, Reward,
+    Candidate, Choice, Environment, Fate, Market, Observation, ProviderState, Request, Resolution, Rewards,
     Routed, Window,
 };
 
 use super::situation::{Situation, Taken};
 
 /// How a deployment decides, beside its policy.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Terms {
     /// For how many windows, its own included, a job holds the GPU-hours that it was sent for.
     pub hold_windows: u32,
@@ -25,7 +25,7 @@ pub struct Terms {
     /// How it explores.
     pub exploration: Exploration,
     /// What a request earns.
-    pub reward: Reward,
+    pub rewards: Rewards,
 }
 
 /// A decision as the log has it.
@@ -337,7 +337,7 @@ impl Replay {
         let Self { env, window, policies, terms, .. } = self;
         let observation = window.observe(env, index, failed_at)?;
         let decided = policies.iter_mut().map(|policy| policy.decide(&observation)).collect();
-        let promised = Promised::of(&observation, terms.reward);
+        let promised = Promised::of(&observation, &terms.rewards);
         Some(Choices { decided, candidates: observation.candidates.to_vec(), promised })
     }
 
@@ -422,7 +422,7 @@ impl Replay {
     fn reward(&self, mut sequence: u64) -> Option<f64> {
         loop {
             match self.came.get(&sequence)? {
-                Came::Known(resolution) => return Some(self.terms.reward.of_request(resolution)),
+                Came::Known(resolution) => return Some(self.terms.rewards.of_request(resolution)),
                 Came::Awaited(_) => return None,
                 Came::Later(later) => sequence = *later,
             }
@@ -444,12 +444,12 @@ struct Promised {
 }
 
 impl Promised {
-    fn of(observation: &Observation<'_>, reward: Reward) -> Self {
+    fn of(observation: &Observation<'_>, rewards: &Rewards) -> Self {
         let request = observation.request;
         let earns = |fate| {
             let resolution =
                 Resolution { tenant: request.tenant, hours: request.hours, deferred: false, fate };
-            reward.of_request(&resolution)
+            rewards.of_request(&resolution)
         };
         let routed = observation.candidates.iter().map(|candidate| {
             let list_price = observation.env.list_price(request.gpu_type).unwrap_or(candidate.price);
@@ -506,5 +506,11 @@ fn window(
         state.remaining = (state.remaining - job.hours).max(0.0);
     }
     let budgets = (0..env.workloads().tenants.len()).map(|tenant| env.budget(tenant)).collect();
-    Window::new(env, Market::of(env, states, budgets), (number, hour_of_week), first_arrival, terms.reward)
+    Window::new(
+        env,
+        Market::of(env, states, budgets),
+        (number, hour_of_week),
+        first_arrival,
+        terms.rewards.all,
+    )
 }

@@ -145,7 +145,7 @@ fn the_hours_of_a_tenant_may_be_worth_more_than_those_of_others() {
     for rule in [Rule::BidPrice, Rule::GreedyReward, Rule::Reserve] {
         let swarm = Swarm::of_rule(rule, &env);
         let free = swarm.clone().play(&env, SEED, Reward::EXCESS_COST);
-        let alike = Preferences { all: USUAL, tenants: vec![0.0; 4] };
+        let alike = Preferences { all: USUAL, tenants: vec![USUAL; 4] };
         let with = |wanted: &Preferences| {
             let mut swarm = swarm.clone();
             assert!(swarm.reprice(wanted));
@@ -154,7 +154,7 @@ fn the_hours_of_a_tenant_may_be_worth_more_than_those_of_others() {
         assert_eq!(with(&alike), free, "{rule}");
     }
     let swarm = Swarm::of_rule(Rule::BidPrice, &env);
-    let served = |tenants: Vec<f64>| {
+    let served = |tenants: Vec<Preference>| {
         let mut swarm = swarm.clone();
         assert!(swarm.reprice(&Preferences { all: USUAL, tenants }));
         swarm
@@ -166,8 +166,8 @@ fn the_hours_of_a_tenant_may_be_worth_more_than_those_of_others() {
     };
     let free = served(vec![]);
     for tenant in 0..free.len() {
-        let mut tenants = vec![0.0; free.len()];
-        tenants[tenant] = 20.0;
+        let mut tenants = vec![USUAL; free.len()];
+        tenants[tenant].gpu_hour += 20.0;
         let more = served(tenants);
         assert!(more[tenant] >= free[tenant], "{tenant}: {free:?} {more:?}");
     }

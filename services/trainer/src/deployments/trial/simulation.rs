@@ -25,7 +25,7 @@ type Who = (usize, usize);
 impl World {
     fn new(preset: Preset, rules: [Rule; 2]) -> Self {
         let env = Environment::built_in(preset);
-        let pay = Pay { reward: REWARD, worth: 50.0 };
+        let pay = Pay { rewards: REWARD.into(), worth: 50.0 };
         Self { rules: rules.map(|rule| Swarm::of_rule(rule, &env)), env, pay }
     }
 
@@ -55,14 +55,14 @@ impl World {
                     let (champion, canary) = who(&mut rng);
                     let pair = (choices[champion], choices[canary]);
                     let by_canary = rng.random::<f64>() < share;
-                    let unit = Unit::new(1, by_canary, share, pair, &observation, self.pay);
+                    let unit = Unit::new(1, by_canary, share, pair, &observation, &self.pay);
                     let choice = if by_canary { pair.1 } else { pair.0 };
                     episode.act(choice);
                     let points = match (choice, episode.outcome().turns.last()) {
                         (Choice::Route(_), Some((_, Some(resolution)))) => REWARD.of_request(resolution),
                         _ => 0.0, // it failed, or was sent nowhere
                     };
-                    trial.compare(&unit, points, self.pay);
+                    trial.compare(&unit, points, &self.pay);
                     if !goes_on(&trial, &unit, points) {
                         return;
                     }
@@ -75,7 +75,7 @@ impl World {
     /// many requests the rules differ.
     fn difference(&mut self, decisions: u64) -> (f64, f64, f64) {
         let (mut seen, mut difference, mut earned, mut differ) = (0, 0.0, 0.0, 0.0);
-        let pay = self.pay;
+        let pay = self.pay.clone();
         self.play(
             1,
             0.5,
