@@ -224,7 +224,10 @@ impl BidPrices {
             };
             let mut fluid = program(Early::GoElsewhere);
             if !has_waited && plan.cuts.iter().any(Cut::ends_early) {
-                let places = MAX_WAITING.saturating_sub(notes.waiting.len()) as f64;
+                let places = match env.workloads().actions.defer {
+                    true => MAX_WAITING.saturating_sub(notes.waiting.len()) as f64,
+                    false => 0.0,
+                };
                 // whoever comes at any time of the rest waits for half of it in the mean
                 let wait_ms = physics::wait_ms((1.0 - observation.phase) / 2.0);
                 let mut kept_free = program(Early::AreKeptFreeFor { places, wait_ms });
