@@ -133,8 +133,8 @@ impl Swarm {
 
     /// One agent that follows a hand rule for those who want this.
     #[must_use]
-    pub fn of_rule_for(rule: Rule, env: &Environment, wanted: Preference) -> Self {
-        Self::of(SwarmConfig { algorithm: rule.into(), agents: 1 }, rule.team(1, env, wanted))
+    pub fn of_rule_for(rule: Rule, env: &Environment, wanted: impl Into<Preferences>) -> Self {
+        Self::of(SwarmConfig { algorithm: rule.into(), agents: 1 }, team_for(rule, 1, env, &wanted.into()))
     }
 
     fn of(config: SwarmConfig, team: Box<dyn Team>) -> Self {
@@ -188,17 +188,18 @@ impl Swarm {
 
     /// Decides for those who want this from now on. `false` where it does not heed it, because what it has learned are the
     /// values of what it was trained for. Hand rules begin anew, so that it is for them between episodes only.
-    pub fn prefer(&mut self, wanted: Preference, env: &Environment) -> bool {
+    pub fn prefer(&mut self, wanted: impl Into<Preferences>, env: &Environment) -> bool {
+        let wanted = wanted.into();
         match self.config.algorithm.rule() {
             Some(rule) => {
-                self.team = rule.team(self.config.agents, env, wanted);
+                self.team = team_for(rule, self.config.agents, env, &wanted);
                 true
             }
             None => {
                 if let Some(guard) = &mut self.guard {
-                    guard.twin().prefer(wanted, env);
+                    guard.twin().prefer(wanted.clone(), env);
                 }
-                self.team.prefer(&wanted.into())
+                self.team.prefer(&wanted)
             }
         }
     }
@@ -515,4 +516,13 @@ impl Clone for Swarm {
     fn clone(&self) -> Self {
         Self { guard: self.guard.clone(), has_left_prior: self.has_left_prior, ..self.unguarded_clone() }
     }
+}
+
+/// The team of a rule for those who want this: what it is tuned for is what all want.
+fn team_for(rule: Rule, agents: u32, env: &Environment, wanted: &Preferences) -> Box<dyn Team> {
+    let mut team = rule.team(agents, env, wanted.all);
+    if !wanted.tenants.is_empty() {
+        team.prefer(wanted);
+    }
+    team
 }

@@ -147,10 +147,7 @@ impl Ledger {
         let file = match source {
             Source::Rule(rule) => {
                 let wanted = wanted.unwrap_or(Preference::EXCESS_COST.into());
-                let mut swarm = Swarm::of_rule_for(rule, env, wanted.all);
-                if !wanted.tenants.is_empty() {
-                    swarm.reprice(&wanted);
-                }
+                let swarm = Swarm::of_rule_for(rule, env, wanted.clone());
                 let name = rule.name().to_owned();
                 return Ok((Contestant { name, file: None, swarm }, wanted.into()));
             }
@@ -182,10 +179,7 @@ fn made(
     }
     if let Some(wanted) = &wanted {
         // one that cannot heed it is judged as it was trained
-        swarm.prefer(wanted.all, env);
-        if !wanted.tenants.is_empty() {
-            swarm.reprice(wanted);
-        }
+        swarm.prefer(wanted.clone(), env);
     }
     let named = file.training.reward.parse().unwrap_or_default();
     let trained_for = file.training.preference.map_or(named, Reward::Preference);
