@@ -30,7 +30,7 @@ use crate::{
         model::{Model, Seen, Tries},
         prior::{Start, Ways},
         settings::{EstimatorSettings, Settings},
-        tuning::{KINDS, Rehearsals, Tuning, kind},
+        tuning::{ByKind, KINDS, Rehearsals, Tuning, kind, told_apart},
     },
     division::Regions,
     error::SwarmError,
@@ -288,7 +288,9 @@ impl Agent for Adaptive {
     }
 
     fn moment(&self) -> String {
-        format!("{:?} {:?} {:?}", self.model, self.rehearsals, self.beliefs)
+        // kinds of which nothing is known have no place in it, so that it is what it was before they were told apart
+        let rehearsals = told_apart(&self.rehearsals, |rehearsals| rehearsals.now().is_empty());
+        format!("{:?} {rehearsals:?} {:?}", self.model, self.beliefs)
     }
 
     fn end_step(&mut self, _rewards: &[f64], shared: &Step) {
@@ -352,7 +354,7 @@ impl Agent for Adaptive {
     fn knowledge(&self) -> Knowledge {
         let mut worlds = self.elsewhere.clone();
         if self.knows_this_world {
-            let tunings = self.rehearsals.each_ref().map(|rehearsals| rehearsals.learned().clone());
+            let tunings = ByKind(self.rehearsals.each_ref().map(|rehearsals| rehearsals.learned().clone()));
             let found = World { tunings, records: self.model.records() };
             worlds.insert(self.world.clone(), found);
         }
@@ -361,12 +363,12 @@ impl Agent for Adaptive {
 
     fn absorb(&mut self, knowledge: Knowledge) -> Result<(), String> {
         let Knowledge { facts, mut worlds } = knowledge;
-        worlds.values().flat_map(|world| &world.tunings).try_for_each(Tuning::check)?;
+        worlds.values().flat_map(|world| &world.tunings.0).try_for_each(Tuning::check)?;
         let here = worlds.remove(&self.world);
         self.knows_this_world = here.is_some();
         self.elsewhere = worlds;
         let (tunings, records) = here.map(|here| (here.tunings, here.records)).unzip();
-        self.rehearsals = tunings.map_or_else(nothing_rehearsed, |tunings| tunings.map(Rehearsals::new));
+        self.rehearsals = tunings.map_or_else(nothing_rehearsed, |tunings| tunings.0.map(Rehearsals::new));
         self.model = Model::new(&self.env, self.estimators);
         self.model.recall(facts, records)
     }
@@ -376,7 +378,7 @@ impl Agent for Adaptive {
         let here = worlds.as_mut().and_then(|worlds| worlds.remove(&self.world));
         let (tunings, records) = here.map(|here| (here.tunings, here.records)).unzip();
         self.model.heed(facts, records)?;
-        let tunings = tunings.map_or_else(|| [const { None }; KINDS], |tunings| tunings.map(Some));
+        let tunings = tunings.map_or_else(|| [const { None }; KINDS], |tunings| tunings.0.map(Some));
         self.rehearsals.iter_mut().zip(tunings).try_for_each(|(own, others)| own.heed(others))
     }
 

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     adaptive::{
         model::{Facts, Records},
-        tuning::{KINDS, Tuning},
+        tuning::{ByKind, Tuning},
     },
     knowledge::Learned,
 };
@@ -35,7 +35,7 @@ pub(crate) type Worlds = BTreeMap<String, World>;
 #[serde(deny_unknown_fields)]
 pub(crate) struct World {
     /// By the [`kind`](crate::adaptive::tuning::kind) of what is wanted.
-    pub(crate) tunings: [Tuning; KINDS],
+    pub(crate) tunings: ByKind<Tuning>,
     pub(crate) records: Records,
 }
 
@@ -54,7 +54,7 @@ impl Learned for Knowledge {
             match self.worlds.get_mut(world) {
                 None => drop(self.worlds.insert(world.clone(), found.clone())),
                 Some(own) => {
-                    let mut tunings = own.tunings.iter_mut().zip(&found.tunings);
+                    let mut tunings = own.tunings.0.iter_mut().zip(&found.tunings.0);
                     tunings.try_for_each(|(own, found)| own.add(found))?;
                     own.records.add(&found.records)?;
                 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::adaptive::{
     knowledge::{Knowledge, world},
     model::Records,
-    tuning::{KINDS, Tuning},
+    tuning::{ByKind, KINDS, Tuning},
 };
 
 /// How far two worlds may be apart, in logarithms of what is scarce, to be told apart.
@@ -34,7 +34,7 @@ pub(crate) struct Met {
     pub(crate) scarcity: Scarcity,
     /// `[kind of preference][threshold]`: what each threshold earned when steps were rehearsed, in points for each request
     /// that was expected; empty where nothing of the kind was wanted there.
-    pub(crate) earned: [Vec<f64>; KINDS],
+    pub(crate) earned: ByKind<Vec<f64>>,
 }
 
 /// What a world is like, by the word of its files.
@@ -87,9 +87,9 @@ impl Start {
         let mut start = Self { met: Vec::new(), records: None };
         for (env, known) in met {
             let Some(found) = known.worlds.get(&world(env)) else { continue };
-            let earned =
-                found.tunings.each_ref().map(|tuning| tuning.earned_per_step(env.expected_requests_of_all()));
-            start.met.push(Met { scarcity: Scarcity::of(env), earned });
+            let requests = env.expected_requests_of_all();
+            let earned = found.tunings.0.each_ref().map(|tuning| tuning.earned_per_step(requests));
+            start.met.push(Met { scarcity: Scarcity::of(env), earned: ByKind(earned) });
             if env.workloads().knowledge == routing_env::Knowledge::Hidden {
                 match &mut start.records {
                     Some(records) => records.add(&found.records)?,
@@ -104,13 +104,13 @@ impl Start {
     pub(crate) fn tunings(&self, env: &Environment, counts_as: f64) -> [Tuning; KINDS] {
         let here = Scarcity::of(env);
         std::array::from_fn(|kind| {
-            let of_kind = self.met.iter().filter(|met| !met.earned[kind].is_empty());
+            let of_kind = self.met.iter().filter(|met| !met.earned.0[kind].is_empty());
             let mut earned = vec![0.0; Tuning::new().all().count()];
             let mut weights = 0.0;
             for met in of_kind {
                 let weight = here.likeness(&met.scarcity);
                 weights += weight;
-                earned.iter_mut().zip(&met.earned[kind]).for_each(|(sum, one)| *sum += weight * one);
+                earned.iter_mut().zip(&met.earned.0[kind]).for_each(|(sum, one)| *sum += weight * one);
             }
             let scale =
                 if weights > 0.0 { counts_as * env.expected_requests_of_all() / weights } else { 0.0 };
@@ -127,7 +127,7 @@ impl Start {
             (earned.is_empty() || earned.len() == thresholds) && earned.iter().all(|one| one.is_finite())
         };
         let is_known = |met: &Met| met.scarcity.hours.is_finite() && met.scarcity.budgets.is_finite();
-        if self.met.iter().all(|met| is_known(met) && met.earned.iter().all(fits)) {
+        if self.met.iter().all(|met| is_known(met) && met.earned.0.iter().all(fits)) {
             return Ok(());
         }
         Err(format!("start: expected what each of the {thresholds} thresholds of this version has earned"))
@@ -144,7 +144,9 @@ mod tests {
         let env = Environment::built_in(preset);
         let mut earned = vec![10.0; Tuning::new().all().count()];
         earned[best] = 11.0;
-        Met { scarcity: Scarcity::of(&env), earned: [earned, vec![], vec![]] }
+        let mut by_kind = ByKind(std::array::from_fn(|_| vec![]));
+        by_kind.0[0] = earned;
+        Met { scarcity: Scarcity::of(&env), earned: by_kind }
     }
 
     #[test]
@@ -153,7 +155,7 @@ mod tests {
         let start = Start { met, records: None };
         start.check().unwrap();
         for (preset, best) in [(Preset::Contended, 6), (Preset::Congested, 0), (Preset::Overloaded, 3)] {
-            let [tuning, of_hours, _] = start.tunings(&Environment::built_in(preset), 4.0);
+            let [tuning, of_hours, ..] = start.tunings(&Environment::built_in(preset), 4.0);
             assert_eq!(tuning.leader(), Tuning::new().all().nth(best).unwrap(), "{preset}");
             assert!(tuning.is_empty(), "no step of this world was seen");
             assert_eq!(of_hours.leader(), Tuning::new().leader(), "nobody wanted hours");
@@ -163,7 +165,7 @@ mod tests {
     #[test]
     fn what_other_thresholds_earned_is_refused() {
         let mut met = met(Preset::Contended, 1);
-        met.earned[0].pop();
+        met.earned.0[0].pop();
         assert!(Start { met: vec![met], records: None }.check().unwrap_err().contains("8 thresholds"));
     }
 }

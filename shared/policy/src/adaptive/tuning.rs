@@ -6,23 +6,61 @@
 //! is followed (Hannan 1957: with full information no exploration is needed).
 
 use routing_env::{Environment, Preference};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::prices::bid_price::{DEFER_BELOW_PER_HOUR, FIRST_THRESHOLD, Settings};
 
 /// One step in so many is rehearsed.
 const REHEARSED_EVERY: f64 = 4.0;
 
-/// How many kinds of preferences are told apart: how long a request had better wait differs between those who count requests
-/// and those who count hours.
-pub(crate) const KINDS: usize = 3;
+/// How many kinds of preferences are told apart by what counts: requests, requests and hours, or hours.
+const BY_WORTH: usize = 3;
 
-/// Of which kind a preference is, from those for which requests are worth most to those for which hours are.
+/// How many kinds of preferences are told apart: how long a request had better wait differs between those who count requests
+/// and those who count hours, and where load makes hours dearer, by how much a USD counts.
+pub(crate) const KINDS: usize = 3 * BY_WORTH;
+
+/// Of which kind a preference is: those to whom a USD counts for about as much as to `balanced`, from those for which requests
+/// are worth most to those for which hours are; then those to whom it counts for less than half, and for more than twice
+/// as much.
 pub(crate) fn kind(env: &Environment, wanted: Preference) -> usize {
-    let Preference { request, gpu_hour, .. } = wanted;
+    let Preference { request, gpu_hour, cost, .. } = wanted;
     let hours = gpu_hour * env.mean_gpu_hours();
     let share = if hours > 0.0 { hours / (request + hours) } else { 0.0 };
-    usize::from(share > 0.25) + usize::from(share > 0.75)
+    let worth = usize::from(share > 0.25) + usize::from(share > 0.75);
+    let usd = cost / (wanted.scale(env) * Preference::EXCESS_COST.cost);
+    let by_cost = if usd < 0.5 { 1 } else { 2 * usize::from(usd > 2.0) };
+    by_cost * BY_WORTH + worth
+}
+
+/// The first three, those to whom a USD counts as usual, where there is nothing of the others; otherwise all.
+pub(crate) fn told_apart<T>(by_kind: &[T; KINDS], is_nothing: impl Fn(&T) -> bool) -> &[T] {
+    let (usual, others) = by_kind.split_at(BY_WORTH);
+    if others.iter().all(is_nothing) { usual } else { by_kind }
+}
+
+/// Something of each kind of preference. It is written as a list of the first three, those to whom a USD counts as usual, where
+/// there is nothing of the others: so it was before kinds were told apart by cost.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ByKind<T>(pub(crate) [T; KINDS]);
+
+impl<T: Default + PartialEq + Serialize> Serialize for ByKind<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let nothing = T::default();
+        told_apart(&self.0, |one| *one == nothing).serialize(serializer)
+    }
+}
+
+impl<'de, T: Default + Deserialize<'de>> Deserialize<'de> for ByKind<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut known: Vec<T> = Vec::deserialize(deserializer)?;
+        if ![BY_WORTH, KINDS].contains(&known.len()) {
+            let expected = format!("something of {BY_WORTH} or {KINDS} kinds of preferences");
+            return Err(D::Error::invalid_length(known.len(), &expected.as_str()));
+        }
+        known.resize_with(KINDS, T::default);
+        known.try_into().map(Self).map_err(|_| D::Error::custom("expected as many as there are kinds"))
+    }
 }
 
 /// What the settings have earned.
@@ -35,6 +73,12 @@ pub(crate) struct Tuning {
     /// When it exceeds 1, a step is due to be rehearsed.
     due: f64,
     tried: Vec<Tried>,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Settings, and the sum of the rewards that they have earned.
@@ -208,6 +252,8 @@ impl Rehearsals {
 
 #[cfg(test)]
 mod tests {
+    use routing_env::Preset;
+
     use super::*;
 
     #[test]
@@ -247,6 +293,34 @@ mod tests {
         }
         assert!((rehearsed / 4000.0 - 1.0 / REHEARSED_EVERY).abs() < 0.03, "{rehearsed}");
         assert!((counted / (4000.0 * 4.5) - 1.0).abs() < 0.05, "{counted}");
+    }
+
+    #[test]
+    fn preferences_are_told_apart_by_what_counts_and_by_how_much_a_usd_counts() {
+        let env = Environment::built_in(Preset::Contended);
+        let balanced = Preference::EXCESS_COST;
+        assert_eq!(kind(&env, balanced), 0);
+        assert_eq!(kind(&env, Preference { latency: 0.08, ..balanced }), 0);
+        assert_eq!(kind(&env, Preference { cost: 0.5, ..balanced }), BY_WORTH);
+        assert_eq!(kind(&env, Preference { cost: 8.0, ..balanced }), 2 * BY_WORTH);
+        let by_the_hour = Preference { request: 0.0, gpu_hour: 50.0 / env.mean_gpu_hours(), ..balanced };
+        assert_eq!(kind(&env, by_the_hour), 2);
+        assert_eq!(kind(&env, Preference { cost: 8.0, ..by_the_hour }), 2 * BY_WORTH + 2);
+        let twice = Preference { request: 100.0, cost: 6.0, latency: 0.04, ..balanced };
+        assert_eq!(kind(&env, twice), 0, "it wants the same, in other units");
+    }
+
+    #[test]
+    fn what_is_known_of_usual_costs_alone_is_written_as_before_others_were_told_apart() {
+        let mut known = ByKind::<Vec<f64>>(Default::default());
+        known.0[1] = vec![1.0];
+        assert_eq!(serde_json::to_string(&known).unwrap(), "[[],[1.0],[]]");
+        assert_eq!(serde_json::from_str::<ByKind<Vec<f64>>>("[[],[1.0],[]]").unwrap(), known);
+        known.0[KINDS - 1] = vec![2.0];
+        let written = serde_json::to_string(&known).unwrap();
+        assert_eq!(serde_json::from_str::<ByKind<Vec<f64>>>(&written).unwrap(), known);
+        let refused = serde_json::from_str::<ByKind<Vec<f64>>>("[[],[]]").unwrap_err();
+        assert!(refused.to_string().contains("something of 3 or 9 kinds of preferences"), "{refused}");
     }
 
     #[test]
