@@ -23,6 +23,8 @@ pub struct Look {
     pub held_out: Vec<u64>,
     /// How many steps of each of them the limit is solved for; on these all are compared.
     pub limit_steps: u32,
+    /// A learner that is judged beside them, never trained and without a prior.
+    pub beside: SwarmConfig,
 }
 
 /// How a learner did.
@@ -45,6 +47,8 @@ pub struct Curves {
     pub prior: Curve,
     /// The hand rule `bid-price`.
     pub rule: f64,
+    /// The learner beside them, never trained.
+    pub beside: f64,
     /// The whole way, in points a request.
     pub gap: f64,
 }
@@ -95,10 +99,13 @@ pub fn in_environment(
     };
     let (scratch, with_prior) = (trained(None)?, trained(Some(prior))?);
     // all frozen policies meet the same episodes in one go
-    let rules = [Rule::WeightedScore, Rule::BidPrice].map(|rule| Contestant::of_rule(rule, env));
+    let [baseline, rule] = [Rule::WeightedScore, Rule::BidPrice].map(|rule| Contestant::of_rule(rule, env));
+    let untrained = Contestant::never_trained(&look.beside, env, Preference::EXCESS_COST)?;
     let looks = scratch.iter().chain(&with_prior).flat_map(|training| training.looks.clone());
-    let contestants: Vec<Contestant> =
-        rules.into_iter().chain(looks.map(|swarm| Contestant::of_swarms(0, vec![swarm]))).collect();
+    let contestants: Vec<Contestant> = [baseline, rule, untrained]
+        .into_iter()
+        .chain(looks.map(|swarm| Contestant::of_swarms(0, vec![swarm])))
+        .collect();
     let sample = Sample::new(env, 1, Some(look.limit_steps));
     let progress = Progress::default();
     let played = play(env, Reward::EXCESS_COST, &contestants, &look.held_out, sample.as_ref(), &progress);
@@ -117,13 +124,35 @@ pub fn in_environment(
     let baseline = rewards[0];
     let gap = most / requests.max(1) as f64 - baseline;
     let closed: Vec<f64> = rewards.iter().map(|reward| (reward - baseline) / gap).collect();
-    let (of_scratch, of_prior) = closed[2..].split_at(look.training_seeds.len() * look.after_steps.len());
+    let (of_scratch, of_prior) = closed[3..].split_at(look.training_seeds.len() * look.after_steps.len());
     Ok(Curves {
         scratch: curve(&scratch, of_scratch, look),
         prior: curve(&with_prior, of_prior, look),
         rule: closed[1],
+        beside: closed[2],
         gap,
     })
+}
+
+/// What a swarm that learns no more earns a request in the first steps of each of these episodes.
+#[must_use]
+pub fn first_steps(env: &Environment, mut swarm: Swarm, held_out: &[u64], steps: u32) -> Vec<f64> {
+    swarm.freeze();
+    let mut report = StepReport::new(env);
+    let mut of_episode = |seed: u64| {
+        let mut swarm = swarm.clone();
+        let mut episode = Episode::new(env, seed, Reward::EXCESS_COST);
+        swarm.begin_episode(seed);
+        let (mut reward, mut requests) = (0.0, 0);
+        for _ in 0..steps {
+            if swarm.run_step(&mut episode, Reward::EXCESS_COST, &mut report) {
+                reward += report.decisions.iter().map(|decision| decision.reward).sum::<f64>();
+                requests += report.decisions.len();
+            }
+        }
+        reward / requests.max(1) as f64
+    };
+    held_out.iter().map(|seed| of_episode(*seed)).collect()
 }
 
 /// A training, as it was looked at.
