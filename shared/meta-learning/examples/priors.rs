@@ -1,10 +1,11 @@
 //! What a prior is worth in worlds that nobody has seen, as a table and a chart (`priors.svg` beside the prior):
 //!
-//! `cargo run --release -p meta-learning --example priors -- PRIOR [WORLDS [TRAININGS [EPISODES]]] [--preset NAME]`
+//! `cargo run --release -p meta-learning --example priors -- PRIOR [WORLDS [TRAININGS [EPISODES]]] [--preset NAME | --built-in]`
 //!
 //! In each world the learner is trained with and without the prior, by default in 20 worlds, 5 trainings of 10 episodes each.
 //! All are judged, frozen, on the same held-out episodes, beside the limit, and beside `bid-price` and an `adaptive` that was
-//! never trained. With `--preset` the worlds are one: that preset of the built-in files.
+//! never trained. With `--preset` the worlds are one: that preset of the built-in files. With `--built-in` they are presets and
+//! loads of the built-in files that meta-training cannot draw, which is what a prior of `q-learning` is for.
 //!
 //! `… priors -- PRIOR --preset NAME --first-steps 5 100`: what a learner that was never trained earns in the first 5 steps of
 //! 100 held-out episodes, with the prior and without.
@@ -37,6 +38,8 @@ fn main() {
         let mut numbers = arguments.drain(at..at + 3).skip(1).map(|given| given.parse::<u32>().unwrap());
         (numbers.next().unwrap(), u64::from(numbers.next().unwrap()))
     });
+    let built_in = arguments.iter().position(|argument| argument == "--built-in");
+    built_in.map(|at| arguments.remove(at));
     let path = arguments.first().expect("expected the file of a prior");
     let number = |at: usize, usual: u32| arguments.get(at).map_or(usual, |given| given.parse().unwrap());
     let (worlds, trainings, episodes) = (number(1, 20), number(2, 5), u64::from(number(3, 10)));
@@ -60,15 +63,18 @@ fn main() {
             let env = Environment::built_in(preset);
             vec![(preset.to_string(), in_environment(&env, &config, &prior, &look).unwrap())]
         }
-        None => World::first(worlds)
-            .unwrap()
-            .par_iter()
-            .map(|world| {
-                let (env, seed) = (world.env(), world.seed());
-                let name = format!("{seed} {} ×{}", env.preset(), env.catalog().providers.len());
-                (name, curves(world, &config, &prior, &look).unwrap())
-            })
-            .collect(),
+        None => match built_in {
+            Some(_) => World::first_in(&Environment::built_in(Preset::Default), worlds),
+            None => World::first(worlds),
+        }
+        .unwrap()
+        .par_iter()
+        .map(|world| {
+            let (env, seed) = (world.env(), world.seed());
+            let name = format!("{seed} {} ×{}", env.preset(), env.catalog().providers.len());
+            (name, curves(world, &config, &prior, &look).unwrap())
+        })
+        .collect(),
     };
     tell(&prior, &all);
     let chart = Path::new(path).with_extension("svg");
