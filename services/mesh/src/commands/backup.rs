@@ -29,9 +29,12 @@ const DUMP: &str = "database.dump";
 const FORMAT: &str = "ai-mesh-backup/1";
 
 /// The files of the data folder that go with the database: keys, and what was signed with them. Not all are always there.
-const KEYS: [&str; 4] = ["log-key", "log-key.next", "log-checkpoint", "witness-key"];
+const KEYS: [&str; 5] = ["log-key", "log-key.next", "log-checkpoint", "witness-key", "trainer/promise-key"];
 
-/// Write a ledger's database and keys to a folder, while its stack is down
+/// The folder of what deployments have promised and the database may not have yet.
+const JOURNALS: &str = "trainer/journals";
+
+/// Write a ledger's database and keys, and what was promised and is not in it yet, to a folder, while its stack is down
 ///
 /// Both belong together: a database without its key, or with an older one, is refused at the start. The folder holds a secret;
 /// whoever has it can sign for the ledger. It needs PostgreSQL's client programs.
@@ -128,13 +131,10 @@ async fn backup(ledger: &IdleLedger, folder: &Path) -> anyhow::Result<Manifest> 
     })?;
     let mut files = BTreeMap::new();
     // keys first: whatever they signed is in the database by now
-    for name in KEYS {
-        let path = ledger.data_dir().join(name);
-        if path.exists() {
-            let bytes = read(&path)?;
-            write_private(&folder.join(name), &bytes)?;
-            files.insert(name.to_owned(), sha256(&bytes));
-        }
+    for name in beside_the_database(ledger.data_dir())? {
+        let bytes = read(&ledger.data_dir().join(&name))?;
+        write_private(&folder.join(&name), &bytes)?;
+        files.insert(name, sha256(&bytes));
     }
     let head = ledger.head().await?;
     ledger.dump(&folder.join(DUMP)).await?;
@@ -154,11 +154,10 @@ async fn backup(ledger: &IdleLedger, folder: &Path) -> anyhow::Result<Manifest> 
 }
 
 async fn restore(ledger: &IdleLedger, folder: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    let taken = KEYS.iter().map(|name| ledger.data_dir().join(name)).find(|path| path.exists());
-    if let Some(taken) = taken {
+    if let Some(taken) = beside_the_database(ledger.data_dir())?.first() {
         return Err(usage(format!(
             "{} is there: a ledger is restored into a folder that has none; choose another one with --data-dir",
-            taken.display()
+            ledger.data_dir().join(taken).display()
         )));
     }
     ledger.load(&folder.join(DUMP)).await?;
@@ -188,7 +187,7 @@ impl Manifest {
             return Err(wrong(&format!("expected the format {FORMAT}, found {}", manifest.format)));
         }
         for (name, expected) in &manifest.files {
-            if name != DUMP && !KEYS.contains(&name.as_str()) {
+            if name != DUMP && !KEYS.contains(&name.as_str()) && !is_journal(name) {
                 return Err(wrong(&format!("{name} is none of its files")));
             }
             if sha256(&read(&folder.join(name))?) != *expected {
@@ -197,6 +196,28 @@ impl Manifest {
         }
         Ok(manifest)
     }
+}
+
+/// Which files there are that go with the database, by their names in the data folder.
+fn beside_the_database(data_dir: &Path) -> anyhow::Result<Vec<String>> {
+    let keys = KEYS.into_iter().filter(|name| data_dir.join(name).exists());
+    let mut names: Vec<String> = keys.map(str::to_owned).collect();
+    let folder = data_dir.join(JOURNALS);
+    if folder.exists() {
+        let cannot = || format!("cannot read {}", folder.display());
+        for entry in fs::read_dir(&folder).with_context(cannot)? {
+            let name = entry.with_context(cannot)?.file_name();
+            names.push(format!("{JOURNALS}/{}", name.to_string_lossy()));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Whether that is the name of a file right in the folder of the journals.
+fn is_journal(name: &str) -> bool {
+    let file = name.strip_prefix(JOURNALS).and_then(|rest| rest.strip_prefix('/'));
+    file.is_some_and(|file| !file.contains('/') && !["", ".", ".."].contains(&file))
 }
 
 fn tell(manifest: &Manifest, json: bool, what: &str) -> anyhow::Result<Answer> {
@@ -221,9 +242,16 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
     made.with_context(|| format!("cannot make the folder {}", folder.display()))
 }
 
-/// Writes a file that nobody else can read.
+/// Writes a file that nobody else can read, in a folder that nobody else can.
 fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    use std::{
+        io::Write as _,
+        os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    };
+    if let Some(folder) = path.parent() {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
     let file = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
     let written = file.and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
     written.with_context(|| format!("cannot write {}", path.display()))

@@ -28,10 +28,19 @@ async fn a_restored_ledger_has_the_leaves_the_root_and_the_key_of_the_one_that_w
         json(&run(&[&small[..], &more].concat(), ledger))
     };
     let trained = train("out", &at("old", &old));
+    let promised =
+        [("trainer/promise-key", "a key"), ("trainer/journals/of-a-deployment.0", "what was promised")];
+    fs::create_dir_all(folder.path().join("old/trainer/journals")).unwrap();
+    promised.map(|(name, what)| fs::write(folder.path().join("old").join(name), what).unwrap());
 
     let backed_up = json(&run(&["backup", "copy", "--json"], &at("old", &old)));
     let restored = json(&run(&["restore", "copy", "--json"], &at("new", &new)));
     assert_eq!(backed_up, restored);
+    for name in promised {
+        let [old, new] =
+            ["old", "new"].map(|ledger| fs::read(folder.path().join(ledger).join(name)).unwrap());
+        assert_eq!(old, new, "{name}");
+    }
     let [before, after] = [("old", &old), ("new", &new)]
         .map(|(folder, database)| json(&run(&["fsck", "--json"], &at(folder, database))));
     assert_eq!(
