@@ -2,8 +2,10 @@
 //! it, and which of its estimators were right.
 //!
 //! What is best for waiting depends on how scarce hours and money are and on whether load makes providers dearer, so that
-//! the worlds that are most alike in these count most (kernel regression, Nadaraya 1964; Watson 1964). It begins as so many
-//! steps of rehearsing, and what is rehearsed in the new world soon outweighs it: no other guard is needed.
+//! the worlds that are most alike in these count most (kernel regression, Nadaraya 1964; Watson 1964). What was better in them
+//! than what it begins with otherwise counts by as much as is more than its standard error: of few worlds, or of worlds that
+//! differ, nothing is concluded. It begins as so many steps of rehearsing, and what is rehearsed in the new world soon
+//! outweighs it: no other guard is needed.
 
 use routing_env::Environment;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,7 @@ use crate::adaptive::{
     model::Records,
     tuning::{ByKind, KINDS, Tuning},
 };
+use crate::prices::bid_price::FIRST_THRESHOLD;
 
 /// How far two worlds may be apart, in logarithms of what is scarce, to be told apart.
 const BANDWIDTH: f64 = 0.2;
@@ -105,17 +108,15 @@ impl Start {
         let here = Scarcity::of(env);
         std::array::from_fn(|kind| {
             let of_kind = self.met.iter().filter(|met| !met.earned.0[kind].is_empty());
-            let mut earned = vec![0.0; Tuning::new().all().count()];
-            let mut weights = 0.0;
-            for met in of_kind {
-                let weight = here.likeness(&met.scarcity);
-                weights += weight;
-                earned.iter_mut().zip(&met.earned.0[kind]).for_each(|(sum, one)| *sum += weight * one);
-            }
-            let scale =
-                if weights > 0.0 { counts_as * env.expected_requests_of_all() / weights } else { 0.0 };
-            earned.iter_mut().for_each(|sum| *sum *= scale);
-            Tuning::expecting(&earned)
+            let worlds: Vec<(f64, &[f64])> =
+                of_kind.map(|met| (here.likeness(&met.scarcity), &met.earned.0[kind][..])).collect();
+            let more_than_first = (0..Tuning::new().all().count()).map(|threshold| {
+                let differences = worlds
+                    .iter()
+                    .map(|(weight, earned)| (*weight, earned[threshold] - earned[FIRST_THRESHOLD]));
+                counts_as * env.expected_requests_of_all() * beyond_chance(differences)
+            });
+            Tuning::expecting(&more_than_first.collect::<Vec<_>>())
         })
     }
 
@@ -134,38 +135,73 @@ impl Start {
     }
 }
 
+/// The mean of figures with weights; where it is above 0, by as much as that is more than its standard error.
+fn beyond_chance(figures: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
+    let sum = |of: &dyn Fn((f64, f64)) -> f64| figures.clone().map(of).sum::<f64>();
+    let weights = sum(&|(weight, _)| weight);
+    if weights <= 0.0 {
+        return 0.0;
+    }
+    let mean = sum(&|(weight, figure)| weight * figure) / weights;
+    // as many equal weights would say as much (Kish 1965)
+    let size = weights.powi(2) / sum(&|(weight, _)| weight.powi(2));
+    let variance = sum(&|(weight, figure)| weight * (figure - mean).powi(2)) / weights;
+    let error = if size > 1.0 { (variance / (size - 1.0)).sqrt() } else { f64::INFINITY };
+    mean.min((mean - error).max(0.0))
+}
+
 #[cfg(test)]
 mod tests {
     use routing_env::Preset;
 
     use super::*;
 
-    fn met(preset: Preset, best: usize) -> Met {
+    /// What was found in a world under a preset with so much of its load, where this threshold was best.
+    fn met(preset: Preset, load: f64, best: usize) -> Met {
         let env = Environment::built_in(preset);
         let mut earned = vec![10.0; Tuning::new().all().count()];
-        earned[best] = 11.0;
+        earned[best] = 11.0 + load;
         let mut by_kind = ByKind(std::array::from_fn(|_| vec![]));
         by_kind.0[0] = earned;
-        Met { scarcity: Scarcity::of(&env), earned: by_kind }
+        let mut scarcity = Scarcity::of(&env);
+        (scarcity.hours, scarcity.budgets) = (load * scarcity.hours, load * scarcity.budgets);
+        Met { scarcity, earned: by_kind }
+    }
+
+    fn leader(start: &Start, preset: Preset) -> usize {
+        let [tuning, ..] = start.tunings(&Environment::built_in(preset), 4.0);
+        Tuning::new().all().position(|settings| settings == tuning.leader()).unwrap()
     }
 
     #[test]
-    fn what_was_best_in_the_most_similar_world_leads() {
-        let met = vec![met(Preset::Contended, 6), met(Preset::Congested, 0), met(Preset::Overloaded, 3)];
+    fn what_was_best_in_the_most_similar_worlds_leads() {
+        let presets = [(Preset::Contended, 6), (Preset::Congested, 0), (Preset::Overloaded, 3)];
+        let of_preset = |(preset, best)| [0.95, 1.0, 1.05].map(|load| met(preset, load, best));
+        let met: Vec<Met> = presets.into_iter().flat_map(of_preset).collect();
         let start = Start { met, records: None };
         start.check().unwrap();
-        for (preset, best) in [(Preset::Contended, 6), (Preset::Congested, 0), (Preset::Overloaded, 3)] {
+        for (preset, best) in presets {
+            assert_eq!(leader(&start, preset), best, "{preset}");
             let [tuning, of_hours, ..] = start.tunings(&Environment::built_in(preset), 4.0);
-            assert_eq!(tuning.leader(), Tuning::new().all().nth(best).unwrap(), "{preset}");
             assert!(tuning.is_empty(), "no step of this world was seen");
             assert_eq!(of_hours.leader(), Tuning::new().leader(), "nobody wanted hours");
         }
     }
 
     #[test]
+    fn of_one_world_or_of_worlds_that_differ_nothing_is_concluded() {
+        let preset = Preset::Contended;
+        let one = Start { met: vec![met(preset, 1.0, 1)], records: None };
+        assert_eq!(leader(&one, preset), FIRST_THRESHOLD);
+        let differ = vec![met(preset, 0.95, 1), met(preset, 1.0, 3), met(preset, 1.05, 6)];
+        assert_eq!(leader(&Start { met: differ, ..one }, preset), FIRST_THRESHOLD);
+    }
+
+    #[test]
     fn what_other_thresholds_earned_is_refused() {
-        let mut met = met(Preset::Contended, 1);
+        let mut met = met(Preset::Contended, 1.0, 1);
         met.earned.0[0].pop();
-        assert!(Start { met: vec![met], records: None }.check().unwrap_err().contains("8 thresholds"));
+        let start = Start { met: vec![met], records: None };
+        assert!(start.check().unwrap_err().contains("8 thresholds"));
     }
 }
