@@ -1,7 +1,8 @@
-//! Decisions a second, and how long a call takes, of callers that ask a deployment for one decision a call: in a deployment that
-//! answers once the ledger has them, and in one that promises them.
+//! Decisions a second, and how long a call takes, of callers that ask a deployment for one decision a call, or for so many: in a
+//! deployment that answers once the ledger has them, and in one that promises them.
 //!
-//! `cargo run --release -p trainer --example callers -- [--trainer URL] [--seconds 4] [--callers 1,8,64]`, beside `mesh up`.
+//! `cargo run --release -p trainer --example callers -- [--trainer URL] [--seconds 4] [--callers 1,8,64] [--requests 1]`, beside
+//! `mesh up`.
 
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
@@ -19,12 +20,14 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let (mut url, mut seconds, mut callers) = ("http://127.0.0.1:8001".to_owned(), 4, vec![1, 8, 64]);
+    let mut requests = 1;
     let mut arguments = std::env::args().skip(1);
     while let Some(flag) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{flag}: expected a value"))?;
         match flag.as_str() {
             "--trainer" => url = value,
             "--seconds" => seconds = value.parse()?,
+            "--requests" => requests = value.parse()?,
             "--callers" => callers = value.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>()?,
             _ => return Err(format!("{flag}: there is no such flag").into()),
         }
@@ -41,7 +44,8 @@ async fn main() -> Result<(), Error> {
                 "name": format!("callers-{name}-{callers}-{now}"), "policy_id": policy_id, "durability": durability
             }))?;
             trainer.deploy(&deployment).await?;
-            measure(&trainer, &deployment.name, (name, *callers), Duration::from_secs(seconds)).await?;
+            let time = Duration::from_secs(seconds);
+            measure(&trainer, &deployment.name, (name, *callers, requests), time).await?;
             trainer.stop_deployment(&deployment.name, None).await?;
         }
     }
@@ -51,7 +55,7 @@ async fn main() -> Result<(), Error> {
 async fn measure(
     trainer: &Trainer,
     deployment: &str,
-    (durability, callers): (&str, usize),
+    (durability, callers, requests): (&str, usize, usize),
     time: Duration,
 ) -> Result<(), Error> {
     let asked = RoutingRequest {
@@ -61,7 +65,7 @@ async fn measure(
         ..RoutingRequest::default()
     };
     let request = DeployedRequest { request: asked, ..DeployedRequest::default() };
-    let call = DeploymentRequest { requests: vec![request], ..DeploymentRequest::default() };
+    let call = DeploymentRequest { requests: vec![request; requests], ..DeploymentRequest::default() };
     trainer.ask_deployment(deployment, &call, None).await?; // it is opened
     let begun = Instant::now();
     let tasks: Vec<_> = (0..callers)
@@ -82,7 +86,7 @@ async fn measure(
     for task in tasks {
         spent.extend(task.await??);
     }
-    let rate = spent.len() as f64 / begun.elapsed().as_secs_f64();
+    let rate = (spent.len() * requests) as f64 / begun.elapsed().as_secs_f64();
     spent.sort_unstable();
     let at = |share: f64| 1e3 * spent[((spent.len() - 1) as f64 * share) as usize].as_secs_f64();
     println!("{durability:<10} {callers:>8} {rate:>12.0} {:>9.2} {:>9.2}", at(0.5), at(0.99));
