@@ -44,6 +44,15 @@ pub struct Environment {
     timed_events: Vec<Event>,
     mean_gpu_hours: f64,
     mean_list_cost_usd: f64,
+    /// Where requests are dealt out to several sites.
+    site: Option<Site>,
+}
+
+/// One of several sites, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct Site {
+    number: u32,
+    of: u32,
 }
 
 /// A workload profile with its GPU type as an index.
@@ -108,6 +117,7 @@ impl Environment {
             timed_events,
             mean_gpu_hours: 1.0,
             mean_list_cost_usd: 0.0,
+            site: None,
         }
         .measured())
     }
@@ -142,6 +152,20 @@ impl Environment {
     #[must_use]
     pub fn with_steps(mut self, steps: u32) -> Self {
         self.workloads.simulation.steps = steps;
+        self
+    }
+
+    /// One of several sites among which this environment's requests are dealt out in turn. All of them have its hidden
+    /// truth, and an episode's requests are those of the whole one's episode of that seed, each at one site. What comes of a
+    /// job does not depend on which site sent it. Each site has whole capacities and budgets: what one
+    /// takes of a provider is not missing at another.
+    ///
+    /// # Panics
+    /// When there is no such site: a mistake of the caller's code.
+    #[must_use]
+    pub fn at_site(mut self, number: u32, of: u32) -> Self {
+        assert!(number < of, "site {number} of {of}");
+        self.site = Some(Site { number, of });
         self
     }
 
@@ -194,11 +218,18 @@ impl Environment {
             workloads: &'a Workloads,
             #[serde(skip_serializing_if = "Option::is_none")]
             rules: Option<u32>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            site: Option<Site>,
         }
         let rules = self.has_changed_rules().then_some(2);
         #[allow(clippy::expect_used)] // string keys and finite numbers only
-        serde_json::to_string(&Definition { catalog: &self.catalog, workloads: &self.workloads, rules })
-            .expect("serialisable")
+        serde_json::to_string(&Definition {
+            catalog: &self.catalog,
+            workloads: &self.workloads,
+            rules,
+            site: self.site,
+        })
+        .expect("serialisable")
     }
 
     /// Whether it has what the first rules meant otherwise: few requests, workloads without a share, assumed prices.
@@ -250,7 +281,27 @@ impl Environment {
     /// How many requests a tenant is expected to make in a step.
     #[must_use]
     pub fn expected_requests(&self, tenant: usize) -> f64 {
+        self.expected_at_all_sites(tenant) / f64::from(self.sites())
+    }
+
+    /// The same at all sites together, where there are several.
+    pub(crate) fn expected_at_all_sites(&self, tenant: usize) -> f64 {
         self.workloads.tenants[tenant].avg_requests_per_step * self.workloads.demand_multiplier
+    }
+
+    /// Among how many sites requests are dealt out.
+    pub(crate) fn sites(&self) -> u32 {
+        self.site.map_or(1, |site| site.of)
+    }
+
+    /// Whether the request at this position of the whole episode is dealt to this site.
+    pub(crate) fn is_dealt(&self, arrival: u64) -> bool {
+        self.site.is_none_or(|site| arrival % u64::from(site.of) == u64::from(site.number))
+    }
+
+    /// The position in the whole episode of the request that is at this position in the site's.
+    pub(crate) fn arrival_in_all(&self, arrival: u64) -> u64 {
+        self.site.map_or(arrival, |site| arrival * u64::from(site.of) + u64::from(site.number))
     }
 
     /// How many requests all tenants together are expected to make in a step.

@@ -135,6 +135,8 @@ pub struct Episode<'e> {
     next_step: u32,
     steps: u32,
     first_arrival: u64,
+    /// Requests of the steps so far, at all sites.
+    drawn: u64,
     expected_requests: f64,
     phase: Phase,
     cursor: usize,
@@ -194,6 +196,7 @@ impl<'e> Episode<'e> {
         fork.truth = self.truth.as_ref().map(|truth| truth.fork(seed));
         fork.next_step = self.next_step;
         fork.first_arrival = self.first_arrival + self.requests.len() as u64;
+        fork.drawn = self.drawn;
         Some(fork)
     }
 
@@ -220,6 +223,7 @@ impl<'e> Episode<'e> {
             next_step: 0,
             steps,
             first_arrival: 0,
+            drawn: 0,
             expected_requests: env.expected_requests_of_all(),
             phase: Phase::Arrivals,
             cursor: 0,
@@ -256,6 +260,9 @@ impl<'e> Episode<'e> {
                 self.requests.clone_from(requests);
             }
         }
+        if !matches!(self.source, Source::Given(..)) {
+            self.deal();
+        }
         self.resolutions.clear();
         self.resolutions.extend(self.requests.iter().map(|r| Resolution {
             tenant: r.tenant,
@@ -273,6 +280,13 @@ impl<'e> Episode<'e> {
         self.cursor = 0;
         self.next_step += 1;
         true
+    }
+
+    /// Leaves those of the step's requests that come to this site.
+    fn deal(&mut self) {
+        let mut arrivals = self.drawn..;
+        self.drawn += self.requests.len() as u64;
+        self.requests.retain(|_| arrivals.next().is_some_and(|arrival| self.env.is_dealt(arrival)));
     }
 
     /// What to decide next in this step; `None` when everything is decided. Requests without a feasible
@@ -368,7 +382,7 @@ impl<'e> Episode<'e> {
                     return self.resolve(index, Fate::InfeasibleChoice);
                 };
                 let already_ms = before.map_or(0.0, |failure| failure.latency_ms);
-                let arrival = self.first_arrival + index as u64;
+                let arrival = self.env.arrival_in_all(self.first_arrival + index as u64);
                 let attempt = self.truth.as_ref().map(|truth| truth.attempt(arrival, provider));
                 let factor = attempt.map_or(1.0, |attempt| attempt.latency_factor);
                 let waited_ms = self.waits_ms[index];

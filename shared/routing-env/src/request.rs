@@ -107,7 +107,7 @@ impl Demand {
         let multiplier = env.workloads().demand_multiplier;
         let count = |t: usize| {
             let usual = env.workloads().tenants[t].avg_requests_per_step;
-            Count::new(usual, env.expected_requests(t), multiplier)
+            Count::new(usual, env.expected_at_all_sites(t), multiplier)
         };
         let tenants = 0..env.workloads().tenants.len();
         Self {
@@ -127,7 +127,7 @@ impl Demand {
         }
     }
 
-    /// [`Count`] requests of each tenant in file order; mean and mix are the truth's where there is one.
+    /// [`Count`] requests of each tenant in file order, at all sites; mean and mix are the truth's where there is one.
     pub(crate) fn draw_step(&mut self, env: &Environment, truth: Option<&Truth>, into: &mut Vec<Request>) {
         into.clear();
         for (tenant, count) in self.counts.iter().enumerate() {

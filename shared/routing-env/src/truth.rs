@@ -55,6 +55,8 @@ pub struct Truth {
     demand: Pcg64,
     level: f64,
     jumps: Vec<(f64, u32)>,
+    /// Requests that the step is expected to have, `[tenant][position in its mix]`: at all sites, and at this one.
+    expected_at_all: Vec<Vec<f64>>,
     expected: Vec<Vec<f64>>,
 }
 
@@ -102,6 +104,7 @@ impl Truth {
             demand: generator(seed, Stream::Drift),
             level: 0.0,
             jumps: Vec::new(),
+            expected_at_all: Vec::new(),
             expected: Vec::new(),
         }
     }
@@ -158,15 +161,15 @@ impl Truth {
         Attempt { succeeds, latency_factor: truth.true_factor * noise }
     }
 
-    /// How many requests a tenant makes in this step, and its mix. The spread is that of the catalog's law at the
+    /// How many requests a tenant makes in this step at all sites, and its mix. The spread is that of the catalog's law at the
     /// demand multiplier that would give this mean.
     pub(crate) fn demand(&self, env: &Environment, tenant: usize) -> (Count, Vec<(usize, f64)>) {
-        let expected: f64 = self.expected[tenant].iter().sum();
+        let expected: f64 = self.expected_at_all[tenant].iter().sum();
         let usual = env.workloads().tenants[tenant].avg_requests_per_step;
         if usual == 0.0 {
             return (Count::None, env.mix(tenant).to_vec());
         }
-        let mix = env.mix(tenant).iter().zip(&self.expected[tenant]);
+        let mix = env.mix(tenant).iter().zip(&self.expected_at_all[tenant]);
         let mix = mix.map(|((workload, _), requests)| (*workload, requests / expected)).collect();
         (Count::new(usual, expected, expected / usual), mix)
     }
@@ -188,14 +191,17 @@ impl Truth {
         let wave = 1.0 + WAVE.0 * (TAU * f64::from(step) / WAVE.1).sin();
         let level = self.level.exp() * wave * self.jumps.iter().map(|(factor, _)| factor).product::<f64>();
         let progress = f64::from(step) / f64::from(self.steps.max(1));
-        self.expected = (0..self.leans.len())
+        self.expected_at_all = (0..self.leans.len())
             .map(|tenant| {
                 let shares = env.mix(tenant).iter().zip(&self.leans[tenant]);
                 let shares: Vec<f64> =
                     shares.map(|((_, share), lean)| share * (1.0 + lean * progress)).collect();
-                let requests = env.expected_requests(tenant) * level / shares.iter().sum::<f64>();
+                let requests = env.expected_at_all_sites(tenant) * level / shares.iter().sum::<f64>();
                 shares.iter().map(|share| share * requests).collect()
             })
             .collect();
+        let sites = f64::from(env.sites());
+        let at_site = |mix: &Vec<f64>| mix.iter().map(|requests| requests / sites).collect();
+        self.expected = self.expected_at_all.iter().map(at_site).collect();
     }
 }

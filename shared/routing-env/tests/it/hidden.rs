@@ -74,6 +74,62 @@ fn what_is_asked_and_what_comes_of_a_choice_do_not_depend_on_other_choices() {
     assert_eq!(fates(false), fates(true));
 }
 
+/// The routed requests of an episode in which all go to the first candidate, with what came of each.
+fn served(env: &Environment, seed: u64) -> Vec<Vec<(Request, Fate)>> {
+    let mut episode = Episode::new(env, seed, REWARD);
+    let mut steps = Vec::new();
+    while episode.begin_step() {
+        while let Some(turn) = episode.turn() {
+            if let Turn::Request(seen) = turn {
+                let choice = first(&seen);
+                episode.act(choice);
+            }
+        }
+        let outcome = episode.outcome();
+        let fates = outcome.resolutions.iter().map(|resolution| resolution.fate);
+        steps.push(outcome.requests.iter().copied().zip(fates).collect());
+    }
+    steps
+}
+
+/// A world in which neither capacities nor budgets bind.
+fn roomy(preset: Preset) -> Environment {
+    let (mut catalog, mut workloads) = (Catalog::built_in(), Workloads::built_in());
+    catalog.providers.iter_mut().for_each(|provider| provider.capacity_gpu_hours_per_step *= 1000.0);
+    workloads.budget_multiplier *= 1000.0;
+    Environment::new(catalog, workloads, preset).unwrap().with_steps(12)
+}
+
+#[test]
+fn sites_have_the_same_truth_and_together_the_requests_of_the_whole_with_the_same_fates() {
+    for preset in [Preset::Drifting, Preset::Contended] {
+        let env = roomy(preset);
+        let sites: Vec<_> = (0..3).map(|site| served(&env.clone().at_site(site, 3), 7)).collect();
+        let mut taken = [0; 3].map(|_: u8| Vec::new().into_iter());
+        let mut arrival = 0;
+        for (step, whole) in served(&env, 7).into_iter().enumerate() {
+            taken = std::array::from_fn(|site| {
+                assert_eq!(taken[site].next(), None, "a request came twice");
+                sites[site][step].clone().into_iter()
+            });
+            for told in whole {
+                assert_eq!(taken[arrival % 3].next(), Some(told));
+                arrival += 1;
+            }
+        }
+        assert!(arrival > 1000, "{arrival}");
+    }
+}
+
+#[test]
+fn a_site_expects_its_part_and_is_an_environment_of_its_own() {
+    let (env, site) = (drifting(), drifting().at_site(2, 5));
+    assert!((5.0 * site.expected_requests_of_all() - env.expected_requests_of_all()).abs() < 1e-9);
+    assert_ne!(site.definition(), env.definition());
+    assert_ne!(site.definition(), drifting().at_site(1, 5).definition());
+    assert!(!env.definition().contains("site\":"), "what is whole is defined as ever");
+}
+
 #[test]
 fn providers_are_seen_as_advertised() {
     let env = drifting();
