@@ -4,7 +4,13 @@ use routing_env::{Candidate, Choice, Environment, Observation, Preferences, Requ
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    error::SwarmError, fault::Fault, knowledge::Learned, learning::Learning, settings::Settings, told::Told,
+    error::SwarmError,
+    fault::Fault,
+    knowledge::Learned,
+    learning::Learning,
+    settings::Settings,
+    step_evidence::{PastStep, StepEvidence},
+    told::Told,
 };
 
 /// A policy's answer to an observation.
@@ -83,6 +89,22 @@ pub(crate) trait Agent: Clone + Send + 'static {
 
     /// Ends a step. `rewards` are the team's, one for each of this agent's turns of the step in order.
     fn end_step(&mut self, _rewards: &[f64], _shared: &Self::Shared) {}
+
+    /// What the step that has just ended showed of providers; `None` where it keeps no such figures, or tells them in another
+    /// way.
+    fn step_evidence(&self, _shared: &Self::Shared) -> Option<StepEvidence> {
+        None
+    }
+
+    /// Acts in this episode also on what others have seen in its steps, in the place of all that it heard of them before;
+    /// whether it learns makes no difference. `false` where it does not heed it. Nothing of it becomes its own: neither what
+    /// it has learned nor [`Agent::step_evidence`] has any of it.
+    ///
+    /// # Errors
+    /// Says what does not fit. Nothing has changed then.
+    fn heed_steps(&mut self, _others: &[PastStep]) -> Result<bool, String> {
+        Ok(false)
+    }
 
     /// Ends an episode.
     fn end_episode(&mut self) {}

@@ -18,6 +18,7 @@ use crate::{
     registry::Algorithm,
     rules::rule::Rule,
     settings::SettingError,
+    step_evidence::{PastStep, StepEvidence},
     step_report::{AgentStep, DecidedRequest, StepReport},
     team::Team,
 };
@@ -405,6 +406,26 @@ impl Swarm {
         self.team.heed(others).map_err(SwarmError::Mismatch)?;
         self.heeded = others.cloned();
         Ok(())
+    }
+
+    /// What the step or window that has just ended showed its own agents of providers; `None` where no such figures are kept:
+    /// by other learners than `adaptive`, and by agents of regions, which tell each other on their board.
+    #[must_use]
+    pub fn step_evidence(&self) -> Option<StepEvidence> {
+        self.team.step_evidence()
+    }
+
+    /// Lets all agents act for the rest of this episode also on what others, who route in the same world, have seen in its
+    /// steps, in the place of all that they were told so before: whoever is left out of it is undone. It is forgotten with
+    /// age as what is seen oneself is, and believed as long as it has not predicted what one sees worse than that does.
+    /// Frozen or not, nothing of it becomes the swarm's own: [`Swarm::knowledge`], [`Swarm::state`] and
+    /// [`Swarm::step_evidence`] have none of it, and the next episode begins without. `false` where it is not heeded,
+    /// as above.
+    ///
+    /// # Errors
+    /// It has figures that nobody can have seen, or is of another catalog; nothing has changed then.
+    pub fn heed_steps(&mut self, others: &[PastStep]) -> Result<bool, SwarmError> {
+        self.team.heed_steps(others).map_err(SwarmError::Mismatch)
     }
 
     /// What its agents have learned together, each thing counted once: all go on from what all have learned, as they do

@@ -9,6 +9,7 @@ use crate::{
     knowledge::Knowledge,
     learning::LearningWindow,
     policy::{Agent, Decision, Shared as _},
+    step_evidence::{PastStep, StepEvidence},
     told::Told,
 };
 
@@ -50,6 +51,12 @@ pub(crate) trait Team: Send {
 
     /// Ends a step with each agent's rewards, and tells what each has learned.
     fn end_step(&mut self, rewards: &[Vec<f64>], learned: &mut dyn FnMut(usize, LearningWindow));
+
+    /// What the step that has just ended showed of providers; `None` where no such figures are kept.
+    fn step_evidence(&self) -> Option<StepEvidence>;
+
+    /// Lets each act in this episode also on what others have seen in its steps; `false` where it is not heeded.
+    fn heed_steps(&mut self, others: &[PastStep]) -> Result<bool, String>;
 
     fn end_episode(&mut self);
 
@@ -195,6 +202,15 @@ impl<A: Agent> Team for TeamOf<A> {
                 learned(number, std::mem::take(&mut learning.window));
             }
         }
+    }
+
+    fn step_evidence(&self) -> Option<StepEvidence> {
+        // what agents tell each other of a step they tell once
+        self.agents[0].step_evidence(&self.shared)
+    }
+
+    fn heed_steps(&mut self, others: &[PastStep]) -> Result<bool, String> {
+        self.agents.iter_mut().try_fold(true, |all, agent| Ok(agent.heed_steps(others)? && all))
     }
 
     fn end_episode(&mut self) {

@@ -39,6 +39,7 @@ use crate::{
     policy::{Agent, Decision, Learner, Order, Shared},
     prices::bid_price::{self, BidPrices, Notes, Plan},
     prices::forecast::Beliefs,
+    step_evidence::{PastStep, StepEvidence},
     told::Told,
 };
 
@@ -311,6 +312,20 @@ impl Agent for Adaptive {
         if let Some(member) = &mut self.member {
             member.begin_step();
         }
+    }
+
+    fn step_evidence(&self, shared: &Step) -> Option<StepEvidence> {
+        Some(shared.seen.as_ref()?.evidence())
+    }
+
+    fn heed_steps(&mut self, others: &[PastStep]) -> Result<bool, String> {
+        if self.member.is_some() {
+            return Ok(false);
+        }
+        others.iter().try_for_each(|past| past.evidence.check(self.env.catalog().providers.len()))?;
+        self.model.heed_steps(others);
+        self.beliefs = None;
+        Ok(true)
     }
 
     fn prefer(&mut self, wanted: &Preferences) -> bool {

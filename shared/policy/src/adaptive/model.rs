@@ -15,6 +15,7 @@ use crate::{
         settings::EstimatorSettings,
     },
     prices::forecast::Beliefs,
+    step_evidence::{PastStep, StepEvidence},
     told::Told,
 };
 
@@ -101,6 +102,11 @@ impl Seen {
             }
         }
         seen
+    }
+
+    /// What it shows of providers.
+    pub(crate) fn evidence(&self) -> StepEvidence {
+        StepEvidence { failures: self.tries.clone(), latencies: self.latencies.clone() }
     }
 
     /// What a step without requests shows.
@@ -240,6 +246,13 @@ impl Model {
         self.failures.observe(&seen.tries, learns);
         self.latencies.observe(&seen.latencies, learns);
         error
+    }
+
+    /// Heeds what others have seen of providers in this episode, in the place of what it heard before. Demand is its own.
+    pub(crate) fn heed_steps(&mut self, others: &[PastStep]) {
+        let ago = |past: &PastStep| past.steps_ago;
+        self.failures.hear(others.iter().map(|past| (ago(past), past.evidence.failures.as_slice())));
+        self.latencies.hear(others.iter().map(|past| (ago(past), past.evidence.latencies.as_slice())));
     }
 
     /// What is believed of a step at this time.

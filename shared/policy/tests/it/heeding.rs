@@ -1,8 +1,10 @@
 //! Acting also on what others have learned, without taking it for one's own.
 
-use policy::{Knowledge, Swarm, SwarmConfig, SwarmError, registry::LEARNERS};
+use policy::{
+    Knowledge, PastStep, StepEvidence, StepReport, Swarm, SwarmConfig, SwarmError, registry::LEARNERS,
+};
 use proptest::prelude::*;
-use routing_env::{Environment, Preset};
+use routing_env::{Environment, Episode, Preset, Reward};
 use serde_json::json;
 
 use crate::support::play;
@@ -165,5 +167,85 @@ proptest! {
             one.heed(others.first()).unwrap();
             other.heed(known.first()).unwrap();
         }
+    }
+}
+
+/// A swarm in its episode of this seed, after so many steps; which providers its requests went to in the last one.
+fn steps(swarm: &mut Swarm, episode: &mut Episode<'_>, count: u32) -> Vec<u64> {
+    let mut report = StepReport::new(episode.env());
+    let mut sent = vec![0; episode.env().catalog().providers.len()];
+    for _ in 0..count {
+        assert!(swarm.run_step(episode, Reward::EXCESS_COST, &mut report));
+        sent.fill(0);
+        let routed = report.decisions.iter().filter_map(|decided| decided.resolution.routed());
+        routed.for_each(|routed| sent[routed.provider] += 1);
+    }
+    sent
+}
+
+/// What others say who have seen this of a provider in the step that has just ended, and nothing of the others.
+fn told(env: &Environment, provider: usize, failures: (f64, f64)) -> PastStep {
+    let mut evidence = StepEvidence::nothing(env.catalog().providers.len());
+    evidence.failures[provider] = failures;
+    PastStep { steps_ago: 0, evidence }
+}
+
+#[test]
+fn whoever_hears_within_an_episode_that_a_provider_fails_leaves_it_frozen_or_not() {
+    let env = env();
+    for is_frozen in [false, true] {
+        let mut swarm = Swarm::new(SwarmConfig::new("adaptive", &json!({}), 2).unwrap(), &env).unwrap();
+        if is_frozen {
+            swarm.freeze();
+        }
+        swarm.begin_episode(3);
+        let mut episode = Episode::new(&env, 3, Reward::EXCESS_COST);
+        let before = steps(&mut swarm, &mut episode, 5);
+        let favourite = (0..before.len()).max_by_key(|provider| before[*provider]).unwrap();
+        let (known, seen) = (knowledge(&swarm), swarm.step_evidence());
+        assert_eq!(swarm.heed_steps(&[told(&env, favourite, (1000.0, 1000.0))]), Ok(true));
+        assert_eq!((knowledge(&swarm), swarm.step_evidence()), (known, seen), "it is no evidence of its own");
+        let after = steps(&mut swarm, &mut episode, 1);
+        assert!(4 * after[favourite] < before[favourite], "{before:?} {after:?}");
+    }
+}
+
+#[test]
+fn what_was_heard_of_an_episode_is_gone_in_the_next() {
+    let env = env();
+    let new = || frozen(&Swarm::new(SwarmConfig::new("adaptive", &json!({}), 1).unwrap(), &env).unwrap());
+    let (mut never, mut swarm) = (new(), new());
+    swarm.begin_episode(3);
+    swarm.heed_steps(&[told(&env, 0, (1000.0, 1000.0))]).unwrap();
+    swarm.end_episode();
+    let rewards = [&mut never, &mut swarm].map(|swarm| play(swarm, &env, 9..10).overall.reward.to_bits());
+    assert_eq!(rewards[0], rewards[1]);
+    assert_eq!(swarm.state(), never.state());
+}
+
+#[test]
+fn who_keeps_no_such_figures_or_has_a_board_says_that_it_does_not_heed_steps() {
+    let env = env();
+    let evidence = [told(&env, 0, (10.0, 1.0))];
+    let regions = SwarmConfig::new("adaptive", &json!({"regions": {"enabled": true}}), 4).unwrap();
+    let others = swarms(&env, 1).into_iter().filter(|swarm| swarm.config().algorithm.name() != "adaptive");
+    for mut swarm in others.chain([Swarm::new(regions, &env).unwrap()]) {
+        swarm.begin_episode(3);
+        steps(&mut swarm, &mut Episode::new(&env, 3, Reward::EXCESS_COST), 1);
+        assert_eq!(swarm.step_evidence(), None);
+        assert_eq!(swarm.heed_steps(&evidence), Ok(false));
+    }
+}
+
+#[test]
+fn steps_that_nobody_can_have_seen_are_refused_and_change_nothing() {
+    let env = env();
+    let mut swarm = Swarm::new(SwarmConfig::new("adaptive", &json!({}), 1).unwrap(), &env).unwrap();
+    swarm.begin_episode(3);
+    let before = swarm.moment();
+    for figures in [(f64::NAN, 0.0), (-1.0, 0.0), (1.0, 2.0), (1e13, 0.0)] {
+        let error = swarm.heed_steps(&[told(&env, 1, (5.0, 1.0)), told(&env, 0, figures)]).unwrap_err();
+        assert!(error.to_string().contains("failures of provider 0: expected"), "{error}");
+        assert_eq!(swarm.moment(), before);
     }
 }
