@@ -7,6 +7,7 @@
 //! - [`names`]: who, what about, which bytes.
 //! - [`heads`]: which contribution of each author is the last, as a CRDT.
 //! - [`contribution`], [`chunks`]: evidence as bytes, and as pieces of which only the changed ones travel.
+//! - [`live`]: what is seen within an episode, step by step.
 //! - [`law`]: how evidence is read and brought together.
 //! - [`guard`]: whose claims are heeded, and how far.
 //! - [`fold()`]: what is acted on. Equal maps, equal bytes.
@@ -27,6 +28,7 @@ pub mod gossip;
 pub mod guard;
 pub mod heads;
 pub mod law;
+pub mod live;
 pub mod memory;
 pub mod names;
 pub mod replica;
@@ -38,5 +40,6 @@ pub use gossip::{Gossip, Message, News, Roots, Transport};
 pub use guard::{Claim, Figure, Kind, Verdict, judge};
 pub use heads::{Head, Heads, HeadsOf, Standing, supersedes};
 pub use law::{Law, LearnersLaw, TwinsLaw};
+pub use live::{KEPT_STEPS, STEPS, StepsLaw, Window};
 pub use names::{Author, Digest, Stream, StreamId};
 pub use replica::{Admitted, Held, Proofs, ProvedAdvice, Refused, Replica};
