@@ -193,8 +193,10 @@ mod tests {
         let preset = Preset::Contended;
         let one = Start { met: vec![met(preset, 1.0, 1)], records: None };
         assert_eq!(leader(&one, preset), FIRST_THRESHOLD);
-        let differ = vec![met(preset, 0.95, 1), met(preset, 1.0, 3), met(preset, 1.05, 6)];
-        assert_eq!(leader(&Start { met: differ, ..one }, preset), FIRST_THRESHOLD);
+        // what is best in two of them is worst in the other two
+        let mut differ = [0.94, 0.98, 1.02, 1.06].map(|load| met(preset, load, 1));
+        differ[..2].iter_mut().for_each(|met| met.earned.0[0][1] = 7.0);
+        assert_eq!(leader(&Start { met: differ.into(), ..one }, preset), FIRST_THRESHOLD);
     }
 
     #[test]
