@@ -9,6 +9,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trainer::federation::Peer;
 
+mod deployments;
+
 /// Where a node's remembrancer and its trainer are, and what stops them.
 struct Node {
     remembrancer: String,
@@ -21,7 +23,7 @@ struct Node {
     settings: remembrancer::Config,
     stop: CancellationToken,
     _database: TestDatabase,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Node {
@@ -61,7 +63,7 @@ impl Node {
             settings,
             stop,
             _database: database,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -74,6 +76,7 @@ impl Node {
             http: HttpConfig::on_port(self.port),
             remembrancer_url: self.remembrancer.clone(),
             peers: peers.iter().filter(|peer| peer.author.as_str() != self.author).cloned().collect(),
+            data_dir: Some(self.folder.path().join("trainer")),
             ..trainer::Config::default()
         };
         let shutdown = self.stop.child_token();
@@ -150,6 +153,13 @@ impl Node {
     async fn assert_intact(&self) {
         let pool = remembrancer::database::pool(&self.settings).unwrap();
         remembrancer::fsck::fsck(&pool).await.unwrap();
+    }
+}
+
+/// A deployment is served on a thread of its own, which a runtime waits for when it ends.
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 
@@ -236,13 +246,18 @@ async fn a_federated_run_that_is_repeated_or_killed_takes_in_the_same_and_comes_
     // killed over and over, each time somewhere else
     let mut long = run("adaptive", 50);
     (long["episodes"], long["steps_per_episode"], long["checkpoint_every"]) =
-        (json!(12), json!(60), json!(1));
+        (json!(40), json!(60), json!(1));
     let whole = nodes[1].completed(&long).await;
     long["federate"] = whole["config"]["federate"].clone();
     let peers: Vec<Peer> = nodes.iter().map(Node::as_peer).collect();
     let id = nodes[1].create(&long).await;
-    for kill in 0..5 {
-        tokio::time::sleep(Duration::from_millis(40 + 35 * kill)).await;
+    let done =
+        async |node: &Node| node.get(&format!("/v1/runs/{id}")).await["episodes_done"].as_u64().unwrap();
+    for kill in 0..20 {
+        // once it has come further: a run that is killed sooner and sooner comes nowhere
+        nodes[1].until(&format!("/v1/runs/{id}"), |run| run["episodes_done"].as_u64() > Some(kill)).await;
+        tokio::time::sleep(Duration::from_millis(7 * kill)).await;
+        assert!(done(&nodes[1]).await < 40, "it is killed while it is under way, 20 times, not {kill}");
         nodes[1].stop_trainer().await;
         nodes[1].start_trainer(&peers).await;
     }

@@ -8,7 +8,7 @@ use api::{
     trainer::{NewRun, ProvedContribution, PsiFieldMode},
 };
 use client::{Deadline, Ledger, Remembrancer};
-use federation::Sealed;
+use federation::{STEPS, Sealed};
 use merkle_log::{canonical_json, evidence};
 use policy::{Knowledge, StepReport, Swarm};
 use records::{
@@ -101,6 +101,12 @@ impl Audit {
             .context("the evidence that its author's log names it")?;
         if !record.contains(&name.to_string()) {
             bail!("the record that the author's log proves names another contribution");
+        }
+        if contribution.knowledge.algorithm == STEPS {
+            bail!(
+                "the contribution is of a deployment: what became of its jobs happened once and cannot be played again. The \
+                 outcomes behind it are in its author's ledger: `mesh query deployment.outcome` there"
+            );
         }
         let made_by: MadeBy = serde_json::from_value(contribution.made_by.clone()).context("made_by")?;
         let plan = RunPlan::of_record(&made_by.config).map_err(|errors| {

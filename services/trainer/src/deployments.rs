@@ -33,6 +33,7 @@ use uuid::Uuid;
 use crate::{
     deployments::{calls::Keyed, counters::Counters, creation::created, desk::Call, lifecycle::Step},
     digest::sha256,
+    federation::Federation,
     ledger::{GLANCE, REQUEST_DEADLINE},
     policies::{
         Policies,
@@ -66,6 +67,7 @@ mod shadow;
 mod shadow_thread;
 #[cfg(test)]
 mod simulation;
+mod steps;
 mod tally;
 mod trial;
 mod view;
@@ -83,6 +85,7 @@ struct Inner {
     ledger_url: String,
     policies: Policies,
     serving: Serving,
+    federation: Federation,
     /// Who this trainer is in leases.
     holder: String,
     lease: Duration,
@@ -112,7 +115,7 @@ impl Deployments {
     #[must_use]
     pub fn new(
         (ledger, ledger_url): (Ledger, String),
-        (policies, serving): (Policies, Serving),
+        (policies, serving, federation): (Policies, Serving, Federation),
         (lease, keeper): (Duration, Option<Keeper>),
         (work, shutdown): (TaskTracker, CancellationToken),
         metrics: &Metrics,
@@ -125,6 +128,7 @@ impl Deployments {
             ledger_url,
             policies,
             serving,
+            federation,
             holder,
             lease,
             work,

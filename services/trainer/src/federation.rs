@@ -1,8 +1,9 @@
-//! Learning with other nodes: what this node's runs have seen is published, what others have seen is gossiped, checked, and
-//! taken in by runs that are told to.
+//! Learning with other nodes: what this node's runs and deployments have seen is published, what others have seen is gossiped,
+//! checked, and taken in by those that are told to.
 //!
 //! A node is a trainer with its remembrancer, whose log's key is the node's name. [`own`] keeps what this node has published,
-//! as its ledger has it; [`exchange`] is what a run does between two episodes; [`gossip`] is the talk with other trainers,
+//! as its ledger has it; [`exchange`] is what a run does between two episodes, and [`steps`] what a deployment does between two
+//! windows; [`gossip`] is the talk with other trainers,
 //! and [`proofs`] why what comes in is believed. What is folded, and how, is in the crate `federation`.
 
 mod exchange;
@@ -10,6 +11,7 @@ mod gossip;
 mod own;
 mod peers;
 mod proofs;
+mod steps;
 mod view;
 
 use std::{sync::Arc, time::Duration};
@@ -23,7 +25,9 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub use exchange::{Published, Unlearned, stream_of};
 pub use gossip::NotUnderstood;
+pub(crate) use own::knowledge;
 pub use peers::{Peer, PeerError};
+pub(crate) use steps::{OthersSteps, SeenSteps, StepsStream};
 pub use view::ExcludeError;
 
 use own::Node;
@@ -57,6 +61,9 @@ pub enum FederationError {
     /// What was published cannot be read again, or not be written.
     #[error("{0}")]
     Damaged(String),
+    /// Somebody else has it.
+    #[error("the node is at work on its contributions")]
+    Busy,
     /// What is to be folded is not there.
     #[error(transparent)]
     Fold(#[from] FoldError),
@@ -100,7 +107,7 @@ impl Federation {
             *guard = Some(Node::new(Author::parse(&key.verifier_key)?, peers));
         }
         if let Some(node) = guard.as_mut() {
-            node.catch_up(ledger).await?;
+            node.catch_up(ledger, &self.0.peers).await?;
             self.show(node);
         }
         Ok(guard)

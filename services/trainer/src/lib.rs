@@ -104,7 +104,7 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, C
     let keeper = keeper.transpose().map_err(|error| ConfigError::new(format!("data_dir: {error}")))?;
     let deployments = Deployments::new(
         (ledger.clone(), ledger_url),
-        (policies.clone(), serving.clone()),
+        (policies.clone(), serving.clone(), federation.clone()),
         (Duration::from_secs(config.lease_seconds), keeper),
         (work.clone(), shutdown.clone()),
         &metrics,

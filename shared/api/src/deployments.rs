@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     Hash,
     policies::{ProviderNow, RoutingRequest, ServedDecision, TenantNow},
+    trainer::{FederationContribution, LeftOut},
 };
 
 mod challengers;
@@ -95,6 +96,11 @@ pub struct NewDeployment {
     #[serde(default, skip_serializing_if = "Durability::is_ledger")]
     #[garde(skip)]
     pub durability: Durability,
+    /// Whether deployments of other nodes are told what its providers do, window by window, and it acts on what they tell. For
+    /// policies of adaptive.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[garde(skip)]
+    pub federate: bool,
 }
 
 /// Whose clock a deployment goes by.
@@ -179,9 +185,23 @@ pub struct DeploymentStream {
     /// Where its promises stand, where it makes some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promises: Option<PromiseStatus>,
+    /// What it acts on of what other nodes have seen, where it has heard of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<HeardOthers>,
     /// SHA-256 over all that the next decisions are a function of, beside what the policy has seen of earlier windows: two
     /// trainers that continue the same records have the same.
     pub state_sha256: Hash,
+}
+
+/// What a deployment has heard of other nodes' deployments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HeardOthers {
+    /// The window in which it last heard something new.
+    pub window: u32,
+    /// Whose contributions it acts on.
+    pub authors: Vec<FederationContribution>,
+    /// Whose not, and why.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// A window of a deployment.

@@ -182,8 +182,15 @@ impl Window {
         Ok(())
     }
 
+    /// The last step that it tells of.
+    #[must_use]
+    pub fn last(&self) -> Option<u64> {
+        self.0.last_key_value().map(|(step, _)| *step)
+    }
+
     /// What there is up to this step and not too old by then.
-    fn within(&self, last: u64) -> Self {
+    #[must_use]
+    pub fn within(&self, last: u64) -> Self {
         let steps = self.0.range(steps(&(0..KEPT_STEPS), last));
         Self(steps.map(|(step, evidence)| (*step, evidence.clone())).collect())
     }

@@ -5,6 +5,7 @@ use api::{
     Hash,
     deployments::NewDeployment,
     policies::{Outcome as Happened, ProviderNow, TenantNow},
+    trainer::{FederationContribution, LeftOut},
 };
 use merkle_log::{CanonicalError, canonical_json};
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,11 @@ const OUTCOME: Kind = Kind {
     description: "outcome of a deployment's decision: what really happened to its request",
     formerly: None,
 };
+const HEARD: Kind = Kind {
+    name: "deployment.heard",
+    description: "what a deployment took in of what deployments of other nodes have seen of the same providers",
+    formerly: None,
+};
 const CALL: Kind = Kind {
     name: "deployment.call",
     description: "call with an idempotency key to a deployment, and which decisions were made for it",
@@ -68,6 +74,7 @@ pub(crate) const KINDS: &[Kind] = &[
     MARKET,
     WINDOW,
     OUTCOME,
+    HEARD,
     CALL,
     changes::PROMOTED,
     changes::ROLLED_BACK,
@@ -267,6 +274,31 @@ pub struct Outcome {
     pub outcome: Happened,
 }
 
+/// A deployment took in what others have seen of the same providers, in the place of all that it took in before. It acts on it
+/// from here on, and whoever reads its state from the ledger does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heard {
+    /// The deployment.
+    pub deployment_id: Uuid,
+    /// Which time, from 0.
+    pub number: u64,
+    /// The window that had begun.
+    pub window: u32,
+    /// What all of them tell of: these providers, in steps of this length.
+    pub stream: Hash,
+    /// Merkle tree hash of the map of all contributions that the node had.
+    pub map_root: Hash,
+    /// What was taken in, by author; the node's own contributions are not among them. Each is an artifact.
+    pub heads: Vec<FederationContribution>,
+    /// Whom the node left out by hand.
+    pub excluded: Vec<String>,
+    /// Whose contributions were left out, and why.
+    pub left_out: Vec<LeftOut>,
+    /// What it comes to, an artifact.
+    pub heeded_sha256: Hash,
+}
+
 /// A deployment was stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -411,6 +443,18 @@ impl Body for Outcome {
 
     fn id(&self) -> String {
         Self::id_of(self.deployment_id, self.sequence)
+    }
+
+    fn subject(&self) -> String {
+        subject(self.deployment_id)
+    }
+}
+
+impl Body for Heard {
+    const KIND: Kind = HEARD;
+
+    fn id(&self) -> String {
+        format!("{}:heard:{}", self.deployment_id, self.number)
     }
 
     fn subject(&self) -> String {

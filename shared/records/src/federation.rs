@@ -46,13 +46,13 @@ pub struct Contributed {
     pub contribution_sha256: Hash,
     /// How many observations it is made of.
     pub evidence: u64,
-    /// The digest of the run whose evidence is new in it.
+    /// The digest of the run whose evidence is new in it, or of the deployment's stream.
     pub run: Hash,
-    /// How many episodes that run had done.
+    /// How many episodes that run had done, or windows that deployment.
     pub episodes_done: u32,
-    /// How many observations are that run's.
+    /// How many observations are of that one.
     pub run_evidence: u64,
-    /// What that run has seen itself, an artifact.
+    /// What that one has seen itself, an artifact.
     pub run_evidence_sha256: Hash,
     /// What an agent knows that has seen nothing: what contributions are folded onto, an artifact.
     pub unlearned_sha256: Hash,

@@ -91,6 +91,9 @@ struct Create {
     /// Answer calls before their decisions are in the ledger, with a signed promise that they will be, which `mesh verify --promise promise.json` checks
     #[arg(long)]
     promise: bool,
+    /// Tell other nodes window by window what providers do, and act on what they tell; for policies of adaptive, between nodes whose trainers are peers
+    #[arg(long)]
+    federate: bool,
     #[command(flatten)]
     challengers: ChallengerArgs,
     #[command(flatten)]
@@ -228,6 +231,7 @@ impl Create {
                 promotion: self.challengers.promotion(),
                 preference: self.tenants.on_the_wire(self.preference.on_the_wire()),
                 durability: if self.promise { Durability::Promise } else { Durability::Ledger },
+                federate: self.federate,
             };
             trainer.deploy(&deployment).await
         })?;

@@ -161,6 +161,7 @@ impl<'a> OverHttp<'a> {
             promotion: Promotion::default(),
             preference: None,
             durability: Durability::default(),
+            federate: false,
         };
         trainer.deploy(&deployment).await?;
         Ok(Self { trainer, env, name })

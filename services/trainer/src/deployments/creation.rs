@@ -7,6 +7,7 @@ use api::{
     deployments::{Durability, NewDeployment},
 };
 use merkle_log::canonical_json;
+use policy::Swarm;
 use records::{
     deployments::{Challenging, Created},
     serving::Configuration,
@@ -60,10 +61,16 @@ impl Deployments {
             return Err(wrong("/durability", detail.to_owned()));
         }
         let wanted = asked.preference.as_ref();
-        let mut policies = vec![self.deployable("/policy_id", asked.policy_id, wanted).await?];
+        let (champion, mut swarm) = self.deployable("/policy_id", asked.policy_id, wanted).await?;
+        if asked.federate && swarm.heed_steps(&[]) != Ok(true) {
+            let detail = "expected a policy of adaptive with `federate`: others keep no figures of single windows that could be \
+                          told to other nodes";
+            return Err(wrong("/policy_id", detail.to_owned()));
+        }
+        let mut policies = vec![champion];
         for (i, challenger) in asked.challengers.iter().enumerate() {
             let pointer = format!("/challengers/{i}/policy_id");
-            let policy = self.deployable(&pointer, challenger.policy_id, wanted).await?;
+            let (policy, _) = self.deployable(&pointer, challenger.policy_id, wanted).await?;
             if policy.environment_sha256 != policies[0].environment_sha256 {
                 let detail = "expected a policy that was imported with the champion's environment";
                 return Err(wrong(&pointer, detail.to_owned()));
@@ -85,7 +92,7 @@ impl Deployments {
         pointer: &str,
         id: Uuid,
         wanted: Option<&Value>,
-    ) -> Result<Arc<Policy>, DeployError> {
+    ) -> Result<(Arc<Policy>, Swarm), DeployError> {
         let policy = self.existing(pointer, id).await?;
         let (_, swarm, _) = match self.0.serving.made(&policy, wanted).await {
             Err(ServeError::Invalid(_)) => {
@@ -100,7 +107,7 @@ impl Deployments {
                           step's requests beforehand, which a stream's are not known";
             return Err(wrong(pointer, detail.to_owned()));
         }
-        Ok(policy)
+        Ok((policy, swarm))
     }
 
     pub(super) async fn policy(&self, id: Uuid) -> Result<Option<Arc<Policy>>, DeployError> {

@@ -17,15 +17,19 @@ use api::{
 };
 use chrono::{DateTime, Utc};
 use client::Ledger;
+use federation::Window;
 use futures_util::future::join_all;
 use records::deployments::{
-    Called, Change, Inputs, Market, Outcome as Told, Promoted, RolledBack, Stopped, WindowEnded,
+    Called, Change, Heard, Inputs, Market, Outcome as Told, Promoted, RolledBack, Stopped, WindowEnded,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 mod asked;
+mod others;
 mod promises;
+
+pub(super) use others::Others;
 
 use super::{
     DeployError,
@@ -88,6 +92,8 @@ pub(super) struct Desk {
     lifecycle: Lifecycle,
     pub(super) is_stopped: bool,
     counters: Counters,
+    /// Whom it learns with, where it does.
+    others: Option<Others>,
     /// What it promises with, where it does.
     promising: Option<Promising>,
     /// What could not be written yet.
@@ -120,6 +126,7 @@ enum Write {
     Market { record: Market, said: Said },
     Window { next: u32, record: Option<WindowEnded> },
     Outcomes(Vec<Told>),
+    Heard { record: Heard, steps: Window },
     Change { step: Step, change: Change },
 }
 
@@ -142,6 +149,7 @@ impl Desk {
             lifecycle,
             is_stopped: replayed.is_stopped,
             counters,
+            others: None,
             promising: None,
             unwritten: None,
             made: Vec::new(),
@@ -157,6 +165,11 @@ impl Desk {
     /// The same, which promises what it answers, if it has what it needs for that.
     pub(super) fn promising(self, promising: Option<Promising>) -> Self {
         Self { promising, ..self }
+    }
+
+    /// The same, which learns with other nodes, if it is to.
+    pub(super) fn federating(self, others: Option<Others>) -> Self {
+        Self { others, ..self }
     }
 
     /// When something happens although nobody calls.
@@ -371,6 +384,9 @@ impl Desk {
             let following = self.engine.window().number() + 1;
             let next = if passed > MOST_EMPTY_WINDOWS { target } else { following };
             self.write(Write::Window { next, record: None }).await?;
+        }
+        if passed > 0 {
+            self.exchange().await?;
         }
         let window = self.engine.window();
         if !window.has_settled() && self.engine.schedule().settles(window.number(), now) {
@@ -594,6 +610,10 @@ impl Desk {
                 };
                 let ended = ended.clone();
                 self.record(&mut Entry::Window(ended)).await?;
+            }
+            Write::Heard { record, steps } => {
+                self.record(&mut Entry::Heard(record.clone())).await?;
+                self.engine.take_in(record, std::mem::take(steps));
             }
             Write::Change { step, change } => {
                 let mut entry = match step {

@@ -12,7 +12,8 @@ use api::{
     policies::{Alternative, Outcome},
     remembrancer::{Action, Decision},
 };
-use policy::{DecidedRequest, Decision as Decided, Exploration, Swarm, Told};
+use policy::{DecidedRequest, Decision as Decided, Exploration, PastStep, Swarm, Told};
+use records::deployments::Heard;
 use routing_env::{
     Choice, Environment, Fate, Market, Preference, ProviderState, Request, Resolution, Reward, Rewards,
     Window,
@@ -23,6 +24,7 @@ use super::{
     arms::{Arms, Draw, Drawn},
     event::{DEFERRED, Event, Real},
     schedule::Schedule,
+    steps::Steps,
     trial::Pay,
 };
 use crate::{
@@ -56,6 +58,8 @@ pub(crate) struct Engine {
     next_sequence: u64,
     market_updates: u64,
     counts: Counts,
+    /// Where it learns with other nodes.
+    steps: Option<Steps>,
     listeners: Vec<Box<dyn FnMut(Event) + Send>>,
 }
 
@@ -152,6 +156,7 @@ impl Engine {
             next_sequence: 0,
             market_updates: 0,
             counts: Counts::default(),
+            steps: None,
             listeners: Vec::new(),
         }
     }
@@ -181,6 +186,38 @@ impl Engine {
         if self.arms.champion() != before {
             self.emit(|| Event::ChampionChanged);
         }
+    }
+
+    /// Lets it keep what it sees of providers for others, and act on what they have seen.
+    pub(crate) fn federate(&mut self) {
+        self.steps = Some(Steps::default());
+    }
+
+    /// What it keeps for others, and has heard of them.
+    pub(crate) fn steps(&self) -> Option<&Steps> {
+        self.steps.as_ref()
+    }
+
+    /// Acts on what others have seen from now on, which was recorded.
+    pub(crate) fn take_in(&mut self, record: &Heard, heard: federation::Window) {
+        if let Some(steps) = &mut self.steps {
+            steps.take_in(record, heard);
+            self.tell_steps();
+        }
+    }
+
+    /// The last step that has ended.
+    pub(crate) fn last_step(&self) -> u64 {
+        self.schedule.step(self.window.number()).saturating_sub(1)
+    }
+
+    fn tell_steps(&mut self) {
+        let last = self.last_step();
+        let Some(past) = self.steps.as_ref().and_then(|steps| steps.past(last)) else { return };
+        for swarm in self.arms.swarms_mut() {
+            heed(swarm, &past);
+        }
+        self.emit(|| Event::Heard { steps: past.clone() });
     }
 
     /// Tells somebody of all that happens from now on.
@@ -361,6 +398,12 @@ impl Engine {
         let told = std::mem::take(&mut self.told);
         let outcome = self.window.end(&self.env);
         self.arms.swarms_mut().for_each(|swarm| swarm.end_window(&outcome, &told));
+        if let Some(steps) = &mut self.steps
+            && let Some(evidence) = self.arms.swarms_mut().find_map(|swarm| swarm.step_evidence())
+        {
+            // all of them were told the same
+            steps.see(self.schedule.step(self.window.number()), evidence);
+        }
         let arrival = self.window.next_arrival();
         let deadline = self.schedule.outcome_windows();
         let mut missing = 0;
@@ -380,6 +423,7 @@ impl Engine {
         let jobs = &self.jobs;
         self.arms.begin_window(|sequence| jobs.contains_key(&sequence));
         self.emit(|| Event::Window { next });
+        self.tell_steps();
     }
 
     /// SHA-256 over the state.
@@ -401,6 +445,9 @@ impl Engine {
             "counts": self.counts,
             "policy": self.arms.swarm(self.arms.champion()).moment(),
         });
+        if let Some(steps) = &self.steps {
+            state["steps"] = steps.shown();
+        }
         if self.arms.are_several() {
             state["arms"] = self.arms.shown().into();
         }
@@ -500,6 +547,13 @@ impl Engine {
 
     fn emit(&mut self, event: impl Fn() -> Event) {
         self.listeners.iter_mut().for_each(|listener| listener(event()));
+    }
+}
+
+/// Lets a policy act on what others have seen, if it keeps such figures. They were checked when they were read.
+pub(crate) fn heed(swarm: &mut Swarm, past: &[PastStep]) {
+    if let Err(error) = swarm.heed_steps(past) {
+        tracing::error!(%error, "what others have seen cannot be acted on and is passed over");
     }
 }
 

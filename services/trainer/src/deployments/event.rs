@@ -4,7 +4,7 @@ use api::{
     policies::Outcome,
     remembrancer::{Action, Decision},
 };
-use policy::Told;
+use policy::{PastStep, Told};
 use routing_env::{ProviderState, Request};
 
 /// The reason of a decision to let a request wait for the end of its window.
@@ -25,6 +25,8 @@ pub(crate) enum Event {
     Told { sequence: u64, told: Told, outcome: Outcome },
     /// A window begins.
     Window { next: u32 },
+    /// Others have seen this, in the place of all that they told before.
+    Heard { steps: Vec<PastStep> },
     /// Another policy is the champion.
     ChampionChanged,
 }

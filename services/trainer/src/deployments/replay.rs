@@ -11,7 +11,8 @@ use client::{Entry, Ledger, LedgerError, body_of};
 use records::{
     Body,
     deployments::{
-        Change, Inputs, Market, Opened, Outcome, Promoted, RolledBack, Special, Stopped, WindowEnded, subject,
+        Change, Heard, Inputs, Market, Opened, Outcome, Promoted, RolledBack, Special, Stopped, WindowEnded,
+        subject,
     },
 };
 use uuid::Uuid;
@@ -21,7 +22,10 @@ use super::{
     lifecycle::{Lifecycle, Step},
     market::Said,
 };
-use crate::serving::request_of;
+use crate::{
+    federation::{FederationError, StepsStream, knowledge},
+    serving::request_of,
+};
 
 /// Why a deployment cannot be continued.
 #[derive(Debug, thiserror::Error)]
@@ -50,12 +54,13 @@ pub(crate) struct Replayed {
 pub(crate) async fn replay(
     ledger: &Ledger,
     id: Uuid,
-    engine: &mut Engine,
-    lifecycle: &mut Lifecycle,
+    (engine, lifecycle): (&mut Engine, &mut Lifecycle),
+    steps: Option<StepsStream>,
 ) -> Result<Replayed, ReplayError> {
     let mut replay = Replay {
         engine,
         lifecycle,
+        steps,
         inputs: HashMap::new(),
         special: HashMap::new(),
         expected: VecDeque::new(),
@@ -64,7 +69,10 @@ pub(crate) async fn replay(
     let mut history = ledger.history(subject(id), replay.engine.run());
     while let Some(entry) = history.next().await? {
         match entry {
-            Entry::Record(record) => replay.record(&record)?,
+            Entry::Record(record) => match body_of::<Heard>(&record) {
+                Some(heard) => replay.heard(ledger, &heard).await?,
+                None => replay.record(&record)?,
+            },
             Entry::Decision(row) => replay.decision(*row)?,
         }
     }
@@ -74,6 +82,8 @@ pub(crate) async fn replay(
 struct Replay<'a> {
     engine: &'a mut Engine,
     lifecycle: &'a mut Lifecycle,
+    /// What others tell of, where it learns with them.
+    steps: Option<StepsStream>,
     /// By the sequence number of the first decision.
     inputs: HashMap<u64, Inputs>,
     /// What is special about requests that come next, by their decisions.
@@ -118,6 +128,24 @@ impl Replay<'_> {
         } else if kind == Stopped::KIND.name {
             self.replayed.is_stopped = true;
         }
+        Ok(())
+    }
+
+    /// Takes in what was taken in of others.
+    async fn heard(&mut self, ledger: &Ledger, heard: &Heard) -> Result<(), ReplayError> {
+        let Some((steps, stream)) = self.engine.steps().zip(self.steps.as_ref()) else { return Ok(()) };
+        if heard.number != steps.taken_in() || heard.window != self.engine.window().number() {
+            return Ok(()); // none of this program's
+        }
+        let told = match knowledge(ledger, &heard.heeded_sha256).await {
+            Ok(told) => told,
+            Err(FederationError::Ledger(error)) => return Err(error.into()),
+            Err(error) => return Err(ReplayError::Differs(format!("what was heard of others: {error}"))),
+        };
+        let steps = stream.read(&told).map_err(|error| {
+            ReplayError::Differs(format!("what was heard of others, {}: {error}", heard.heeded_sha256))
+        })?;
+        self.engine.take_in(heard, steps);
         Ok(())
     }
 

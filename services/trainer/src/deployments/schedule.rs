@@ -46,6 +46,12 @@ impl Schedule {
         self.starts_at + TimeDelta::seconds(i64::from(window) * i64::from(self.step_seconds))
     }
 
+    /// Its number by the clock: windows of so many seconds since 1970, the same for all deployments whose windows are as long.
+    pub(crate) fn step(&self, window: u32) -> u64 {
+        let seconds = u64::try_from(self.starts_at(window).timestamp()).unwrap_or_default();
+        seconds / u64::from(self.step_seconds)
+    }
+
     /// When it ends.
     pub(crate) fn ends_at(&self, window: u32) -> DateTime<Utc> {
         self.starts_at(window) + TimeDelta::seconds(self.step_seconds.into())
@@ -94,6 +100,15 @@ mod tests {
         let windows = ["2026-11-28T13:39:59Z", "2026-11-28T13:40:00Z", "2020-01-01T00:00:00Z"];
         assert_eq!(windows.map(|time| schedule().window_at(at(time))), [0, 1, 0]);
         assert_eq!(schedule().window_at(DateTime::<Utc>::MAX_UTC), i32::MAX as u32);
+    }
+
+    #[test]
+    fn windows_of_two_deployments_have_one_number_where_they_begin_in_the_same_step_of_the_clock() {
+        let later = Schedule { starts_at: at("2026-11-28T14:05:00Z"), ..schedule() };
+        assert_eq!(schedule().step(3), later.step(0), "from 14:00, and from 14:05");
+        assert_eq!(schedule().step(4), later.step(0) + 1);
+        let before_1970 = Schedule { starts_at: at("1960-01-01T00:00:00Z"), ..schedule() };
+        assert_eq!(before_1970.step(0), 0);
     }
 
     #[test]

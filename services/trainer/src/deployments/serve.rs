@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     DeployError, Deployments, Entry, challenge,
-    desk::{Answer, Call, Desk},
+    desk::{Answer, Call, Desk, Others},
     engine::Engine,
     lifecycle::Lifecycle,
     opening::Opening,
@@ -24,7 +24,7 @@ use super::{
     replay,
     schedule::Schedule,
 };
-use crate::ledger::GLANCE;
+use crate::{federation::StepsStream, ledger::GLANCE};
 
 /// Calls that may wait for a deployment.
 const QUEUE: usize = 4096;
@@ -120,7 +120,20 @@ impl Deployments {
             }
             return;
         }
-        let replayed = match replay::replay(&ledger, *deployment_id, &mut engine, &mut lifecycle).await {
+        let stream = match settings
+            .federate
+            .then(|| StepsStream::of(engine.env(), settings.step_seconds))
+            .transpose()
+        {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::error!(deployment = settings.name, %error, "the deployment cannot learn with others");
+                return;
+            }
+        };
+        let replaying =
+            replay::replay(&ledger, *deployment_id, (&mut engine, &mut lifecycle), stream.clone());
+        let replayed = match replaying.await {
             Ok(replayed) => replayed,
             Err(error) => {
                 tracing::error!(deployment = settings.name, %error, "the deployment cannot be continued");
@@ -157,7 +170,8 @@ impl Deployments {
         let ledger_url = self.0.ledger_url.clone();
         let desk =
             Desk::new(named, session_id, (ledger, ledger_url), (engine, lifecycle), (replayed, counters));
-        let desk = place.insert(desk.promising(promising));
+        let others = stream.map(|stream| Others::new(self.0.federation.clone(), stream));
+        let desk = place.insert(desk.promising(promising).federating(others));
         let mut group = Vec::with_capacity(GROUP);
         loop {
             let received = calls.recv_many(&mut group, GROUP);
@@ -192,6 +206,9 @@ impl Deployments {
         let exploration =
             settings.explore.map(|explore| Exploration::new(seed, explore.epsilon, explore.cost_guard));
         let mut engine = Engine::new(env, swarm, rewards, created.digest, schedule, exploration);
+        if settings.federate {
+            engine.federate();
+        }
         let mut swarms = Vec::with_capacity(settings.challengers.len());
         for challenger in &settings.challengers {
             swarms.push(self.made(challenger.policy_id, wanted).await?.1);

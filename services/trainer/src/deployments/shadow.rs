@@ -10,7 +10,7 @@ use policy::{Swarm, Told};
 use routing_env::{Environment, ProviderState, Request, Resolution, Rewards, Window};
 
 use super::{
-    engine::{Job, window},
+    engine::{Job, heed, window},
     event::{Event, Real},
     schedule::Schedule,
     tally::Tally,
@@ -97,6 +97,7 @@ impl Shadow {
             }
             Event::Told { sequence, told, outcome } => self.hear(sequence, told, &outcome),
             Event::Window { next } => self.begin_window(next),
+            Event::Heard { steps } => heed(&mut self.swarm, &steps),
             Event::ChampionChanged => self.figures = Figures::default(),
         }
     }

@@ -10,7 +10,7 @@ use client::Ledger;
 use records::deployments::WindowEnded;
 use uuid::Uuid;
 
-use super::{DeployError, engine::Engine, lifecycle::Lifecycle};
+use super::{DeployError, engine::Engine, lifecycle::Lifecycle, steps::Steps};
 use crate::policies::identity::decision_id;
 
 /// Where a stream stands.
@@ -51,6 +51,7 @@ pub(super) fn stream(engine: &Engine, lifecycle: &Lifecycle) -> DeploymentStream
         champion: engine.arms().champion() as u32, // of few
         challengers: lifecycle.challengers(engine),
         promises: None,
+        heard: engine.steps().and_then(Steps::others).cloned(),
         state_sha256: engine.state_sha256(),
     }
 }

@@ -4,35 +4,37 @@ use std::collections::BTreeMap;
 
 use api::{
     Hash,
-    trainer::{FederationContribution, LeftOut, NewRun},
+    trainer::{FederationContribution, LeftOut},
 };
 use client::Ledger;
-use federation::{CONTRIBUTION_FORMAT, Contribution, Digest, Stream, StreamId, TwinsLaw};
+use federation::{
+    Author, CONTRIBUTION_FORMAT, Contribution, Digest, Exclusion, Fold, Head, Stream, StreamId, TwinsLaw,
+};
 use merkle_log::canonical_json;
 use policy::{Knowledge, Swarm};
 use records::{
     Body as _,
     federation::{Contributed, Merged, merge_id},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Federation, FederationError,
-    own::{OwnRun, knowledge, missing},
+    own::{Node, OwnRun, knowledge, missing},
     there,
 };
 use crate::run_config::RunPlan;
 
-/// What is published by a run.
+/// What is published by a run, or by a deployment.
 #[derive(Clone, Debug)]
 pub struct Published {
     /// What it is about.
     pub stream: Stream,
-    /// The run's digest.
+    /// The run's digest, or that of the deployment's stream.
     pub run: Hash,
-    /// The run's configuration, from which it can be repeated.
-    pub config: NewRun,
-    /// How many episodes it has done.
+    /// What made it, beside that: of a run its configuration, from which it can be repeated.
+    pub made_by: Map<String, Value>,
+    /// How many episodes the run has done, or windows the deployment.
     pub episodes_done: u32,
     /// How many decisions it has made.
     pub decisions: u64,
@@ -80,11 +82,17 @@ pub fn stream_of(plan: &RunPlan) -> Result<(Stream, Unlearned), String> {
 
 impl Federation {
     /// Publishes what a run has seen, with what the other runs of this node have, as the node's next contribution. What was
-    /// published before is not published again. `ledger` is the run's own, under its lease.
+    /// published before is not published again. `ledger` is the run's own, under its lease; `add` brings what two have seen
+    /// together.
     ///
     /// # Errors
     /// The ledger's; what was published before cannot be read.
-    pub async fn publish(&self, ledger: &Ledger, published: &Published) -> Result<(), FederationError> {
+    pub async fn publish(
+        &self,
+        ledger: &Ledger,
+        published: &Published,
+        add: impl Fn(&mut Knowledge, &Knowledge) -> Result<(), String>,
+    ) -> Result<(), FederationError> {
         let damaged =
             |error: &dyn std::fmt::Display| FederationError::Damaged(format!("a contribution: {error}"));
         let stream = published.stream.id().map_err(|error| damaged(&error))?;
@@ -120,9 +128,13 @@ impl Federation {
                 evidence += decisions;
                 match &mut all {
                     None => all = Some(known),
-                    Some(all) => all.merge(&known).map_err(|error| damaged(&error))?,
+                    Some(all) => add(all, &known).map_err(|error| damaged(&error))?,
                 }
             }
+            let mut made_by = published.made_by.clone();
+            made_by.insert("run".into(), json!(published.run));
+            made_by.insert("episodes_done".into(), published.episodes_done.into());
+            made_by.insert("run_evidence_sha256".into(), json!(run_evidence_sha256));
             let contribution = Contribution {
                 format: CONTRIBUTION_FORMAT.to_owned(),
                 author,
@@ -130,8 +142,7 @@ impl Federation {
                 sequence,
                 evidence,
                 knowledge: all.unwrap_or_else(|| published.knowledge.clone()),
-                made_by: json!({"run": published.run, "episodes_done": published.episodes_done,
-                    "config": published.config, "run_evidence_sha256": run_evidence_sha256}),
+                made_by: Value::Object(made_by),
             };
             let sealed = contribution.seal().map_err(|error| damaged(&error))?;
             let contribution_sha256 =
@@ -150,7 +161,7 @@ impl Federation {
             };
             match ledger.append_body(&contributed).await {
                 Ok(_) => {
-                    node.catch_up(ledger).await?;
+                    node.catch_up(ledger, &self.0.peers).await?;
                     self.show(node);
                     return Ok(());
                 }
@@ -186,35 +197,22 @@ impl Federation {
             let Unlearned { knowledge: nothing, twin } = unlearned;
             let fold = node.replica.fold(stream, &exclusions, &TwinsLaw(twin), nothing)?;
             let of_others = node.replica.fold_of_others(stream, &exclusions, &TwinsLaw(twin), nothing)?;
-            let others: Vec<_> = fold.heeded.iter().filter(|(author, _)| *author != own).collect();
-            self.0.left_out.set(fold.left_out.len() as f64);
-            let mut heads = Vec::with_capacity(others.len());
-            for (author, head) in &others {
-                let held = node.replica.held(head.artifact).ok_or_else(|| missing(Hash(head.artifact.0)))?;
-                // whoever asks later what was taken in finds it in this node's own ledger
-                let sha256 = ledger.put_artifact("application/json", held.sealed.bytes().to_vec()).await?;
-                heads.push(FederationContribution {
-                    author: author.to_string(),
-                    sequence: head.sequence,
-                    sha256,
-                    evidence: head.evidence,
-                });
-            }
+            let others = self.others(&own, &fold);
+            let heads = named(ledger, node, &others).await?;
             let heeded_sha256 = if others.is_empty() {
                 None
             } else {
                 let bytes = canonical_json(&of_others.knowledge).map_err(|error| damaged(&error))?;
                 Some(ledger.put_artifact("application/json", bytes).await?)
             };
-            let left_out: Result<Vec<_>, _> = fold.left_out.iter().map(left_out).collect();
             let merged = Merged {
                 run,
                 episodes_done,
                 stream: Hash(stream.0.0),
                 map_root: Hash(node.replica.heads().root().0),
                 heads,
-                excluded: exclusions.iter().map(|exclusion| exclusion.author.to_string()).collect(),
-                left_out: left_out.map_err(|error| damaged(&error))?,
+                excluded: excluded(&exclusions),
+                left_out: all_left_out(&fold)?,
                 fold_sha256: Hash(fold.sha256.0),
                 heeded_sha256,
             };
@@ -247,6 +245,56 @@ impl Federation {
         })?;
         heeded(ledger, &merged).await
     }
+}
+
+impl Federation {
+    /// Whom a fold heeds beside this node; how many are left out is shown.
+    pub(super) fn others<'a>(&self, own: &Author, fold: &'a Fold) -> Vec<&'a (Author, Head)> {
+        self.0.left_out.set(fold.left_out.len() as f64);
+        fold.heeded.iter().filter(|(author, _)| author != own).collect()
+    }
+}
+
+/// Contributions of others that are taken in. Whoever asks later what was taken in finds them in this node's own ledger, each
+/// with its proof, and so does this node when it is started again.
+pub(super) async fn named(
+    ledger: &Ledger,
+    node: &Node,
+    others: &[&(Author, Head)],
+) -> Result<Vec<FederationContribution>, FederationError> {
+    let mut named = Vec::with_capacity(others.len());
+    for (author, head) in others {
+        let held = node.replica.held(head.artifact).ok_or_else(|| missing(Hash(head.artifact.0)))?;
+        ledger.put_artifact("application/json", held.sealed.bytes().to_vec()).await?;
+        let proof_sha256 = match held.proof.as_str() {
+            Some(proof) => Some(ledger.put_artifact("application/json", proof.as_bytes().to_vec()).await?),
+            None => None,
+        };
+        named.push(FederationContribution { proof_sha256, ..contribution(author, head) });
+    }
+    Ok(named)
+}
+
+/// A contribution, as the wire and the ledger name it.
+pub(super) fn contribution(author: &Author, head: &Head) -> FederationContribution {
+    FederationContribution {
+        author: author.to_string(),
+        sequence: head.sequence,
+        sha256: Hash(head.artifact.0),
+        evidence: head.evidence,
+        proof_sha256: None,
+    }
+}
+
+/// Whom an operator leaves out, likewise.
+pub(super) fn excluded(exclusions: &[Exclusion]) -> Vec<String> {
+    exclusions.iter().map(|exclusion| exclusion.author.to_string()).collect()
+}
+
+/// All who are left out of a fold, likewise.
+pub(super) fn all_left_out(fold: &Fold) -> Result<Vec<LeftOut>, FederationError> {
+    let told: Result<_, _> = fold.left_out.iter().map(left_out).collect();
+    told.map_err(|error| FederationError::Damaged(format!("who is left out: {error}")))
 }
 
 /// What a merge took in of others.

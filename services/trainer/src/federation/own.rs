@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use api::{
     Hash,
     remembrancer::{LeafQuery, Record, RecordKind, RecordQuery},
-    trainer::NewRun,
+    trainer::{FederationContribution, NewRun},
 };
 use client::Ledger;
 use federation::{
-    Author, Contribution, Digest, Exclusion, Gossip, Replica, Sealed, StreamId, exclusion::Advised,
+    Author, Contribution, Digest, Exclusion, Fold, Gossip, Replica, Sealed, Standing, StepsLaw, StreamId,
+    TwinsLaw, Window, exclusion::Advised,
 };
 use policy::Knowledge;
 use records::{
     Body as _,
-    federation::{Contributed, Excluded},
+    deployments::Heard,
+    federation::{Contributed, Excluded, Merged},
 };
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -23,12 +25,17 @@ use super::{
     FederationError,
     exchange::{Unlearned, stream_of},
     gossip::PeerState,
+    peers::Peer,
+    proofs::ByLog,
+    steps::StepsStream,
     view::ShownFold,
 };
 use crate::run_config::RunPlan;
 
-/// All records about the federation.
-const FEDERATION: RecordKind = RecordKind::from_static("federation");
+/// All records about the federation, and those of what deployments took in.
+fn kinds() -> [RecordKind; 2] {
+    [RecordKind::from_static("federation"), Heard::KIND.record_kind()]
+}
 
 /// A node: its part in the gossip, and what its own ledger says of it.
 pub(super) struct Node {
@@ -38,8 +45,10 @@ pub(super) struct Node {
     pub(super) answers: BTreeMap<Author, PeerState>,
     pub(super) folds: BTreeMap<StreamId, ShownFold>,
     exclusions: BTreeMap<Author, Excluded>,
-    /// The last record of the ledger that was read, by its place in the log.
-    position: Option<u64>,
+    /// The last records of the ledger that were read, of each of [`kinds`], by their places in the log.
+    positions: [Option<u64>; 2],
+    /// What was taken in of others, the last of each, where the replica may not have it: it was started again.
+    known: BTreeMap<(StreamId, String), FederationContribution>,
     /// The last contribution to each stream, and the record that names it, where the replica does not have it yet.
     unread: BTreeMap<StreamId, (Hash, String)>,
     /// The same of exclusions.
@@ -54,8 +63,59 @@ pub(super) struct OwnStream {
     pub(super) sequence: u64,
     /// What each of its runs has seen, by the run's digest.
     pub(super) runs: BTreeMap<Hash, OwnRun>,
-    /// Who begins to learn about it; `None` where no run of this version does.
-    pub(super) unlearned: Option<Unlearned>,
+    /// How its contributions are folded; `None` where nobody of this version makes any.
+    pub(super) folding: Option<Folding>,
+}
+
+/// How contributions to a stream are folded.
+pub(super) enum Folding {
+    /// Onto what a run of it begins with.
+    Run(Box<Unlearned>),
+    /// As steps of so many providers.
+    Steps(usize),
+}
+
+impl Folding {
+    /// What the stream of this contribution is folded by.
+    fn of(contribution: &Contribution, stream: StreamId, about: &Value) -> Option<Self> {
+        if let Some(providers) = StepsStream::providers_of(about) {
+            return Some(Self::Steps(providers));
+        }
+        let run = NewRun::deserialize(contribution.made_by.get("config")?).ok()?;
+        let (about, unlearned) = stream_of(&RunPlan::of_record(&run).ok()?).ok()?;
+        (about.id() == Ok(stream)).then(|| Self::Run(Box::new(unlearned)))
+    }
+
+    /// What all have seen.
+    pub(super) fn fold(
+        &self,
+        replica: &Replica,
+        stream: StreamId,
+        exclusions: &[Exclusion],
+    ) -> Result<Fold, FederationError> {
+        Ok(match self {
+            Self::Run(unlearned) => {
+                let Unlearned { knowledge, twin } = &**unlearned;
+                replica.fold(stream, exclusions, &TwinsLaw(twin), knowledge)?
+            }
+            Self::Steps(providers) => {
+                // as the map alone has it, so that all nodes say the same: the middle one of what their authors came to
+                let mut lasts: Vec<u64> = replica
+                    .heads()
+                    .standings(stream)
+                    .filter_map(|(_, standing)| {
+                        let Standing::Sound { head } = standing else { return None };
+                        let told = &replica.held(head.artifact)?.sealed.contribution().knowledge;
+                        Window::read(told, *providers).ok()?.last()
+                    })
+                    .collect();
+                lasts.sort_unstable();
+                let last = lasts.get(lasts.len() / 2).copied().unwrap_or_default();
+                let law = StepsLaw { providers: *providers, last };
+                replica.fold(stream, exclusions, &law, &Window::default().knowledge())?
+            }
+        })
+    }
 }
 
 /// What a run has published.
@@ -77,7 +137,8 @@ impl Node {
             answers: BTreeMap::new(),
             folds: BTreeMap::new(),
             exclusions: BTreeMap::new(),
-            position: None,
+            positions: [None; 2],
+            known: BTreeMap::new(),
             unread: BTreeMap::new(),
             untold: Vec::new(),
         }
@@ -103,18 +164,21 @@ impl Node {
     }
 
     /// Reads what the ledger says anew, whichever trainer of this node wrote it.
-    pub(super) async fn catch_up(&mut self, ledger: &Ledger) -> Result<(), FederationError> {
-        let query = RecordQuery {
-            kind: Some(FEDERATION),
-            after_log_index: self.position,
-            newest_first: Some(false),
-            ..RecordQuery::default()
-        };
-        let mut records = ledger.records(query);
-        while let Some(record) = records.next().await? {
-            self.read(&record);
-            self.position = Some(record.log_index);
+    pub(super) async fn catch_up(&mut self, ledger: &Ledger, peers: &[Peer]) -> Result<(), FederationError> {
+        for (kind, of_kind) in kinds().into_iter().enumerate() {
+            let query = RecordQuery {
+                kind: Some(of_kind),
+                after_log_index: self.positions[kind],
+                newest_first: Some(false),
+                ..RecordQuery::default()
+            };
+            let mut records = ledger.records(query);
+            while let Some(record) = records.next().await? {
+                self.read(&record);
+                self.positions[kind] = Some(record.log_index);
+            }
         }
+        self.admit_known(ledger, peers).await?;
         self.publish_unread(ledger).await
     }
 
@@ -125,7 +189,7 @@ impl Node {
                 about: contributed.about.clone(),
                 sequence: 0,
                 runs: BTreeMap::new(),
-                unlearned: None,
+                folding: None,
             });
             // numbers are given one after the other: what has another one was planted
             if contributed.sequence != own.sequence + 1 {
@@ -144,6 +208,10 @@ impl Node {
             };
             own.runs.insert(contributed.run, run);
             self.unread.insert(stream, (contributed.contribution_sha256, record.id.clone()));
+        } else if let Ok(merged) = Merged::read(record) {
+            self.remember(merged.stream, merged.heads);
+        } else if let Ok(heard) = Heard::read(record) {
+            self.remember(heard.stream, heard.heads);
         } else if let Ok(excluded) = Excluded::read(record)
             && let Ok(author) = Author::parse(&excluded.author)
             && self.exclusions.get(&author).is_none_or(|known| known.version < excluded.version)
@@ -151,6 +219,36 @@ impl Node {
             self.untold.push((excluded.clone(), record.id.clone()));
             self.exclusions.insert(author, excluded);
         }
+    }
+
+    fn remember(&mut self, stream: Hash, heads: Vec<FederationContribution>) {
+        for head in heads {
+            let (about, name) = ((StreamId(Digest(stream.0)), head.author.clone()), Digest(head.sha256.0));
+            let is_later = self.known.get(&about).is_none_or(|known| known.sequence < head.sequence);
+            if is_later && self.replica.held(name).is_none() {
+                self.known.insert(about, head);
+            }
+        }
+    }
+
+    /// Puts what was taken in before a restart into the replica, with its proof: its author may not be there any more to tell it
+    /// again. It is checked as if another node told it.
+    async fn admit_known(&mut self, ledger: &Ledger, peers: &[Peer]) -> Result<(), FederationError> {
+        while let Some((about, head)) = self.known.first_key_value() {
+            let (about, head) = (about.clone(), head.clone());
+            if let Some(proof_sha256) = head.proof_sha256
+                && let Some(bytes) = ledger.artifact(&head.sha256).await?
+                && let Some(proof) = ledger.artifact(&proof_sha256).await?
+            {
+                let own = self.replica.own().clone();
+                let proof = Value::String(String::from_utf8_lossy(&proof).into_owned());
+                if let Err(why) = self.replica.admit(&bytes, proof, &ByLog { peers, own: &own }) {
+                    tracing::warn!(author = head.author, %why, "what was taken in before is passed over");
+                }
+            }
+            self.known.remove(&about);
+        }
+        Ok(())
     }
 
     /// Puts what was read into the replica, each with its proof.
@@ -195,20 +293,13 @@ impl Node {
             self.replica.publish(sealed, proof);
         }
         if let Some(own) = self.own.get_mut(&stream)
-            && own.unlearned.is_none()
+            && own.folding.is_none()
         {
             let contribution = self.replica.held(Digest(name.0)).map(|held| held.sealed.contribution());
-            own.unlearned = contribution.and_then(|contribution| unlearned(contribution, stream));
+            own.folding = contribution.and_then(|contribution| Folding::of(contribution, stream, &own.about));
         }
         Ok(())
     }
-}
-
-/// Who begins to learn about a stream, as the run that made a contribution to it did.
-fn unlearned(contribution: &Contribution, stream: StreamId) -> Option<Unlearned> {
-    let run = NewRun::deserialize(contribution.made_by.get("config")?).ok()?;
-    let (about, unlearned) = stream_of(&RunPlan::of_record(&run).ok()?).ok()?;
-    (about.id() == Ok(stream)).then_some(unlearned)
 }
 
 /// An exclusion as other nodes are told of it.
@@ -232,7 +323,7 @@ async fn proof_of(ledger: &Ledger, record: &str) -> Result<Value, FederationErro
 }
 
 /// What a run of this node has published.
-pub(super) async fn knowledge(ledger: &Ledger, name: &Hash) -> Result<Knowledge, FederationError> {
+pub(crate) async fn knowledge(ledger: &Ledger, name: &Hash) -> Result<Knowledge, FederationError> {
     let bytes = ledger.artifact(name).await?.ok_or_else(|| missing(*name))?;
     serde_json::from_slice(&bytes)
         .map_err(|error| FederationError::Damaged(format!("the knowledge {name}: {error}")))

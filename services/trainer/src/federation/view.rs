@@ -3,19 +3,19 @@
 use api::{
     Hash,
     trainer::{
-        Exclusion, ExclusionAdvice, Federation as Shown, FederationContribution, FederationPeer,
-        FederationStream, LeftOut, ProvedContribution,
+        Exclusion, ExclusionAdvice, Federation as Shown, FederationPeer, FederationStream, LeftOut,
+        ProvedContribution,
     },
 };
 use client::LedgerError;
-use federation::{Author, Digest, Standing, StreamId, TwinsLaw};
+use federation::{Author, Digest, Standing, StreamId};
 use merkle_log::note::KeyError;
 use records::federation::Excluded;
 use uuid::Uuid;
 
 use super::{
     Federation, FederationError,
-    exchange::{Unlearned, left_out},
+    exchange::{all_left_out, contribution},
     own::Node,
     there,
 };
@@ -146,12 +146,7 @@ fn shown_stream(node: &mut Node, id: StreamId) -> FederationStream {
             Standing::Sound { head } | Standing::Fallen { head, .. } => head,
             Standing::Equivocated { heads } => heads[0],
         };
-        FederationContribution {
-            author: author.to_string(),
-            sequence: head.sequence,
-            sha256: Hash(head.artifact.0),
-            evidence: head.evidence,
-        }
+        contribution(author, &head)
     });
     FederationStream {
         id: Hash(id.0.0),
@@ -170,11 +165,9 @@ fn shown_fold(node: &mut Node, id: StreamId) -> ShownFold {
     {
         return known.clone();
     }
-    let unlearned = node.own.get(&id).and_then(|own| own.unlearned.as_ref());
-    let fold = unlearned.and_then(|Unlearned { knowledge, twin }| {
-        node.replica.fold(id, &exclusions, &TwinsLaw(twin), knowledge).ok()
-    });
-    let out = fold.iter().flat_map(|fold| &fold.left_out).filter_map(|out| left_out(out).ok()).collect();
+    let folding = node.own.get(&id).and_then(|own| own.folding.as_ref());
+    let fold = folding.and_then(|folding| folding.fold(&node.replica, id, &exclusions).ok());
+    let out = fold.iter().filter_map(|fold| all_left_out(fold).ok()).flatten().collect();
     let shown =
         ShownFold { root, exclusions, sha256: fold.as_ref().map(|fold| Hash(fold.sha256.0)), left_out: out };
     node.folds.insert(id, shown.clone());

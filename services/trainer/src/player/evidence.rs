@@ -2,6 +2,7 @@
 
 use federation::Stream;
 use policy::{Knowledge, Swarm};
+use serde_json::Map;
 use uuid::Uuid;
 
 use super::Player;
@@ -76,10 +77,12 @@ impl Player<'_> {
             return Ok(());
         }
         let Some(knowledge) = self.swarm.gathered() else { return Ok(()) };
+        let config = serde_json::to_value(&self.plan.run)
+            .map_err(|error| Halt::Failed(format!("the configuration: {error}")))?;
         let published = Published {
             stream: stream.clone(),
             run: self.plan.digest,
-            config: self.plan.run.clone(),
+            made_by: Map::from_iter([("config".to_owned(), config)]),
             episodes_done: self.episodes_done,
             decisions: self.frontier.len(),
             knowledge,
@@ -87,7 +90,9 @@ impl Player<'_> {
         };
         let (run, episodes_done) = (self.plan.digest, self.episodes_done);
         let taken_in = self.ledger.federate("exchanging with other nodes", async |ledger| {
-            federation.publish(ledger, &published).await?;
+            let add =
+                |all: &mut Knowledge, other: &Knowledge| all.merge(other).map_err(|error| error.to_string());
+            federation.publish(ledger, &published, add).await?;
             if is_over {
                 return Ok(None);
             }

@@ -54,6 +54,7 @@ fn settings(policy_id: Uuid, challengers: Vec<Challenger>) -> NewDeployment {
         promotion: Promotion::default(),
         preference: None,
         durability: Durability::default(),
+        federate: false,
     }
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn settings(name: &str, policy_id: Uuid) -> NewDeployment {
         promotion: Promotion::default(),
         preference: None,
         durability: Durability::default(),
+        federate: false,
     }
 }
 

@@ -95,6 +95,9 @@ pub struct FederationContribution {
     pub sha256: Hash,
     /// How many observations it is made of.
     pub evidence: u64,
+    /// The evidence that its author's log names it, an artifact of this node's ledger: of what was taken in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_sha256: Option<Hash>,
 }
 
 /// A contribution, and that its author's log names it.

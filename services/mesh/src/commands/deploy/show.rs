@@ -42,7 +42,21 @@ pub(super) fn stream_shown(stream: &DeploymentStream) -> String {
         vec![provider.id.clone(), available.to_owned(), left, provider.open_jobs.to_string()]
     });
     let providers = table(&["provider", "takes jobs", "GPU-hours left", "open jobs"], rows);
-    figures + &arms_shown(stream) + &providers
+    figures + &others_shown(stream) + &arms_shown(stream) + &providers
+}
+
+/// What was heard of other nodes; nothing where there was nothing.
+fn others_shown(stream: &DeploymentStream) -> String {
+    let Some(heard) = &stream.heard else { return String::new() };
+    let out = match heard.left_out.len() {
+        0 => String::new(),
+        out => format!(", and leaves {out} out (`mesh federation status` says why)"),
+    };
+    format!(
+        "others: acts on what {} other nodes have seen, last told in window {}{out}\n",
+        heard.authors.len(),
+        heard.window
+    )
 }
 
 /// The challengers; nothing where there are none.

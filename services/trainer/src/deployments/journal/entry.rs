@@ -1,7 +1,7 @@
 use api::remembrancer::{Decision, DecisionBatch, Receipt};
 use client::{Ledger, LedgerError};
 use futures_util::future::join_all;
-use records::deployments::{Called, Inputs, Market, Promoted, RolledBack, WindowEnded};
+use records::deployments::{Called, Heard, Inputs, Market, Promoted, RolledBack, WindowEnded};
 use serde::{Deserialize, Serialize};
 
 /// Something of a deployment that goes into the ledger before anything that happens after it.
@@ -16,6 +16,7 @@ pub(crate) enum Entry {
     },
     Market(Market),
     Window(WindowEnded),
+    Heard(Heard),
     Promoted(Promoted),
     RolledBack(RolledBack),
 }
@@ -42,6 +43,7 @@ impl Entry {
             }
             Self::Market(market) => ledger.append_body(market).await?,
             Self::Window(window) => ledger.append_body(window).await?,
+            Self::Heard(heard) => ledger.append_body(heard).await?,
             Self::Promoted(promoted) => ledger.append_body(promoted).await?,
             Self::RolledBack(rolled_back) => ledger.append_body(rolled_back).await?,
         };
