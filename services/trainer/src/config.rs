@@ -52,6 +52,9 @@ pub struct Config {
     /// Decisions and records of a deployment that may wait for the ledger while they are promised, 2000 to 10,000,000; one
     /// more is refused for now.
     pub promise_buffer: u64,
+    /// After how many decisions a deployment's next window begins with a checkpoint, 1 to 10,000,000: a start reads no more
+    /// than about so many again.
+    pub checkpoint_decisions: u64,
     /// What is logged, and how it looks.
     pub log: LogConfig,
 }
@@ -76,6 +79,7 @@ impl Default for Config {
             gossip_seconds: 1,
             data_dir: None,
             promise_buffer: 100_000,
+            checkpoint_decisions: 20_000,
             log: LogConfig::default(),
         }
     }
@@ -92,6 +96,7 @@ impl Config {
             ("gossip_seconds", self.gossip_seconds, 1..=3600),
             ("environment_idle_seconds", self.environment_idle_seconds, 1..=86_400),
             ("promise_buffer", self.promise_buffer, 2000..=10_000_000),
+            ("checkpoint_decisions", self.checkpoint_decisions, 1..=10_000_000),
         ];
         for (name, found, expected) in numbers {
             if !expected.contains(&found) {
@@ -124,6 +129,7 @@ impl std::fmt::Debug for Config {
             .field("gossip_seconds", &self.gossip_seconds)
             .field("data_dir", &self.data_dir)
             .field("promise_buffer", &self.promise_buffer)
+            .field("checkpoint_decisions", &self.checkpoint_decisions)
             .field("log", &self.log)
             .finish_non_exhaustive()
     }

@@ -45,6 +45,8 @@ use crate::{
 mod arms;
 mod calls;
 mod challenge;
+mod checkpoint;
+mod continuation;
 mod counters;
 mod creation;
 mod desk;
@@ -95,6 +97,8 @@ struct Inner {
     position: tokio::sync::Mutex<Option<u64>>,
     table: Mutex<HashMap<String, Arc<Entry>>>,
     counters: Counters,
+    /// After how many decisions a checkpoint is made.
+    checkpoint_decisions: u64,
     /// What it promises decisions with, if it can.
     keeper: Option<Keeper>,
 }
@@ -116,7 +120,7 @@ impl Deployments {
     pub fn new(
         (ledger, ledger_url): (Ledger, String),
         (policies, serving, federation): (Policies, Serving, Federation),
-        (lease, keeper): (Duration, Option<Keeper>),
+        (lease, keeper, checkpoint_decisions): (Duration, Option<Keeper>, u64),
         (work, shutdown): (TaskTracker, CancellationToken),
         metrics: &Metrics,
     ) -> Self {
@@ -136,6 +140,7 @@ impl Deployments {
             position,
             table,
             counters,
+            checkpoint_decisions,
             keeper,
         }))
     }

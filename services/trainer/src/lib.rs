@@ -105,7 +105,7 @@ pub async fn build(config: Config, shutdown: CancellationToken) -> Result<App, C
     let deployments = Deployments::new(
         (ledger.clone(), ledger_url),
         (policies.clone(), serving.clone(), federation.clone()),
-        (Duration::from_secs(config.lease_seconds), keeper),
+        (Duration::from_secs(config.lease_seconds), keeper, config.checkpoint_decisions),
         (work.clone(), shutdown.clone()),
         &metrics,
     );

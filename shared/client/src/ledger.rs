@@ -186,10 +186,11 @@ impl Ledger {
         Records::new(self.clone(), query)
     }
 
-    /// The records about something and the decisions of its run, in the log's order.
+    /// The records about something and the decisions of its run, in the log's order: all of them, or the records after this
+    /// place of the log and the decisions from this number on.
     #[must_use]
-    pub fn history(&self, subject: String, run: Hash) -> History {
-        History::new(self, subject, run)
+    pub fn history(&self, subject: String, run: Hash, from: Option<(u64, u64)>) -> History {
+        History::new(self, subject, run, from)
     }
 
     /// All bodies of a kind, under its present name and under the one that earlier versions gave it. The query's own

@@ -132,5 +132,5 @@ pub use rules::rule::{Rule, UnknownRule};
 pub use settings::{Range, Setting, SettingError};
 pub use step_evidence::{PastStep, StepEvidence};
 pub use step_report::{AgentStep, DecidedRequest, StepReport};
-pub use swarm::{Command, Swarm, SwarmConfig, SwarmState};
+pub use swarm::{Command, StreamState, Swarm, SwarmConfig, SwarmState};
 pub use told::Told;

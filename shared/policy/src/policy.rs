@@ -2,6 +2,7 @@
 
 use routing_env::{Candidate, Choice, Environment, Observation, Preferences, Request, StepOutcome, Truth};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{
     error::SwarmError,
@@ -85,6 +86,20 @@ pub(crate) trait Agent: Clone + Send + 'static {
     /// All that it has seen of the episode and decides by, as a text that is the same exactly where that is the same.
     fn moment(&self) -> String {
         String::new()
+    }
+
+    /// What it has seen of the episode and decides by, to go on from at the beginning of a step, where it neither learns nor
+    /// explores; `None` where that cannot be written down.
+    fn seen(&self) -> Option<Value> {
+        Some(Value::Null)
+    }
+
+    /// Takes that up again, after the episode has begun.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    fn go_on(&mut self, _seen: Value) -> Result<(), String> {
+        Ok(())
     }
 
     /// Ends a step. `rewards` are the team's, one for each of this agent's turns of the step in order.
@@ -239,6 +254,19 @@ pub(crate) trait Shared: Default + Send {
     /// How far an agent's reports can be trusted, from 0 to 1; `None` where nobody compares them.
     fn trust(&self, _agent: usize) -> Option<f64> {
         None
+    }
+
+    /// What is kept from step to step.
+    fn kept(&self) -> Value {
+        Value::Null
+    }
+
+    /// Takes that up again.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    fn keep(&mut self, _kept: Value) -> Result<(), String> {
+        Ok(())
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod window;
 
+pub use window::StreamState;
+
 use routing_env::{
     Candidate, Environment, Episode, Metrics, Observation, Preference, Preferences, Resolution, Reward, Turn,
 };

@@ -49,6 +49,13 @@ pub(crate) trait Team: Send {
     /// What each has seen of the episode, as texts to be compared.
     fn moments(&self) -> Vec<String>;
 
+    /// What each has seen of the episode and decides by, and what they keep of it together, to go on from at the beginning of
+    /// a step; `None` where that cannot be written down.
+    fn seen(&self) -> Option<(Vec<Value>, Value)>;
+
+    /// Takes that up again, after the episode has begun.
+    fn go_on(&mut self, agents: Vec<Value>, kept: Value) -> Result<(), String>;
+
     /// Ends a step with each agent's rewards, and tells what each has learned.
     fn end_step(&mut self, rewards: &[Vec<f64>], learned: &mut dyn FnMut(usize, LearningWindow));
 
@@ -192,6 +199,22 @@ impl<A: Agent> Team for TeamOf<A> {
 
     fn moments(&self) -> Vec<String> {
         self.agents.iter().map(Agent::moment).collect()
+    }
+
+    fn seen(&self) -> Option<(Vec<Value>, Value)> {
+        if self.agents.iter().filter_map(Agent::learning).any(|learning| !learning.frozen) {
+            return None;
+        }
+        let agents: Option<Vec<Value>> = self.agents.iter().map(Agent::seen).collect();
+        Some((agents?, self.shared.kept()))
+    }
+
+    fn go_on(&mut self, agents: Vec<Value>, kept: Value) -> Result<(), String> {
+        if agents.len() != self.agents.len() {
+            return Err(format!("expected {} agents, found {}", self.agents.len(), agents.len()));
+        }
+        self.agents.iter_mut().zip(agents).try_for_each(|(agent, seen)| agent.go_on(seen))?;
+        self.shared.keep(kept)
     }
 
     fn end_step(&mut self, rewards: &[Vec<f64>], learned: &mut dyn FnMut(usize, LearningWindow)) {

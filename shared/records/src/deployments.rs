@@ -258,6 +258,9 @@ pub struct WindowEnded {
     pub missing: u64,
     /// SHA-256 over the state with which the next window begins.
     pub state_sha256: Hash,
+    /// All that decisions are a function of from here on, an artifact: whoever goes on from it need not read what was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_sha256: Option<Hash>,
 }
 
 /// What became of a decision was told.

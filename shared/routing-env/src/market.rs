@@ -1,5 +1,7 @@
 //! The providers' and tenants' state within a step, and which providers are feasible for a request.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     environment::Environment,
     events::Event,
@@ -14,7 +16,8 @@ const MOST_CAPACITY: f64 = 1e15;
 const PRICE_MULTIPLIERS: [f64; 2] = [1e-9, 1e9];
 
 /// A provider as it is in this step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ProviderState {
     /// False in an outage.
     pub active: bool,

@@ -58,7 +58,7 @@ impl Reader {
             inputs: HashMap::new(),
             special: HashMap::new(),
         };
-        let mut history = self.ledger.history(subject(created.deployment_id), created.digest);
+        let mut history = self.ledger.history(subject(created.deployment_id), created.digest, None);
         let mut last_leaf = *first_leaf;
         while !self.stop.is_cancelled() {
             let next = history.next().await?.filter(|entry| entry.log_index() < self.log_size);

@@ -7,7 +7,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use api::{
-    FieldError, Page,
+    FieldError, Hash, Page,
     deployments::{
         ChangeChampion, Clock, DeferredDecision, DeploymentDecisions, DeploymentRequest, DeploymentStream,
         MarketUpdate, OpenDecision,
@@ -34,6 +34,7 @@ pub(super) use others::Others;
 use super::{
     DeployError,
     calls::{self, Keyed, Remembered},
+    checkpoint,
     counters::Counters,
     engine::{Asked, Engine, Made},
     journal::Entry,
@@ -92,6 +93,7 @@ pub(super) struct Desk {
     lifecycle: Lifecycle,
     pub(super) is_stopped: bool,
     counters: Counters,
+    checkpoints: Checkpoints,
     /// Whom it learns with, where it does.
     others: Option<Others>,
     /// What it promises with, where it does.
@@ -110,6 +112,14 @@ pub(super) struct Desk {
     decided: HashMap<u64, ServedDecision>,
     /// Where decisions about deferred requests stand in the log, where they were made before this session.
     log_indexes: HashMap<u64, u64>,
+}
+
+/// When checkpoints are made.
+pub(super) struct Checkpoints {
+    /// After so many decisions.
+    pub(super) every: u64,
+    /// The window that began with the last one, and how many decisions there were.
+    pub(super) last: (u32, u64),
 }
 
 /// Decisions of a call: which of those that are made.
@@ -136,7 +146,7 @@ impl Desk {
         session: Uuid,
         (ledger, ledger_url): (Ledger, String),
         (engine, lifecycle): (Engine, Lifecycle),
-        (replayed, counters): (Replayed, Counters),
+        (replayed, counters, checkpoints): (Replayed, Counters, Checkpoints),
     ) -> Self {
         Self {
             id,
@@ -149,6 +159,7 @@ impl Desk {
             lifecycle,
             is_stopped: replayed.is_stopped,
             counters,
+            checkpoints,
             others: None,
             promising: None,
             unwritten: None,
@@ -605,7 +616,9 @@ impl Desk {
                         self.engine.begin_window(*next);
                         self.counters.missing.increment(self.engine.counts().missing - missing);
                         self.decided.retain(|deferral, _| self.engine.deferred(*deferral).is_some());
-                        record.insert(view::ended(self.id, number, &self.engine))
+                        let checkpoint_sha256 = self.checkpoint().await;
+                        let ended = view::ended(self.id, number, &self.engine);
+                        record.insert(WindowEnded { checkpoint_sha256, ..ended })
                     }
                 };
                 let ended = ended.clone();
@@ -643,6 +656,27 @@ impl Desk {
             }
         }
         Ok(())
+    }
+
+    /// Stores a checkpoint of the window that has just begun, when it is time. Where that cannot be done now, it is time again
+    /// when the next one begins.
+    async fn checkpoint(&mut self) -> Option<Hash> {
+        let (window, decisions) = (self.engine.window().number(), self.engine.next_sequence());
+        let Checkpoints { every, last } = &self.checkpoints;
+        if decisions - last.1 < *every && window - last.0 < checkpoint::MOST_WINDOWS {
+            return None;
+        }
+        let bytes = self.engine.checkpoint()?.bytes()?;
+        match self.ledger().put_artifact("application/json", bytes).await {
+            Ok(name) => {
+                self.checkpoints.last = (window, decisions);
+                Some(name)
+            }
+            Err(error) => {
+                tracing::warn!(deployment = self.name, %error, "a checkpoint cannot be stored now");
+                None
+            }
+        }
     }
 
     /// Brings something where it is safe: into the ledger, or into the journal. The receipts of its decisions, if the ledger has

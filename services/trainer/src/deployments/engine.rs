@@ -18,10 +18,11 @@ use routing_env::{
     Choice, Environment, Fate, Market, Preference, ProviderState, Request, Resolution, Reward, Rewards,
     Window,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     arms::{Arms, Draw, Drawn},
+    checkpoint::Checkpoint,
     event::{DEFERRED, Event, Real},
     schedule::Schedule,
     steps::Steps,
@@ -64,7 +65,8 @@ pub(crate) struct Engine {
 }
 
 /// What was told of jobs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Counts {
     pub(crate) succeeded: u64,
     pub(crate) failed: u64,
@@ -72,7 +74,8 @@ pub(crate) struct Counts {
 }
 
 /// A job that was sent somewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Job {
     pub(crate) window: u32,
     /// The request's position in its window.
@@ -89,7 +92,7 @@ pub(crate) struct Job {
     pub(crate) was_retried: bool,
     pub(crate) is_told: bool,
     /// Which policy sent it there.
-    #[serde(skip_serializing_if = "is_first")]
+    #[serde(default, skip_serializing_if = "is_first")]
     pub(crate) arm: usize,
 }
 
@@ -424,6 +427,56 @@ impl Engine {
         self.arms.begin_window(|sequence| jobs.contains_key(&sequence));
         self.emit(|| Event::Window { next });
         self.tell_steps();
+    }
+
+    /// All that it is a function of from here on, where a window has just begun. `None` where that cannot be written down: where
+    /// policies are compared, or the policy has no such state.
+    pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
+        if self.arms.are_several() {
+            return None;
+        }
+        Some(Checkpoint {
+            format: Checkpoint::format(),
+            window: self.window.number(),
+            next_arrival: self.window.next_arrival(),
+            base: self.base.clone(),
+            jobs: self.jobs.clone(),
+            decided: self.decided.clone(),
+            next_sequence: self.next_sequence,
+            market_updates: self.market_updates,
+            counts: self.counts,
+            steps: self.steps.as_ref().map(Steps::state),
+            policy: self.arms.swarm(self.arms.champion()).stream_state()?,
+        })
+    }
+
+    /// Goes on from a checkpoint, where nothing has been asked for yet.
+    ///
+    /// # Errors
+    /// It is of another stream; nobody may go on with this one then.
+    pub(crate) fn resume(&mut self, checkpoint: Checkpoint) -> Result<(), String> {
+        let providers = self.env.catalog().providers.len();
+        let is_known =
+            |job: &Job| job.provider < providers && job.tenant < self.env.workloads().tenants.len();
+        if checkpoint.base.len() != providers
+            || checkpoint.steps.is_some() != self.steps.is_some()
+            || !checkpoint.jobs.values().all(|job| is_known(job) && job.window <= checkpoint.window)
+            || self.arms.are_several()
+        {
+            return Err("it is of a deployment of other providers, tenants or policies".to_owned());
+        }
+        let champion = self.arms.champion();
+        let swarm = self.arms.swarm_mut(champion);
+        swarm.go_on(checkpoint.policy).map_err(|error| error.to_string())?;
+        swarm.begin_window(checkpoint.window);
+        self.steps = checkpoint.steps.map(|steps| Steps::read(steps, providers)).transpose()?;
+        (self.base, self.jobs, self.decided) = (checkpoint.base, checkpoint.jobs, checkpoint.decided);
+        (self.next_sequence, self.market_updates) = (checkpoint.next_sequence, checkpoint.market_updates);
+        self.counts = checkpoint.counts;
+        let at = (checkpoint.window, &self.schedule);
+        self.window =
+            window(&self.env, &self.base, &self.jobs, at, checkpoint.next_arrival, self.rewards.all);
+        Ok(())
     }
 
     /// SHA-256 over the state.

@@ -33,6 +33,9 @@ pub(crate) enum ReplayError {
     /// The remembrancer is away.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// There is no stream to begin with.
+    #[error("{0}")]
+    Engine(String),
     /// What is recorded is not what this program makes of it.
     #[error("{0}")]
     Differs(String),
@@ -46,7 +49,8 @@ pub(crate) struct Replayed {
     pub(crate) log_indexes: HashMap<u64, u64>,
 }
 
-/// Feeds all that is recorded of a deployment to its stream.
+/// Feeds all that is recorded of a deployment to its stream; where it goes on from a checkpoint, what came `from` there on:
+/// records after this place of the log, and decisions from this number on.
 ///
 /// # Errors
 /// The remembrancer is away; a decision is not the one that the stream makes: another version of this program, or another
@@ -55,7 +59,7 @@ pub(crate) async fn replay(
     ledger: &Ledger,
     id: Uuid,
     (engine, lifecycle): (&mut Engine, &mut Lifecycle),
-    steps: Option<StepsStream>,
+    (steps, from): (Option<StepsStream>, Option<(u64, u64)>),
 ) -> Result<Replayed, ReplayError> {
     let mut replay = Replay {
         engine,
@@ -66,7 +70,7 @@ pub(crate) async fn replay(
         expected: VecDeque::new(),
         replayed: Replayed::default(),
     };
-    let mut history = ledger.history(subject(id), replay.engine.run());
+    let mut history = ledger.history(subject(id), replay.engine.run(), from);
     while let Some(entry) = history.next().await? {
         match entry {
             Entry::Record(record) => match body_of::<Heard>(&record) {

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::{
     DeployError, Deployments, Entry, challenge,
+    continuation::Continued,
     desk::{Answer, Call, Desk, Others},
     engine::Engine,
     lifecycle::Lifecycle,
@@ -105,7 +106,7 @@ impl Deployments {
         &self,
         entry: &Entry,
         ledger: Ledger,
-        ((mut engine, mut lifecycle), mut opening): ((Engine, Lifecycle), Option<Opening>),
+        (made, mut opening): ((Engine, Lifecycle), Option<Opening>),
         mut calls: mpsc::Receiver<Call>,
         place: &mut Option<Desk>,
     ) {
@@ -120,21 +121,17 @@ impl Deployments {
             }
             return;
         }
-        let stream = match settings
-            .federate
-            .then(|| StepsStream::of(engine.env(), settings.step_seconds))
-            .transpose()
-        {
-            Ok(stream) => stream,
+        let steps =
+            settings.federate.then(|| StepsStream::of(made.0.env(), settings.step_seconds)).transpose();
+        let steps = match steps {
+            Ok(steps) => steps,
             Err(error) => {
                 tracing::error!(deployment = settings.name, %error, "the deployment cannot learn with others");
                 return;
             }
         };
-        let replaying =
-            replay::replay(&ledger, *deployment_id, (&mut engine, &mut lifecycle), stream.clone());
-        let replayed = match replaying.await {
-            Ok(replayed) => replayed,
+        let continued = match self.continued(&ledger, &entry.created, made, steps.as_ref()).await {
+            Ok(continued) => continued,
             Err(error) => {
                 tracing::error!(deployment = settings.name, %error, "the deployment cannot be continued");
                 if let replay::ReplayError::Differs(what) = error {
@@ -143,6 +140,7 @@ impl Deployments {
                 return;
             }
         };
+        let Continued { engine, lifecycle, replayed, checkpoints } = continued;
         lifecycle.is_live();
         let session_id = Uuid::now_v7();
         let promises = opening.as_ref().map(|opening| opening.keeper.key());
@@ -168,9 +166,14 @@ impl Deployments {
             };
         let named = (*deployment_id, settings.name.clone(), settings.clock);
         let ledger_url = self.0.ledger_url.clone();
-        let desk =
-            Desk::new(named, session_id, (ledger, ledger_url), (engine, lifecycle), (replayed, counters));
-        let others = stream.map(|stream| Others::new(self.0.federation.clone(), stream));
+        let desk = Desk::new(
+            named,
+            session_id,
+            (ledger, ledger_url),
+            (engine, lifecycle),
+            (replayed, counters, checkpoints),
+        );
+        let others = steps.map(|stream| Others::new(self.0.federation.clone(), stream));
         let desk = place.insert(desk.promising(promising).federating(others));
         let mut group = Vec::with_capacity(GROUP);
         loop {
@@ -191,7 +194,7 @@ impl Deployments {
     }
 
     /// A stream of which nothing was asked.
-    async fn engine(&self, created: &Created) -> Result<(Engine, Lifecycle), DeployError> {
+    pub(super) async fn engine(&self, created: &Created) -> Result<(Engine, Lifecycle), DeployError> {
         let settings = &created.settings;
         let wanted = settings.preference.as_ref();
         let (env, swarm, rewards) = self.made(settings.policy_id, wanted).await?;

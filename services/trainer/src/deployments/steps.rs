@@ -5,8 +5,9 @@
 
 use api::deployments::HeardOthers;
 use federation::Window;
-use policy::{PastStep, StepEvidence};
+use policy::{Knowledge, PastStep, StepEvidence};
 use records::deployments::Heard;
+use serde::{Deserialize, Serialize};
 
 /// The steps of a deployment that learns with others.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,7 +19,33 @@ pub(crate) struct Steps {
     others: Option<HeardOthers>,
 }
 
+/// The same, as a checkpoint has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StepsState {
+    own: Knowledge,
+    heard: Knowledge,
+    taken_in: u64,
+    others: Option<HeardOthers>,
+}
+
 impl Steps {
+    pub(crate) fn state(&self) -> StepsState {
+        let Self { own, heard, taken_in, others } = self;
+        let (own, heard) = (own.knowledge(), heard.knowledge());
+        StepsState { own, heard, taken_in: *taken_in, others: others.clone() }
+    }
+
+    /// Reads those of so many providers.
+    ///
+    /// # Errors
+    /// They are of others.
+    pub(crate) fn read(state: StepsState, providers: usize) -> Result<Self, String> {
+        let StepsState { own, heard, taken_in, others } = state;
+        let [own, heard] = [own, heard].map(|told| Window::read(&told, providers));
+        Ok(Self { own: own?, heard: heard?, taken_in, others })
+    }
+
     /// What it has seen itself.
     pub(crate) fn own(&self) -> &Window {
         &self.own

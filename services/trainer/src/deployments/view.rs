@@ -68,6 +68,7 @@ pub(super) fn ended(deployment_id: Uuid, number: u32, engine: &Engine) -> Window
         failed: counts.failed,
         missing: counts.missing,
         state_sha256: engine.state_sha256(),
+        checkpoint_sha256: None,
     }
 }
 

@@ -556,3 +556,74 @@ async fn a_deployment_is_made_once_and_when_it_is_stopped_it_takes_no_requests()
     trainer.tell_outcome(decision.id, &done(300.0)).await.unwrap();
     assert_eq!(trainer.deployments().await.unwrap().items.len(), 1);
 }
+
+/// A deployment that has made two checkpoints, has decided on since, and has an open window.
+async fn with_checkpoints(stack: &Stack) -> Vec<(u32, api::Hash)> {
+    let trainer = stack.client();
+    let policy = import(&trainer, "bid-price-counting", "contended").await;
+    trainer.deploy(&settings("gateway", policy)).await.unwrap();
+    for window in 0..8 {
+        let requests = (0..7).map(|n| inference(0.5 + f64::from(n))).collect();
+        let made = ask(&trainer, "gateway", call(at(window, 5), requests)).await;
+        for decision in made.iter().step_by(2) {
+            if decision.provider.is_some() {
+                trainer.tell_outcome(decision.id, &done(120.0)).await.unwrap();
+            }
+        }
+    }
+    let mut checkpoints = Vec::new();
+    for record in stack.ledger.records_of("deployment.window") {
+        let ended = records::deployments::WindowEnded::read(&record).unwrap();
+        checkpoints.extend(ended.checkpoint_sha256.map(|name| (ended.next, name)));
+    }
+    checkpoints
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_goes_on_from_its_last_checkpoint_and_reads_only_what_came_since() {
+    let mut stack = Stack::without_trainer().await;
+    stack.checkpoint_decisions = 20;
+    stack.start_trainer().await;
+    stack.ready().await;
+    let checkpoints = with_checkpoints(&stack).await;
+    assert_eq!(checkpoints.iter().map(|(window, _)| *window).collect::<Vec<_>>(), [3, 6]);
+    let before = stack.client().deployment("gateway", None).await.unwrap();
+    stack.kill_trainer().await;
+    // a decision of the first window is not what it was: whoever reads it finds that
+    let mut first = stack.ledger.decisions(before.run).remove(0);
+    first.agent += 1;
+    stack.ledger.tamper_decision(first);
+    stack.start_trainer().await;
+    stack.ready().await;
+    let after = stack.client().deployment("gateway", None).await.unwrap().stream;
+    assert_eq!(after, before.stream);
+    one(&stack.client(), "gateway", at(8, 5), 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_is_gone_or_false_is_passed_over() {
+    let mut stack = Stack::without_trainer().await;
+    stack.checkpoint_decisions = 20;
+    stack.start_trainer().await;
+    stack.ready().await;
+    let checkpoints = with_checkpoints(&stack).await;
+    let before = stack.client().deployment("gateway", None).await.unwrap().stream;
+    let (_, last) = checkpoints[1];
+    let bytes = stack.ledger.artifact(last).unwrap();
+    let mut other: Value = serde_json::from_slice(&bytes).unwrap();
+    other["market_updates"] = json!(5);
+    let other = stack.ledger.put_artifact(&serde_json::to_vec(&other).unwrap());
+    for name in [Some(other), None] {
+        stack.kill_trainer().await;
+        match name {
+            Some(name) => stack.ledger.tamper_records(|records| {
+                let named = records.iter_mut().filter_map(|record| record.body.get_mut("checkpoint_sha256"));
+                named.for_each(|named| *named = json!(name));
+            }),
+            None => stack.ledger.forget_artifact(other),
+        }
+        stack.start_trainer().await;
+        stack.ready().await;
+        assert_eq!(stack.client().deployment("gateway", None).await.unwrap().stream, before);
+    }
+}

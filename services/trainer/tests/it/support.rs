@@ -19,6 +19,7 @@ pub(crate) struct Stack {
     pub(crate) environment_idle_seconds: u64,
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) promise_buffer: u64,
+    pub(crate) checkpoint_decisions: u64,
     trainer: Option<Running>,
 }
 
@@ -39,7 +40,9 @@ impl Stack {
 
     pub(crate) async fn without_trainer() -> Self {
         let (ledger, field) = (FakeRemembrancer::start().await, FakePsiField::start().await);
-        let Config { max_environments, environment_idle_seconds, promise_buffer, .. } = Config::default();
+        let Config {
+            max_environments, environment_idle_seconds, promise_buffer, checkpoint_decisions, ..
+        } = Config::default();
         Self {
             ledger,
             field,
@@ -48,6 +51,7 @@ impl Stack {
             environment_idle_seconds,
             data_dir: None,
             promise_buffer,
+            checkpoint_decisions,
             trainer: None,
         }
     }
@@ -73,6 +77,7 @@ impl Stack {
             environment_idle_seconds: self.environment_idle_seconds,
             data_dir: self.data_dir.clone(),
             promise_buffer: self.promise_buffer,
+            checkpoint_decisions: self.checkpoint_decisions,
             ..Config::default()
         };
         let shutdown = CancellationToken::new();

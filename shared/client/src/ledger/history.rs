@@ -40,10 +40,16 @@ impl Entry {
 }
 
 impl History {
-    pub(super) fn new(ledger: &Ledger, subject: String, run: Hash) -> Self {
-        let query =
-            RecordQuery { subject: Some(subject), newest_first: Some(false), ..RecordQuery::default() };
-        let decisions = Decisions { ledger: ledger.clone(), run, page: VecDeque::new(), from: Some(0) };
+    pub(super) fn new(ledger: &Ledger, subject: String, run: Hash, from: Option<(u64, u64)>) -> Self {
+        let (after_log_index, first) = from.unzip();
+        let query = RecordQuery {
+            subject: Some(subject),
+            after_log_index,
+            newest_first: Some(false),
+            ..RecordQuery::default()
+        };
+        let first = first.unwrap_or_default();
+        let decisions = Decisions { ledger: ledger.clone(), run, page: VecDeque::new(), from: Some(first) };
         Self { records: ledger.records(query), record: None, decisions }
     }
 

@@ -21,13 +21,15 @@ use routing_env::{
     Candidate, Choice, Environment, Episode, Market, Observation, Preference, Preferences, Request, Reward,
     StepOutcome, Stream, Turn, generator,
 };
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     adaptive::{
         board::Board,
         knowledge::{Knowledge, World, Worlds, world},
         member::Member,
-        model::{Model, Seen, Tries},
+        model::{Estimators, Model, Seen, Tries},
         prior::{Start, Ways},
         settings::{EstimatorSettings, Settings},
         tuning::{ByKind, KINDS, Rehearsals, Tuning, kind, told_apart},
@@ -107,6 +109,21 @@ impl Shared for Step {
     fn end_arrivals(&mut self, requests: usize) {
         self.notes.end_arrivals(requests);
     }
+
+    fn kept(&self) -> Value {
+        self.notes.kept()
+    }
+
+    fn keep(&mut self, kept: Value) -> Result<(), String> {
+        self.notes.keep(kept)
+    }
+}
+
+/// What an agent has seen of an episode.
+#[derive(Serialize, Deserialize)]
+struct EpisodeSeen {
+    estimators: Estimators,
+    rehearsals: [Rehearsals; KINDS],
 }
 
 impl Adaptive {
@@ -292,6 +309,26 @@ impl Agent for Adaptive {
         // kinds of which nothing is known have no place in it, so that it is what it was before they were told apart
         let rehearsals = told_apart(&self.rehearsals, |rehearsals| rehearsals.now().is_empty());
         format!("{:?} {rehearsals:?} {:?}", self.model, self.beliefs)
+    }
+
+    fn seen(&self) -> Option<Value> {
+        if self.member.is_some() {
+            return None; // it has a view of its own, and the others a board
+        }
+        let (estimators, rehearsals) = (self.model.estimators(), self.rehearsals.clone());
+        serde_json::to_value(EpisodeSeen { estimators, rehearsals }).ok()
+    }
+
+    fn go_on(&mut self, seen: Value) -> Result<(), String> {
+        let EpisodeSeen { estimators, rehearsals } =
+            serde_json::from_value(seen).map_err(|error| error.to_string())?;
+        if !self.rehearsals.iter().zip(&rehearsals).all(|(own, seen)| own.is_like(seen)) {
+            return Err("rehearsals: expected those of the same settings".into());
+        }
+        self.model.go_on(estimators)?;
+        self.rehearsals = rehearsals;
+        self.beliefs = None;
+        Ok(())
     }
 
     fn end_step(&mut self, _rewards: &[f64], shared: &Step) {

@@ -157,6 +157,16 @@ pub(crate) struct Model {
     latencies: Means,
 }
 
+/// What the model has seen of an episode, and what it knew before.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Estimators {
+    level: Level,
+    mix: Mix,
+    failures: Means,
+    latencies: Means,
+}
+
 /// What the model keeps over episodes of what providers and the time of the week are like, in whatever world.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -253,6 +263,34 @@ impl Model {
         let ago = |past: &PastStep| past.steps_ago;
         self.failures.hear(others.iter().map(|past| (ago(past), past.evidence.failures.as_slice())));
         self.latencies.hear(others.iter().map(|past| (ago(past), past.evidence.latencies.as_slice())));
+    }
+
+    /// All that it believes by.
+    pub(crate) fn estimators(&self) -> Estimators {
+        let Self { level, mix, failures, latencies, .. } = self;
+        Estimators {
+            level: level.clone(),
+            mix: mix.clone(),
+            failures: failures.clone(),
+            latencies: latencies.clone(),
+        }
+    }
+
+    /// Goes on from that.
+    ///
+    /// # Errors
+    /// It is of another catalog.
+    pub(crate) fn go_on(&mut self, seen: Estimators) -> Result<(), String> {
+        let Estimators { level, mix, failures, latencies } = seen;
+        let fits = self.level.is_like(&level)
+            && self.mix.is_like(&mix)
+            && self.failures.is_like(&failures)
+            && self.latencies.is_like(&latencies);
+        if !fits {
+            return Err("expected estimators of this catalog".into());
+        }
+        (self.level, self.mix, self.failures, self.latencies) = (level, mix, failures, latencies);
+        Ok(())
     }
 
     /// What is believed of a step at this time.

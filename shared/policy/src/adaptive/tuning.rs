@@ -195,7 +195,8 @@ impl Tried {
 }
 
 /// What the settings have earned: in all that was learned from, and with this episode.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Rehearsals {
     learned: Tuning,
     /// What others learned, which is heeded beside one's own.
@@ -224,6 +225,12 @@ impl Rehearsals {
         others.iter().try_for_each(Tuning::check)?;
         self.others = others;
         Ok(())
+    }
+
+    /// Whether the other ones are of the same settings.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let all = [Some(&other.learned), other.others.as_ref(), Some(&other.now)];
+        all.into_iter().flatten().all(|of| of.check().is_ok())
     }
 
     /// Whether nothing was rehearsed by anybody.

@@ -13,6 +13,7 @@ use routing_env::{
     Candidate, Choice, Environment, MAX_WAITING, Observation, Outcome, Preference, Preferences, Request,
     physics,
 };
+use serde_json::{Value, json};
 
 use crate::{
     policy::{Decision, Shared},
@@ -115,6 +116,26 @@ impl Shared for Notes {
         }
         self.waiting.clear();
         self.planned.clear();
+    }
+
+    fn kept(&self) -> Value {
+        let prices = |plan: &Plan| -> Vec<Vec<f64>> {
+            let of_all = plan.scenarios.iter().chain([&plan.prices]);
+            of_all.map(|prices| prices.iter().copied().collect()).collect()
+        };
+        self.plan.as_ref().map_or(Value::Null, |plan| json!(prices(plan)))
+    }
+
+    fn keep(&mut self, kept: Value) -> Result<(), String> {
+        let prices: Option<Vec<Vec<f64>>> =
+            serde_json::from_value(kept).map_err(|error| format!("prices: {error}"))?;
+        let plan = |prices: Vec<Vec<f64>>| {
+            let mut prices: Vec<_> = prices.into_iter().map(DVector::from_vec).collect();
+            let mean = prices.pop().ok_or("prices: expected those of a step, found none")?;
+            Ok::<_, String>(Plan { part: None, scenarios: prices, prices: mean, cuts: Vec::new() })
+        };
+        self.plan = prices.map(plan).transpose()?;
+        Ok(())
     }
 
     fn withdraw(&mut self, index: usize) {

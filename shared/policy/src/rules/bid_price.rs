@@ -2,6 +2,8 @@
 
 use routing_env::{Candidate, Environment, Observation, Preference, Preferences, StepOutcome, Truth};
 
+use serde_json::Value;
+
 use crate::{
     policy::{Decision, Informed, Order},
     prices::bid_price::{BidPrices, Notes, Settings},
@@ -94,6 +96,21 @@ impl HandRule for BidPrice {
         }
         let beliefs = beliefs.get_or_insert_with(|| Self::beliefs_of(source, observation.env));
         prices.decide(observation, beliefs, notes)
+    }
+
+    fn seen(&self) -> Option<Value> {
+        match &self.source {
+            Source::Catalog => Some(Value::Null),
+            Source::Counts(counting) => Some(counting.seen()),
+            Source::Truth(_) => None,
+        }
+    }
+
+    fn go_on(&mut self, seen: Value) -> Result<(), String> {
+        match &mut self.source {
+            Source::Counts(counting) => counting.go_on(seen),
+            Source::Catalog | Source::Truth(_) => Ok(()),
+        }
     }
 
     fn score(&mut self, _observation: &Observation<'_>, candidate: &Candidate) -> Option<f64> {

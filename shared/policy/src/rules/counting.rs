@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use routing_env::{Environment, StepOutcome};
+use serde_json::{Value, json};
 
 use crate::prices::forecast::Beliefs;
 
@@ -32,6 +33,23 @@ impl Counting {
         for request in outcome.requests {
             *self.counts.entry((request.tenant, request.workload)).or_default() += 1.0 - kept;
         }
+    }
+
+    /// What was counted.
+    pub(crate) fn seen(&self) -> Value {
+        self.counts.iter().map(|((tenant, workload), count)| json!([tenant, workload, count])).collect()
+    }
+
+    /// Goes on from what was counted.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(crate) fn go_on(&mut self, seen: Value) -> Result<(), String> {
+        let counts: Vec<(usize, usize, f64)> =
+            serde_json::from_value(seen).map_err(|error| format!("counts: {error}"))?;
+        self.counts =
+            counts.into_iter().map(|(tenant, workload, count)| ((tenant, workload), count)).collect();
+        Ok(())
     }
 
     /// The catalog's word, with demand as it was counted.

@@ -1,6 +1,7 @@
 //! What a hand rule is: an agent that learns nothing.
 
 use routing_env::{Candidate, Observation, Preferences, StepOutcome};
+use serde_json::Value;
 
 use crate::{
     learning::Learning,
@@ -25,6 +26,16 @@ pub(crate) trait HandRule: Clone + Send + 'static {
 
     /// See [`Agent::observe_step`].
     fn observe_step(&mut self, _outcome: &StepOutcome<'_>) {}
+
+    /// See [`Agent::seen`].
+    fn seen(&self) -> Option<Value> {
+        Some(Value::Null)
+    }
+
+    /// See [`Agent::go_on`].
+    fn go_on(&mut self, _seen: Value) -> Result<(), String> {
+        Ok(())
+    }
 
     /// See [`Agent::prefer`].
     fn prefer(&mut self, _wanted: &Preferences) -> bool {
@@ -61,6 +72,14 @@ impl<R: HandRule> Agent for R {
 
     fn observe_step(&mut self, outcome: &StepOutcome<'_>, _shared: &mut R::Shared) {
         HandRule::observe_step(self, outcome);
+    }
+
+    fn seen(&self) -> Option<Value> {
+        HandRule::seen(self)
+    }
+
+    fn go_on(&mut self, seen: Value) -> Result<(), String> {
+        HandRule::go_on(self, seen)
     }
 
     fn prefer(&mut self, wanted: &Preferences) -> bool {

@@ -3,6 +3,7 @@
 use rand::RngExt;
 use rand_pcg::Pcg64;
 use routing_env::{Candidate, Choice, Observation, Preferences, Stream, generator};
+use serde_json::Value;
 
 use crate::{
     policy::{Decision, Order},
@@ -46,6 +47,10 @@ impl HandRule for Random {
     type Shared = ();
 
     const ORDER: Order = Order::Arrival;
+
+    fn seen(&self) -> Option<Value> {
+        None // how far its draws have come
+    }
 
     fn begin_episode(&mut self, seed: u64, agent: u32) {
         self.rng = generator(seed, Stream::Agent(agent));

@@ -3,8 +3,22 @@
 
 use routing_env::{Choice, Observation, Request, StepOutcome};
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use super::Swarm;
-use crate::{division::Division, policy::Decision, told::Told};
+use crate::{SwarmError, division::Division, policy::Decision, told::Told};
+
+/// What a swarm has seen of a stream and decides by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamState {
+    windows_seen: u64,
+    /// Each agent's.
+    agents: Vec<Value>,
+    /// What they keep together from step to step.
+    kept: Value,
+}
 
 impl Swarm {
     /// Whether it can decide requests one by one. Agents of regions divide a step's requests among them beforehand.
@@ -68,6 +82,29 @@ impl Swarm {
     #[must_use]
     pub fn moment(&self) -> Vec<String> {
         self.team.moments()
+    }
+
+    /// What it has seen of the stream and decides by, before the first request of a window: what [`Swarm::go_on`] takes up
+    /// again. `None` where that cannot be written down: where it learns, draws at random, is of regions, goes on from a prior, or
+    /// is told the truth.
+    #[must_use]
+    pub fn stream_state(&self) -> Option<StreamState> {
+        if self.guard.is_some() {
+            return None;
+        }
+        let (agents, kept) = self.team.seen()?;
+        Some(StreamState { windows_seen: self.steps_learned, agents, kept })
+    }
+
+    /// Takes a stream up again that [`Swarm::begin_episode`] has begun with the same seed. A window is begun next.
+    ///
+    /// # Errors
+    /// It is the state of another policy.
+    pub fn go_on(&mut self, state: StreamState) -> Result<(), SwarmError> {
+        let StreamState { windows_seen, agents, kept } = state;
+        self.team.go_on(agents, kept).map_err(SwarmError::Mismatch)?;
+        self.steps_learned = windows_seen;
+        Ok(())
     }
 }
 

@@ -23,7 +23,8 @@ pub(crate) struct Losses {
 }
 
 /// Estimators that are compared.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Experts {
     remembered: Losses,
     /// What others remember, which is heeded beside one's own.
@@ -72,6 +73,16 @@ impl Experts {
             episode: none,
             episode_steps: 0.0,
         }
+    }
+
+    /// Whether the other ones are as many.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let count = self.prior.len();
+        (other.prior.len(), other.episode.len()) == (count, count)
+            && [Some(&other.remembered), other.others.as_ref()]
+                .into_iter()
+                .flatten()
+                .all(|losses| losses.check(count).is_ok())
     }
 
     pub(crate) fn begin_episode(&mut self) {

@@ -36,7 +36,8 @@ const FIRST_STEPS: f64 = 20.0;
 /// What comes back is looked for in the calendar (the hour of the day and the day of the week), never in how many steps an
 /// episode has had: a stream that is replayed would be learned by heart. Where the catalog tells the law of demand, nothing
 /// comes back, and nothing is looked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Level {
     calendar: Calendar,
     /// That of others, which is heeded beside one's own.
@@ -74,7 +75,7 @@ struct Visits {
 }
 
 /// An hour or a day that is going on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Visit {
     time: usize,
     steps: f64,
@@ -127,6 +128,17 @@ impl Level {
             visits: [None; 2],
             offsets: [0.0; EXPERTS],
         }
+    }
+
+    /// Whether the other one is of the same kind.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let usual = |level: &Self| level.usual.each_ref().map(Vec::len);
+        let is_in_time = |visit: &Option<Visit>, times: usize| visit.is_none_or(|visit| visit.time < times);
+        self.experts.is_like(&other.experts)
+            && usual(self) == usual(other)
+            && other.calendar.check().is_ok()
+            && is_in_time(&other.visits[0], HOURS)
+            && is_in_time(&other.visits[1], DAYS)
     }
 
     pub(crate) fn begin_episode(&mut self) {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::Experts;
 
 /// What a step keeps of the means that were seen before, and for how many jobs what is known of other episodes counts.
@@ -27,7 +29,8 @@ const FORGOTTEN_AFTER: usize = 460;
 const FIRST_MEAN: usize = 0;
 
 /// Means of what came of jobs, a provider each.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Means {
     /// The catalog's word.
     catalog: Vec<f64>,
@@ -49,7 +52,8 @@ pub(crate) struct Means {
 }
 
 /// What others saw in an episode, beside what one sees oneself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Heard {
     /// `[rate][provider]`: their jobs and their sum, as far as they are not forgotten.
     recent: Vec<Vec<(f64, f64)>>,
@@ -91,6 +95,23 @@ impl Means {
             recent,
             heard: None,
         }
+    }
+
+    /// Whether the other ones are of the same catalog.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let providers = self.catalog.len();
+        let is_of_all = |recent: &[Vec<(f64, f64)>]| {
+            recent.len() == MEANS.len() && recent.iter().all(|recent| recent.len() == providers)
+        };
+        self.catalog == other.catalog
+            && (other.known.len(), other.priors.len()) == (providers, providers)
+            && other.others.as_ref().is_none_or(|others| others.len() == providers)
+            && is_of_all(&other.recent)
+            && self.experts.is_like(&other.experts)
+            && other
+                .heard
+                .as_ref()
+                .is_none_or(|heard| is_of_all(&heard.recent) && self.experts.is_like(&heard.experts))
     }
 
     pub(crate) fn begin_episode(&mut self) {

@@ -1,5 +1,7 @@
 //! Of which requests a step consists.
 
+use serde::{Deserialize, Serialize};
+
 use super::Experts;
 
 /// What a step keeps of the mix that was seen before; 1: the catalog's word.
@@ -8,7 +10,8 @@ const TRUSTING_MIX: usize = 0;
 const FIRST_MIX: usize = 1;
 
 /// Of which requests a step consists: shares of all, `[tenant][position in its mix]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Mix {
     catalog: Vec<Vec<f64>>,
     is_told: bool,
@@ -26,6 +29,15 @@ impl Mix {
             demand.iter().map(|mix| mix.iter().map(|requests| requests / all.max(1e-9)).collect()).collect();
         let shares = vec![catalog.clone(); MIXES.len()];
         Self { catalog, is_told, shares, experts: Experts::new(MIXES.len()) }
+    }
+
+    /// Whether the other one is of the same catalog.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let shape = |shares: &[Vec<f64>]| shares.iter().map(Vec::len).collect::<Vec<_>>();
+        self.experts.is_like(&other.experts)
+            && self.catalog == other.catalog
+            && other.shares.len() == MIXES.len()
+            && other.shares.iter().all(|shares| shape(shares) == shape(&self.catalog))
     }
 
     pub(crate) fn begin_episode(&mut self) {

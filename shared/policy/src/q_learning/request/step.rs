@@ -1,6 +1,7 @@
 //! What the agents of a team tell each other of a step: what it began with, and what it came to.
 
 use routing_env::{Observation, Reward, StepOutcome};
+use serde_json::Value;
 
 use crate::{
     policy::Shared,
@@ -34,6 +35,15 @@ impl Default for Step {
 impl Shared for Step {
     fn begin_step(&mut self) {
         *self = Self { level: self.level, ..Self::default() };
+    }
+
+    fn kept(&self) -> Value {
+        self.level.into()
+    }
+
+    fn keep(&mut self, kept: Value) -> Result<(), String> {
+        self.level = kept.as_f64().ok_or_else(|| format!("level: expected a number, found {kept}"))?;
+        Ok(())
     }
 }
 
