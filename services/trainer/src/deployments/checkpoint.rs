@@ -19,7 +19,7 @@ use super::{
 };
 
 /// The form of checkpoints, and its version.
-const FORMAT: &str = "ai-mesh-deployment-checkpoint/1";
+pub(crate) const FORMAT: &str = "ai-mesh-deployment-checkpoint/1";
 
 /// After how many windows a checkpoint is made, however few decisions there were.
 pub(crate) const MOST_WINDOWS: u32 = 1000;
@@ -28,7 +28,7 @@ pub(crate) const MOST_WINDOWS: u32 = 1000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Checkpoint {
-    format: String,
+    pub(crate) format: String,
     pub(crate) window: u32,
     pub(crate) next_arrival: u64,
     pub(crate) base: Vec<ProviderState>,
@@ -43,10 +43,6 @@ pub(crate) struct Checkpoint {
 }
 
 impl Checkpoint {
-    pub(crate) fn format() -> String {
-        FORMAT.to_owned()
-    }
-
     /// As it is stored; `None` where it would not be read as it was written, as a figure that JSON does not have.
     pub(crate) fn bytes(&self) -> Option<Vec<u8>> {
         let bytes = serde_json::to_vec(self).ok()?;
@@ -100,7 +96,10 @@ pub(crate) async fn last(ledger: &Ledger, deployment: Uuid) -> Result<Option<Fou
 #[cfg(test)]
 mod tests {
     use api::{Hash, deployments::NewDeployment, policies::Outcome};
-    use policy::{Rule, Swarm, SwarmConfig, registry::LEARNERS};
+    use policy::{
+        Rule, Swarm, SwarmConfig,
+        registry::{LEARNERS, Learner},
+    };
     use routing_env::{Environment, Preset, Request, Reward};
 
     use super::*;
@@ -123,11 +122,11 @@ mod tests {
     }
 
     fn swarms(env: &Environment) -> Vec<(&'static str, Swarm)> {
-        let learner = |name: &&'static str| {
-            let config = SwarmConfig::new(name, &serde_json::json!({}), 2).unwrap();
+        let learner = |learner: &Learner| {
+            let config = SwarmConfig::new(learner.name, &serde_json::json!({}), 2).unwrap();
             let mut swarm = Swarm::new(config, env).unwrap();
             swarm.play(&env.clone().with_steps(30), 1, Reward::EXCESS_COST);
-            (*name, swarm)
+            (learner.name, swarm)
         };
         let rule = |rule: &Rule| (rule.name(), Swarm::of_rule(*rule, env));
         LEARNERS.iter().map(learner).chain(Rule::ALL.iter().map(rule)).collect()

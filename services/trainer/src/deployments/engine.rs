@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     arms::{Arms, Draw, Drawn},
-    checkpoint::Checkpoint,
+    checkpoint::{self, Checkpoint},
     event::{DEFERRED, Event, Real},
     schedule::Schedule,
     steps::Steps,
@@ -436,7 +436,7 @@ impl Engine {
             return None;
         }
         Some(Checkpoint {
-            format: Checkpoint::format(),
+            format: checkpoint::FORMAT.to_owned(),
             window: self.window.number(),
             next_arrival: self.window.next_arrival(),
             base: self.base.clone(),
