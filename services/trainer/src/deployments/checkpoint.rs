@@ -184,21 +184,19 @@ mod tests {
             }
         }
         without.dedup();
-        assert_eq!(without, ["random"; 2], "all others can be written down");
+        assert_eq!(without, ["random"], "all others can be written down");
     }
 
     #[test]
     fn a_checkpoint_of_another_stream_is_refused() {
-        let [contended, congested] = [Preset::Contended, Preset::Congested].map(Environment::built_in);
-        let mut adaptive = swarms(&contended).remove(0).1;
-        adaptive.freeze();
-        let mut of_one = stream(adaptive, &contended);
+        let contended = Environment::built_in(Preset::Contended);
+        let mut of_one = stream(swarms(&contended).remove(0).1, &contended);
         play(&mut of_one, 0..2);
-        let checkpoint = of_one.checkpoint().unwrap();
+        let mut checkpoint = of_one.checkpoint().unwrap();
         let other = swarms(&contended).into_iter().find(|(name, _)| *name == "bid-price-counting").unwrap().1;
         assert!(stream(other, &contended).resume(checkpoint.clone()).is_err());
-        let elsewhere = swarms(&congested).remove(0).1;
-        let elsewhere = stream(elsewhere, &congested).resume(checkpoint);
-        assert!(elsewhere.is_err(), "other providers");
+        checkpoint.base.pop();
+        let fewer = stream(swarms(&contended).remove(0).1, &contended).resume(checkpoint);
+        assert!(fewer.is_err(), "other providers");
     }
 }
