@@ -72,7 +72,7 @@ async fn measure(cluster: &Cluster, folder: &std::path::Path) -> anyhow::Result<
 
 /// Lets a log grow leaf by leaf, and has each of its checkpoints cosigned.
 async fn feed(url: &str, signer: &NoteSigner) -> anyhow::Result<Vec<Duration>> {
-    let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build()?;
+    let http = test_support::http_client_builder().no_proxy().tls_certs_only([]).build()?;
     let leaves: Vec<Hash> = (0..CHECKPOINTS).map(|n| leaf_hash(&n.to_be_bytes())).collect();
     let root = |leaves: &[Hash]| {
         let mut frontier = Frontier::new();
