@@ -26,6 +26,8 @@ pub struct Window {
     resolutions: Vec<Resolution>,
     waits_ms: Vec<f64>,
     turns: Vec<(usize, Option<Resolution>)>,
+    /// The turn that resolved a request, where one did.
+    resolved_at: Vec<Option<usize>>,
     waiting: Vec<usize>,
     /// The candidates of the request that was asked for last.
     candidates: Vec<Candidate>,
@@ -53,6 +55,7 @@ impl Window {
             resolutions: Vec::new(),
             waits_ms: Vec::new(),
             turns: Vec::new(),
+            resolved_at: Vec::new(),
             waiting: Vec::with_capacity(MAX_WAITING),
             candidates: Vec::new(),
             has_settled: false,
@@ -114,6 +117,7 @@ impl Window {
         self.requests.push(request);
         self.resolutions.push(resolution);
         self.waits_ms.push(0.0);
+        self.resolved_at.push(None);
         self.requests.len() - 1
     }
 
@@ -252,8 +256,8 @@ impl Window {
 
     fn resolve(&mut self, index: usize, fate: Fate) {
         // a request that is tried again had been taken to be done
-        if let Some((_, turn)) = self.turns.iter_mut().rfind(|(of, turn)| *of == index && turn.is_some()) {
-            *turn = None;
+        if let Some(before) = self.resolved_at[index].replace(self.turns.len()) {
+            self.turns[before].1 = None;
         }
         self.resolutions[index].fate = fate;
         self.turns.push((index, Some(self.resolutions[index])));
