@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Swarm;
-use crate::{SwarmError, division::Division, policy::Decision, told::Told};
+use crate::{division::Division, error::SwarmError, policy::Decision, told::Told};
 
 /// What a swarm has seen of a stream and decides by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
