@@ -52,11 +52,11 @@ fn others_shown(stream: &DeploymentStream) -> String {
         0 => String::new(),
         out => format!(", and leaves {out} out (`mesh federation status` says why)"),
     };
-    format!(
-        "others: acts on what {} other nodes have seen, last told in window {}{out}\n",
-        heard.authors.len(),
-        heard.window
-    )
+    let nodes = match heard.authors.len() {
+        1 => "one other node has".to_owned(),
+        count => format!("{count} other nodes have"),
+    };
+    format!("others: acts on what {nodes} seen, last told in window {}{out}\n", heard.window)
 }
 
 /// The challengers; nothing where there are none.
