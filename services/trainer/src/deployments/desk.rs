@@ -50,6 +50,9 @@ use crate::{ledger::REQUEST_DEADLINE, policies::identity::decision_id, serving};
 /// beyond is skipped.
 const MOST_EMPTY_WINDOWS: u32 = 100;
 
+/// How long decisions wait for what can be done after the next window as well.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// How often the journal is looked at for what the ledger has by now.
 const LOOK_AT_JOURNAL: Duration = Duration::from_secs(1);
 
@@ -667,7 +670,8 @@ impl Desk {
             return None;
         }
         let bytes = self.engine.checkpoint()?.bytes()?;
-        match self.ledger().put_artifact("application/json", bytes).await {
+        // promises are made also while the ledger is away: they do not wait for this
+        match self.ledger.within(PATIENCE).put_artifact("application/json", bytes).await {
             Ok(name) => {
                 self.checkpoints.last = (window, decisions);
                 Some(name)

@@ -435,6 +435,7 @@ impl Engine {
         if self.arms.are_several() {
             return None;
         }
+        let policy = self.arms.swarm(self.arms.champion()).stream_state()?;
         Some(Checkpoint {
             format: checkpoint::FORMAT.to_owned(),
             window: self.window.number(),
@@ -446,7 +447,7 @@ impl Engine {
             market_updates: self.market_updates,
             counts: self.counts,
             steps: self.steps.as_ref().map(Steps::state),
-            policy: self.arms.swarm(self.arms.champion()).stream_state()?,
+            policy,
         })
     }
 

@@ -1,15 +1,10 @@
 //! What a desk does between two windows where its deployment learns with other nodes.
 
-use std::time::Duration;
-
 use records::deployments::Heard;
 use tokio::task::JoinHandle;
 
-use super::{Desk, Write, WriteError};
+use super::{Desk, PATIENCE, Write, WriteError};
 use crate::federation::{Federation, FederationError, OthersSteps, SeenSteps, StepsStream};
-
-/// How long decisions wait for what others have seen: without it they act on what they had heard before.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whom a deployment learns with.
 pub(crate) struct Others {
