@@ -38,10 +38,8 @@ impl Deployments {
     ) -> Result<Continued, ReplayError> {
         let (id, every) = (created.deployment_id, self.0.checkpoint_decisions);
         // where policies are compared there is none to be looked for
-        let last = match created.settings.challengers.is_empty() {
-            true => checkpoint::last(ledger, id).await?,
-            false => None,
-        };
+        let last =
+            if created.settings.challengers.is_empty() { checkpoint::last(ledger, id).await? } else { None };
         if let Some(Found { checkpoint, ended, log_index }) = last {
             let last = (checkpoint.window, checkpoint.next_sequence);
             let mut resumed = engine.resume(checkpoint);
