@@ -4,7 +4,11 @@ use api::evaluator::{
     Evaluation, EvaluationResult, FrontPoint, Fronts, LogRange, LoggedResult, NewEvaluation, TrainingResult,
     Trainings,
 };
-use evaluation::{brief::headline, report::TenantReport, tables};
+use evaluation::{
+    brief::{headline, what_changes},
+    report::TenantReport,
+    tables,
+};
 use plots::{
     PlotError, compared_policies, evaluation_figures,
     page::{Block, Page, Section, Table},
@@ -33,7 +37,8 @@ pub fn report_page(evaluation: &Evaluation, result: &EvaluationResult) -> Result
         (None, None) => about_comparison(result),
         (Some(fronts), None) => about_fronts(result, fronts),
     };
-    let mut sections = vec![first, found, figures, more];
+    let changes = section("What changes, and who pays for it", changes(result));
+    let mut sections = vec![first, changes, found, figures, more];
     if result.fronts.is_none() && result.logged.is_none() {
         sections.push(section("Who gets what", fairness(result)));
         sections.push(section("Words", vec![Block::Terms(terms())]));
@@ -45,6 +50,14 @@ pub fn report_page(evaluation: &Evaluation, result: &EvaluationResult) -> Result
         section("Configuration", configuration(evaluation, result)),
     ]);
     Ok(Page { title, lede, sections })
+}
+
+/// The best learned policy beside the baseline, in what everybody asks for.
+fn changes(result: &EvaluationResult) -> Vec<Block> {
+    let caption = "Your rule is weighted-score. Who loses more than five points is marked (!).";
+    let compared = result.fronts.is_none() && result.logged.is_none();
+    let table = compared.then(|| what_changes(&from_wire(result))).flatten();
+    table.into_iter().map(|table| Block::Table(drawn(table, caption.into()))).collect()
 }
 
 /// What the words of the page mean.
@@ -209,9 +222,14 @@ fn front_figures(fronts: &Fronts) -> Vec<Block> {
     std::iter::once(Block::Table(covered)).chain(points).collect()
 }
 
-/// A table as the page shows it.
+/// A table as the page shows it: without the columns of which nothing is known, which only take room.
 fn drawn(table: tables::Table, caption: String) -> Table {
-    Table { caption, rows: table.filled("–"), header: table.header, marked: Vec::new() }
+    let is_known =
+        |column: &usize| table.rows.iter().any(|row| row.get(*column).is_some_and(Option::is_some));
+    let known: Vec<usize> = (0..table.header.len()).filter(is_known).collect();
+    let of = |cells: &[String]| known.iter().filter_map(|column| cells.get(*column).cloned()).collect();
+    let rows = table.filled("–").iter().map(|row| of(row)).collect();
+    Table { caption, rows, header: of(&table.header), marked: Vec::new() }
 }
 
 /// GPU-hours fill by tenant, of the policies that the charts compare.
@@ -244,7 +262,11 @@ fn reproduction(config: &NewEvaluation, result: &EvaluationResult) -> Vec<Block>
             Some(_) => {
                 "With the command line, of a running stack (--evaluator, --remembrancer) or its --data-dir:"
             }
-            None => "With the command line, which needs no running service:",
+            None if config.policies.is_empty() => "With the command line, which needs no running service:",
+            None => {
+                "With the command line. A running ledger gives the policies; where mesh train wrote this page, they are beside it \
+                 too: swarm_final.json, and that of each further training in its folder."
+            }
         };
         blocks.push(Block::Text(where_to.into()));
         blocks.push(Block::Code(command));

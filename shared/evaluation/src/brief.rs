@@ -12,6 +12,7 @@ use crate::{
     figures::Figure,
     origin::Origin,
     report::{PolicyReport, Report},
+    tables::Table,
     verdicts::{is_on_the_way, on_final_seeds, on_training},
 };
 
@@ -27,10 +28,7 @@ pub fn brief(report: &Report) -> String {
     let subjects = subjects(report);
     let mut parts = vec![title(report, &subjects)];
     parts.extend(subjects.iter().map(|subject| standings::text(report, *subject, subjects.len() > 1)));
-    let best = subjects.iter().copied().max_by(|a, b| reward(report, *a).total_cmp(&reward(report, *b)));
-    if let Some(best) = best.filter(|best| *best != baseline) {
-        parts.push(changes::text(&report.policies[baseline], &report.policies[best]));
-    }
+    parts.extend(compared(report).map(|(baseline, best)| changes::text(baseline, best)));
     parts.push(ranking::text(report, baseline, &subjects));
     let mut notes: Vec<String> = Vec::new();
     for subject in &subjects {
@@ -41,6 +39,21 @@ pub fn brief(report: &Report) -> String {
     parts.extend(notes.iter().map(|note| wrapped(note)));
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
+}
+
+/// What changes with the best of those who are judged, and who pays for it, beside the baseline.
+#[must_use]
+pub fn what_changes(report: &Report) -> Option<Table> {
+    compared(report).map(|(baseline, best)| changes::table(baseline, best))
+}
+
+/// The baseline, and the best of those who are judged.
+fn compared(report: &Report) -> Option<(&PolicyReport, &PolicyReport)> {
+    let baseline = baseline(report)?;
+    let subjects = subjects(report).into_iter();
+    let best = subjects.max_by(|a, b| reward(report, *a).total_cmp(&reward(report, *b)));
+    let best = best.filter(|best| *best != baseline)?;
+    Some((&report.policies[baseline], &report.policies[best]))
 }
 
 /// Whose rule the others are compared with: "your rule".

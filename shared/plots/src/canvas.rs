@@ -1,5 +1,5 @@
-//! What the drawing code draws on: lengths are pixels of a chart 900 wide, the backend has [`SCALE`] times as
-//! many, for `plotters` knows whole pixels only.
+//! What the drawing code draws on: lengths are pixels of the chart, the backend has [`SCALE`] times as many, for
+//! `plotters` knows whole pixels only.
 
 use plotters::{
     coord::Shift,
@@ -50,6 +50,8 @@ impl Typesetting {
 pub(crate) struct Canvas<DB: DrawingBackend> {
     area: DrawingArea<DB, Shift>,
     typesetting: Typesetting,
+    /// How wide it is.
+    pub(crate) width: f64,
 }
 
 /// Where something is on the canvas, in pixels from its upper left corner.
@@ -95,8 +97,8 @@ fn whole_pixel((x, y): Pixel) -> (i32, i32) {
 }
 
 impl<DB: DrawingBackend> Canvas<DB> {
-    pub(crate) fn new(area: DrawingArea<DB, Shift>, typesetting: Typesetting) -> Self {
-        Self { area, typesetting }
+    pub(crate) fn new(area: DrawingArea<DB, Shift>, typesetting: Typesetting, width: f64) -> Self {
+        Self { area, typesetting, width }
     }
 
     pub(crate) fn line(&self, from: Pixel, to: Pixel, stroke: Stroke) -> Drawn<DB> {

@@ -1,8 +1,6 @@
 //! Charts of an evaluation, from its result.
 
-use api::evaluator::{
-    Estimate, EvaluationResult, Fairness, JobSize, LimitResult, MetricEstimates, PolicyResult, Share,
-};
+use api::evaluator::{Estimate, EvaluationResult, Fairness, JobSize, MetricEstimates, PolicyResult, Share};
 
 use crate::{
     figure::{
@@ -45,16 +43,14 @@ fn policy_comparison(result: &EvaluationResult, titles: &[String]) -> Figure {
         RowPanel {
             x_title: title.into(),
             rows: rows.collect(),
-            references: references(baseline, limit),
+            references: references(baseline.map(|e| e.mean), limit.map(|e| e.mean)),
             written: None,
         }
     };
-    // a limit of some of the steps is no limit for what was achieved on all of them
+    // the fill on some of the steps is no limit for that on all of them
     let of_all_steps = result.limit.as_ref().filter(|limit| limit.steps_solved == limit.steps_total);
-    let limit_of = |of: fn(&LimitResult) -> Option<Estimate>| of_all_steps.and_then(of);
-    let reward = differences_to_best_rule(result, limit_of(|limit| limit.reward));
     let others = vec![
-        panel("Fill, share of requests", |m| m.fill_rate, limit_of(|limit| limit.fill_rate)),
+        panel("Fill, share of requests", |m| m.fill_rate, of_all_steps.and_then(|limit| limit.fill_rate)),
         panel("Fill, share of GPU-hours", |m| m.gpu_hours_fill, None),
         panel("Cost, $ per GPU-hour", |m| m.cost_per_gpu_hour_usd, None),
         panel("Latency, ms", |m| m.avg_latency_ms, None),
@@ -62,32 +58,20 @@ fn policy_comparison(result: &EvaluationResult, titles: &[String]) -> Figure {
     let rows = |legend, panels| {
         Block::Rows(Rows { legend, labels: labels(0..titles.len(), result, titles), panels })
     };
-    let mut blocks = vec![rows(true, vec![reward])];
-    if let (Some(limit), None) = (&result.limit, of_all_steps) {
-        let solved = result.policies.iter().map(|p| p.reward_on_limit_steps);
-        let baseline = baseline(result).and_then(|p| p.reward_on_limit_steps);
-        blocks.push(rows(
-            true,
-            vec![RowPanel {
-                x_title: format!(
-                    "Reward, per request, on the {} of {} steps whose limit was solved: mean [95 % interval]",
+    let limit = match &result.limit {
+        None => "The physical limit was not solved for it.".to_owned(),
+        Some(limit) => {
+            let steps = if of_all_steps.is_some() {
+                String::new()
+            } else {
+                format!(
+                    ", solved on {} of {} steps: the line is as far from the best hand rule's as on these",
                     limit.steps_solved, limit.steps_total
-                ),
-                rows: solved.map(|e| Row { interval: interval(e), dots: vec![] }).collect(),
-                references: references(baseline, limit.reward),
-                written: Some(2),
-            }],
-        ));
-    }
-    blocks.push(rows(false, others));
-    let limit = match (&result.limit, of_all_steps) {
-        (None, _) => "The physical limit was not solved for it.",
-        (Some(_), Some(_)) => {
-            "No policy can pass the line of the physical limit; an interval may, for the seeds' limits differ."
-        }
-        (Some(_), None) => {
-            "No policy can pass the line of the physical limit, which was solved for some of the steps; an interval may, for \
-             the seeds' limits differ."
+                )
+            };
+            format!(
+                "No policy can pass the physical limit in the mean{steps}. An interval may, for the seeds' limits differ."
+            )
         }
     };
     Figure {
@@ -97,19 +81,18 @@ fn policy_comparison(result: &EvaluationResult, titles: &[String]) -> Figure {
             "Means over {} held-out seeds with 95 % intervals; every policy met the same seeds. {limit}",
             result.seeds.len()
         ),
-        blocks,
+        blocks: vec![rows(true, vec![differences_to_best_rule(result)]), rows(false, others)],
     }
 }
 
 /// The paired differences of the rewards to the best hand rule's.
-fn differences_to_best_rule(result: &EvaluationResult, limit: Option<Estimate>) -> RowPanel {
+fn differences_to_best_rule(result: &EvaluationResult) -> RowPanel {
     let row =
         |policy: &PolicyResult| Row { interval: interval(policy.versus_best_rule.reward), dots: vec![] };
     let best = result.policies.iter().find(|policy| result.best_rule.as_ref() == Some(&policy.name));
-    let best_reward = best.and_then(|best| best.metrics.reward);
     let mut lines = references(
-        baseline(result).and_then(|p| p.versus_best_rule.reward),
-        limit.zip(best_reward).map(|(limit, best)| Estimate { mean: limit.mean - best.mean, ..limit }),
+        baseline(result).and_then(|p| p.versus_best_rule.reward).map(|difference| difference.mean),
+        best.and_then(|best| limit_above(result, best)),
     );
     lines.extend(best.map(|best| Reference {
         label: format!("{} {}", Role::BestRule.label(), best.name),
@@ -178,10 +161,14 @@ fn learning_curve(result: &EvaluationResult) -> Figure {
     }
 }
 
-/// What the physical limit is above the baseline, where it was solved for all steps.
+/// By how much the physical limit's reward is above the baseline's.
 pub(crate) fn limit_over_baseline(result: &EvaluationResult) -> Option<f64> {
-    let limit = result.limit.as_ref().filter(|limit| limit.steps_solved == limit.steps_total)?;
-    Some(limit.reward?.mean - baseline(result)?.metrics.reward?.mean)
+    limit_above(result, baseline(result)?)
+}
+
+/// By how much the physical limit's reward is above the policy's, on the steps for which it was solved.
+fn limit_above(result: &EvaluationResult, policy: &PolicyResult) -> Option<f64> {
+    Some(result.limit.as_ref()?.reward?.mean - policy.reward_on_limit_steps?.mean)
 }
 
 /// What the best learned policy, the best hand rule and one that is told what is hidden gained over the baseline in
@@ -382,9 +369,9 @@ fn baseline(result: &EvaluationResult) -> Option<&PolicyResult> {
     result.policies.iter().find(|policy| role(policy, result) == Role::Baseline)
 }
 
-fn references(baseline: Option<Estimate>, limit: Option<Estimate>) -> Vec<Reference> {
-    let line = |value: Option<Estimate>, label: String, colour: Colour| {
-        value.map(|value| Reference { label, colour, value: value.mean })
+fn references(baseline: Option<f64>, limit: Option<f64>) -> Vec<Reference> {
+    let line = |value: Option<f64>, label: String, colour: Colour| {
+        value.map(|value| Reference { label, colour, value })
     };
     let baseline = line(baseline, format!("baseline {BASELINE}"), Role::Baseline.colour());
     let limit = line(limit, Role::Limit.label().to_owned(), Role::Limit.colour());

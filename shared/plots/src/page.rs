@@ -74,6 +74,7 @@ impl Table {
 #[derive(Clone, Debug)]
 pub struct Chart {
     svg: String,
+    narrow_svg: String,
     caption: String,
 }
 
@@ -97,7 +98,8 @@ impl Block {
     /// # Errors
     /// The drawing library fails.
     pub fn chart(figure: &Figure) -> Result<Self, PlotError> {
-        Ok(Self::Chart(Chart { svg: figure.svg()?, caption: figure.caption.clone() }))
+        let (svg, narrow_svg) = (figure.svg()?, figure.narrow_svg()?);
+        Ok(Self::Chart(Chart { svg, narrow_svg, caption: figure.caption.clone() }))
     }
 }
 

@@ -1,13 +1,14 @@
 use api::{
     Page,
-    evaluator::{Evaluation, EvaluationQuery, EvaluationValues, NewEvaluation},
+    evaluator::{Evaluation, EvaluationQuery, EvaluationStatus, EvaluationValues, NewEvaluation},
 };
 use axum::{
+    Extension,
     extract::State,
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query};
+use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query, Routine};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -75,8 +76,14 @@ async fn list_evaluations(
     responses(
         (status = 200, description = "The evaluation.", body = Evaluation),
         (status = 404, description = "`evaluation_not_found`.")))]
-async fn get_evaluation(State(state): State<AppState>, Path(id): Path<Uuid>) -> ApiResult<Json<Evaluation>> {
-    Ok(Json(state.evaluations.get(id).await?))
+async fn get_evaluation(
+    State(state): State<AppState>,
+    Path(id): Path<Uuid>,
+) -> ApiResult<(Option<Extension<Routine>>, Json<Evaluation>)> {
+    let evaluation = state.evaluations.get(id).await?;
+    // whoever waits for it asks all the time
+    let is_routine = (evaluation.status == EvaluationStatus::Running).then_some(Extension(Routine));
+    Ok((is_routine, Json(evaluation)))
 }
 
 /// Get an evaluation's result as CSV

@@ -130,7 +130,7 @@ async fn the_points_are_told_as_csv_as_a_chart_and_on_a_page() {
     ] {
         assert!(html.contains(&part), "{part} is not in the report");
     }
-    assert_eq!(html.matches("<svg").count(), 1);
+    assert_eq!(html.matches("<svg").count(), 2, "one chart, for broad pages and for narrow ones");
 }
 
 #[tokio::test]

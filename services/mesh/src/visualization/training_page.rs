@@ -1,7 +1,8 @@
 //! The page of a training run.
 
 use api::{evaluator::EvaluationResult, trainer::EpisodeMetrics};
-use evaluator::report_page;
+use evaluation::brief::headline;
+use evaluator::{conversion::from_wire, report_page};
 use plots::{
     PlotError,
     page::{Block, Page, Section, Table},
@@ -18,14 +19,16 @@ pub(super) fn page(
 ) -> Result<Page, PlotError> {
     let curves = training_curves(episodes, evaluation);
     let swarm = swarm_consciousness(episodes);
-    let training = vec![Block::Table(summary(episodes)), Block::chart(&curves)?];
+    let found = evaluation.and_then(|result| headline(&from_wire(result)));
+    let found = found.map_or_else(String::new, |found| format!("{found} "));
     let watched = if swarm.has_data() {
         vec![Block::chart(&swarm)?]
     } else {
         vec![Block::Text("Nobody watched this run: psi-field was off, or had no data.".into())]
     };
     let mut sections = vec![
-        Section { heading: "Training".into(), blocks: training },
+        Section { heading: "In one picture".into(), blocks: vec![Block::chart(&curves)?] },
+        Section { heading: "Figures of the training".into(), blocks: vec![Block::Table(summary(episodes))] },
         Section { heading: "Swarm consciousness".into(), blocks: watched },
     ];
     match evaluation {
@@ -47,9 +50,10 @@ pub(super) fn page(
     }
     Ok(Page {
         title: format!("Training report: {} episodes", episodes.len()),
-        lede: "What a swarm achieved while it trained, exploration included, and what its policy is worth on seeds that \
-               it was not trained on."
-            .into(),
+        lede: format!(
+            "{found}Below is what a swarm achieved while it trained, exploration included, and what its policy is worth on seeds \
+             that it was not trained on."
+        ),
         sections,
     })
 }
@@ -57,7 +61,7 @@ pub(super) fn page(
 /// A metric's name, its decimals, and where it is read.
 type Line = (&'static str, usize, fn(&EpisodeMetrics) -> Option<f64>);
 
-/// First episode, last episode, and the mean over the last tenth.
+/// First episode, last episode, and the mean over the last tenth where that is more than one.
 fn summary(episodes: &[EpisodeMetrics]) -> Table {
     let rows: [Line; 12] = [
         ("reward per request", 3, |e| e.avg_reward),
@@ -77,18 +81,21 @@ fn summary(episodes: &[EpisodeMetrics]) -> Table {
     ];
     let tenth = episodes.len().div_ceil(10);
     let late = &episodes[episodes.len() - tenth..];
+    let columns = if tenth > 1 { 4 } else { 3 };
     let row = |(label, decimals, of): Line| {
         let values: Vec<f64> = late.iter().filter_map(of).collect();
         let mean = (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
         let figures = [episodes.first().and_then(of), episodes.last().and_then(of), mean];
         let cells = figures.map(|f| f.map_or_else(|| "–".to_owned(), |value| format!("{value:.decimals$}")));
-        std::iter::once(label.to_owned()).chain(cells).collect()
+        std::iter::once(label.to_owned()).chain(cells).take(columns).collect()
     };
     Table {
         caption: "– is no data.".into(),
-        header: ["", "first episode", "last episode", &format!("mean of the last {tenth} of them")]
+        header: ["", "first episode", "last episode", &format!("mean of the last {tenth}")]
             .map(str::to_owned)
-            .into(),
+            .into_iter()
+            .take(columns)
+            .collect(),
         rows: rows.into_iter().map(row).collect(),
         marked: Vec::new(),
     }

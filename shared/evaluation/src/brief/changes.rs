@@ -5,6 +5,7 @@ use crate::{
     figures::Figure,
     report::PolicyReport,
     statistics::Estimate,
+    tables::Table,
     verdicts::{Side, side},
 };
 
@@ -28,17 +29,68 @@ const PAYERS: [(&str, Figure, Side); 5] = [
 /// Whoever loses more than this share is marked.
 const MUCH: f64 = 0.05;
 
-/// Figures of the baseline and of another policy beside each other.
-pub(super) fn text(baseline: &PolicyReport, policy: &PolicyReport) -> String {
-    let line = |label: &str, figure: Figure| {
+/// One figure of the baseline and of another policy beside each other.
+struct Line {
+    label: &'static str,
+    /// What it is with the baseline, with the other policy, and by how much it changes.
+    figures: [String; 3],
+    /// What is to be said of the change.
+    remark: &'static str,
+}
+
+impl Line {
+    fn of(baseline: &PolicyReport, policy: &PolicyReport, label: &'static str, figure: Figure) -> Self {
         let [before, after] =
             [baseline, policy].map(|of| of.metrics.get(figure).map(|e| value(figure, e.mean)));
         let difference = policy.versus_baseline.get(figure);
         let change = difference.map(|by| change(figure, &by, baseline.metrics.get(figure)));
-        let doubt = difference.filter(|by| side(by) == Side::Undecided).map_or("", |_| " (not certain)");
-        let [before, after, change] = [before, after, change].map(Option::unwrap_or_default);
-        format!("    {label:<22}{before:>12}{after:>14}{change:>13}{doubt}")
+        let is_undecided = difference.is_some_and(|by| side(&by) == Side::Undecided);
+        let figures = [before, after, change].map(Option::unwrap_or_default);
+        Self { label, figures, remark: if is_undecided { " (not certain)" } else { "" } }
+    }
+
+    fn text(&self) -> String {
+        let Self { label, figures: [before, after, change], remark } = self;
+        format!("    {label:<22}{before:>12}{after:>14}{change:>13}{remark}")
+    }
+}
+
+/// What everybody asks for.
+fn changes(baseline: &PolicyReport, policy: &PolicyReport) -> impl Iterator<Item = Line> {
+    CHANGES.into_iter().map(|(label, figure)| Line::of(baseline, policy, label, figure))
+}
+
+/// Those who lose beyond doubt; who loses much is marked.
+fn payers(baseline: &PolicyReport, policy: &PolicyReport) -> impl Iterator<Item = Line> {
+    PAYERS.into_iter().filter_map(|(label, figure, bad)| {
+        let loss = policy.versus_baseline.get(figure).filter(|by| side(by) == bad)?;
+        let remark = if loss.mean.abs() > MUCH { "  !" } else { "" };
+        Some(Line { remark, ..Line::of(baseline, policy, label, figure) })
+    })
+}
+
+/// All of it as a table.
+pub(super) fn table(baseline: &PolicyReport, policy: &PolicyReport) -> Table {
+    let row = |prefix: &'static str| {
+        move |Line { label, figures: [before, after, change], remark }: Line| {
+            [format!("{prefix}{label}"), before, after, format!("{change}{remark}")].map(Some).into()
+        }
     };
+    let header = ["", "your rule", &policy.name, "change"].map(str::to_owned).into();
+    let rows = changes(baseline, policy).map(row("")).chain(payers(baseline, policy).map(row("who pays: ")));
+    Table { header, rows: rows.collect() }
+}
+
+/// Who pays, in a sentence; nothing where nobody does.
+pub(super) fn sentence(baseline: &PolicyReport, policy: &PolicyReport) -> Option<String> {
+    let payers = payers(baseline, policy);
+    let payers = payers.map(|Line { label, figures: [_, _, change], .. }| format!("{label} ({change})"));
+    let payers: Vec<String> = payers.collect();
+    (!payers.is_empty()).then(|| format!("Who pays for it: {}.", payers.join(", ")))
+}
+
+/// All of it for a terminal.
+pub(super) fn text(baseline: &PolicyReport, policy: &PolicyReport) -> String {
     let mut lines = vec![format!(
         "  {:<24}{:>12}{:>14}{:>13}",
         "what changes",
@@ -46,14 +98,9 @@ pub(super) fn text(baseline: &PolicyReport, policy: &PolicyReport) -> String {
         cut(&policy.name, 12),
         "change"
     )];
-    lines.extend(CHANGES.iter().map(|(label, figure)| line(label, *figure)));
+    lines.extend(changes(baseline, policy).map(|line| line.text()));
     lines.push("  who pays for it".into());
-    let payers = PAYERS.iter().filter_map(|&(label, figure, bad)| {
-        let loss = policy.versus_baseline.get(figure).filter(|by| side(by) == bad)?;
-        let mark = if loss.mean.abs() > MUCH { "  !" } else { "" };
-        Some(line(label, figure) + mark)
-    });
-    let payers: Vec<String> = payers.collect();
+    let payers: Vec<String> = payers(baseline, policy).map(|line| line.text()).collect();
     if payers.is_empty() {
         lines.push("    nobody that these episodes show".into());
     }

@@ -1,6 +1,6 @@
 //! How a policy stands: against the baseline, the best hand rule, all that is possible, and itself before its training.
 
-use super::{best_rule, reward, short_name};
+use super::{best_rule, changes, reward, short_name};
 use crate::{
     figures::{Estimates, Figure},
     report::{Comparison, Report, Versus},
@@ -34,7 +34,7 @@ pub(super) fn text(report: &Report, subject: usize, is_named: bool) -> String {
     lines.join("\n")
 }
 
-/// One sentence that says who wins, for the top of a page.
+/// Who wins in one sentence, and in another who pays for it, for the top of a page.
 #[must_use]
 pub fn headline(report: &Report) -> Option<String> {
     let subject = *super::subjects(report).first()?;
@@ -66,7 +66,9 @@ pub fn headline(report: &Report) -> Option<String> {
     let gap = policy.gap_closed.filter(|_| subject != baseline).map(|share| {
         format!("; it goes {:.0} % of the way from your rule to the physical limit", 100.0 * share.mean)
     });
-    (!said.is_empty()).then(|| format!("{name} {}{}.", said.join(" and "), gap.unwrap_or_default()))
+    let payers = super::compared(report).and_then(|(baseline, best)| changes::sentence(baseline, best));
+    let payers = payers.map_or_else(String::new, |payers| format!(" {payers}"));
+    (!said.is_empty()).then(|| format!("{name} {}{}.{payers}", said.join(" and "), gap.unwrap_or_default()))
 }
 
 fn standings(report: &Report, subject: usize) -> Vec<Standing> {
@@ -158,7 +160,13 @@ fn comparison(report: &Report, subject: usize, versus: Versus) -> Option<&Compar
 
 /// A difference of rewards as a share of what the other earns; as it is, where that is no gain.
 fn gain(difference: &Estimate, other: f64) -> String {
-    if other > 0.0 { format!("{:+.1} %", 100.0 * difference.mean / other) } else { signed(difference.mean) }
+    if other <= 0.0 {
+        return signed(difference.mean);
+    }
+    let percent = 100.0 * difference.mean / other;
+    // a difference that is certain and written as 0.0 would be a riddle
+    let decimals = if percent.abs() < 0.095 { 2 } else { 1 };
+    format!("{percent:+.decimals$} %")
 }
 
 fn certainty(difference: &Estimate, holds: bool) -> String {

@@ -3,7 +3,7 @@
 use plotters::prelude::DrawingBackend;
 
 use super::{
-    BAR_ALPHA, LABEL, MARGIN, TICK, WIDTH,
+    BAR_ALPHA, LABEL, MARGIN, TICK,
     legend::{Legend, Sample},
 };
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
     scale::Scale,
 };
 
-const MOST_LABEL: f64 = 320.0;
+/// Room for the groups' names, at most this share of the paper.
+const MOST_LABEL: f64 = 0.36;
 const BAR: f64 = 12.0;
 const GROUP_GAP: f64 = 10.0;
 const AXIS_LABELS: f64 = 40.0;
@@ -22,20 +23,25 @@ const AXIS_LABELS: f64 = 40.0;
 const FIGURE: f64 = 50.0;
 
 impl Bars {
-    pub(crate) fn height(&self) -> f64 {
-        self.legend().height + self.groups.len() as f64 * self.group_height() + AXIS_LABELS
+    pub(crate) fn height(&self, paper: f64) -> f64 {
+        self.legend(paper).height + self.groups.len() as f64 * self.group_height() + AXIS_LABELS
     }
 
     pub(crate) fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, top: f64) -> Drawn<DB> {
-        let legend = self.legend();
+        let legend = self.legend(canvas.width);
         legend.draw(canvas, top)?;
         let top = top + legend.height;
         let bottom = top + self.groups.len() as f64 * self.group_height();
-        let room =
-            self.groups.iter().map(|group| width(group, LABEL)).fold(0.0, f64::max).min(MOST_LABEL).ceil();
-        let (left, right) = (MARGIN + room + 12.0, WIDTH - MARGIN - FIGURE);
+        let room = self
+            .groups
+            .iter()
+            .map(|group| width(group, LABEL))
+            .fold(0.0, f64::max)
+            .min(canvas.width * MOST_LABEL)
+            .ceil();
+        let (left, right) = (MARGIN + room + 12.0, canvas.width - MARGIN - FIGURE);
         let x = Scale::new((0.0, self.most()), (left, right));
-        for (tick, text) in x.ticks(8, false) {
+        for (tick, text) in x.ticks(((right - left) / 90.0) as usize, false) {
             canvas.line((x.at(tick), top), (x.at(tick), bottom), Stroke::new(GRID, 1.0))?;
             canvas.text((x.at(tick), bottom + 16.0), &text, TICK, INK, Align::Middle)?;
         }
@@ -62,8 +68,8 @@ impl Bars {
         if most > 0.0 { most } else { 1.0 }
     }
 
-    fn legend(&self) -> Legend {
-        Legend::new(self.series.iter().map(|s| (Sample::Bar(s.role.colour()), s.label.clone())))
+    fn legend(&self, paper: f64) -> Legend {
+        Legend::new(self.series.iter().map(|s| (Sample::Bar(s.role.colour()), s.label.clone())), paper)
     }
 }
 

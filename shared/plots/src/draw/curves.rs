@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use plotters::prelude::DrawingBackend;
 
-use super::{LABEL, MARGIN, TICK, WIDTH, lanes};
+use super::{LABEL, MARGIN, TICK, lanes};
 use crate::{
     canvas::{AXIS, Align, Canvas, Drawn, GRID, INK, Pixel, Stroke},
     figure::{Curve, CurvePanel, Curves, Form, Point},
@@ -17,8 +17,8 @@ const LEFT: f64 = 66.0;
 const PANEL_TITLE: f64 = 22.0;
 const PANEL_GAP: f64 = 16.0;
 const X_AXIS: f64 = 38.0;
-/// Room for the labels at the lines' right ends, at most.
-const MOST_LABEL: f64 = 230.0;
+/// Room for the labels at the lines' right ends, at most this share of the paper.
+const MOST_LABEL: f64 = 0.26;
 pub(super) const LABEL_OFFSET: f64 = 14.0;
 const LABEL_HEIGHT: f64 = 14.0;
 const MARK: Colour = Colour::Orange;
@@ -41,10 +41,10 @@ impl Curves {
     }
 
     pub(crate) fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, top: f64) -> Drawn<DB> {
-        let right = WIDTH - MARGIN - LABEL_OFFSET - self.label_room();
+        let right = canvas.width - MARGIN - LABEL_OFFSET - self.label_room(canvas.width);
         let range = self.x_range();
         let x = Scale::new(range, (LEFT, right));
-        let ticks = x.ticks(10, true);
+        let ticks = x.ticks(((right - LEFT) / 60.0) as usize, true);
         let mut y = top;
         for panel in &self.panels {
             canvas.text((MARGIN, y + LABEL), &panel.y_title, LABEL, INK, Align::Left)?;
@@ -63,9 +63,9 @@ impl Curves {
         canvas.text(((LEFT + right) / 2.0, axis + 34.0), &self.x_title, LABEL, INK, Align::Middle)
     }
 
-    fn label_room(&self) -> f64 {
+    fn label_room(&self, paper: f64) -> f64 {
         let labels = self.panels.iter().flat_map(CurvePanel::labels);
-        labels.map(|label| width(&label, LABEL)).fold(0.0, f64::max).min(MOST_LABEL).ceil()
+        labels.map(|label| width(&label, LABEL)).fold(0.0, f64::max).min(paper * MOST_LABEL).ceil()
     }
 
     fn x_range(&self) -> (f64, f64) {
@@ -174,7 +174,7 @@ impl CurvePanel {
                 [(x.max(frame.right - LABEL_OFFSET), end), (frame.right + 3.0, end), (left - 3.0, y)],
                 stroke,
             )?;
-            let text = fitted(text, LABEL, WIDTH - MARGIN - left);
+            let text = fitted(text, LABEL, canvas.width - MARGIN - left);
             canvas.text((left, y + LABEL * 0.36), &text, LABEL, colour.ink(), Align::Left)?;
         }
         Ok(())

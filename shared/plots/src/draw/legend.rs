@@ -2,7 +2,7 @@
 
 use plotters::prelude::DrawingBackend;
 
-use super::{BAR_ALPHA, LABEL, MARGIN, WIDTH};
+use super::{BAR_ALPHA, LABEL, MARGIN};
 use crate::{
     canvas::{Align, Canvas, Drawn, INK, Pixel, Stroke},
     font::{fitted, width},
@@ -37,13 +37,13 @@ pub(crate) enum Sample {
 }
 
 impl Legend {
-    /// Entries one after the other, in as many lines as they need.
-    pub(crate) fn new(entries: impl IntoIterator<Item = (Sample, String)>) -> Self {
+    /// Entries one after the other, in as many lines as they need on paper of this width.
+    pub(crate) fn new(entries: impl IntoIterator<Item = (Sample, String)>, paper: f64) -> Self {
         let (mut x, mut line, mut placed) = (MARGIN, 0.0, Vec::new());
         for (sample, text) in entries {
-            let text = fitted(&text, LABEL, WIDTH - 2.0 * MARGIN - SAMPLE);
+            let text = fitted(&text, LABEL, paper - 2.0 * MARGIN - SAMPLE);
             let long = SAMPLE + width(&text, LABEL);
-            if x > MARGIN && x + long > WIDTH - MARGIN {
+            if x > MARGIN && x + long > paper - MARGIN {
                 (x, line) = (MARGIN, line + 1.0);
             }
             placed.push(((x, line * LINE), sample, text));

@@ -18,12 +18,15 @@ use plotters::{
 use crate::{
     PlotError,
     canvas::{Align, Canvas, Drawn, INK, SCALE, Typesetting},
-    figure::{Block, Figure},
+    figure::{Block, Figure, RowPanel, Rows},
     font::{register, wrapped},
 };
 
-/// The width of every chart.
-pub(crate) const WIDTH: f64 = 900.0;
+/// The width of a chart.
+const WIDE: u32 = 900;
+
+/// The width of a chart for a page of 390 pixels, where a wide one's text would be too small to read.
+const NARROW: u32 = 480;
 
 /// Sizes of text, by their em: 12 is what browsers call small, and can be read.
 const TITLE: f64 = 17.0;
@@ -43,10 +46,24 @@ impl Figure {
     /// # Errors
     /// The drawing library fails, which no figure is known to cause.
     pub fn svg(&self) -> Result<String, PlotError> {
-        let (width, height) = self.size();
+        self.svg_of(WIDE)
+    }
+
+    /// The same chart for narrow pages: 480 pixels wide, with one panel below the other, and without the figures that
+    /// stand beside rows.
+    ///
+    /// # Errors
+    /// As [`Self::svg`].
+    pub fn narrow_svg(&self) -> Result<String, PlotError> {
+        let blocks = self.blocks.iter().cloned().flat_map(Block::narrow).collect();
+        Self { blocks, ..self.clone() }.svg_of(NARROW)
+    }
+
+    fn svg_of(&self, width: u32) -> Result<String, PlotError> {
+        let height = self.height(width);
         let mut svg = String::new();
         let backend = SVGBackend::with_string(&mut svg, (width * SCALE, height * SCALE));
-        self.draw(backend, Typesetting::SVG)?;
+        self.draw(backend, Typesetting::SVG, width)?;
         // The library draws in whole pixels: so it draws large, and is shown smaller.
         let Some((_, content)) = svg.split_once('\n') else { return Err(PlotError::new("an empty SVG")) };
         let mut whole = format!(
@@ -66,11 +83,11 @@ impl Figure {
     /// # Errors
     /// The drawing library fails, which no figure is known to cause.
     pub fn png(&self) -> Result<Vec<u8>, PlotError> {
-        let (width, height) = self.size();
+        let (width, height) = (WIDE, self.height(WIDE));
         let (drawn_width, drawn_height) = (width * SCALE, height * SCALE);
         let mut pixels = vec![0; drawn_width as usize * drawn_height as usize * 3];
         let backend = BitMapBackend::with_buffer(&mut pixels, (drawn_width, drawn_height));
-        self.draw(backend, Typesetting::BITMAP)?;
+        self.draw(backend, Typesetting::BITMAP, width)?;
         // four pixels for each of the picture's: their mean has smooth edges
         let smooth = halved(&pixels, drawn_width as usize);
         let mut content = Vec::new();
@@ -83,25 +100,26 @@ impl Figure {
         Ok(content)
     }
 
-    /// Its size in pixels of the SVG.
-    fn size(&self) -> (u32, u32) {
+    /// How high it is at this width, in pixels of the SVG.
+    fn height(&self, width: u32) -> u32 {
         register();
-        let blocks: f64 = self.blocks.iter().map(|block| block.height() + BLOCK_GAP).sum();
-        let height = MARGIN + self.title_height() + blocks;
-        (WIDTH as u32, height.ceil() as u32)
+        let paper = f64::from(width);
+        let blocks: f64 = self.blocks.iter().map(|block| block.height(paper) + BLOCK_GAP).sum();
+        (MARGIN + title_height(&self.title_lines(paper)) + blocks).ceil() as u32
     }
 
-    fn title_height(&self) -> f64 {
-        self.title_lines().len() as f64 * TITLE * 1.3 + 8.0
+    fn title_lines(&self, paper: f64) -> Vec<String> {
+        wrapped(&self.title, TITLE, paper - 2.0 * MARGIN)
     }
 
-    fn title_lines(&self) -> Vec<String> {
-        wrapped(&self.title, TITLE, WIDTH - 2.0 * MARGIN)
-    }
-
-    fn draw<DB: DrawingBackend>(&self, backend: DB, typesetting: Typesetting) -> Result<(), PlotError> {
+    fn draw<DB: DrawingBackend>(
+        &self,
+        backend: DB,
+        typesetting: Typesetting,
+        width: u32,
+    ) -> Result<(), PlotError> {
         let area = backend.into_drawing_area();
-        let canvas = Canvas::new(area.clone(), typesetting);
+        let canvas = Canvas::new(area.clone(), typesetting, f64::from(width));
         area.fill(&WHITE)
             .and_then(|()| self.draw_on(&canvas))
             .and_then(|()| area.present())
@@ -109,11 +127,12 @@ impl Figure {
     }
 
     fn draw_on<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Drawn<DB> {
-        for (i, line) in self.title_lines().iter().enumerate() {
+        let title = self.title_lines(canvas.width);
+        for (i, line) in title.iter().enumerate() {
             let baseline = MARGIN + TITLE + i as f64 * TITLE * 1.3;
             canvas.text((MARGIN, baseline), line, TITLE, INK, Align::Left)?;
         }
-        let mut top = MARGIN + self.title_height();
+        let mut top = MARGIN + title_height(&title);
         for block in &self.blocks {
             match block {
                 Block::Curves(curves) => curves.draw(canvas, top)?,
@@ -121,21 +140,36 @@ impl Figure {
                 Block::Bars(bars) => bars.draw(canvas, top)?,
                 Block::Scatter(scatter) => scatter.draw(canvas, top)?,
             }
-            top += block.height() + BLOCK_GAP;
+            top += block.height(canvas.width) + BLOCK_GAP;
         }
         Ok(())
     }
 }
 
 impl Block {
-    fn height(&self) -> f64 {
+    fn height(&self, paper: f64) -> f64 {
         match self {
             Self::Curves(curves) => curves.height(),
-            Self::Rows(rows) => rows.height(),
-            Self::Bars(bars) => bars.height(),
-            Self::Scatter(scatter) => scatter.height(),
+            Self::Rows(rows) => rows.height(paper),
+            Self::Bars(bars) => bars.height(paper),
+            Self::Scatter(scatter) => scatter.height(paper),
         }
     }
+
+    /// The block as narrow paper has room for it: rows with a panel each.
+    fn narrow(self) -> Vec<Self> {
+        let Self::Rows(Rows { legend, labels, panels }) = self else { return vec![self] };
+        let panels = panels.into_iter().enumerate();
+        let alone = |(i, panel)| {
+            let panels = vec![RowPanel { written: None, ..panel }];
+            Self::Rows(Rows { legend: legend && i == 0, labels: labels.clone(), panels })
+        };
+        panels.map(alone).collect()
+    }
+}
+
+fn title_height(lines: &[String]) -> f64 {
+    lines.len() as f64 * TITLE * 1.3 + 8.0
 }
 
 impl PlotError {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use plotters::prelude::DrawingBackend;
 
 use super::{
-    LABEL, MARGIN, TICK, WIDTH,
+    LABEL, MARGIN, TICK,
     legend::{Legend, Sample},
 };
 use crate::{
@@ -16,33 +16,35 @@ use crate::{
     scale::{Scale, span},
 };
 
-const MOST_LABEL: f64 = 320.0;
+/// Room for the rows' names, at most this share of the paper.
+const MOST_LABEL: f64 = 0.36;
 const PANEL_GAP: f64 = 26.0;
 const TITLE_LINE: f64 = 15.0;
 const AXIS_LABELS: f64 = 22.0;
 const DOT: f64 = 2.2;
 
 impl Rows {
-    pub(crate) fn height(&self) -> f64 {
+    pub(crate) fn height(&self, paper: f64) -> f64 {
         let rows = self.labels.len() as f64 * self.row_height();
-        self.legend().height + self.title_height() + rows + AXIS_LABELS
+        self.legend(paper).height + self.title_height(paper) + rows + AXIS_LABELS
     }
 
     pub(crate) fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, top: f64) -> Drawn<DB> {
-        let legend = self.legend();
+        let legend = self.legend(canvas.width);
         legend.draw(canvas, top)?;
-        let top = top + legend.height + self.title_height();
+        let title_height = self.title_height(canvas.width);
+        let top = top + legend.height + title_height;
         let row_height = self.row_height();
         let bottom = top + self.labels.len() as f64 * row_height;
         let middles: Vec<f64> = (0..self.labels.len()).map(|i| top + (i as f64 + 0.5) * row_height).collect();
         for ((label, role), y) in self.labels.iter().zip(&middles) {
-            let label = fitted(label, LABEL, self.label_room());
+            let label = fitted(label, LABEL, self.label_room(canvas.width));
             let colour = if *role == Role::Rule { INK } else { role.colour().ink() };
             canvas.text((MARGIN, y + LABEL * 0.36), &label, LABEL, colour, Align::Left)?;
         }
-        for (panel, (left, right)) in self.panels.iter().zip(self.places()) {
+        for (panel, (left, right)) in self.panels.iter().zip(self.places(canvas.width)) {
             for (i, line) in panel.title(right - left).iter().enumerate() {
-                let y = top - self.title_height() + LABEL + i as f64 * TITLE_LINE;
+                let y = top - title_height + LABEL + i as f64 * TITLE_LINE;
                 canvas.text((left, y), line, LABEL, INK, Align::Left)?;
             }
             let frame = Frame { left, right, top, bottom };
@@ -56,14 +58,19 @@ impl Rows {
         if dots { 30.0 } else { 21.0 }
     }
 
-    fn label_room(&self) -> f64 {
-        self.labels.iter().map(|(label, _)| width(label, LABEL)).fold(0.0, f64::max).min(MOST_LABEL).ceil()
+    fn label_room(&self, paper: f64) -> f64 {
+        self.labels
+            .iter()
+            .map(|(label, _)| width(label, LABEL))
+            .fold(0.0, f64::max)
+            .min(paper * MOST_LABEL)
+            .ceil()
     }
 
     /// Left and right of each panel's data.
-    fn places(&self) -> Vec<(f64, f64)> {
-        let first = MARGIN + self.label_room() + 14.0;
-        let each = (WIDTH - MARGIN - first) / self.panels.len().max(1) as f64;
+    fn places(&self, paper: f64) -> Vec<(f64, f64)> {
+        let first = MARGIN + self.label_room(paper) + 14.0;
+        let each = (paper - MARGIN - first) / self.panels.len().max(1) as f64;
         let place = |(i, panel): (usize, &RowPanel)| {
             let left = first + i as f64 * each;
             let gap = if i + 1 < self.panels.len() { PANEL_GAP } else { 6.0 };
@@ -72,14 +79,14 @@ impl Rows {
         self.panels.iter().enumerate().map(place).collect()
     }
 
-    fn title_height(&self) -> f64 {
-        let lines = self.panels.iter().zip(self.places()).map(|(p, (l, r))| p.title(r - l).len());
+    fn title_height(&self, paper: f64) -> f64 {
+        let lines = self.panels.iter().zip(self.places(paper)).map(|(p, (l, r))| p.title(r - l).len());
         lines.max().unwrap_or(0) as f64 * TITLE_LINE + 7.0
     }
 
-    fn legend(&self) -> Legend {
+    fn legend(&self, paper: f64) -> Legend {
         if !self.legend {
-            return Legend::new([]);
+            return Legend::new([], paper);
         }
         let roles: BTreeSet<Role> = self.labels.iter().map(|(_, role)| *role).collect();
         let mut entries: Vec<_> =
@@ -93,7 +100,7 @@ impl Rows {
                 entries.push(entry);
             }
         }
-        Legend::new(entries)
+        Legend::new(entries, paper)
     }
 }
 

@@ -3,7 +3,7 @@
 use plotters::{prelude::DrawingBackend, style::WHITE};
 
 use super::{
-    LABEL, MARGIN, TICK, WIDTH,
+    LABEL, MARGIN, TICK,
     legend::{Legend, Sample},
 };
 use crate::{
@@ -38,33 +38,33 @@ struct Axes {
 }
 
 impl Scatter {
-    pub(crate) fn height(&self) -> f64 {
-        let panels = self.panels.iter().map(ScatterPanel::height).sum::<f64>();
+    pub(crate) fn height(&self, paper: f64) -> f64 {
+        let panels = self.panels.iter().map(|panel| panel.height(paper)).sum::<f64>();
         let gaps = PANEL_GAP * self.panels.len().saturating_sub(1) as f64;
-        self.legend().height + panels + gaps + X_AXIS
+        self.legend(paper).height + panels + gaps + X_AXIS
     }
 
     pub(crate) fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, top: f64) -> Drawn<DB> {
-        let legend = self.legend();
+        let legend = self.legend(canvas.width);
         legend.draw(canvas, top)?;
         let top = top + legend.height;
         let points = || self.panels.iter().flat_map(|panel| &panel.series).flat_map(|series| &series.points);
         let range = |of: fn(&ScatterPoint) -> f64| span(points().map(of));
         let Some(((x, y), colour)) = range(|p| p.x).zip(range(|p| p.y)).zip(range(|p| p.colour)) else {
-            return canvas.text((WIDTH / 2.0, top + LABEL), "no data", LABEL, INK, Align::Middle);
+            return canvas.text((canvas.width / 2.0, top + LABEL), "no data", LABEL, INK, Align::Middle);
         };
-        let right = WIDTH - MARGIN - BAR_ROOM;
+        let right = canvas.width - MARGIN - BAR_ROOM;
         let axes = Axes { x: Scale::new(x, (LEFT, right)), y, colour, right };
         let mut bottom = top - PANEL_GAP;
         for panel in &self.panels {
             let top = bottom + PANEL_GAP;
-            bottom = top + panel.height();
+            bottom = top + panel.height(canvas.width);
             let titles = bottom - PANEL - 8.0;
             canvas.text((MARGIN, titles), &self.y_title, LABEL, INK, Align::Left)?;
-            canvas.text((WIDTH - MARGIN, titles), &self.colour_title, LABEL, INK, Align::Right)?;
+            canvas.text((canvas.width - MARGIN, titles), &self.colour_title, LABEL, INK, Align::Right)?;
             panel.draw(canvas, &axes, top)?;
         }
-        for (tick, text) in axes.x.ticks(10, false) {
+        for (tick, text) in axes.x.ticks(axes.ticks(), false) {
             let at = axes.x.at(tick);
             canvas.line((at, bottom), (at, bottom + 4.0), Stroke::new(AXIS, 1.0))?;
             canvas.text((at, bottom + 17.0), &text, TICK, INK, Align::Middle)?;
@@ -72,7 +72,7 @@ impl Scatter {
         canvas.text(((LEFT + right) / 2.0, bottom + 34.0), &self.x_title, LABEL, INK, Align::Middle)
     }
 
-    fn legend(&self) -> Legend {
+    fn legend(&self, paper: f64) -> Legend {
         let mut entries: Vec<(Sample, String)> = Vec::new();
         for series in self.panels.iter().flat_map(|panel| &panel.series).rev() {
             let sample =
@@ -82,28 +82,28 @@ impl Scatter {
                 entries.push(entry);
             }
         }
-        Legend::new(entries)
+        Legend::new(entries, paper)
     }
 }
 
 impl ScatterPanel {
-    fn title_lines(&self) -> Vec<String> {
-        wrapped(&self.title, LABEL, WIDTH - 2.0 * MARGIN)
+    fn title_lines(&self, paper: f64) -> Vec<String> {
+        wrapped(&self.title, LABEL, paper - 2.0 * MARGIN)
     }
 
-    fn height(&self) -> f64 {
-        self.title_lines().len() as f64 * TITLE_LINE + AXIS_TITLE + PANEL
+    fn height(&self, paper: f64) -> f64 {
+        self.title_lines(paper).len() as f64 * TITLE_LINE + AXIS_TITLE + PANEL
     }
 
     fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>, axes: &Axes, top: f64) -> Drawn<DB> {
-        for (i, line) in self.title_lines().iter().enumerate() {
+        for (i, line) in self.title_lines(canvas.width).iter().enumerate() {
             let baseline = top + LABEL + i as f64 * TITLE_LINE;
             canvas.text((MARGIN, baseline), line, LABEL, INK, Align::Left)?;
         }
-        let bottom = top + self.height();
+        let bottom = top + self.height(canvas.width);
         let (top, right) = (bottom - PANEL, axes.right);
         let y = Scale::new(axes.y, (bottom, top));
-        for (tick, _) in axes.x.ticks(10, false) {
+        for (tick, _) in axes.x.ticks(axes.ticks(), false) {
             canvas.line((axes.x.at(tick), top), (axes.x.at(tick), bottom), Stroke::new(GRID, 1.0))?;
         }
         for (tick, text) in y.ticks(9, false) {
@@ -120,6 +120,11 @@ impl ScatterPanel {
 }
 
 impl Axes {
+    /// How many labels have room below.
+    fn ticks(&self) -> usize {
+        ((self.right - LEFT) / 70.0) as usize
+    }
+
     fn colour_of(&self, value: f64) -> f64 {
         let (low, high) = self.colour;
         (value - low) / (high - low)

@@ -122,7 +122,9 @@ pub(crate) fn evaluation(size: &Size) -> EvaluationResult {
             fairness: fairness(size, reward),
             gain_over_time: gain_over_time(difference),
             reward_by_seed: rewards.into_iter().map(Some).collect(),
-            reward_on_limit_steps: Some(estimate(reward + 0.1, 0.15)),
+            reward_on_limit_steps: size
+                .limit
+                .map(|steps| estimate(if steps == 2400 { reward } else { reward + 0.1 }, 0.15)),
         }
     });
     EvaluationResult {
