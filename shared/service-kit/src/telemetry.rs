@@ -55,7 +55,9 @@ pub fn init_to<W>(config: &LogConfig, writer: W) -> Result<(), ConfigError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&config.filter).map_err(|error| {
+    // PostgreSQL notes at each start that what the start would make is there already
+    let filter = format!("sqlx::postgres::notice=warn,{}", config.filter);
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
         ConfigError::new(format!(
             "log.filter `{}`: {error}; expected a level (`error`, `warn`, `info`, `debug`, `trace`) or \
              `target=level` pairs with commas",

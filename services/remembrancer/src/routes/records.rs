@@ -4,8 +4,8 @@ use api::{
         FenceQuery, InvalidRecordKind, NewRecord, Record, RecordKind, RecordQuery, RecordReceipt,
     },
 };
-use axum::{extract::State, http::StatusCode};
-use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query};
+use axum::{Extension, extract::State, http::StatusCode};
+use service_kit::{ApiResult, IdempotencyKey, Json, Path, Query, Routine};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -67,7 +67,7 @@ async fn append_record(
 async fn list_records(
     State(state): State<AppState>,
     Query(query): Query<RecordQuery>,
-) -> ApiResult<Json<Page<Record>>> {
+) -> ApiResult<(Option<Extension<Routine>>, Json<Page<Record>>)> {
     if let (Some(from), Some(until)) = (query.from, query.until)
         && from >= until
     {
@@ -100,7 +100,9 @@ async fn list_records(
         rank: ranked.then_some(found.place.rank),
     });
     let items = page.items.iter().map(|found| found.record.to_api()).collect::<Result<Vec<_>>>()?;
-    Ok(Json(Page { items, next_cursor: page.next_cursor }))
+    // services ask all the time what is new
+    let is_routine = items.is_empty().then_some(Extension(Routine));
+    Ok((is_routine, Json(Page { items, next_cursor: page.next_cursor })))
 }
 
 fn kinds(text: &str) -> Result<Vec<RecordKind>> {
