@@ -206,6 +206,7 @@ impl Train {
                 () = interrupts.next() => bail!("interrupted during the evaluation; the run's files are in {}", self.output.display()),
             };
             files.add_evaluation(connection, evaluation).await?;
+            files.prove(connection, &run).await?;
         }
         files.draw()?;
         self.tell(&run, &files, data_dir)

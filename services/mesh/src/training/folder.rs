@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::{
     exit::usage,
     files::{read, writable_folder},
+    output::note,
 };
 
 /// What every run writes, even one that was stopped at once.
@@ -22,8 +23,12 @@ const SAYS_WHOSE: &str = "swarm_checkpoint.json";
 /// # Errors
 /// It has the files of another run, which are not to be overwritten; it cannot be written to.
 pub(crate) fn ready_for(folder: &Path, run: Hash, overwrite: bool) -> anyhow::Result<()> {
-    let is_others = folder.join(LEFT_BY_EACH).exists() && run_of(folder) != Some(run);
-    if is_others && !overwrite {
+    let is_used = folder.join(LEFT_BY_EACH).exists();
+    let is_same = is_used && run_of(folder) == Some(run);
+    if is_same {
+        note(&format!("{} has the files of this very run: they are written anew", folder.display()));
+    }
+    if is_used && !is_same && !overwrite {
         return Err(usage(format!(
             "{} has the files of another run: choose another folder with --output, or --overwrite them",
             folder.display()

@@ -102,17 +102,27 @@ impl RunFiles {
         if let Some(sha256) = &run.policy_sha256 {
             files.policy = Some(artifact(remembrancer, sha256, folder, "swarm_final.json").await?);
         }
+        files.prove(connection, run).await?;
+        Ok(files)
+    }
+
+    /// Writes the proofs of the run's record and of its last decision. Once more at the end, they are of the whole log: one of a
+    /// smaller log would leave open whether that only grew since.
+    ///
+    /// # Errors
+    /// The ledger refuses, or a file cannot be written.
+    pub(crate) async fn prove(&mut self, connection: &Connection, run: &Run) -> anyhow::Result<()> {
+        let (ledger, folder) = (&connection.ledger, &self.folder);
         if let Some(record) = &run.record_id {
             let leaf = LeafQuery { record: Some(record.clone()), ..LeafQuery::default() };
-            files.receipt = Some(evidence(&connection.ledger, &leaf, folder, "ledger_receipt.json").await?);
+            self.receipt = Some(evidence(ledger, &leaf, folder, "ledger_receipt.json").await?);
         }
         if run.config.recording == Recording::All && run.progress.decisions > 0 {
             let sequence = Some(run.progress.decisions - 1);
             let leaf = LeafQuery { run: Some(run.digest), sequence, ..LeafQuery::default() };
-            files.decision_receipt =
-                Some(evidence(&connection.ledger, &leaf, folder, "decision_receipt.json").await?);
+            self.decision_receipt = Some(evidence(ledger, &leaf, folder, "decision_receipt.json").await?);
         }
-        Ok(files)
+        Ok(())
     }
 
     /// Writes an evaluation beside the other files.
