@@ -7,10 +7,11 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::Cli;
 
 /// Documents whose commands work. Those of docs/errors.md are wrong on purpose, and executed elsewhere.
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/walk.md",
+    "docs/catalog.md",
     "docs/cli.md",
     "docs/performance.md",
     "docs/results.md",
@@ -77,7 +78,7 @@ fn command(line: &str) -> Option<String> {
     // a variable may be set in front of it
     let start = if line.starts_with("MESH_") { line.find(" mesh ")? + 1 } else { 0 };
     let command = &line[start..];
-    let end = [" #", " > ", " 2> ", " | "].iter().filter_map(|mark| command.find(mark)).min();
+    let end = [" #", " > ", " 2> ", " | ", " || "].iter().filter_map(|mark| command.find(mark)).min();
     let command = command[..end.unwrap_or(command.len())].trim();
     let whole = command.starts_with("mesh ") && !command.contains(['…', '[']);
     whole.then(|| command.to_owned())

@@ -55,6 +55,11 @@ impl EnvironmentArgs {
         Ok(environment)
     }
 
+    /// Whether any of the flags is given.
+    pub(crate) fn is_named(&self) -> bool {
+        self.preset.is_some() || self.providers.is_some() || self.workloads.is_some()
+    }
+
     /// The name of the preset, which need not be one.
     fn preset(&self) -> String {
         match &self.preset {

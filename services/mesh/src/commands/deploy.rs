@@ -1,21 +1,20 @@
 use api::{
     deployments::{Clock, Durability, Explore, MarketUpdate, NewDeployment},
     policies::{NewPolicy, ProviderNow, TenantNow},
-    trainer::EnvironmentSpec,
 };
 use clap::{Args, Subcommand};
 use client::{ClientError, Trainer};
-use uuid::Uuid;
 
 use self::{
     challengers::{ChallengerArgs, Promote, Rollback},
     show::{shown, status, stream_shown},
 };
 use crate::{
+    environment::EnvironmentArgs,
     exit::{Answer, usage},
     output::{say, say_json, table},
     preference::{PreferenceArgs, TenantPreferenceArgs},
-    remote::{RemoteArgs, trainer_error},
+    remote::{RemoteArgs, RunName, trainer_error},
     runtime,
 };
 
@@ -57,6 +56,8 @@ enum Action {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mesh deploy create gateway --rule bid-price --preset contended
+  mesh deploy create gateway --policy last
+  mesh deploy create gateway --rule bid-price --providers providers.json --workloads workloads.json
   mesh deploy create gateway --policy 1fcb0350-dd98-567b-8e27-2cbd7cecde9d --window 600 --epsilon 0.02
   mesh deploy create gateway --rule bid-price --preset contended --preference cheap
   mesh deploy create gateway --policy 1fcb0350-dd98-567b-8e27-2cbd7cecde9d --canary f2f233f8-0939-522b-98c7-6b83d771f591=0.1 --max-failure-rate 0.05")]
@@ -64,15 +65,14 @@ struct Create {
     /// The deployment's name: lowercase letters, digits and hyphens
     #[arg(value_name = "NAME")]
     name: String,
-    /// The policy's id: a run's id, or that of an imported one
+    /// The policy: a run's id or its first digits, or `last`; or the id of an imported one
     #[arg(long, value_name = "POLICY", conflicts_with = "rule", required_unless_present = "rule")]
-    policy: Option<Uuid>,
+    policy: Option<RunName>,
     /// A hand rule instead, by its name
-    #[arg(long, value_name = "RULE", requires = "preset")]
+    #[arg(long, value_name = "RULE")]
     rule: Option<String>,
-    /// The environment in which the hand rule decides
-    #[arg(long, value_name = "PRESET", requires = "rule")]
-    preset: Option<String>,
+    #[command(flatten, next_help_heading = "The environment in which the hand rule decides")]
+    environment: EnvironmentArgs,
     /// How long a window is, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..=604_800))]
     window: u32,
@@ -204,16 +204,23 @@ impl Create {
         if self.settle >= self.window {
             return Err(usage("--settle: expected less than --window"));
         }
+        if self.rule.is_none() && self.environment.is_named() {
+            return Err(usage(
+                "--preset, --providers, --workloads: expected --rule beside them; a policy brings the environment along that it \
+                 was trained in",
+            ));
+        }
         let explore = (self.epsilon > 0.0)
             .then_some(Explore { epsilon: self.epsilon, cost_guard: self.cost_guard.clamp(0.0, 1000.0) });
-        let deployed = self.shown.ask(async |trainer| {
+        let trainer = self.shown.remote.trainer()?;
+        let told = |error| trainer_error(&trainer, error);
+        let deployed = runtime::block_on("error", async {
             let policy_id = match (&self.policy, &self.rule) {
-                (Some(policy), _) => *policy,
+                (Some(policy), _) => policy.id(&trainer).await?,
                 (None, rule) => {
-                    let environment =
-                        EnvironmentSpec { preset: self.preset.clone(), ..EnvironmentSpec::default() };
+                    let environment = self.environment.spec()?;
                     let policy = NewPolicy { rule: rule.clone(), environment, ..NewPolicy::default() };
-                    trainer.import_policy(&policy).await?.id
+                    trainer.import_policy(&policy).await.map_err(told)?.id
                 }
             };
             let deployment = NewDeployment {
@@ -226,14 +233,14 @@ impl Create {
                 explore,
                 outcome_deadline_seconds: self.outcome_deadline,
                 hold_seconds: None,
-                challengers: self.challengers.challengers(),
+                challengers: self.challengers.challengers(&trainer).await?,
                 guardrails: self.challengers.guardrails(),
                 promotion: self.challengers.promotion(),
                 preference: self.tenants.on_the_wire(self.preference.on_the_wire()),
                 durability: if self.promise { Durability::Promise } else { Durability::Ledger },
                 federate: self.federate,
             };
-            trainer.deploy(&deployment).await
+            trainer.deploy(&deployment).await.map_err(told)
         })?;
         self.shown.say(&deployed, |deployed| {
             format!(

@@ -4,6 +4,7 @@
 
 mod api_key;
 mod backup;
+mod catalog;
 mod compose;
 mod deletion;
 mod errors;

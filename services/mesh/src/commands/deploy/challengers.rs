@@ -3,20 +3,19 @@
 use api::deployments::{Challenger, ChallengerMode, ChangeChampion, Deployment, Guardrails, Promotion};
 use clap::Args;
 use client::{ClientError, Trainer};
-use uuid::Uuid;
 
 use super::{Shown, share, show::shown};
-use crate::exit::Answer;
+use crate::{exit::Answer, remote::RunName};
 
 /// Which policies challenge the one that is deployed, and what they may do.
 #[derive(Debug, Args)]
 pub(super) struct ChallengerArgs {
     /// A policy that decides every request in thought, beside the other; can be given several times
     #[arg(long, value_name = "POLICY")]
-    shadow: Vec<Uuid>,
+    shadow: Vec<RunName>,
     /// A policy that decides a share of the requests; can be given several times
     #[arg(long, value_name = "POLICY=SHARE", value_parser = canary)]
-    canary: Vec<(Uuid, f64)>,
+    canary: Vec<(RunName, f64)>,
     /// The share of a canary's jobs that may fail
     #[arg(long, value_name = "SHARE", value_parser = share, requires = "canary")]
     max_failure_rate: Option<f64>,
@@ -73,18 +72,18 @@ pub(super) struct ChangeArgs {
 }
 
 impl ChallengerArgs {
-    pub(super) fn challengers(&self) -> Vec<Challenger> {
-        let shadows = self.shadow.iter().map(|policy_id| Challenger {
-            policy_id: *policy_id,
-            mode: ChallengerMode::Shadow,
-            share: None,
-        });
-        let canaries = self.canary.iter().map(|(policy_id, share)| Challenger {
-            policy_id: *policy_id,
-            mode: ChallengerMode::Canary,
-            share: Some(*share),
-        });
-        shadows.chain(canaries).collect()
+    /// The challengers; the trainer says which runs are meant.
+    pub(super) async fn challengers(&self, trainer: &Trainer) -> anyhow::Result<Vec<Challenger>> {
+        let mut challengers = Vec::new();
+        for name in &self.shadow {
+            let policy_id = name.id(trainer).await?;
+            challengers.push(Challenger { policy_id, mode: ChallengerMode::Shadow, share: None });
+        }
+        for (name, share) in &self.canary {
+            let policy_id = name.id(trainer).await?;
+            challengers.push(Challenger { policy_id, mode: ChallengerMode::Canary, share: Some(*share) });
+        }
+        Ok(challengers)
     }
 
     pub(super) fn guardrails(&self) -> Option<Guardrails> {
@@ -113,9 +112,9 @@ impl ChangeArgs {
 }
 
 /// A policy and its share of the requests.
-fn canary(text: &str) -> Result<(Uuid, f64), String> {
+fn canary(text: &str) -> Result<(RunName, f64), String> {
     let (policy, share) = text.split_once('=').ok_or("expected a policy's id, `=` and a share")?;
-    let policy = policy.parse().map_err(|_| "expected a policy's id, which is a UUID, before `=`")?;
+    let policy = policy.parse()?;
     let share = share.parse().ok().filter(|share| (0.001..=0.5).contains(share));
     Ok((policy, share.ok_or("expected a share from 0.001 to 0.5 behind `=`")?))
 }
