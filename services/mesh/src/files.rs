@@ -9,6 +9,8 @@ use std::{
 use anyhow::Context as _;
 use tempfile::NamedTempFile;
 
+use crate::exit::usage;
+
 /// A file being written. It appears under its name with [`AtomicFile::finish`], and not at all without.
 pub(crate) struct AtomicFile {
     path: PathBuf,
@@ -84,6 +86,9 @@ pub(crate) fn writable_folder(folder: &Path) -> anyhow::Result<()> {
 
 /// Reads a file as bytes.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    if path.is_dir() {
+        return Err(usage(format!("{} is a folder: expected a file", path.display())));
+    }
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 

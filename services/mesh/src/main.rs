@@ -31,6 +31,7 @@ mod training;
 mod verification;
 mod visualization;
 mod whole_numbers;
+mod wrapping;
 
 use std::process::ExitCode;
 

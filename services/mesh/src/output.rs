@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 pub(crate) use crate::progress::note;
+use crate::wrapping::{folded, prose};
 
 /// Writes a command's answer to standard output. Where nobody reads it any more, its exit code still says what it is.
 pub(crate) fn say(text: &str) -> anyhow::Result<()> {
@@ -23,7 +24,8 @@ pub(crate) fn say(text: &str) -> anyhow::Result<()> {
 /// # Errors
 /// [`Enough`], when nobody reads them any more.
 pub(crate) fn tell(text: &str) -> anyhow::Result<()> {
-    written(writeln!(io::stdout(), "{text}"))
+    let terminal = io::stdout().is_terminal().then(|| width().unwrap_or(usize::MAX));
+    written(writeln!(io::stdout(), "{}", prose(text, terminal)))
 }
 
 /// What became of a piece of what is written without end.
@@ -52,7 +54,8 @@ pub(crate) fn say_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 }
 
 /// A table whose first column is left-aligned and whose other columns are right-aligned. On a terminal it is no wider than
-/// that: columns that do not fit are left out, the first ones first in, and a line below names them.
+/// that: columns that do not fit are left out, the first ones first in, and a line below names them. A long text is cut
+/// instead, where there is room for enough of it.
 pub(crate) fn table(header: &[impl AsRef<str>], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     table_within(width(), header, rows)
 }
@@ -66,7 +69,7 @@ fn table_within(
     let rows: Vec<Vec<String>> = rows.into_iter().collect();
     let shown = columns_within(width, &header, &rows);
     let of = |cells: &[&str]| -> Vec<String> {
-        shown.iter().filter_map(|column| cells.get(*column)).map(|cell| cut(cell, width)).collect()
+        shown.iter().filter_map(|(column, letters)| Some(cut(cells.get(*column)?, *letters))).collect()
     };
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
@@ -76,8 +79,9 @@ fn table_within(
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
+    let is_shown = |column: usize| shown.iter().any(|(shown, _)| *shown == column);
     let left_out: Vec<&str> =
-        (0..header.len()).filter(|column| !shown.contains(column)).map(|column| header[column]).collect();
+        (0..header.len()).filter(|column| !is_shown(*column)).map(|column| header[column]).collect();
     if left_out.is_empty() {
         return table.trim_fmt();
     }
@@ -85,36 +89,39 @@ fn table_within(
     format!("{}\n{}", table.trim_fmt(), folded(&note, width.unwrap_or(usize::MAX)))
 }
 
-/// The columns that fit beside each other: each in turn, if there is still room for it; always the first one.
-fn columns_within(width: Option<usize>, header: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
+/// The columns that fit beside each other, with the letters that each has room for: each in turn, if there is still room for
+/// it or enough of it; always the first one.
+fn columns_within(width: Option<usize>, header: &[&str], rows: &[Vec<String>]) -> Vec<(usize, usize)> {
     let letters = |text: &str| text.chars().count();
-    // beside each cell stand a space on either side and a line
     let wide = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| letters(cell));
-        cells.chain([letters(header[column])]).max().unwrap_or_default() + BESIDE_CELL
+        cells.chain([letters(header[column])]).max().unwrap_or_default()
     };
     let mut left = width.unwrap_or(usize::MAX).saturating_sub(1);
     let mut shown = Vec::new();
     for column in 0..header.len() {
-        let needed = wide(column);
-        if column == 0 || needed <= left {
-            left = left.saturating_sub(needed);
-            shown.push(column);
+        let (wanted, room) = (wide(column), left.saturating_sub(BESIDE_CELL));
+        if column == 0 || wanted <= room || room >= ENOUGH.max(letters(header[column])) {
+            let letters = wanted.min(room.max(1));
+            left = left.saturating_sub(letters + BESIDE_CELL);
+            shown.push((column, letters));
         }
     }
     shown
 }
 
+/// With so many letters the beginning of a text tells something.
+const ENOUGH: usize = 24;
+
 /// What a cell takes beside its text: a space on either side, and a line.
 const BESIDE_CELL: usize = 3;
 
-/// A cell that alone is wider than all there is.
-fn cut(cell: &str, width: Option<usize>) -> String {
-    let most = width.unwrap_or(usize::MAX).saturating_sub(BESIDE_CELL + 1).max(1);
-    if cell.chars().count() <= most {
+/// A cell in a column that may be too narrow for it.
+fn cut(cell: &str, letters: usize) -> String {
+    if cell.chars().count() <= letters {
         return cell.to_owned();
     }
-    cell.chars().take(most - 1).chain(['…']).collect()
+    cell.chars().take(letters - 1).chain(['…']).collect()
 }
 
 /// How wide standard output is: what the terminal says, 80 where it says nothing. What is no terminal is as wide as
@@ -125,21 +132,6 @@ pub(crate) fn width() -> Option<usize> {
         return Some(told.filter(|columns| *columns > 0).unwrap_or(80));
     }
     std::env::var("COLUMNS").ok()?.parse().ok()
-}
-
-/// A sentence in lines of this width, broken at spaces.
-pub(crate) fn folded(sentence: &str, width: usize) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in sentence.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join("\n")
 }
 
 /// A number with this many decimals; `-` where there is none.
@@ -170,8 +162,18 @@ mod tests {
             assert_eq!(table.len(), 6, "nothing wraps at {width}:\n{told}");
         }
         let told = table_within(Some(40), &HEADER, rows());
+        assert!(!told.contains("it was told in m"), "too little of it has room: {told}");
         assert!(told.contains("fill") && told.contains("0.98"), "{told}");
         assert!(told.ends_with("want of width: a very long\nstory; --json has all."), "{told}");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_where_there_is_room_for_enough_of_it() {
+        let header = ["record", "text that matches", "log index"];
+        let rows = vec![vec!["65b49853".to_owned(), "what was found there ".repeat(4), "17".into()]];
+        let told = table_within(Some(60), &header, rows);
+        assert!(told.contains("what was found there what was found there wh…"), "{told}");
+        assert!(told.contains("Not shown for want of width: log index;"), "{told}");
     }
 
     #[test]

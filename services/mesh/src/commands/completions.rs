@@ -1,4 +1,7 @@
-use std::path::PathBuf;
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _};
@@ -8,7 +11,7 @@ use crate::{
     Cli,
     exit::Answer,
     files::writable_folder,
-    output::{note, say},
+    output::{note, written},
 };
 
 /// Print what completes `mesh` in a shell
@@ -31,7 +34,7 @@ impl Completions {
     pub(crate) fn run(self) -> anyhow::Result<Answer> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "mesh", &mut script);
-        say(String::from_utf8(script).context("the script is no text")?.trim_end())?;
+        written(io::stdout().write_all(&script))?;
         Ok(Answer::Yes)
     }
 }

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use api::trainer::{EpisodeMetrics, Labels, MetricsQuery, Run, RunQuery, RunStatus};
 use clap::Args;
-use client::Trainer;
+use client::{Remembrancer, Trainer};
 
 use crate::{
     exit::Answer,
@@ -64,6 +64,9 @@ pub(crate) struct Runs {
     /// Print the runs as one JSON object, as the API shows them
     #[arg(long)]
     json: bool,
+    /// The address of the remembrancer, which knows whose decisions were deleted
+    #[arg(long, value_name = "URL", env = "MESH_REMEMBRANCER_URL", default_value = "http://127.0.0.1:8002")]
+    remembrancer: String,
     #[command(flatten)]
     remote: RemoteArgs,
 }
@@ -82,10 +85,11 @@ enum Sort {
     Name,
 }
 
-/// A run with the figures of its last episode, once it has one.
+/// A run with the figures of its last episode, once it has one, and whether its decisions were deleted from the ledger.
 struct Listed {
     run: Run,
     last: Option<EpisodeMetrics>,
+    is_deleted: bool,
 }
 
 impl Runs {
@@ -94,7 +98,7 @@ impl Runs {
         if let Some(action) = self.action {
             return action.run();
         }
-        let trainer = self.remote.trainer()?;
+        let (trainer, remembrancer) = (self.remote.trainer()?, self.remote.remembrancer(&self.remembrancer)?);
         let query = RunQuery {
             status: self.status,
             tag: self.tag,
@@ -108,6 +112,9 @@ impl Runs {
         let (mut runs, listed) = runtime::block_on("error", async {
             let mut runs = trainer.runs(&query).await.map_err(|error| trainer_error(&trainer, error))?;
             let mut listed = with_figures(&trainer, std::mem::take(&mut runs.items)).await;
+            if !self.json {
+                mark_deleted(&remembrancer, &mut listed).await;
+            }
             sort(&mut listed, self.sort);
             Ok((runs, listed))
         })?;
@@ -133,9 +140,23 @@ async fn with_figures(trainer: &Trainer, runs: Vec<Run>) -> Vec<Listed> {
                 MetricsQuery { from: Some(episode.into()), limit: Some(1), ..MetricsQuery::default() };
             last = trainer.episode_metrics(run.id, &query).await.ok().and_then(|mut page| page.items.pop());
         }
-        listed.push(Listed { run, last });
+        listed.push(Listed { run, last, is_deleted: false });
     }
     listed
+}
+
+/// Marks those whose decisions were deleted. A ledger that does not answer marks none, for runs are listed without it too.
+async fn mark_deleted(remembrancer: &Remembrancer, runs: &mut [Listed]) {
+    for listed in runs {
+        // nothing of a run is deleted before it has ended
+        if listed.run.status.is_final() && listed.run.progress.decisions_recorded > 0 {
+            match remembrancer.run_head(&listed.run.digest).await {
+                Ok(head) => listed.is_deleted = head.deletion.is_some(),
+                Err(error) if error.problem().is_some() => {}
+                Err(_) => return,
+            }
+        }
+    }
 }
 
 fn sort(runs: &mut [Listed], by: Sort) {
@@ -170,7 +191,7 @@ fn list(runs: &[Listed]) -> String {
     header.extend(["algorithm", "episodes", "reward", "fill", "created (UTC)", "agents", "decisions"]);
     header.extend(tagged.then_some("tags"));
     let digits = digits(runs);
-    let rows = runs.iter().map(|Listed { run, last }| {
+    let rows = runs.iter().map(|Listed { run, last, is_deleted }| {
         let (progress, Labels { name, tags, .. }) = (&run.progress, &run.labels);
         let mut row = vec![run.id.to_string()[..digits].to_owned(), run.status.name().to_owned()];
         row.extend(named.then(|| name.clone().unwrap_or_default()));
@@ -181,7 +202,7 @@ fn list(runs: &[Listed]) -> String {
             figure(last.as_ref().and_then(|last| last.fill_rate), 4),
             run.created_at.format("%m-%d %H:%M:%S").to_string(),
             run.config.agents.to_string(),
-            progress.decisions.to_string(),
+            format!("{}{}", progress.decisions, if *is_deleted { " (deleted)" } else { "" }),
         ]);
         row.extend(tagged.then(|| tags.join(", ")));
         row
@@ -220,7 +241,8 @@ mod tests {
             run["name"] = name.into();
         }
         let last = |reward| EpisodeMetrics { avg_reward: Some(reward), ..EpisodeMetrics::default() };
-        Listed { run: serde_json::from_value(run).unwrap(), last: reward.map(last) }
+        let run = serde_json::from_value(run).unwrap();
+        Listed { run, last: reward.map(last), is_deleted: false }
     }
 
     #[test]
@@ -233,6 +255,16 @@ mod tests {
         assert_eq!(digits(&two), 8);
         let [one, later] = two;
         assert_eq!(digits(&[one, later, at_once]), 18);
+    }
+
+    #[test]
+    fn a_run_whose_decisions_were_deleted_is_marked() {
+        let kept = listed("01a224db-67b6-73fc-9843-0ed3ef1b36de", None, None);
+        let deleted =
+            Listed { is_deleted: true, ..listed("01a224dc-67b6-73fc-9843-0ed3ef1b36de", None, None) };
+        let text = list(&[kept, deleted]);
+        let marks: Vec<bool> = text.lines().skip(1).map(|line| line.contains("0 (deleted)")).collect();
+        assert_eq!(marks, [false, true], "{text}");
     }
 
     #[test]

@@ -405,8 +405,9 @@ fn subject(bytes: &[u8]) -> Result<Subject, (Verdict, String)> {
             Err((Verdict::NotValid, format!("this was evidence, and is damaged: {as_evidence}")))
         }
         _ => {
-            let why = format!("this is neither evidence, a proof nor a log's checkpoint: {as_evidence}");
-            Err((Verdict::NotEvidence, why))
+            let why = "this is neither evidence, a proof nor a log's checkpoint: expected a file such as decision_receipt.json, \
+                       which `mesh train` and `mesh prove` write";
+            Err((Verdict::NotEvidence, format!("{why} ({as_evidence})")))
         }
     }
 }

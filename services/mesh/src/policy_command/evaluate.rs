@@ -1,6 +1,7 @@
 //! An evaluation in this process: also with policy commands, which no service may run.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{
         Arc,
@@ -84,8 +85,8 @@ fn play(command: &str, timeout: Duration, plan: &Plan) -> anyhow::Result<(String
     let environment = plan.environment.as_ref();
     let space = Space::new(environment);
     let mut program = PolicyCommand::start(command, timeout, environment, &space)?;
-    let bar = bar(plan.seeds.len() as u64 * u64::from(environment.steps()), "steps");
-    bar.set_message(program.name().to_owned());
+    let steps = plan.seeds.len() as u64 * u64::from(environment.steps());
+    let bar = bar(steps, format!("steps of {}", program.name()));
     let limit_steps: Vec<Vec<u32>> =
         plan.seeds.iter().map(|seed| plan.sample.map_or_else(Vec::new, |sample| sample.of(*seed))).collect();
     let mut achieved: Vec<Achieved> = plan.seeds.iter().map(|_| Achieved::new(environment)).collect();
@@ -105,7 +106,7 @@ fn play(command: &str, timeout: Duration, plan: &Plan) -> anyhow::Result<(String
 fn judge(local: LocalEvaluation, played: Vec<Contestant>) -> anyhow::Result<LocalResult> {
     let (progress, is_done) = (Arc::new(Progress::default()), Arc::new(AtomicBool::new(false)));
     let (episodes, steps) = (local.plan().episodes(), local.plan().limit_steps());
-    let bar = bar(episodes + steps, "episodes and steps of the limit");
+    let bar = bar(episodes + steps, "episodes of the evaluation, and steps of the physical limit");
     let follower = {
         let (progress, is_done, bar) = (progress.clone(), is_done.clone(), bar.clone());
         thread::spawn(move || {
@@ -123,8 +124,10 @@ fn judge(local: LocalEvaluation, played: Vec<Contestant>) -> anyhow::Result<Loca
     judged.context("the evaluation")
 }
 
-fn bar(length: u64, of: &str) -> ProgressBar {
-    let template = format!("{{spinner}} {{bar:20}} {{pos}}/{{len}} {of} · {{eta}} left · {{wide_msg}}");
-    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    progress::bar(length, style)
+fn bar(length: u64, message: impl Into<Cow<'static, str>>) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {bar:20} {pos}/{len} · {eta} left · {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = progress::bar(length, style);
+    bar.set_message(message);
+    bar
 }

@@ -33,6 +33,10 @@ async fn what_a_run_decided_is_deleted_by_name_and_by_size_and_training_it_again
     assert_eq!(deleted.code, 0, "{}", deleted.stderr);
     let told = format!("run {id}: {} decisions deleted", run.progress.decisions);
     assert!(deleted.stdout.starts_with(&told), "{}", deleted.stdout);
+    let list = || {
+        mesh(folder.path(), &["runs", "--trainer", &up.trainer, "--remembrancer", &up.remembrancer]).stdout
+    };
+    assert!(list().contains(&format!("{} (deleted)", run.progress.decisions)), "{}", list());
     let again = ask(&["runs", "delete", "last"]);
     assert!(again.stdout.contains("had been deleted before"), "{}", again.stdout);
     assert_eq!(decisions(&id).trim(), "no decisions");
@@ -53,6 +57,7 @@ async fn what_a_run_decided_is_deleted_by_name_and_by_size_and_training_it_again
     let twin = trainer.run(twin.id).await.unwrap();
     assert_eq!((twin.status, twin.run_root), (RunStatus::Completed, run.run_root));
     assert!(decisions(&id).contains("route"), "they are there again");
+    assert!(!list().contains("deleted"), "{}", list());
 
     let young = ask(&["runs", "prune", "--older-than", "1d", "--dry-run"]);
     assert!(young.stdout.starts_with("0 decisions of 0 runs would be deleted"), "{}", young.stdout);
