@@ -43,7 +43,9 @@ pub enum ProofError {
         actual: usize,
     },
     /// The path leads to another root.
-    #[error("the path leads to another root than the claimed one")]
+    #[error(
+        "the path leads to another root than the claimed one: what is to be proved was changed, or the path"
+    )]
     RootMismatch,
 }
 

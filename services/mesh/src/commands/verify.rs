@@ -307,8 +307,9 @@ fn sentences(judged: &Judgement, file: &str, known: &KnownLogs) -> String {
         History::NotShown(remembered) => {
             let (from, to) = (remembered.min(*size), remembered.max(*size));
             lines.push(format!(
-                "  grew  not shown: {remembered} leaves of this log are remembered. To show that they are the same, give \
-                 what /v1/log/proofs/consistency?from={from}&to={to} answers with --proof"
+                "  grew  not shown: {remembered} leaves of this log are remembered, and the file is of {size}. That one grew \
+                 from the other is shown with --proof, by what a ledger answers at \
+                 /v1/log/proofs/consistency?from={from}&to={to}"
             ));
         }
     }

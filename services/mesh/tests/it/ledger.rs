@@ -60,7 +60,7 @@ async fn a_deployment_is_recorded_once_with_its_evidence_found_by_its_words_and_
     assert!(listed.stdout.contains("component:ai-mesh-training"), "{}", listed.stdout);
     let matched = ask(&["query", "tests.log"]).stdout;
     assert!(
-        matched.contains("text that matches") && matched.contains("evidence.file_name: tests.log"),
+        matched.contains("text that matches") && matched.contains("tests.log (evidence.file_name)"),
         "{matched}"
     );
     assert_eq!(ask(&["query", "unheardof"]).stdout.trim(), "no records");

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::federation::StepsStream;
 
-/// A deployment that goes on.
+/// What the ledger made again of a deployment.
 pub(super) struct Continued {
     pub(super) engine: Engine,
     pub(super) lifecycle: Lifecycle,
@@ -37,7 +37,7 @@ impl Deployments {
         steps: Option<&StepsStream>,
     ) -> Result<Continued, ReplayError> {
         let (id, every) = (created.deployment_id, self.0.checkpoint_decisions);
-        // where policies are compared there is none to be looked for
+        // deployments with challengers have no checkpoints
         let last =
             if created.settings.challengers.is_empty() { checkpoint::last(ledger, id).await? } else { None };
         if let Some(Found { checkpoint, ended, log_index }) = last {

@@ -50,7 +50,7 @@ use crate::{ledger::REQUEST_DEADLINE, policies::identity::decision_id, serving};
 /// beyond is skipped.
 const MOST_EMPTY_WINDOWS: u32 = 100;
 
-/// How long decisions wait for what can be done after the next window as well.
+/// How long what others have seen, or a checkpoint, may keep decisions waiting: both can come after the next window as well.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often the journal is looked at for what the ledger has by now.
@@ -107,7 +107,7 @@ pub(super) struct Desk {
     made: Vec<Made>,
     inputs: Vec<Inputs>,
     calls: Vec<Called>,
-    /// Whose they are.
+    /// The calls that wait for these decisions.
     owed: Vec<Owed>,
     /// What calls with a key were answered.
     remembered: Remembered,

@@ -37,7 +37,7 @@ use crate::{
 /// How long what became of deferred requests is remembered, in windows.
 const WINDOWS_REMEMBERED: u32 = 2;
 
-/// A stream.
+/// Where a deployment stands, as its ledger makes it again: market, window, open jobs, and what its policies know.
 pub(crate) struct Engine {
     env: Environment,
     arms: Arms,
@@ -279,8 +279,8 @@ impl Engine {
         self.jobs.iter().filter(|(_, job)| !job.is_told).map(|(sequence, job)| (*sequence, job))
     }
 
-    /// What became of a request that a decision deferred: `None` where it is of none that is remembered, and within, of the
-    /// one that waits.
+    /// What became of a request that a decision deferred: `None` where it is not known (any more), `Some(None)` while it waits,
+    /// and else which decision settled it.
     pub(crate) fn deferred(&self, deferral: u64) -> Option<Option<u64>> {
         if self.deferrals.values().any(|waiting| *waiting == deferral) {
             return Some(None);

@@ -54,7 +54,7 @@ pub(crate) struct OthersSteps {
 }
 
 impl StepsStream {
-    /// That of deployments in this environment with windows of so many seconds.
+    /// The stream for these providers and this length of windows.
     ///
     /// # Errors
     /// The providers have no canonical JSON.
@@ -128,10 +128,10 @@ impl Federation {
         self.publish(ledger, &published, |all, other| of.add(all, other)).await
     }
 
-    /// What others have seen up to a step, where it is not what these contributions told.
+    /// What others have seen up to `last`; `None` where it comes from the contributions that are known already.
     ///
     /// # Errors
-    /// The ledger's. Nothing is recorded.
+    /// The ledger's.
     pub(crate) async fn others_steps(
         &self,
         ledger: &Ledger,

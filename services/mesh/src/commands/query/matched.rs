@@ -6,7 +6,7 @@ use serde_json::Value;
 /// How much of a text is shown.
 const MOST_LETTERS: usize = 60;
 
-/// The part of the record in which most of the words are, with its name; the first of equal ones. A search engine knows
+/// The part of the record in which most of the words are, with its name behind it; the first of equal ones. A search engine knows
 /// inflections, so that the beginning of a word is enough.
 pub(super) fn matched(record: &Record, query: &str) -> Option<String> {
     let words = words(query);
@@ -18,9 +18,9 @@ pub(super) fn matched(record: &Record, query: &str) -> Option<String> {
     for (name, value) in &record.body {
         collect(name, value, &mut texts);
     }
-    texts.extend([format!("kind: {}", record.kind), format!("subject: {}", record.subject)]);
+    texts.extend([format!("{} (kind)", record.kind), format!("{} (subject)", record.subject)]);
     let description = records::describe(&record.kind);
-    texts.push(format!("is about: {description}"));
+    texts.push(format!("{description} (what it is about)"));
     let most = texts.iter().map(|text| hits(text)).max().filter(|most| *most > 0)?;
     texts.iter().find(|text| hits(text) == most).map(|text| around(text, &words))
 }
@@ -45,9 +45,9 @@ fn collect(name: &str, value: &Value, texts: &mut Vec<String>) {
             collect(&format!("{name}.{field}"), value, texts);
         }),
         Value::Array(items) => items.iter().for_each(|item| collect(name, item, texts)),
-        Value::String(text) => texts.push(format!("{name}: {text}")),
+        Value::String(text) => texts.push(format!("{text} ({name})")),
         Value::Null => {}
-        other => texts.push(format!("{name}: {other}")),
+        other => texts.push(format!("{other} ({name})")),
     }
 }
 
@@ -87,9 +87,9 @@ mod tests {
     fn the_part_with_most_of_the_words_is_shown_in_whatever_inflection() {
         let found =
             record(json!({"text": "The swarm routed jobs.", "more": {"deep": ["no", "GPU decision"]}}));
-        assert_eq!(matched(&found, "routing jobs").unwrap(), "text: The swarm routed jobs.");
-        assert_eq!(matched(&found, "\"decisions\" -swarm").unwrap(), "more.deep: GPU decision");
-        assert_eq!(matched(&found, "training").unwrap(), "subject: component:ai-mesh-training");
+        assert_eq!(matched(&found, "routing jobs").unwrap(), "The swarm routed jobs. (text)");
+        assert_eq!(matched(&found, "\"decisions\" -swarm").unwrap(), "GPU decision (more.deep)");
+        assert_eq!(matched(&found, "training").unwrap(), "component:ai-mesh-training (subject)");
         assert_eq!(matched(&found, "zebra"), None);
     }
 
