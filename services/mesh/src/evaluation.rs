@@ -127,7 +127,12 @@ pub(crate) fn told(result: &EvaluationResult, details: bool) -> String {
         return logged_tables(result, logged);
     }
     let report = from_wire(result);
-    if details { all_of(&report) } else { in_brief(&report) }
+    let short = brief(&report);
+    match details {
+        false => in_brief(&report),
+        true if short.is_empty() => all_of(&report),
+        true => format!("{short}\n\n{}", all_of(&report)),
+    }
 }
 
 /// What it comes to, and what somebody asked for.
