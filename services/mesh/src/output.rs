@@ -93,15 +93,13 @@ fn table_within(
 /// it or enough of it; always the first one.
 fn columns_within(width: Option<usize>, header: &[&str], rows: &[Vec<String>]) -> Vec<(usize, usize)> {
     let letters = |text: &str| text.chars().count();
-    let wide = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| letters(cell));
-        cells.chain([letters(header[column])]).max().unwrap_or_default()
-    };
     let mut left = width.unwrap_or(usize::MAX).saturating_sub(1);
     let mut shown = Vec::new();
-    for column in 0..header.len() {
-        let (wanted, room) = (wide(column), left.saturating_sub(BESIDE_CELL));
-        if column == 0 || wanted <= room || room >= ENOUGH.max(letters(header[column])) {
+    for (column, heading) in header.iter().enumerate() {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| letters(cell));
+        let wanted = cells.chain([letters(heading)]).max().unwrap_or_default();
+        let room = left.saturating_sub(BESIDE_CELL);
+        if column == 0 || wanted <= room || room >= ENOUGH.max(letters(heading)) {
             let letters = wanted.min(room.max(1));
             left = left.saturating_sub(letters + BESIDE_CELL);
             shown.push((column, letters));
