@@ -263,7 +263,8 @@ mod tests {
         let deleted =
             Listed { is_deleted: true, ..listed("01a224dc-67b6-73fc-9843-0ed3ef1b36de", None, None) };
         let text = list(&[kept, deleted]);
-        let marks: Vec<bool> = text.lines().skip(1).map(|line| line.contains("0 (deleted)")).collect();
+        let rows = text.lines().filter(|line| line.starts_with("│ 01a224d"));
+        let marks: Vec<bool> = rows.map(|row| row.contains("0 (deleted)")).collect();
         assert_eq!(marks, [false, true], "{text}");
     }
 
