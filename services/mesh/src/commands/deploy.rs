@@ -2,7 +2,7 @@ use api::{
     deployments::{Clock, Durability, Explore, MarketUpdate, NewDeployment},
     policies::{NewPolicy, ProviderNow, TenantNow},
 };
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use client::{ClientError, Trainer};
 
 use self::{
@@ -27,7 +27,7 @@ mod show;
 /// which capacities and budgets are given. Requests and outcomes come over HTTP: POST /v1/deployments/{name}/decisions and
 /// POST /v1/decisions/{id}/outcome of the trainer.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(group(ArgGroup::new("decides").required(true)), after_help = "Examples:
   mesh deploy create gateway --rule bid-price --preset contended
   mesh deploy status
   mesh deploy status gateway
@@ -54,7 +54,7 @@ enum Action {
 ///
 /// The same deployment once more is the same one. A name is used once in a ledger.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(group(ArgGroup::new("decides").required(true)), after_help = "Examples:
   mesh deploy create gateway --rule bid-price --preset contended
   mesh deploy create gateway --policy last
   mesh deploy create gateway --rule bid-price --providers providers.json --workloads workloads.json
@@ -66,10 +66,10 @@ struct Create {
     #[arg(value_name = "NAME")]
     name: String,
     /// The policy: a run's id or its first digits, or `last`; or the id of an imported one
-    #[arg(long, value_name = "POLICY", conflicts_with = "rule", required_unless_present = "rule")]
+    #[arg(long, value_name = "POLICY", group = "decides")]
     policy: Option<RunName>,
     /// A hand rule instead, by its name
-    #[arg(long, value_name = "RULE")]
+    #[arg(long, value_name = "RULE", group = "decides")]
     rule: Option<String>,
     #[command(flatten, next_help_heading = "The environment in which the hand rule decides")]
     environment: EnvironmentArgs,
