@@ -27,7 +27,7 @@ mod show;
 /// which capacities and budgets are given. Requests and outcomes come over HTTP: POST /v1/deployments/{name}/decisions and
 /// POST /v1/decisions/{id}/outcome of the trainer.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("decides").required(true)), after_help = "Examples:
+#[command(after_help = "Examples:
   mesh deploy create gateway --rule bid-price --preset contended
   mesh deploy status
   mesh deploy status gateway
