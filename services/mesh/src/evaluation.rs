@@ -127,12 +127,11 @@ pub(crate) fn told(result: &EvaluationResult, details: bool) -> String {
         return logged_tables(result, logged);
     }
     let report = from_wire(result);
-    let short = brief(&report);
-    match details {
-        false => in_brief(&report),
-        true if short.is_empty() => all_of(&report),
-        true => format!("{short}\n\n{}", all_of(&report)),
+    if !details {
+        return in_brief(&report);
     }
+    let parts = [brief(&report), all_of(&report)].into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("\n\n")
 }
 
 /// What it comes to, and what somebody asked for.

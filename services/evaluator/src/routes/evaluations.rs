@@ -82,8 +82,8 @@ async fn get_evaluation(
 ) -> ApiResult<(Option<Extension<Routine>>, Json<Evaluation>)> {
     let evaluation = state.evaluations.get(id).await?;
     // whoever waits for it asks all the time
-    let is_routine = (evaluation.status == EvaluationStatus::Running).then_some(Extension(Routine));
-    Ok((is_routine, Json(evaluation)))
+    let routine = (evaluation.status == EvaluationStatus::Running).then_some(Extension(Routine));
+    Ok((routine, Json(evaluation)))
 }
 
 /// Get an evaluation's result as CSV

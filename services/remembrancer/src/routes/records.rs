@@ -101,8 +101,8 @@ async fn list_records(
     });
     let items = page.items.iter().map(|found| found.record.to_api()).collect::<Result<Vec<_>>>()?;
     // services ask all the time what is new
-    let is_routine = items.is_empty().then_some(Extension(Routine));
-    Ok((is_routine, Json(Page { items, next_cursor: page.next_cursor })))
+    let routine = items.is_empty().then_some(Extension(Routine));
+    Ok((routine, Json(Page { items, next_cursor: page.next_cursor })))
 }
 
 fn kinds(text: &str) -> Result<Vec<RecordKind>> {

@@ -66,7 +66,7 @@ pub fn headline(report: &Report) -> Option<String> {
     let gap = policy.gap_closed.filter(|_| subject != baseline).map(|share| {
         format!("; it goes {:.0} % of the way from your rule to the physical limit", 100.0 * share.mean)
     });
-    let payers = super::compared(report).and_then(|(baseline, best)| changes::sentence(baseline, best));
+    let payers = changes::sentence(&report.policies[baseline], policy);
     let payers = payers.map_or_else(String::new, |payers| format!(" {payers}"));
     (!said.is_empty()).then(|| format!("{name} {}{}.{payers}", said.join(" and "), gap.unwrap_or_default()))
 }
